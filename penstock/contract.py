@@ -1,0 +1,199 @@
+"""The data contract: Open Data Contract Standard v3 YAML as the typed columns that the rest works with.
+
+The standard says what a column is; three things it has no field for stand in its `customProperties`: a column's `role`
+(`feature` unless said otherwise; `target`, `event_time`, `ignore`), and on the schema object the `tolerance`, the share
+of bad rows up to which a file is taken without them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from open_data_contract_standard.model import (
+    CustomProperty,
+    DataQuality,
+    OpenDataContractStandard,
+    SchemaObject,
+    SchemaProperty,
+)
+
+from penstock import yamlfile
+
+Type = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
+Role = Literal["feature", "target", "key", "event_time", "ignore"]
+TYPES: tuple[Type, ...] = ("string", "integer", "number", "boolean", "timestamp", "date")
+ROLES: tuple[Role, ...] = ("feature", "target", "key", "event_time", "ignore")
+OPTIONS = {"minimum", "maximum", "minLength", "maxLength", "pattern", "format"}
+
+
+class ContractError(Exception):
+    """A contract that cannot be used; the message says where and what to change."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column and what its values must be."""
+
+    name: str
+    type: Type
+    role: Role
+    required: bool = False
+    unique: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    allowed: tuple[str | int | float, ...] = ()
+    personal: bool = False
+    description: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the model takes the column as a number."""
+        return self.type in {"integer", "number", "boolean"}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What an upload must look like, and what each column is for."""
+
+    name: str
+    version: str
+    columns: tuple[Column, ...]
+    tolerance: float
+    """Share of bad rows (0–1) up to which a file is taken without them."""
+    digest: str
+    """SHA-256 (hex) of the contract file."""
+
+    def role(self, role: Role) -> list[Column]:
+        """The columns with a role, in order."""
+        return [column for column in self.columns if column.role == role]
+
+    @property
+    def features(self) -> list[Column]:
+        return self.role("feature")
+
+    @property
+    def target(self) -> Column:
+        return self.role("target")[0]
+
+    @property
+    def key(self) -> Column:
+        return self.role("key")[0]
+
+    @property
+    def event_time(self) -> Column | None:
+        return next(iter(self.role("event_time")), None)
+
+
+def read_contract(folder: Path) -> Contract:
+    """The contract of a model folder.
+
+    Raises:
+        ContractError: naming file and field.
+    """
+    path = folder / "contract.yaml"
+    try:
+        document = yamlfile.read(path, OpenDataContractStandard)
+    except yamlfile.FileError as error:
+        raise ContractError(str(error)) from None
+    try:
+        return _contract(document, hashlib.sha256(path.read_bytes()).hexdigest())
+    except ContractError as error:
+        raise ContractError(f"{path}: {error}") from None
+
+
+def _contract(document: OpenDataContractStandard, digest: str) -> Contract:
+    if document.schema_ is None or len(document.schema_) != 1:
+        raise ContractError("schema: one object is expected, the rows of an upload")
+    rows: SchemaObject = document.schema_[0]
+    columns = tuple(_column(item) for item in rows.properties or [])
+    contract = Contract(
+        name=document.name or document.id or rows.name or "",
+        version=document.version or "",
+        columns=columns,
+        tolerance=_tolerance(_custom(rows.customProperties, "tolerance", 0.0)),
+        digest=digest,
+    )
+    _check_roles(contract)
+    return contract
+
+
+def _check_roles(contract: Contract) -> None:
+    names = [column.name for column in contract.columns]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ContractError(f"schema: the column {min(twice)!r} stands there twice")
+    wanted: list[tuple[Role, str]] = [
+        ("key", "primaryKey: true"),
+        ("target", "customProperties: [{property: role, value: target}]"),
+    ]
+    for role, mend in wanted:
+        if len(contract.role(role)) != 1:
+            raise ContractError(f"schema: exactly one column is the {role} ({mend}), not {len(contract.role(role))}")
+    if len(contract.role("event_time")) > 1:
+        raise ContractError("schema: at most one column is the event_time")
+    if not contract.features:
+        raise ContractError("schema: no column is a feature, there is nothing to learn from")
+
+
+def _column(item: SchemaProperty) -> Column:
+    if not item.name:
+        raise ContractError("schema.properties: a column has no name")
+    try:
+        return _named_column(item, item.name)
+    except ContractError as error:
+        raise ContractError(f"column {item.name!r}: {error}") from None
+
+
+def _named_column(item: SchemaProperty, name: str) -> Column:
+    options = item.logicalTypeOptions or {}
+    if unknown := set(options) - OPTIONS:
+        raise ContractError(f"logicalTypeOptions: {min(unknown)!r} is not one of {', '.join(sorted(OPTIONS))}")
+    if item.logicalType not in TYPES:
+        raise ContractError(f"logicalType: {item.logicalType!r} is not one of {', '.join(TYPES)}")
+    role = _custom(item.customProperties, "role", "key" if item.primaryKey else "feature")
+    if role not in ROLES:
+        raise ContractError(f"role: {role!r} is not one of {', '.join(ROLES)}")
+    column = Column(
+        name=name,
+        type=cast("Type", item.logicalType),
+        role=cast("Role", role),
+        required=bool(item.required) or role in {"key", "target"},
+        unique=bool(item.unique) or role == "key",
+        minimum=options.get("minimum"),
+        maximum=options.get("maximum"),
+        min_length=options.get("minLength"),
+        max_length=options.get("maxLength"),
+        pattern=options.get("pattern"),
+        allowed=_allowed(item.quality or []),
+        personal=item.classification in {"personal", "pii"},
+        description=item.description or "",
+    )
+    if column.role == "feature" and column.type in {"timestamp", "date"}:
+        raise ContractError("a model takes numbers, booleans and strings; give the column the role event_time or ignore")
+    return column
+
+
+def _allowed(quality: Sequence[DataQuality]) -> tuple[str | int | float, ...]:
+    """ODCS's `invalidValues` metric with `validValues`, that must be 0."""
+    for rule in quality:
+        if rule.metric != "invalidValues" or rule.mustBe != 0 or not (rule.arguments or {}).get("validValues"):
+            raise ContractError(
+                "quality: the rule that can be checked here is "
+                "{metric: invalidValues, arguments: {validValues: […]}, mustBe: 0}"
+            )
+        return tuple((rule.arguments or {})["validValues"])
+    return ()
+
+
+def _tolerance(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ContractError(f"schema.customProperties: tolerance is a share from 0 to below 1, not {value!r}")
+    return float(value)
+
+
+def _custom(properties: Sequence[CustomProperty] | None, name: str, default: object) -> Any:  # noqa: ANN401 - the standard's own type
+    return next((p.value for p in properties or [] if p.property == name), default)

@@ -1,0 +1,113 @@
+"""Every S3 key of the lake, built and parsed in this one place.
+
+The folders are the journey: raw → (quarantine | datasets) → runs → models → captures, labels → monitor, labelled → a
+next run. A prefix always ends with the model's name and a slash, so that a grant or a rule can be cut per model.
+
+    raw/<model>/<name>                        an upload, as it came
+    labelled/<model>/<digest>.parquet         captured rows that got their ground truth: an upload that waits for a reason
+    quarantine/<model>/<run>/<upload>.parquet refused rows with reasons; report.json beside them
+    datasets/<model>/parts/<sha256>.parquet   accepted rows, immutable
+    datasets/<model>/versions/<version>.json  a dataset version: its parts in order
+    datasets/<model>/manifests/<version>.json the same for SageMaker (`ManifestFile`)
+    runs/<model>/<run>/input/                 what the training job is asked, the champion's file with it
+    runs/<model>/<run>/output/                what SageMaker writes
+    models/<model>/<sha256>/                  model.onnx and what belongs to it
+    captures/<model>/yyyy/mm/dd/hh/           answered requests, from Firehose
+    labels/<model>/<name>                     ground truth, as it came
+    monitor/<model>/<version>/                drift reports and the mark of what was read
+"""
+
+from dataclasses import dataclass
+
+RAW, LABELS, LABELLED, CAPTURES = "raw", "labels", "labelled", "captures"
+QUARANTINE, DATASETS, RUNS, MODELS, MONITOR = "quarantine", "datasets", "runs", "models", "monitor"
+SUCCESS = "_SUCCESS"
+
+
+class LakeKeyError(Exception):
+    """A key that is not where its kind belongs."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The keys of one model in a stage's bucket."""
+
+    bucket: str
+    model: str
+
+    def uri(self, key: str) -> str:
+        """`s3://bucket/key`."""
+        return f"s3://{self.bucket}/{key}"
+
+    def prefix(self, folder: str) -> str:
+        """`<folder>/<model>/`."""
+        return prefix(folder, self.model)
+
+    def raw(self, name: str) -> str:
+        return self.prefix(RAW) + name
+
+    def labels(self, name: str) -> str:
+        return self.prefix(LABELS) + name
+
+    def labelled(self, digest: str) -> str:
+        return f"{self.prefix(LABELLED)}{digest}.parquet"
+
+    def quarantine(self, run: str, name: str) -> str:
+        return f"{self.prefix(QUARANTINE)}{run}/{name}"
+
+    def parts(self) -> str:
+        return self.prefix(DATASETS) + "parts/"
+
+    def part(self, sha256: str) -> str:
+        return f"{self.parts()}{sha256}.parquet"
+
+    def version(self, version: str) -> str:
+        return f"{self.prefix(DATASETS)}versions/{version}.json"
+
+    def manifest(self, version: str) -> str:
+        return f"{self.prefix(DATASETS)}manifests/{version}.json"
+
+    def run_input(self, run: str, name: str = "") -> str:
+        return f"{self.prefix(RUNS)}{run}/input/{name}"
+
+    def run_output(self, run: str) -> str:
+        return f"{self.prefix(RUNS)}{run}/output/"
+
+    def job_file(self, run: str, job: str, name: str) -> str:
+        """What SageMaker writes for a job: `<output>/<job>/output/<name>`."""
+        return f"{self.run_output(run)}{job}/output/{name}"
+
+    def model_file(self, sha256: str, name: str) -> str:
+        return f"{self.prefix(MODELS)}{sha256}/{name}"
+
+    def monitor(self, version: str, name: str) -> str:
+        return f"{self.prefix(MONITOR)}{version}/{name}"
+
+
+def prefix(folder: str, model: str) -> str:
+    """`<folder>/<model>/`: what rules and grants are cut by."""
+    return f"{folder}/{model}/"
+
+
+def name_of(key: str, folder: str, model: str) -> str:
+    """What follows `<folder>/<model>/` in a key.
+
+    Raises:
+        LakeKeyError: when the key is elsewhere, or names nothing.
+    """
+    start = prefix(folder, model)
+    if not key.startswith(start) or len(key) == len(start):
+        raise LakeKeyError(f"{key!r} is not an object under {start}")
+    return key[len(start) :]
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of an `s3://` URI.
+
+    Raises:
+        LakeKeyError: when it is not one.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket or not key:
+        raise LakeKeyError(f"{uri!r} is not of the form s3://bucket/key")
+    return bucket, key

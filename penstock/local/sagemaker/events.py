@@ -1,0 +1,49 @@
+"""SageMaker's events on EventBridge's default bus, with the details that AWS documents for them."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ministack.services import eventbridge
+
+from penstock.local.sagemaker.model import output_shape, project
+
+_JOB_DETAILS = {"Training": "DescribeTrainingJob", "Processing": "DescribeProcessingJob"}
+
+
+def job_changed(kind: str, record: dict[str, Any], tags: dict[str, str]) -> None:
+    """Publish "SageMaker Training (or Processing) Job State Change"; times are epoch milliseconds."""
+    described = project(record, output_shape(_JOB_DETAILS[kind]))
+    detail = {**epoch_milliseconds(described), "Tags": tags}
+    _publish(f"SageMaker {kind} Job State Change", record[f"{kind}JobArn"], detail)
+
+
+def package_changed(record: dict[str, Any]) -> None:
+    """Publish "SageMaker Model Package State Change"; times are ISO 8601."""
+    described = project(record, output_shape("DescribeModelPackage"))
+    for name in ("CreationTime", "LastModifiedTime"):
+        if name in described:
+            described[name] = datetime.fromtimestamp(described[name], UTC).isoformat(timespec="seconds")
+    described.setdefault("CertifyForMarketplace", False)
+    _publish("SageMaker Model Package State Change", record["ModelPackageArn"], described)
+
+
+def epoch_milliseconds(value: Any, name: str = "") -> Any:
+    """Turn the times of a description into epoch milliseconds, as events and Step Functions carry them."""
+    if isinstance(value, dict):
+        return {key: epoch_milliseconds(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [epoch_milliseconds(item) for item in value]
+    if name.endswith(("Time", "Timestamp")) and isinstance(value, float):
+        return int(value * 1000)
+    return value
+
+
+def _publish(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
+    entry = {
+        "Source": "aws.sagemaker",
+        "DetailType": detail_type,
+        "Detail": json.dumps(detail),
+        "Resources": [resource],
+    }
+    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)  # noqa: SLF001

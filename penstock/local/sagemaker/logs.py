@@ -1,0 +1,28 @@
+"""A job's output in CloudWatch Logs."""
+
+import time
+
+from ministack.services import cloudwatch_logs
+
+from penstock.local.sagemaker.context import account_scope
+
+
+class JobLog:
+    """The stream `<job>/algo-1-<epoch>` in SageMaker's log group for the kind of job."""
+
+    def __init__(self, group: str, job: str) -> None:
+        self._group = group
+        self._stream = f"{job}/algo-1-{int(time.time())}"
+        with account_scope():
+            names = {"logGroupName": group, "logStreamName": self._stream}
+            cloudwatch_logs._create_log_group({"logGroupName": group})  # noqa: SLF001
+            cloudwatch_logs._create_log_stream(names)  # noqa: SLF001
+
+    def put(self, lines: list[str]) -> None:
+        """Append lines; CloudWatch takes no empty message, so a blank line becomes a space."""
+        moment = int(time.time() * 1000)
+        entries = [{"timestamp": moment, "message": line or " "} for line in lines]
+        with account_scope():
+            cloudwatch_logs._put_log_events(  # noqa: SLF001
+                {"logGroupName": self._group, "logStreamName": self._stream, "logEvents": entries}
+            )

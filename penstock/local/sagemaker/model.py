@@ -1,0 +1,62 @@
+"""Botocore's model of the SageMaker API: the single source of what a request and an answer may hold."""
+
+import functools
+import re
+import sys
+import unicodedata
+from typing import Any
+
+import botocore.session
+from botocore.model import OperationModel, ServiceModel, Shape
+
+
+@functools.cache
+def service_model() -> ServiceModel:
+    """Return botocore's SageMaker model."""
+    return botocore.session.get_session().get_service_model("sagemaker")
+
+
+def operation_model(name: str) -> OperationModel | None:
+    """Return the model of an operation, or None where AWS has none of that name."""
+    model = service_model()
+    return model.operation_model(name) if name in model.operation_names else None
+
+
+def project(record: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """Return the members of `record` that the structure `shape` knows: one record serves Describe, List and events."""
+    members = getattr(shape, "members", {})
+    return {name: record[name] for name in members if record.get(name) is not None}
+
+
+def output_shape(operation: str) -> Shape:
+    """Return the shape of an operation's answer."""
+    shape = service_model().operation_model(operation).output_shape
+    if shape is None:
+        raise LookupError(f"{operation} answers nothing")
+    return shape
+
+
+@functools.cache
+def pattern(text: str) -> re.Pattern[str]:
+    r"""Compile a pattern of the model, which is written for Java: `\p{L}` and its kin become character ranges."""
+    text = re.sub(r"\$\{\d+,\d+\}$", "", text)  # a slip in AWS's model: a quantifier on the end of the text
+    text = text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
+    return re.compile(re.sub(r"\\p\{(\w+)\}", lambda found: _category(found.group(1)), text))
+
+
+@functools.cache
+def _category(name: str) -> str:
+    if name == "Alnum":
+        return "0-9A-Za-z"
+    members = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith(name)]
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in _ranges(members))
+
+
+def _ranges(codes: list[int]) -> list[tuple[int, int]]:
+    ranges: list[tuple[int, int]] = []
+    for code in codes:
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], code)
+        else:
+            ranges.append((code, code))
+    return ranges

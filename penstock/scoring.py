@@ -1,0 +1,222 @@
+"""Load the ONNX file, decode a request, score it, encode the reply: the one module that evaluates and serves.
+
+What a model expects travels inside its file, as the `Signature` in the ONNX metadata, so that one digest covers both.
+Nothing is imported here but numpy, msgspec and onnxruntime: the predict function's cold start is made of it.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+SIGNATURE = "penstock.signature"
+TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content"}
+Value = str | float | int | bool | None
+Class = bool | int | str
+Columns = Mapping[str, Sequence[Value]]
+Scores = npt.NDArray[np.float64]
+
+
+class Field(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One column that a request may or must give."""
+
+    name: str
+    type: Literal["string", "integer", "number", "boolean"]
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    allowed: tuple[str | int | float, ...] = ()
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """What goes into a model and what its score means."""
+
+    model: str
+    fields: tuple[Field, ...]
+    classes: tuple[Class, Class]
+    """The target's values, negative first."""
+    threshold: float
+    """The score from which the label is `classes[1]`."""
+    output: str
+    """The ONNX output that holds the class probabilities, shape (rows, 2)."""
+    carried: tuple[str, ...] = ()
+    """Columns a request may give besides (row key, event time): captured, not scored."""
+
+
+class ModelFileError(Exception):
+    """A model file that is not the one that was registered, or not one of ours."""
+
+
+class RequestError(Exception):
+    """A request that cannot be scored; becomes an `application/problem+json` answer."""
+
+    def __init__(self, status: int, detail: str, *, field: str | None = None, row: int | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.field, self.row = status, detail, field, row
+
+    def problem(self) -> dict[str, Any]:
+        """The problem document (RFC 9457), with `field` and 0-based `row` where they are known."""
+        where = {"field": self.field, "row": self.row}
+        title = TITLES[self.status]
+        found = {name: value for name, value in where.items() if value is not None}
+        return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail} | found
+
+
+class Model:
+    """One verified model file, ready to score."""
+
+    def __init__(self, data: bytes, *, sha256: str | None = None, max_rows: int = 500) -> None:
+        """Load a model file.
+
+        Args:
+            data: the ONNX file, its signature in the metadata.
+            sha256: hex digest that it must have; None to load a file that was just made.
+            max_rows: most rows that a request may have.
+
+        Raises:
+            ModelFileError: another digest, not ONNX, or no signature in it.
+        """
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 is not None and self.sha256 != sha256:
+            raise ModelFileError(f"the model file has SHA-256 {self.sha256}, registered was {sha256}: it was changed")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            self.signature = msgspec.json.decode(metadata[SIGNATURE], type=Signature)
+        except KeyError:
+            raise ModelFileError("the model file has no signature in its metadata: export it with Penstock") from None
+        except Exception as error:
+            # onnxruntime raises its own, undocumented exception types for a file that it cannot take.
+            raise ModelFileError(f"the model file cannot be loaded: {error}") from None
+        self.max_rows = max_rows
+        self._decoder = _decoder(self.signature, max_rows)
+        inputs = {item.name for item in self._session.get_inputs()}
+        self._fields = [field for field in self.signature.fields if field.name in inputs]
+
+    def decode(self, body: bytes) -> list[dict[str, Value]]:
+        """The rows of a request `{"instances": [{…}]}`.
+
+        Raises:
+            RequestError: whatever is wrong with it, naming field and row.
+        """
+        try:
+            request = self._decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise _explained(str(error), self.max_rows) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _malformed(body, error) from None
+        rows: list[dict[str, Value]] = msgspec.to_builtins(request)["instances"]
+        return rows
+
+    def score(self, columns: Columns) -> Scores:
+        """The probability of the positive class for each row.
+
+        Args:
+            columns: for every field of the signature as many values as there are rows; None where one is missing.
+
+        Returns:
+            Shape (rows,), 0–1.
+        """
+        feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
+        probabilities = self._session.run([self.signature.output], feeds)[0]
+        scores: Scores = np.asarray(probabilities)[:, 1].astype(np.float64)
+        return scores
+
+    def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
+        """`score` for rows as a request has them."""
+        return self.score({field.name: [row.get(field.name) for row in rows] for field in self._fields})
+
+    def label(self, score: float) -> Class:
+        """The class that a score stands for."""
+        return self.signature.classes[int(score >= self.signature.threshold)]
+
+
+def _tensor(field: Field, values: Sequence[Value]) -> npt.NDArray[Any]:
+    """Shape (rows, 1): text with "" for missing, numbers as float32 with NaN for missing."""
+    if field.type == "string":
+        return np.array([["" if value is None else value] for value in values], dtype=object)
+    return np.array([[math.nan if value is None else value] for value in values], dtype=np.float32)
+
+
+def _decoder(signature: Signature, max_rows: int) -> msgspec.json.Decoder[Any]:
+    """A decoder for requests with exactly the signature's fields."""
+    declared: list[tuple[str, Any, Any] | tuple[str, Any]] = []
+    rename: dict[str, str] = {}
+    for index, field in enumerate(sorted(signature.fields, key=lambda field: not field.required)):
+        rename[f"f{index}"] = field.name
+        kind = _kind(field)
+        declared.append((f"f{index}", kind) if field.required else (f"f{index}", kind | None, None))
+    for index, name in enumerate(signature.carried):
+        rename[f"c{index}"] = name
+        declared.append((f"c{index}", str | None, None))
+    instance = msgspec.defstruct("Instance", declared, rename=rename, forbid_unknown_fields=True)
+    instances = Annotated[list[instance], msgspec.Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
+    request = msgspec.defstruct("Request", [("instances", instances)], forbid_unknown_fields=True)
+    return msgspec.json.Decoder(request)
+
+
+def _kind(field: Field) -> Any:  # noqa: ANN401 - a type form, which typing has no name for here
+    if field.allowed:
+        return Literal[field.allowed]
+    if field.type == "boolean":
+        return bool
+    if field.type == "string":
+        meta = msgspec.Meta(min_length=field.min_length, max_length=field.max_length, pattern=_whole(field.pattern))
+        return Annotated[str, meta]
+    low, high = field.minimum, field.maximum
+    if field.type == "integer":
+        bounds = msgspec.Meta(ge=None if low is None else math.ceil(low), le=None if high is None else math.floor(high))
+        return Annotated[int, bounds]
+    return Annotated[float, msgspec.Meta(ge=low, le=high)]
+
+
+def _whole(pattern: str | None) -> str | None:
+    return None if pattern is None else f"^(?:{pattern})$"
+
+
+PLACE = re.compile(r" - at `\$(?:\.instances)?(?:\[(?P<row>\d+|\.\.\.)\])?(?:\.(?P<field>.+?))?`$")
+NAMED = re.compile(r"(?:unknown|required) field `(?P<field>[^`]+)`")
+
+
+def _explained(message: str, max_rows: int) -> RequestError:
+    """msgspec's sentence, with its place as field and row."""
+    found = PLACE.search(message)
+    what = message[: found.start()] if found else message
+    row = int(found["row"]) if found and found["row"] and found["row"].isdigit() else None
+    named = NAMED.search(what)
+    field = named["field"] if named else (found["field"] if found else None)
+    if field is None and "length" in what:
+        status = 422 if ">= 1" in what else 413
+        return RequestError(status, f"give between 1 and {max_rows} instances in one request", field="instances")
+    if field is None and row is None:
+        field = "instances" if "$.instances" in message else None
+    place = "".join([f" in row {row}" if row is not None else "", f", field {field!r}" if field and not named else ""])
+    return RequestError(422, f"{what}{place}", field=field, row=row)
+
+
+def _malformed(body: bytes, error: Exception) -> RequestError:
+    """Not JSON. NaN and Infinity, which many clients send as if they were JSON, are named with their place."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return RequestError(400, f"the body is not JSON: {error}")
+    rows = document.get("instances") if isinstance(document, dict) else None
+    for index, row in enumerate(rows if isinstance(rows, list) else []):
+        for name, value in row.items() if isinstance(row, dict) else []:
+            if isinstance(value, float) and not math.isfinite(value):
+                detail = f"{value} is no JSON number in row {index}, field {name!r}: leave a missing value out, or send null"
+                return RequestError(400, detail, field=name, row=index)
+    return RequestError(400, f"the body is not JSON: {error}")

@@ -1,0 +1,122 @@
+"""Each Lambda's environment as a typed model: infra fills it in, the handler checks it at start.
+
+One class per folder in `functions/`. A field `ledger` travels as the environment variable `PENSTOCK_LEDGER`; a field
+with a default may be absent. The same class on both sides, so a variable cannot be set under one name and read under
+another.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Self
+
+PREFIX = "PENSTOCK_"
+
+
+class SettingsError(Exception):
+    """A variable that the function needs is not set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base: fields are strings; subclasses add what one function needs."""
+
+    stage: str
+    model: str
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """The environment variable's name of a field."""
+        return PREFIX + field.upper()
+
+    def environment(self) -> dict[str, str]:
+        """The variables to set on the function."""
+        values = {f.name: str(getattr(self, f.name)) for f in fields(self)}
+        return {self.variable(name): value for name, value in values.items() if value}
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """The settings of this process.
+
+        Raises:
+            SettingsError: naming every variable that is missing.
+        """
+        required = [f.name for f in fields(cls) if f.default is MISSING]
+        missing = [cls.variable(name) for name in required if not environ.get(cls.variable(name))]
+        if missing:
+            raise SettingsError(f"{cls.__name__} needs {', '.join(missing)}: set by infra/constructs/function.py")
+        present = {f.name: environ[cls.variable(f.name)] for f in fields(cls) if environ.get(cls.variable(f.name))}
+        return cls(**present)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LakeSettings(Settings):
+    """What every function that keeps records needs."""
+
+    bucket: str
+    ledger: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartRunSettings(LakeSettings):
+    pipeline: str
+    """ARN of the training pipeline's state machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateSettings(LakeSettings):
+    code: str
+    """Digest of everything that decides what the training job does (see `penstock.spec.code_digest`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterSettings(LakeSettings):
+    group: str
+    """Name of the model package group."""
+    image: str
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndRunSettings(LakeSettings):
+    topic: str
+    """ARN of the stage's notification topic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizeSettings(LakeSettings):
+    topic: str
+    rollout: str
+    """ARN of the rollout's state machine."""
+    function: str
+    """Name of the predict function."""
+    capture: str
+    """Name of the capture delivery stream; part of what a published version binds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeTestSettings(LakeSettings):
+    function: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndRolloutSettings(LakeSettings):
+    topic: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(Settings):
+    """The predict function's own, and what a published version binds: which model file, by digest."""
+
+    bucket: str
+    capture: str
+    version: str = ""
+    """Model package version; empty until a rollout has published one."""
+    model_key: str = ""
+    model_sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorSettings(LakeSettings):
+    namespace: str
+    """CloudWatch namespace of the model's metrics."""

@@ -1,0 +1,203 @@
+"""ModelSpec: `model.yaml` as typed data. Every field has a default and says what it does.
+
+The folder `training/models/<name>/` is one model in production: `model.yaml` (this), `contract.yaml`
+(`penstock.contract`) and `train.py` (`fit`).
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from penstock import yamlfile
+
+MODELS = Path("training") / "models"
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Split(Strict):
+    """How rows are dealt out. By hash of the row key: a row is always on the same side."""
+
+    holdout: Share = 0.2
+    """Share of rows that no model is ever trained on; gates are decided on them."""
+    validation: Share = 0.15
+    """Share of rows for early stopping and for choosing the decision threshold."""
+    salt: str = "penstock"
+    """Change it to deal anew; the champion may then have seen holdout rows."""
+
+    @model_validator(mode="after")
+    def _leaves_training_rows(self) -> "Split":
+        if self.holdout + self.validation > 0.9:
+            raise ValueError("holdout and validation together leave less than a tenth of the rows for training")
+        return self
+
+
+class Training(Strict):
+    instance_type: str = "ml.m5.large"
+    """SageMaker instance type of the training job."""
+    volume_gb: int = Field(default=30, ge=1)
+    """Disk of the training job."""
+    max_runtime_minutes: int = Field(default=60, ge=1)
+    """The job is stopped after this time."""
+    spot: bool = True
+    """Use spot capacity, with checkpoints."""
+    max_wait_minutes: int = Field(default=120, ge=1)
+    """With spot: how long to wait for capacity and run, together."""
+    params: dict[str, JsonValue] = {}
+    """Handed to `fit` as they are."""
+
+    @model_validator(mode="after")
+    def _waits_long_enough(self) -> "Training":
+        if self.spot and self.max_wait_minutes < self.max_runtime_minutes:
+            raise ValueError("max_wait_minutes is shorter than max_runtime_minutes: raise it, or set spot to false")
+        return self
+
+
+class Gate(Strict):
+    """One condition on a number. Give `min` or `max`, or compare with `against` and `by`."""
+
+    metric: str
+    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`."""
+    min: float | None = None
+    """The metric must be at least this."""
+    max: float | None = None
+    """The metric must be at most this."""
+    against: Literal["baseline", "champion"] | None = None
+    """Compare with the naive baseline or with the live model, on the same holdout rows."""
+    by: float = 0.0
+    """The challenger must be better by this much; negative: may be worse by it."""
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> "Gate":
+        given = [name for name in ("min", "max", "against") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a gate has one condition of min, max, against; this one has {' and '.join(given) or 'none'}")
+        return self
+
+
+class Approval(Strict):
+    policy: Literal["manual", "auto"] = "manual"
+    """`manual`: a person approves. `auto`: a version that passed the gates goes live by itself."""
+    who: list[str] = ["*"]
+    """Patterns (`*` and `?`) on the ARN of whoever approves; one must fit."""
+    reason: bool = True
+    """Whether an approval must give a reason."""
+    max_age_days: int = Field(default=30, ge=1)
+    """A version older than this can no longer be approved."""
+
+
+class Serving(Strict):
+    memory_mb: int = Field(default=1769, ge=256, le=10240)
+    """Memory of the predict function; 1,769 MB are one vCPU."""
+    timeout_seconds: int = Field(default=10, ge=1, le=29)
+    """An answer that takes longer is an error."""
+    max_rows: int = Field(default=500, ge=1, le=10_000)
+    """Most rows in one request."""
+    throttle_rate: int = Field(default=200, ge=1)
+    """Requests per second that the API admits in the long run."""
+    throttle_burst: int = Field(default=400, ge=1)
+    """Requests that the API admits at once."""
+
+
+class Monitoring(Strict):
+    schedule_minutes: int = Field(default=60, ge=1)
+    """How often the monitor looks."""
+    min_rows: int = Field(default=500, ge=30)
+    """Fewer new rows than this are too little data for a verdict; they wait for more."""
+    psi_threshold: float = Field(default=0.25, gt=0)
+    """Population stability index from which a column has drifted (0.1 a little, 0.25 much, by common usage)."""
+    label_days: int = Field(default=30, ge=1)
+    """How long after an answer its ground truth may come."""
+
+
+class Retraining(Strict):
+    on_drift: bool = True
+    """Whether the drift alarm starts a run."""
+    cooldown_minutes: int = Field(default=60, ge=0)
+    """After a run that an alarm started, alarms start no other for this long."""
+    per_day: int = Field(default=4, ge=1)
+    """At most this many alarm-started runs in 24 hours."""
+
+
+class ModelSpec(Strict):
+    """One model: what it predicts, how it is trained, when it may go live, how it is served and watched."""
+
+    name: str
+    """The folder's name: lower-case letters, digits and hyphens."""
+    description: str = ""
+    task: Literal["binary"] = "binary"
+    """What the target is."""
+    dataset: Literal["append", "replace"] = "append"
+    """`append`: uploads add to the data. `replace`: an upload is all of the data."""
+    decision: Literal["f1"] | Share = "f1"
+    """The score from which the label is positive: a number, or what is best for F1 on the validation rows."""
+    split: Split = Split()
+    training: Training = Training()
+    gates: list[Gate] = [Gate(metric="roc_auc", against="baseline", by=0.05), Gate(metric="roc_auc", against="champion")]
+    approval: Approval = Approval()
+    serving: Serving = Serving()
+    monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
+
+
+class SpecError(Exception):
+    """A model folder that cannot be used; the message says where and what to change."""
+
+
+def read_model(folder: Path) -> ModelSpec:
+    """The spec of a model folder.
+
+    Raises:
+        SpecError: naming file, line and field.
+    """
+    path = folder / "model.yaml"
+    try:
+        spec = yamlfile.read(path, ModelSpec)
+    except yamlfile.FileError as error:
+        raise SpecError(str(error)) from None
+    if not NAME.fullmatch(spec.name) or len(spec.name) > 30:
+        raise SpecError(f"{path}: name: {spec.name!r} is not lower-case letters, digits and hyphens (at most 30)")
+    return spec
+
+
+def model_folders(root: Path) -> list[Path]:
+    """The model folders of a project, by name.
+
+    Raises:
+        SpecError: when a folder's name is not the name in its `model.yaml`.
+    """
+    folders = sorted(path.parent for path in (root / MODELS).glob("*/model.yaml"))
+    for folder in folders:
+        if (name := read_model(folder).name) != folder.name:
+            raise SpecError(f"{folder / 'model.yaml'}: name: {name!r} must be the folder's name, {folder.name!r}")
+    return folders
+
+
+def code_digest(root: Path, model: str) -> str:
+    """SHA-256 (hex) over every file that decides what the model's training job does.
+
+    The model's folder, the entry points, the library below them and the locked packages; not the command, the page or
+    the laptop cloud, which no job runs.
+    """
+    folders = [root / MODELS / model, root / "training" / "steps", root / "penstock"]
+    aside = {root / "penstock" / name for name in ("cli", "ui", "local")}
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".yaml"}]
+    kept = [path for path in files if not aside & set(path.parents)]
+    digest = hashlib.sha256()
+    for path in sorted([*kept, root / "uv.lock", root / "training" / "Dockerfile"]):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of `model.yaml`, for editors."""
+    return ModelSpec.model_json_schema()

@@ -1,0 +1,73 @@
+"""YAML files as pydantic models, with errors that name file, line and field.
+
+Both files a user writes are read here, so that a mistake in either is answered the same way.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class FileError(Exception):
+    """A file that cannot be used; the message says where and what to change."""
+
+
+def read(path: Path, model: type[M]) -> M:
+    """The file as the model.
+
+    Raises:
+        FileError: no such file, not YAML, or fields that do not fit: one line a fault, `file:line: field: what`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise FileError(f"{path}: not YAML: {str(error).replace(chr(10), ' ')}") from None
+    if not isinstance(data, dict):
+        raise FileError(f"{path}: expected fields (`name: value`), found {type(data).__name__}")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = [_fault(path, node, dict(e)) for e in error.errors(include_url=False)]
+        raise FileError("\n".join(faults)) from None
+
+
+def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
+    """The 1-based line of a field; of its nearest parent where the field itself is absent."""
+    line = node.start_mark.line + 1 if node else 1
+    for step in location:
+        child = _child(node, step)
+        if child is None:
+            break
+        line, node = child
+    return line
+
+
+def _child(node: yaml.Node | None, step: int | str) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key.start_mark.line + 1, value) for key, value in node.value if key.value == str(step)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step].start_mark.line + 1, node.value[step]
+    return None
+
+
+def _fault(path: Path, node: yaml.Node | None, error: dict[str, Any]) -> str:
+    location: tuple[int | str, ...] = error["loc"]
+    field = ".".join(str(step) for step in location) or "the file"
+    what = "is not a field here" if error["type"] == "extra_forbidden" else _lower(error["msg"])
+    return f"{path}:{line_of(node, location)}: {field}: {what}"
+
+
+def _lower(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

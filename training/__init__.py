@@ -1,0 +1,1 @@
+"""What runs in the training image, and the models it trains."""

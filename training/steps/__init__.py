@@ -1,0 +1,1 @@
+"""The container's entry points. `/opt/ml` is known only here."""

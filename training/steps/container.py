@@ -1,0 +1,67 @@
+"""SageMaker's container layout as a value: where a step finds its input and leaves its output."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+
+class StepError(Exception):
+    """A step that cannot go on; the message becomes the job's FailureReason."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """The `/opt/ml` tree. `PENSTOCK_ML_ROOT` puts it elsewhere, where a job runs without a container of its own."""
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Self:
+        return cls(Path(os.environ.get("PENSTOCK_ML_ROOT", "/opt/ml")))
+
+    @property
+    def hyperparameters(self) -> dict[str, str]:
+        """The job's hyperparameters; SageMaker hands all of them over as text."""
+        return self._json(self.root / "input" / "config" / "hyperparameters.json")
+
+    def channel(self, name: str) -> Path:
+        """The folder of an input channel.
+
+        Raises:
+            StepError: when the job was started without it.
+        """
+        path = self.root / "input" / "data" / name
+        if not path.is_dir():
+            raise StepError(f"the job has no input channel {name!r}")
+        return path
+
+    def request(self) -> dict[str, Any]:
+        """What the pipeline asks of this run: `request.json` in the channel `run`."""
+        return self._json(self.channel("run") / "request.json")
+
+    def model(self, name: str) -> Path:
+        """A file that will be in `model.tar.gz`."""
+        folder = self.root / "model"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    def fail(self, reason: str) -> None:
+        """Leave the FailureReason; SageMaker keeps 1,024 characters."""
+        folder = self.root / "output"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "failure").write_text(reason[:1024], encoding="utf-8")
+
+    @staticmethod
+    def say(line: str) -> None:
+        """A line in the job's log."""
+        print(line, flush=True)  # noqa: T201 - SageMaker takes the log from stdout
+
+    @staticmethod
+    def _json(path: Path) -> dict[str, Any]:
+        try:
+            data: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise StepError(f"{path.name} is not there: {path}") from None
+        return data

@@ -1,0 +1,167 @@
+"""The training job: fit → ONNX → score it → evaluate champion and challenger → baseline, golden examples, report data.
+
+All in one job, so that one cold start stands between data and decision. What is evaluated is the exported file itself,
+through the scoring module that serves it.
+"""
+
+import importlib.util
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from penstock import drift, evaluation
+from penstock.contract import Contract, read_contract
+from penstock.scoring import Class, Model, Scores, Signature
+from penstock.spec import MODELS, ModelSpec, read_model
+from training.steps import export
+from training.steps.container import Container, StepError
+from training.steps.rows import Rows, read_sides
+
+GOLDEN = 25
+PROJECT = Path(__file__).parents[2]
+EXPORT_TOLERANCE = 1e-4
+"""Largest difference between estimator and ONNX file that float32 arithmetic explains."""
+
+
+def run(container: Container) -> None:
+    """Train as the run's request says and leave the model folder.
+
+    Writes `model.onnx`, `evaluation.json`, `baseline.json`, `golden.json` and `report.json`.
+
+    Raises:
+        StepError: data or code that gives no model; the message says what to change.
+    """
+    request = container.request()
+    folder = PROJECT / MODELS / request["model"]
+    spec, contract = read_model(folder), read_contract(folder)
+    with _leg(container, "read the dataset"):
+        rows = read_sides(container.channel("dataset"), request["parts"], contract, spec.split)
+    classes = _classes(rows["train"])
+    with _leg(container, f"fit on {rows['train'].table.height} rows"):
+        fitted = _fit_function(folder)(rows["train"].table, rows["validation"].table, dict(spec.training.params))
+    with _leg(container, "export and evaluate"):
+        model = _exported(fitted, spec, contract, rows["validation"], classes)
+        _write(container, request, model, rows, fitted)
+
+
+def _write(container: Container, request: dict[str, Any], model: tuple[bytes, Model], rows: dict[str, Rows], fitted: Any) -> None:  # noqa: ANN401
+    data, scorer = model
+    holdout, columns = rows["holdout"], rows["holdout"].columns()
+    scores = scorer.score(columns)
+    difference = _difference(fitted, holdout, scores)
+    result = evaluation.evaluate(
+        _truth(holdout, scorer.signature.classes),
+        challenger=scores,
+        threshold=scorer.signature.threshold,
+        baseline=evaluation.naive_scores(_truth(rows["train"], scorer.signature.classes), len(scores)),
+        champion=_champion(container, request, columns),
+    )
+    instances = holdout.instances(GOLDEN)
+    golden = [
+        {"instance": instance, "score": float(score)}
+        for instance, score in zip(instances, scorer.score_rows(instances), strict=True)
+    ]
+    report = {
+        "run": request["run"],
+        "dataset": request["dataset"],
+        "rows": {name: side.table.height for name, side in rows.items()},
+        "largest_export_difference": difference,
+        "onnx_bytes": len(data),
+    }
+    container.model("model.onnx").write_bytes(data)
+    documents = {
+        "evaluation": result,
+        "baseline": drift.baseline(scorer.signature.fields, columns, scores),
+        "golden": golden,
+        "report": report,
+    }
+    for name, document in documents.items():
+        container.model(f"{name}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    for name, value in result["challenger"].items():
+        container.say(f"metric {name}={value:.6f}")
+
+
+def _exported(fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, classes: tuple[Class, Class]) -> tuple[bytes, Model]:  # noqa: ANN401
+    """The sealed file and the model loaded from it, its threshold chosen on the validation rows."""
+    graph = export.to_onnx(fitted, contract.features)
+    carried = [contract.key.name] + ([contract.event_time.name] if contract.event_time else [])
+    signature = Signature(
+        model=spec.name,
+        fields=export.fields(contract.features),
+        classes=classes,
+        threshold=0.5,
+        output=export.PROBABILITIES,
+        carried=tuple(carried),
+    )
+    if spec.decision == "f1":
+        scores = Model(export.sealed(_copy(graph), signature)).score(validation.columns())
+        threshold = evaluation.best_f1_threshold(_truth(validation, classes), scores)
+    else:
+        threshold = float(spec.decision)
+    data = export.sealed(graph, msgspec.structs.replace(signature, threshold=threshold))
+    return data, Model(data)
+
+
+def _copy(graph: Any) -> Any:  # noqa: ANN401 - an onnx.ModelProto, which has no types
+    copy = type(graph)()
+    copy.CopyFrom(graph)
+    return copy
+
+
+def _champion(container: Container, request: dict[str, Any], columns: Any) -> tuple[int, Scores, float] | None:  # noqa: ANN401
+    if not request["champion"]:
+        return None
+    champion = Model((container.channel("run") / "champion.onnx").read_bytes(), sha256=request["champion"]["sha256"])
+    if missing := [field.name for field in champion.signature.fields if field.name not in columns]:
+        container.say(f"the champion wants {missing[0]!r}, which the contract no longer has: not compared")
+        return None
+    return int(request["champion"]["version"]), champion.score(columns), champion.signature.threshold
+
+
+def _difference(fitted: Any, holdout: Rows, scores: Scores) -> float:  # noqa: ANN401
+    """The largest difference between the estimator's own probabilities and the file's; 0 where `fit` gave a graph."""
+    if not hasattr(fitted, "predict_proba"):
+        return 0.0
+    own = fitted.predict_proba(holdout.table)[:, 1]
+    apart = np.abs(own - scores)
+    if np.mean(apart > EXPORT_TOLERANCE) > 0.001:
+        raise StepError(
+            f"the ONNX file scores {np.mean(apart > EXPORT_TOLERANCE):.1%} of the rows otherwise than the estimator "
+            f"(up to {apart.max():.4f}): a step of the pipeline does not export exactly"
+        )
+    return float(apart.max())
+
+
+def _classes(train: Rows) -> tuple[Class, Class]:
+    found = sorted(set(train.truth()))
+    if len(found) != 2:
+        raise StepError(f"the target {train.contract.target.name!r} has {len(found)} values in the training rows, a binary task has 2")
+    return found[0], found[1]
+
+
+def _truth(rows: Rows, classes: tuple[Class, Class]) -> evaluation.Truth:
+    return evaluation.positives(rows.truth(), classes[1])
+
+
+def _fit_function(folder: Path) -> Any:  # noqa: ANN401 - the user's function
+    spec = importlib.util.spec_from_file_location("penstock_model", folder / "train.py")
+    if spec is None or spec.loader is None:
+        raise StepError(f"{folder / 'train.py'} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "fit", None)):
+        raise StepError(f"{folder.name}/train.py has no function fit(train, validation, params)")
+    return module.fit
+
+
+@contextmanager
+def _leg(container: Container, name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    container.say(f"{name}: {time.monotonic() - started:.1f} s")
