@@ -76,7 +76,9 @@ def read_table(data: bytes, name: str) -> pl.DataFrame:
             return pl.read_csv(io.BytesIO(data), infer_schema=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         first = str(error).strip().splitlines()
-        raise TableError(f"the content cannot be read as {name.rpartition('.')[2]}: {first[0] if first else error}") from None
+        raise TableError(
+            f"the content cannot be read as {name.rpartition('.')[2]}: {first[0] if first else error}"
+        ) from None
     raise TableError(f"{name.rpartition('/')[2]!r} is neither .csv, .jsonl nor .parquet")
 
 
@@ -93,7 +95,9 @@ def check(contract: Contract, table: pl.DataFrame) -> Checked:
     names = [column.name for column in contract.columns]
     needed = [c.name for c in contract.columns if c.required]
     if missing := [name for name in needed if name not in table.columns]:
-        raise TableError(f"the column {missing[0]!r} is missing" + (f", and {', '.join(missing[1:])}" if missing[1:] else ""))
+        raise TableError(
+            f"the column {missing[0]!r} is missing" + (f", and {', '.join(missing[1:])}" if missing[1:] else "")
+        )
     if not table.height:
         raise TableError("there are no rows")
     raw = table.with_columns(pl.lit(None, pl.String).alias(n) for n in names if n not in table.columns)
@@ -106,11 +110,7 @@ def check(contract: Contract, table: pl.DataFrame) -> Checked:
     return Checked(
         good=typed.filter(~is_bad).select(kept),
         bad=_with_reasons(raw.filter(is_bad), broken.filter(is_bad), [sentence for _, sentence in rules]),
-        reasons={
-            rules[int(name)][1]: count
-            for name, count in broken.sum().row(0, named=True).items()
-            if count
-        },
+        reasons={rules[int(name)][1]: count for name, count in broken.sum().row(0, named=True).items() if count},
         unknown=tuple(name for name in table.columns if name not in names),
     )
 
@@ -134,7 +134,7 @@ def _typed(raw: pl.DataFrame, column: Column) -> pl.Expr:
     given = raw.schema[column.name]
     if given == pl.String and column.type == "boolean":
         word = value.str.strip_chars().str.to_lowercase()
-        return pl.when(word.is_in(TRUE)).then(True).when(word.is_in(FALSE)).then(False).alias(column.name)  # noqa: FBT003
+        return pl.when(word.is_in(TRUE)).then(True).when(word.is_in(FALSE)).then(False).alias(column.name)
     if given == pl.String and column.type == "timestamp":
         return value.str.to_datetime(time_unit="us", time_zone="UTC", strict=False).alias(column.name)
     if given == pl.String and column.type == "date":

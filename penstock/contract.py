@@ -159,7 +159,7 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         raise ContractError(f"role: {role!r} is not one of {', '.join(ROLES)}")
     column = Column(
         name=name,
-        type=cast("Type", item.logicalType),
+        type=item.logicalType,
         role=cast("Role", role),
         required=bool(item.required) or role in {"key", "target"},
         unique=bool(item.unique) or role == "key",
@@ -173,7 +173,9 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         description=item.description or "",
     )
     if column.role == "feature" and column.type in {"timestamp", "date"}:
-        raise ContractError("a model takes numbers, booleans and strings; give the column the role event_time or ignore")
+        raise ContractError(
+            "a model takes numbers, booleans and strings; give the column the role event_time or ignore"
+        )
     return column
 
 
@@ -195,5 +197,5 @@ def _tolerance(value: object) -> float:
     return float(value)
 
 
-def _custom(properties: Sequence[CustomProperty] | None, name: str, default: object) -> Any:  # noqa: ANN401 - the standard's own type
+def _custom(properties: Sequence[CustomProperty] | None, name: str, default: object) -> Any:
     return next((p.value for p in properties or [] if p.property == name), default)

@@ -4,15 +4,18 @@ A baseline holds, for each feature and for the score, bins and how many holdout 
 into the same bins; counts of windows add up. The distance is the population stability index (PSI).
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from penstock.scoring import Columns, Field, Scores, Value
+if TYPE_CHECKING:  # the monitor's bundle has no msgspec
+    from penstock.signature import Columns, Field, Scores, Value
 
 SCORE = "score"
 MISSING, OTHER = "(missing)", "(other)"
@@ -67,7 +70,10 @@ def bins_of(values: Sequence[Value], *, numeric: bool) -> Bins:
 
 def baseline(fields: Sequence[Field], columns: Columns, scores: Scores) -> dict[str, Any]:
     """The baseline document of a model: for each feature and the score, bins and counts. JSON."""
-    made = {field.name: (bins_of(columns[field.name], numeric=field.type != "string"), columns[field.name]) for field in fields}
+    made = {
+        field.name: (bins_of(columns[field.name], numeric=field.type != "string"), columns[field.name])
+        for field in fields
+    }
     made[SCORE] = (bins_of(list(scores), numeric=True), list(scores))
     return {
         name: {"edges": bins.edges, "categories": bins.categories, "counts": bins.count(values)}
@@ -133,15 +139,25 @@ def compare(document: Mapping[str, Any], window: Columns, *, rows: int, min_rows
         return Drift("no data", "no new requests since the last look", 0, 0.0)
     if rows < min_rows:
         return Drift("too little data", f"{rows} new rows, {min_rows} are needed for a verdict", rows, 0.0)
-    found = [_column(name, item, window[name], len(document), threshold) for name, item in document.items() if name in window]
+    found = [
+        _column(name, item, window[name], len(document), threshold) for name, item in document.items() if name in window
+    ]
     ranked = tuple(sorted(found, key=lambda column: -column.psi))
     drifted = [column for column in ranked if column.drifted]
     largest = max((column.psi for column in ranked if column.psi > column.noise), default=0.0)
     if not drifted:
-        sentence = f"{rows} rows look like the training data: the largest PSI is {ranked[0].psi:.3f} ({ranked[0].column})"
+        sentence = (
+            f"{rows} rows look like the training data: the largest PSI is {ranked[0].psi:.3f} ({ranked[0].column})"
+        )
         return Drift("no drift", sentence, rows, largest, ranked)
     named = ", ".join(f"{column.column} (PSI {column.psi:.3f})" for column in drifted)
-    return Drift("drift", f"{rows} rows have drifted from the training data in {named}; the limit is {threshold:g}", rows, largest, ranked)
+    return Drift(
+        "drift",
+        f"{rows} rows have drifted from the training data in {named}; the limit is {threshold:g}",
+        rows,
+        largest,
+        ranked,
+    )
 
 
 def _column(name: str, item: Mapping[str, Any], values: Sequence[Value], columns: int, threshold: float) -> ColumnDrift:

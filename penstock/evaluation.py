@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics
 
-from penstock.scoring import Scores
+from penstock.signature import Scores
 
 Truth = npt.NDArray[np.bool_]
 Metrics = dict[str, float]
@@ -45,7 +45,9 @@ def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
         EvaluationError: no rows, or rows of one class only.
     """
     if len(np.unique(truth)) < 2:
-        raise EvaluationError(f"the {len(truth)} rows to measure on are all of one class: more data, or another split, is needed")
+        raise EvaluationError(
+            f"the {len(truth)} rows to measure on are all of one class: more data, or another split, is needed"
+        )
     labels = scores >= threshold
     numbers = {
         "roc_auc": metrics.roc_auc_score(truth, scores),
@@ -101,6 +103,6 @@ def evaluate(
     )
 
 
-def positives(values: Sequence[Any], positive: bool | int | str) -> Truth:  # noqa: FBT001 - a class value, not a switch
+def positives(values: Sequence[Any], positive: bool | int | str) -> Truth:
     """Which values are the positive class. Shape (rows,)."""
     return np.array([value == positive for value in values], dtype=np.bool_)

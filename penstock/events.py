@@ -43,7 +43,7 @@ class Contract:
             raise EventError(f"{cls.detail_type!r} without {error}") from None
 
     @classmethod
-    def _from(cls, detail: Event, event: Event) -> Self:
+    def _from(cls, detail: Event, _event: Event) -> Self:
         raise NotImplementedError
 
     @classmethod
@@ -69,7 +69,7 @@ class ObjectCreated(Contract):
         return cls._pattern({"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": prefix}]}})
 
     @classmethod
-    def _from(cls, detail: Event, event: Event) -> Self:
+    def _from(cls, detail: Event, _event: Event) -> Self:
         item = detail["object"]
         return cls(
             bucket=detail["bucket"]["name"],
@@ -98,7 +98,7 @@ class ExecutionEnded(Contract):
         return cls._pattern({"stateMachineArn": [state_machine], "status": ends})
 
     @classmethod
-    def _from(cls, detail: Event, event: Event) -> Self:
+    def _from(cls, detail: Event, _event: Event) -> Self:
         return cls(
             state_machine=detail["stateMachineArn"],
             name=detail["name"],
@@ -146,7 +146,7 @@ class PackageStateChange(Contract):
         return cls._pattern({"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved", "Rejected"]})
 
     @classmethod
-    def _from(cls, detail: Event, event: Event) -> Self:
+    def _from(cls, detail: Event, _event: Event) -> Self:
         return cls(
             group=detail["ModelPackageGroupName"],
             version=int(detail["ModelPackageVersion"]),

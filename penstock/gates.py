@@ -52,7 +52,9 @@ def _judge(gate: Gate, challenger: Numbers, rivals: Mapping[str, Numbers | None]
     rival = rivals[str(gate.against)]
     title = f"{name} against {gate.against}"
     if rival is None:
-        return Verdict(title, number, None, passed=True, sentence=f"{name} {number:.4f}: no {gate.against} yet to compare with")
+        return Verdict(
+            title, number, None, passed=True, sentence=f"{name} {number:.4f}: no {gate.against} yet to compare with"
+        )
     if (value := rival.get(name)) is None:
         return Verdict(title, number, None, passed=False, sentence=f"{name} of the {gate.against} was not measured")
     lower = name in LOWER_IS_BETTER

@@ -4,7 +4,7 @@ The folders are the journey: raw → (quarantine | datasets) → runs → models
 next run. A prefix always ends with the model's name and a slash, so that a grant or a rule can be cut per model.
 
     raw/<model>/<name>                        an upload, as it came
-    labelled/<model>/<digest>.parquet         captured rows that got their ground truth: an upload that waits for a reason
+    labelled/<model>/<digest>.parquet         captured rows with their ground truth, an upload that waits
     quarantine/<model>/<run>/<upload>.parquet refused rows with reasons; report.json beside them
     datasets/<model>/parts/<sha256>.parquet   accepted rows, immutable
     datasets/<model>/versions/<version>.json  a dataset version: its parts in order

@@ -16,41 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-SIGNATURE = "penstock.signature"
+from penstock.signature import SIGNATURE, Class, Columns, Field, Scores, Signature, Value
+
 TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content"}
-Value = str | float | int | bool | None
-Class = bool | int | str
-Columns = Mapping[str, Sequence[Value]]
-Scores = npt.NDArray[np.float64]
-
-
-class Field(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One column that a request may or must give."""
-
-    name: str
-    type: Literal["string", "integer", "number", "boolean"]
-    required: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    min_length: int | None = None
-    max_length: int | None = None
-    pattern: str | None = None
-    allowed: tuple[str | int | float, ...] = ()
-
-
-class Signature(msgspec.Struct, frozen=True):
-    """What goes into a model and what its score means."""
-
-    model: str
-    fields: tuple[Field, ...]
-    classes: tuple[Class, Class]
-    """The target's values, negative first."""
-    threshold: float
-    """The score from which the label is `classes[1]`."""
-    output: str
-    """The ONNX output that holds the class probabilities, shape (rows, 2)."""
-    carried: tuple[str, ...] = ()
-    """Columns a request may give besides (row key, event time): captured, not scored."""
 
 
 class ModelFileError(Exception):
@@ -168,7 +136,7 @@ def _decoder(signature: Signature, max_rows: int) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(request)
 
 
-def _kind(field: Field) -> Any:  # noqa: ANN401 - a type form, which typing has no name for here
+def _kind(field: Field) -> Any:
     if field.allowed:
         return Literal[field.allowed]
     if field.type == "boolean":
@@ -192,7 +160,7 @@ NAMED = re.compile(r"(?:unknown|required) field `(?P<field>[^`]+)`")
 
 
 def _explained(message: str, max_rows: int) -> RequestError:
-    """msgspec's sentence, with its place as field and row."""
+    """Msgspec's sentence, with its place as field and row."""
     found = PLACE.search(message)
     what = message[: found.start()] if found else message
     row = int(found["row"]) if found and found["row"] and found["row"].isdigit() else None
@@ -217,6 +185,8 @@ def _malformed(body: bytes, error: Exception) -> RequestError:
     for index, row in enumerate(rows if isinstance(rows, list) else []):
         for name, value in row.items() if isinstance(row, dict) else []:
             if isinstance(value, float) and not math.isfinite(value):
-                detail = f"{value} is no JSON number in row {index}, field {name!r}: leave a missing value out, or send null"
+                detail = (
+                    f"{value} is no JSON number in row {index}, field {name!r}: leave a missing value out, or send null"
+                )
                 return RequestError(400, detail, field=name, row=index)
     return RequestError(400, f"the body is not JSON: {error}")

@@ -8,6 +8,7 @@ another.
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
 from typing import Self
 
 PREFIX = "PENSTOCK_"
@@ -15,6 +16,11 @@ PREFIX = "PENSTOCK_"
 
 class SettingsError(Exception):
     """A variable that the function needs is not set."""
+
+
+def model_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a function's bundle holds `model.yaml` and `contract.yaml`: `model/` at its root."""
+    return Path(environ.get("LAMBDA_TASK_ROOT", ".")) / "model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,8 @@ class EndRunSettings(LakeSettings):
 @dataclass(frozen=True, kw_only=True)
 class AuthorizeSettings(LakeSettings):
     topic: str
+    group: str
+    """Name of the model package group."""
     rollout: str
     """ARN of the rollout's state machine."""
     function: str
@@ -110,6 +118,8 @@ class PredictSettings(Settings):
 
     bucket: str
     capture: str
+    max_rows: str = "500"
+    """Most rows in one request."""
     version: str = ""
     """Model package version; empty until a rollout has published one."""
     model_key: str = ""

@@ -79,13 +79,13 @@ class Gate(Strict):
     def _one_condition(self) -> "Gate":
         given = [name for name in ("min", "max", "against") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"a gate has one condition of min, max, against; this one has {' and '.join(given) or 'none'}")
+            raise ValueError(
+                f"a gate has one condition of min, max, against; this one has {' and '.join(given) or 'none'}"
+            )
         return self
 
 
 class Approval(Strict):
-    policy: Literal["manual", "auto"] = "manual"
-    """`manual`: a person approves. `auto`: a version that passed the gates goes live by itself."""
     who: list[str] = ["*"]
     """Patterns (`*` and `?`) on the ARN of whoever approves; one must fit."""
     reason: bool = True
@@ -141,7 +141,10 @@ class ModelSpec(Strict):
     """The score from which the label is positive: a number, or what is best for F1 on the validation rows."""
     split: Split = Split()
     training: Training = Training()
-    gates: list[Gate] = [Gate(metric="roc_auc", against="baseline", by=0.05), Gate(metric="roc_auc", against="champion")]
+    gates: list[Gate] = [
+        Gate(metric="roc_auc", against="baseline", by=0.05),
+        Gate(metric="roc_auc", against="champion"),
+    ]
     approval: Approval = Approval()
     serving: Serving = Serving()
     monitoring: Monitoring = Monitoring()

@@ -12,9 +12,9 @@ from ministack import app as ministack
 from penstock.local import mends, operator_identity
 from penstock.local.cloud import HEALTH_PATH
 from penstock.local.home import CloudHome
-from penstock.local.saving import StateSaver
 from penstock.local.sagemaker import plugin
 from penstock.local.sagemaker.service import SageMaker
+from penstock.local.saving import StateSaver
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -41,9 +41,14 @@ class Application:
 
     def _watch_start(self, send: Send) -> Send:
         async def watched(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                await asyncio.to_thread(self._after_load)
+            if message["type"] != "lifespan.startup.complete":
+                await send(message)
+                return
+            ended = await asyncio.to_thread(self._after_load)
             await send(message)
+            # Targets of these events call the cloud, so it must listen first.
+            self._sagemaker.deliver_events()
+            asyncio.get_running_loop().run_in_executor(None, mends.announce_ended_executions, ended)
 
         return watched
 
@@ -56,15 +61,17 @@ class Application:
 
         return watched
 
-    def _after_load(self) -> None:
+    def _after_load(self) -> list[dict[str, object]]:
         operator_identity.ensure(self._home.operator)
-        mends.end_interrupted_executions()
         self._sagemaker.start()
         self._saver.start()
+        mends.start()
+        return mends.end_interrupted_executions()
 
     def _before_save(self) -> None:
-        self._saver.stop()
         self._sagemaker.stop()
+        mends.stop()
+        self._saver.stop()
 
     async def _answer_health(self, send: Send) -> None:
         health = {

@@ -1,5 +1,7 @@
 """The operator of the laptop cloud: an IAM user of its own, so that "who did this" has an answer here as on AWS."""
 
+# ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
+
 import asyncio
 import json
 from pathlib import Path
@@ -22,7 +24,7 @@ def ensure(key_file: Path) -> None:
 
     A key that a person already exported stays good even when the saved IAM state was lost.
     """
-    if OPERATOR not in iam._users:  # noqa: SLF001
+    if OPERATOR not in iam._users:
         _call(Action="CreateUser", UserName=OPERATOR)
         _call(
             Action="PutUserPolicy",
@@ -35,12 +37,12 @@ def ensure(key_file: Path) -> None:
         _call(Action="CreateAccessKey", UserName=OPERATOR)
         key = _newest_key()
         write_atomically(key_file, json.dumps(key), private=True)
-    if key["AccessKeyId"] not in iam._access_keys:  # noqa: SLF001
-        iam._access_keys[key["AccessKeyId"]] = key  # noqa: SLF001
+    if key["AccessKeyId"] not in iam._access_keys:
+        iam._access_keys[key["AccessKeyId"]] = key
 
 
 def _newest_key() -> dict[str, Any]:
-    keys = [key for key in iam._access_keys.values() if key["UserName"] == OPERATOR]  # noqa: SLF001
+    keys = [key for key in iam._access_keys.values() if key["UserName"] == OPERATOR]
     return dict(keys[-1])
 
 

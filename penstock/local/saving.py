@@ -4,10 +4,11 @@ MiniStack saves when it stops. A laptop's lid or a `kill -9` does not stop it, i
 changed is saved every few seconds as well.
 """
 
+# ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
+
 import hashlib
 import json
 import logging
-
 import threading
 import time
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class StateSaver:
 
     def save(self) -> None:
         """Write every service whose state changed."""
-        for service, get_state in ministack._build_persistence_save_dict().items():  # noqa: SLF001
+        for service, get_state in ministack._build_persistence_save_dict().items():
             text = _serialised(service, get_state)
             if text is None:
                 continue
@@ -72,10 +73,10 @@ def _serialised(service: str, get_state: Callable[[], Any]) -> str | None:
             if state is None:
                 return None
             wrapped = {
-                "__ministack_format__": persistence._state_format_version(service),  # noqa: SLF001
+                "__ministack_format__": persistence._state_format_version(service),
                 "payload": state,
             }
-            return json.dumps(wrapped, default=persistence._json_default)  # noqa: SLF001
+            return json.dumps(wrapped, default=persistence._json_default)
         except RuntimeError as error:  # a dictionary changed its size while it was copied
             if attempt + 1 == _ATTEMPTS:
                 _log.info("The state of %s is saved at the next turn: %s", service, error)
@@ -83,5 +84,3 @@ def _serialised(service: str, get_state: Callable[[], Any]) -> str | None:
             _log.exception("The state of %s cannot be saved", service)
             return None
     return None
-
-

@@ -6,11 +6,13 @@ after. It listens on 127.0.0.1 only.
 
 import argparse
 import asyncio
+import asyncio.constants
 import logging
 import os
 import resource
 import secrets
 from pathlib import Path
+from typing import Any
 
 from penstock.local.cloud import ACCOUNT, REGION
 from penstock.local.home import CloudHome
@@ -35,20 +37,24 @@ def main() -> None:
 
 
 async def _serve(home: CloudHome, port: int, token: str, files: Certificates) -> None:
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
+    # Not before the settings are in the environment, which MiniStack reads when it is imported.
+    from hypercorn.asyncio import serve  # noqa: PLC0415
+    from hypercorn.config import Config  # noqa: PLC0415
 
-    from penstock.local.application import build
+    from penstock.local.application import build  # noqa: PLC0415
 
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.certfile, config.keyfile = str(files.server), str(files.key)
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
+    # A client that keeps its connection open must not hold up the stop: by default TLS waits 30 s for its goodbye.
+    asyncio.constants.SSL_SHUTDOWN_TIMEOUT = 0.5
     config.shutdown_timeout = 30
     config.loglevel = "WARNING"
     logging.getLogger("ministack").setLevel(logging.WARNING)
-    await serve(build(home, port, token), config)
+    application: Any = build(home, port, token)
+    await serve(application, config)
 
 
 def _settings(home: CloudHome, port: int, files: Certificates) -> dict[str, str]:
@@ -76,6 +82,8 @@ def _settings(home: CloudHome, port: int, files: Certificates) -> dict[str, str]
         # MiniStack's root key. Requests of its own services to each other carry it; no person does.
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
         "LOG_LEVEL": os.environ.get("PENSTOCK_CLOUD_LOG_LEVEL", "INFO"),

@@ -4,7 +4,7 @@ Buckets that enforce TLS deny plain HTTP here as they do on AWS, so the laptop c
 authority of its own that lives in its home and is trusted by nobody else.
 """
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _NAMES = ("localhost", "*.localhost", "*.execute-api.localhost", "*.s3.localhost")
-_VALIDITY = datetime.timedelta(days=825)  # the most that Apple's verifiers accept of a server certificate
+_VALIDITY = dt.timedelta(days=825)  # the most that Apple's verifiers accept of a server certificate
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _still_valid(files: Certificates) -> bool:
     if not all(path.exists() for path in (files.authority, files.bundle, files.server, files.key)):
         return False
     certificate = x509.load_pem_x509_certificate(files.server.read_bytes())
-    return certificate.not_valid_after_utc > _now() + datetime.timedelta(days=1)
+    return certificate.not_valid_after_utc > _now() + dt.timedelta(days=1)
 
 
 def _issue(files: Certificates) -> None:
@@ -101,7 +101,7 @@ def _server(
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    start = _now() - datetime.timedelta(hours=1)
+    start = _now() - dt.timedelta(hours=1)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -117,5 +117,5 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         STEPS[arguments[0]](container)
     except StepError as error:
         return _fail(container, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever a user's code raises becomes the job's FailureReason
+    except Exception as error:
         traceback.print_exc()
         return _fail(container, f"{type(error).__name__}: {error}")
     return 0

@@ -11,7 +11,7 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 
 from penstock.contract import Column
-from penstock.scoring import SIGNATURE, Field, Signature
+from penstock.signature import SIGNATURE, Field, Signature
 from training.steps.container import StepError
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
@@ -26,7 +26,7 @@ update_registered_converter(
 )
 
 
-def to_onnx(fitted: Any, features: list[Column]) -> onnx.ModelProto:  # noqa: ANN401 - whatever `fit` returned
+def to_onnx(fitted: Any, features: list[Column]) -> onnx.ModelProto:
     """The estimator as ONNX: one input a column, shape (rows, 1); class probabilities, shape (rows, 2).
 
     Raises:
@@ -39,7 +39,9 @@ def to_onnx(fitted: Any, features: list[Column]) -> onnx.ModelProto:  # noqa: AN
         for column in features
     ]
     try:
-        model = convert_sklearn(fitted, initial_types=inputs, target_opset=OPSET, options={id(fitted): {"zipmap": False}})
+        model = convert_sklearn(
+            fitted, initial_types=inputs, target_opset=OPSET, options={id(fitted): {"zipmap": False}}
+        )
     except (RuntimeError, ValueError, NameError, KeyError, NotImplementedError) as error:
         raise StepError(f"{type(fitted).__name__} cannot be exported to ONNX: {error}") from error
     return _checked(model, features)

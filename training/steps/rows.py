@@ -1,4 +1,4 @@
-"""The rows of a dataset version as training sees them: once each, dealt to their side, as the ONNX file will get them."""
+"""The rows of a dataset version as training sees them: once each, dealt to their side, typed as the ONNX file's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import polars as pl
 from penstock.check import TYPES
 from penstock.contract import Contract
 from penstock.dataset import sides
-from penstock.scoring import Class, Columns
+from penstock.signature import Class, Columns, Value
 from penstock.spec import Split
 from training.steps.container import StepError
 
@@ -29,7 +29,7 @@ class Rows:
         """The target's values."""
         return self.table[self.contract.target.name].to_list()
 
-    def instances(self, count: int) -> list[dict[str, object]]:
+    def instances(self, count: int) -> list[dict[str, Value]]:
         """The first rows as a request has them; missing values are left out."""
         columns = [pl.col(column.name).cast(TYPES[column.type]) for column in self.contract.features]
         rows = self.table.head(count).select(columns).to_dicts()
@@ -50,7 +50,10 @@ def read_sides(folder: Path, parts: list[str], contract: Contract, split: Split)
     table = pl.concat([pl.read_parquet(path) for path in paths], how="diagonal")
     table = table.unique(subset=[contract.key.name], keep="last", maintain_order=True)
     dealt = table.with_columns(pl.Series("_side", sides(table[contract.key.name].cast(pl.String).to_list(), split)))
-    found = {name: Rows(_as_scored(dealt.filter(pl.col("_side") == name), contract), contract) for name in ("train", "validation", "holdout")}
+    found = {
+        name: Rows(_as_scored(dealt.filter(pl.col("_side") == name), contract), contract)
+        for name in ("train", "validation", "holdout")
+    }
     if empty := [name for name, rows in found.items() if not rows.table.height]:
         raise StepError(f"{table.height} rows leave the {empty[0]} side empty: more data, or another split, is needed")
     return found

@@ -17,7 +17,8 @@ import numpy as np
 
 from penstock import drift, evaluation
 from penstock.contract import Contract, read_contract
-from penstock.scoring import Class, Model, Scores, Signature
+from penstock.scoring import Model
+from penstock.signature import Class, Columns, Scores, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
 from training.steps import export
 from training.steps.container import Container, StepError
@@ -50,7 +51,9 @@ def run(container: Container) -> None:
         _write(container, request, model, rows, fitted)
 
 
-def _write(container: Container, request: dict[str, Any], model: tuple[bytes, Model], rows: dict[str, Rows], fitted: Any) -> None:  # noqa: ANN401
+def _write(
+    container: Container, request: dict[str, Any], model: tuple[bytes, Model], rows: dict[str, Rows], fitted: Any
+) -> None:
     data, scorer = model
     holdout, columns = rows["holdout"], rows["holdout"].columns()
     scores = scorer.score(columns)
@@ -87,7 +90,9 @@ def _write(container: Container, request: dict[str, Any], model: tuple[bytes, Mo
         container.say(f"metric {name}={value:.6f}")
 
 
-def _exported(fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, classes: tuple[Class, Class]) -> tuple[bytes, Model]:  # noqa: ANN401
+def _exported(
+    fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, classes: tuple[Class, Class]
+) -> tuple[bytes, Model]:
     """The sealed file and the model loaded from it, its threshold chosen on the validation rows."""
     graph = export.to_onnx(fitted, contract.features)
     carried = [contract.key.name] + ([contract.event_time.name] if contract.event_time else [])
@@ -108,13 +113,13 @@ def _exported(fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows
     return data, Model(data)
 
 
-def _copy(graph: Any) -> Any:  # noqa: ANN401 - an onnx.ModelProto, which has no types
+def _copy(graph: Any) -> Any:
     copy = type(graph)()
     copy.CopyFrom(graph)
     return copy
 
 
-def _champion(container: Container, request: dict[str, Any], columns: Any) -> tuple[int, Scores, float] | None:  # noqa: ANN401
+def _champion(container: Container, request: dict[str, Any], columns: Columns) -> tuple[int, Scores, float] | None:
     if not request["champion"]:
         return None
     champion = Model((container.channel("run") / "champion.onnx").read_bytes(), sha256=request["champion"]["sha256"])
@@ -124,7 +129,7 @@ def _champion(container: Container, request: dict[str, Any], columns: Any) -> tu
     return int(request["champion"]["version"]), champion.score(columns), champion.signature.threshold
 
 
-def _difference(fitted: Any, holdout: Rows, scores: Scores) -> float:  # noqa: ANN401
+def _difference(fitted: Any, holdout: Rows, scores: Scores) -> float:
     """The largest difference between the estimator's own probabilities and the file's; 0 where `fit` gave a graph."""
     if not hasattr(fitted, "predict_proba"):
         return 0.0
@@ -141,7 +146,9 @@ def _difference(fitted: Any, holdout: Rows, scores: Scores) -> float:  # noqa: A
 def _classes(train: Rows) -> tuple[Class, Class]:
     found = sorted(set(train.truth()))
     if len(found) != 2:
-        raise StepError(f"the target {train.contract.target.name!r} has {len(found)} values in the training rows, a binary task has 2")
+        raise StepError(
+            f"the target {train.contract.target.name!r} has {len(found)} values in the training rows, it needs 2"
+        )
     return found[0], found[1]
 
 
@@ -149,7 +156,7 @@ def _truth(rows: Rows, classes: tuple[Class, Class]) -> evaluation.Truth:
     return evaluation.positives(rows.truth(), classes[1])
 
 
-def _fit_function(folder: Path) -> Any:  # noqa: ANN401 - the user's function
+def _fit_function(folder: Path) -> Any:
     spec = importlib.util.spec_from_file_location("penstock_model", folder / "train.py")
     if spec is None or spec.loader is None:
         raise StepError(f"{folder / 'train.py'} cannot be loaded")

@@ -1,13 +1,26 @@
-"""SageMaker's events on EventBridge's default bus, with the details that AWS documents for them."""
+"""SageMaker's events on EventBridge's default bus, with the details that AWS documents for them.
+
+A thread of its own delivers them, in order: a rule's target may call SageMaker again, which a request that still holds
+the store's lock could not answer.
+"""
+
+# ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
 import json
+import logging
+import queue
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
 from ministack.services import eventbridge
 
+from penstock.local.sagemaker.context import account_scope
 from penstock.local.sagemaker.model import output_shape, project
 
+_log = logging.getLogger(__name__)
+
+_outbox: queue.SimpleQueue[dict[str, Any] | threading.Event] = queue.SimpleQueue()
 _JOB_DETAILS = {"Training": "DescribeTrainingJob", "Processing": "DescribeProcessingJob"}
 
 
@@ -46,4 +59,29 @@ def _publish(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
         "Detail": json.dumps(detail),
         "Resources": [resource],
     }
-    eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)  # noqa: SLF001
+    _outbox.put(entry)
+
+
+def start() -> None:
+    """Begin to deliver."""
+    threading.Thread(target=_deliver, name="sagemaker-events", daemon=True).start()
+
+
+def drain(seconds: float) -> None:
+    """Wait until what was published is delivered, for `seconds` at most."""
+    delivered = threading.Event()
+    _outbox.put(delivered)
+    delivered.wait(seconds)
+
+
+def _deliver() -> None:
+    while True:
+        entry = _outbox.get()
+        if isinstance(entry, threading.Event):
+            entry.set()
+            continue
+        try:
+            with account_scope():
+                eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+        except Exception:
+            _log.exception("The event %s could not be delivered", entry["DetailType"])

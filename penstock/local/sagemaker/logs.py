@@ -1,5 +1,7 @@
 """A job's output in CloudWatch Logs."""
 
+# ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
+
 import time
 
 from ministack.services import cloudwatch_logs
@@ -15,14 +17,14 @@ class JobLog:
         self._stream = f"{job}/algo-1-{int(time.time())}"
         with account_scope():
             names = {"logGroupName": group, "logStreamName": self._stream}
-            cloudwatch_logs._create_log_group({"logGroupName": group})  # noqa: SLF001
-            cloudwatch_logs._create_log_stream(names)  # noqa: SLF001
+            cloudwatch_logs._create_log_group({"logGroupName": group})
+            cloudwatch_logs._create_log_stream(names)
 
     def put(self, lines: list[str]) -> None:
         """Append lines; CloudWatch takes no empty message, so a blank line becomes a space."""
         moment = int(time.time() * 1000)
         entries = [{"timestamp": moment, "message": line or " "} for line in lines]
         with account_scope():
-            cloudwatch_logs._put_log_events(  # noqa: SLF001
+            cloudwatch_logs._put_log_events(
                 {"logGroupName": self._group, "logStreamName": self._stream, "logEvents": entries}
             )

@@ -9,7 +9,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 TEXT = ["carrier", "origin", "dest", "manufacturer"]
-NUMBERS = ["dep_delay", "distance", "sched_dep_minute", "weekday", "plane_year", "seats", "wind_speed", "precip", "visib"]
+NUMBERS = [
+    "dep_delay",
+    "distance",
+    "sched_dep_minute",
+    "weekday",
+    "plane_year",
+    "seats",
+    "wind_speed",
+    "precip",
+    "visib",
+]
 
 
 def fit(train: pl.DataFrame, validation: pl.DataFrame, params: dict[str, Any]) -> Pipeline:
@@ -30,4 +40,6 @@ def fit(train: pl.DataFrame, validation: pl.DataFrame, params: dict[str, Any]) -
         force_row_wise=True,
         verbosity=-1,
     )
-    return Pipeline([("columns", columns), ("trees", trees)]).fit(train.select(TEXT + NUMBERS), train["late"].to_numpy())
+    return Pipeline([("columns", columns), ("trees", trees)]).fit(
+        train.select(TEXT + NUMBERS), train["late"].to_numpy()
+    )

@@ -1,0 +1,60 @@
+# Everything from nothing but Python >= 3.11 with pip, make and the package indexes.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+UV_VERSION := 0.13.8
+
+.PHONY: setup demo test lint types unit infra-tests local-tests up down clean lock
+.DEFAULT_GOAL := setup
+
+setup: .venv/.synced node_modules/.installed  ## Python packages, Node and the CDK CLI, all into this folder
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "setting up .venv"
+	@$(PYTHON) -m venv --without-pip .venv
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet uv==$(UV_VERSION)
+
+.venv/.synced: pyproject.toml uv.lock | $(BIN)/uv
+	@echo "installing the locked Python packages"
+	@VIRTUAL_ENV= UV_COMPILE_BYTECODE=1 $(BIN)/uv sync --frozen --quiet --group dev
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json .venv/.synced
+	@echo "installing the CDK command line"
+	@$(BIN)/npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: setup  ## The whole story on real flights
+	@$(BIN)/python -m demo
+
+up down: setup
+	@$(BIN)/penstock $@
+
+test: lint types unit infra-tests local-tests  ## Everything that must hold
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/pytest tests/unit
+
+infra-tests: setup
+	$(BIN)/pytest tests/infra
+
+local-tests: setup
+	$(BIN)/pytest tests/local
+
+bench-%: setup
+	$(BIN)/python -m bench.$(subst -,_,$*)
+
+lock:  ## After a change of pyproject.toml or package.json
+	$(BIN)/uv lock
+	$(BIN)/npm install --package-lock-only
+
+clean:
+	rm -rf .venv node_modules cdk.out .bundles .mypy_cache .ruff_cache

@@ -1,0 +1,221 @@
+"""From nothing to the end of the story: data in, a model live, drift, retraining, and why it is live.
+
+Exits 0 only if every leg really happened.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.progress import track
+
+from demo import flights
+from demo.story import DidNotHappenError, Story, console, expect, until
+from penstock import captures
+from penstock.cli import cloud as cloud_commands
+from penstock.cli import data, models, runs, serving
+from penstock.cli.client import Client
+from penstock.cli.output import took
+from penstock.cli.target import Target, UnreachableError, UsageError, laptop_cloud, project_root
+from penstock.contract import Contract, read_contract
+from penstock.ledger import Record
+from penstock.local.cloud import CloudError
+from penstock.local.deploy import deploy
+from penstock.spec import MODELS
+from penstock.store import Store
+
+MODEL = "flight-delay"
+MARK = "demo"
+SENT = 3000
+ROWS = 250
+"""Flights in one request."""
+
+
+def main() -> int:
+    """Tell the story; exit code 0, or 1 with what did not happen."""
+    story = Story()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _tell(story, Path(folder))
+    except (DidNotHappenError, CloudError, UsageError, UnreachableError) as error:
+        console.print(f"\n[red]the demo ends here:[/] {error}")
+        return 1
+    story.close()
+    console.print("\nThe laptop cloud is still up: `penstock models show`, `penstock runs`, `penstock down`.")
+    return 0
+
+
+def _tell(story: Story, folder: Path) -> None:
+    root = project_root()
+    with console.status("reading the flights of 2013"):
+        table = flights.flights([1, 2, 3, 4, 7])
+    month = pl.col("departs_at").str.slice(5, 2).cast(pl.Int64)
+    first, april, july = table.filter(month <= 3), table.filter(month == 4), table.filter(month == 7)
+    target = _cloud(story, root)
+    contract = read_contract(root / MODELS / MODEL)
+    _train(story, target, first, folder)
+    client = Client(target)
+    _approve(story, target, client)
+    _april(story, target, client, contract, april.sample(SENT, seed=1))
+    _quarantine(story, target, april, folder)
+    _skip(story, target, folder)
+    _drift(story, target, client, contract, july.sample(SENT, seed=1), folder)
+    with story.leg("why is this model live?", "penstock why flight-delay") as result:
+        models.why(MODEL)
+        result.append("version ← approval ← run ← dataset ← uploads")
+
+
+def _cloud(story: Story, root: Path) -> Target:
+    with story.leg("a cloud on this laptop", "penstock up") as result:
+        cloud = laptop_cloud(root)
+        _fresh(root)
+        with console.status("starting"):
+            state = cloud.up(images={cloud_commands.IMAGE: root})
+        (cloud.home / MARK).touch()
+        with console.status("deploying") as spinner:
+            stacks = deploy(cloud, root, progress=lambda line: spinner.update(f"deploying: {line[:100]}"))
+        result.append(f"{len(stacks)} stacks deployed by the CDK at {state.url}")
+        console.print(result[0])
+    return Target.of("local", MODEL)
+
+
+def _fresh(root: Path) -> None:
+    """Start from nothing: what an earlier demo left goes; what somebody else did stays, and the demo does not run."""
+    cloud = laptop_cloud(root)
+    if (cloud.home / MARK).exists():
+        cloud.down()
+        shutil.rmtree(cloud.home)
+    elif cloud.home.exists():
+        raise DidNotHappenError(
+            f"{cloud.home} holds work of yours and the demo starts from nothing: move it away, "
+            "or clone Penstock into another folder (PENSTOCK_PORT chooses another port)"
+        )
+
+
+def _push(target: Target, table: pl.DataFrame, file: Path) -> Record:
+    """Upload a table as CSV and follow the run that takes it."""
+    table.write_csv(file)
+    upload = data.upload(target, [file], labels=False, quiet=False)[0]
+    name = f"{upload['key']}#{upload['version_id']}"
+    run = until("a run takes the upload", lambda: runs.taker(target, name))
+    return runs.follow(target, run)
+
+
+def _train(story: Story, target: Target, table: pl.DataFrame, folder: Path) -> None:
+    command = "penstock push flights-2013-q1.csv --wait"
+    with story.leg("January to March in, a model out", command) as result:
+        status, answer = Client(target).post(b'{"instances": []}')
+        expect(f"503 while nothing is live (got {status}: {answer})", happened=status == 503)
+        record = _push(target, table, folder / "flights-2013-q1.csv")
+        expect(
+            f"the run ends registered, not {record['outcome']}: {record['reason']}",
+            happened=record["outcome"] == "registered",
+        )
+        result.append(
+            f"{table.height:,} flights, run {record['id']} registered in {took(record['opened'], record['ended'])}"
+        )
+
+
+def _approve(story: Story, target: Target, client: Client) -> None:
+    with story.leg("a person approves", "penstock approve --reason 'looks right'") as result:
+        models.approve(MODEL, reason="the gates passed and the numbers look right")
+        live = until("the rollout ends with the version live", target.ledger.live)
+        status, answer = client.post(b'{"instances": [{"carrier": "UA"}]}')
+        expect(f"422 naming the missing field (got {status}: {answer})", happened=status == 422 and "field" in answer)
+        result.append(
+            f"version {live['version']} serves after golden examples, as Lambda version {live['lambda_version']}"
+        )
+        console.print(result[0])
+
+
+def _april(story: Story, target: Target, client: Client, contract: Contract, table: pl.DataFrame) -> None:
+    with story.leg(f"{SENT:,} April flights over HTTPS", "penstock predict april.csv") as result:
+        answers = _send(client, contract, table)
+        right = sum(a["label"] == late for a, late in zip(answers, table["late"], strict=True)) / SENT
+        usual = 1 - sum(table["late"]) / SENT
+        expect(f"better than always the same answer ({right:.3f} against {usual:.3f})", happened=right > usual)
+        result.append(f"{right:.1%} right against what really happened ({usual:.1%} by always saying on time)")
+        console.print(result[0])
+        _captured(target, SENT)
+        look = serving.check_now(target)
+        expect(f"no drift in April: {look['sentence']}", happened=look["outcome"] == "no drift")
+        console.print(f"monitor: {look['sentence']}")
+
+
+def _quarantine(story: Story, target: Target, april: pl.DataFrame, folder: Path) -> None:
+    with story.leg("a file with bad rows", "penstock push bad.csv --wait") as result:
+        third = pl.int_range(pl.len()) % 3 == 0
+        bad = april.head(600).with_columns(
+            dep_delay=pl.when(third).then(pl.lit("soon")).otherwise(pl.col("dep_delay").cast(pl.String)),
+            origin=pl.when(pl.int_range(pl.len()) % 5 == 0).then(pl.lit("XXX")).otherwise("origin"),
+        )
+        record = _push(target, bad, folder / "bad.csv")
+        expect(f"the run ends quarantined, not {record['outcome']}", happened=record["outcome"] == "quarantined")
+        result.append(record["reason"])
+
+
+def _skip(story: Story, target: Target, folder: Path) -> None:
+    with story.leg("the same file again", "penstock push flights-2013-q1.csv --wait") as result:
+        record = _push(
+            target, pl.read_csv(folder / "flights-2013-q1.csv", infer_schema=False), folder / "flights-2013-q1.csv"
+        )
+        expect(f"the run ends skipped, not {record['outcome']}", happened=record["outcome"] == "skipped")
+        result.append(record["reason"])
+
+
+def _drift(story: Story, target: Target, client: Client, contract: Contract, table: pl.DataFrame, folder: Path) -> None:
+    with story.leg(f"{SENT:,} July flights, and what became of them", "penstock push --labels july.csv") as result:
+        _send(client, contract, table)
+        _captured(target, 2 * SENT)
+        labels = folder / "july.csv"
+        table.select("flight_id", "late").write_csv(labels)
+        data.upload(target, [labels], labels=True, quiet=False)
+        until("the joined rows wait for a run", lambda: target.ledger.waiting() or None)
+        result.append(f"{SENT:,} outcomes joined with what was answered")
+        console.print(result[0])
+    with story.leg("the drift that is in July", "penstock drift --check") as result:
+        look = serving.check_now(target)
+        serving.print_look(look)
+        expect(f"drift in July: {look['sentence']}", happened=look["outcome"] == "drift")
+        drifted = [item for item in look["columns"] if item["drifted"]]
+        result.append(", ".join(f"{item['column']} PSI {item['psi']:.2f}" for item in drifted))
+    with story.leg("the retraining that follows from the alarm", "penstock run …") as result:
+        run = until("the alarm opens a run", lambda: _alarmed(target))
+        record = runs.follow(target, run)
+        happened = record["outcome"] in {"registered", "rejected"}
+        expect(f"the retraining ends with a decision, not {record['outcome']}: {record['reason']}", happened=happened)
+        result.append(f"run {run} {record['outcome']}: {record['reason']}")
+
+
+def _alarmed(target: Target) -> str | None:
+    return next((record["id"] for record in target.ledger.runs() if record["trigger"] == "alarm"), None)
+
+
+def _send(client: Client, contract: Contract, table: pl.DataFrame) -> list[dict[str, Any]]:
+    """Every flight over HTTPS, its row key with it; the predictions in order."""
+    names = [column.name for column in contract.columns if column.role in {"feature", "key", "event_time"}]
+    rows = [{k: v for k, v in row.items() if v is not None} for row in table.select(names).to_dicts()]
+    batches: Sequence[int] = range(0, len(rows), ROWS)
+    answers: list[dict[str, Any]] = []
+    for start in track(batches, "sending", console=console, transient=True):
+        answers += client.predict(rows[start : start + ROWS])["predictions"]
+    return answers
+
+
+def _captured(target: Target, rows: int) -> None:
+    """Wait until Firehose has delivered what was answered."""
+    store = Store(target.lake.bucket)
+
+    def delivered() -> bool | None:
+        found = sum(len(part) for _, part in captures.read(store, target.lake, after=""))
+        return True if found >= rows else None
+
+    until(f"{rows:,} captured rows in the lake", delivered, every=0.5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""How the demo tells its story: legs with their times, and checks that end it when something did not happen."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+T = TypeVar("T")
+console = Console(highlight=False)
+
+
+class DidNotHappenError(Exception):
+    """A part of the story that was promised and did not happen."""
+
+
+def expect(what: str, *, happened: bool) -> None:
+    """End the demo unless it happened.
+
+    Raises:
+        DidNotHappenError: naming what did not.
+    """
+    if not happened:
+        raise DidNotHappenError(what)
+
+
+def until(what: str, look: Callable[[], T | None], *, seconds: float = 60, every: float = 0.25) -> T:
+    """Wait for something to be there.
+
+    Raises:
+        DidNotHappenError: when it is not in time.
+    """
+    end = time.monotonic() + seconds
+    while (found := look()) is None:
+        if time.monotonic() > end:
+            raise DidNotHappenError(f"{what} (waited {seconds:.0f} s)")
+        time.sleep(every)
+    return found
+
+
+@dataclass
+class Story:
+    """The legs told so far."""
+
+    legs: list[tuple[str, str, float]] = field(default_factory=list)
+
+    @contextmanager
+    def leg(self, title: str, command: str) -> Iterator[list[str]]:
+        """One leg: its title and command on the screen, its result and time for the closing table."""
+        console.print(f"\n[bold]{len(self.legs) + 1}. {title}[/]  [dim]{command}[/]")
+        started, result = time.monotonic(), list[str]()
+        yield result
+        self.legs.append((title, "; ".join(result), time.monotonic() - started))
+
+    def close(self) -> None:
+        """The closing table."""
+        table = Table("leg", "what happened", "seconds", box=None, pad_edge=False, header_style="bold")
+        table.columns[2].justify = "right"
+        for title, result, seconds in self.legs:
+            table.add_row(title, result, f"{seconds:.1f}")
+        table.add_section()
+        table.add_row("[bold]together[/]", "", f"[bold]{sum(leg[2] for leg in self.legs):.1f}[/]")
+        console.print()
+        console.print(table)

@@ -1,0 +1,39 @@
+"""A change of approval in the registry, by whoever and whatever means: checked against the policy, then rolled out."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.authorize.authorization import Authorization
+from penstock import events
+from penstock.lake import Lake
+from penstock.ledger import Ledger
+from penstock.notify import Notifier
+from penstock.registry import Registry
+from penstock.settings import AuthorizeSettings, model_folder
+from penstock.spec import read_model
+from penstock.store import Store
+
+settings = AuthorizeSettings.read()
+authorization = Authorization(
+    settings=settings,
+    spec=read_model(model_folder()),
+    lake=Lake(settings.bucket, settings.model),
+    store=Store(settings.bucket),
+    ledger=Ledger.of(settings),
+    registry=Registry(settings.group),
+    notifier=Notifier(settings.topic),
+)
+logger = Logger(service="authorize")
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
+    """Reply `{"said": sentence}`."""
+    now = datetime.now(UTC)
+    if events.ExecutionEnded.matches(event):
+        said = authorization.rollout_ended(events.ExecutionEnded.parse(event), now)
+    else:
+        said = authorization.changed(events.PackageStateChange.parse(event).arn, now)
+    logger.info(said)
+    return {"said": said}

@@ -1,0 +1,40 @@
+"""The hourly look, and ground truth when it comes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.monitor.monitoring import Monitoring
+from penstock import events
+from penstock.contract import read_contract
+from penstock.lake import Lake
+from penstock.ledger import Ledger
+from penstock.metrics import Metrics
+from penstock.settings import MonitorSettings, model_folder
+from penstock.spec import read_model
+from penstock.store import Store
+
+settings = MonitorSettings.read()
+folder = model_folder()
+monitoring = Monitoring(
+    spec=read_model(folder),
+    contract=read_contract(folder),
+    lake=Lake(settings.bucket, settings.model),
+    store=Store(settings.bucket),
+    ledger=Ledger.of(settings),
+    metrics=Metrics(settings.namespace),
+)
+logger = Logger(service="monitor")
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """A schedule's event, an operator's empty one, or an object under `labels/`; the result out."""
+    now = datetime.now(UTC)
+    if events.ObjectCreated.matches(event):
+        created = events.ObjectCreated.parse(event)
+        result = monitoring.labels(created.key, created.version_id, now)
+    else:
+        result = monitoring.look(now)
+    logger.info(result["sentence"], extra={"outcome": result["outcome"]})
+    return result

@@ -1,0 +1,141 @@
+"""Drift of what was answered since the last verdict, and captured rows that get their ground truth.
+
+The window is what is new: each captured row is read for a verdict once. A window that is too small is left to grow.
+"""
+
+import io
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from penstock import captures, drift
+from penstock.check import TableError, check, read_table
+from penstock.contract import Contract
+from penstock.lake import LABELLED, Lake
+from penstock.ledger import Ledger, Record, Upload, timestamp
+from penstock.metrics import Metrics
+from penstock.spec import ModelSpec
+from penstock.store import NoObjectError, Store, sha256
+
+ID = "id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitoring:
+    """The monitor, with everything it works on."""
+
+    spec: ModelSpec
+    contract: Contract
+    lake: Lake
+    store: Store
+    ledger: Ledger
+    metrics: Metrics
+
+    def look(self, now: datetime) -> Record:
+        """Compare what the live version answered since the last verdict with its baseline."""
+        live = self.ledger.live()
+        if live is None:
+            return {"outcome": "no data", "sentence": "no version is live yet", "rows": 0, "psi": 0.0, "columns": []}
+        version = str(live["version"])
+        mark, rows = self._new_rows(version, live)
+        baseline = self.store.json(self.lake.model_file(live["sha256"], "baseline.json"))
+        found = drift.compare(
+            baseline,
+            _columns(rows, list(baseline)),
+            rows=len(rows),
+            min_rows=self.spec.monitoring.min_rows,
+            threshold=self.spec.monitoring.psi_threshold,
+        )
+        at = timestamp(now)
+        report = asdict(found) | {
+            "columns": [asdict(column) for column in found.columns],
+            "version": int(version),
+            "at": at,
+        }
+        self.metrics.put({"WindowRows": len(rows)} | ({"DriftPSI": found.psi} if found.columns else {}))
+        if found.columns:
+            self.store.write_json(self.lake.monitor(version, f"{at}.json"), report)
+            self.ledger.put_drift(at, **{name: report[name] for name in report if name != "at"})
+            self.store.write_json(self.lake.monitor(version, "mark.json"), {"after": mark})
+        return report
+
+    def _new_rows(self, version: str, live: Record) -> tuple[str, list[Record]]:
+        """The key read last, and the live version's rows behind the mark."""
+        try:
+            mark = str(self.store.json(self.lake.monitor(version, "mark.json"))["after"])
+        except NoObjectError:
+            mark = captures.hour_prefix(self.lake, datetime.fromisoformat(live["since"]))
+        rows: list[Record] = []
+        for key, found in captures.read(self.store, self.lake, after=mark):
+            mark = key
+            rows += [row for row in found if str(row["version"]) == version]
+        return mark, rows
+
+    def labels(self, key: str, version_id: str, now: datetime) -> Record:
+        """Join ground truth with what was answered; the joined rows wait for the next reason to retrain."""
+        try:
+            truth = self._truth(key, version_id)
+        except (TableError, NoObjectError) as error:
+            return {"outcome": "refused", "sentence": f"{key}: {error}", "rows": 0}
+        since = captures.hour_prefix(self.lake, now - timedelta(days=self.spec.monitoring.label_days))
+        matched: dict[str, Record] = {}
+        hits = labelled = 0
+        for _, rows in captures.read(self.store, self.lake, after=since):
+            for row in rows:
+                name = row[ID] if row[ID] in truth else row["instance"].get(self.contract.key.name)
+                if name in truth:
+                    labelled += 1
+                    hits += str(row["label"]).lower() == truth[name].lower()
+                    matched[name] = self._labelled(row, truth[name])
+        if not matched:
+            return {
+                "outcome": "no match",
+                "sentence": f"{key}: none of {len(truth)} labels belongs to a captured row",
+                "rows": 0,
+            }
+        accuracy = hits / labelled
+        self.metrics.put({"LiveAccuracy": accuracy, "LabelledRows": labelled})
+        said = self._keep(key, list(matched.values()), now)
+        sentence = f"{len(matched)} of {len(truth)} labels joined, accuracy {accuracy:.3f}; {said}"
+        return {"outcome": "labelled", "sentence": sentence, "rows": len(matched), "accuracy": accuracy}
+
+    def _truth(self, key: str, version_id: str) -> dict[str, str]:
+        """Inference id or row key → label."""
+        table = read_table(self.store.read(key, version_id), key)
+        name, target = self.contract.key.name, self.contract.target.name
+        by = ID if ID in table.columns else name
+        if missing := [column for column in (by, target) if column not in table.columns]:
+            raise TableError(f"labels need the columns {target!r} and {ID!r} or {name!r}; {missing[0]!r} is missing")
+        known = table.select(pl.col(by).cast(pl.String), pl.col(target).cast(pl.String)).drop_nulls()
+        return dict(known.iter_rows())
+
+    def _labelled(self, row: Record, label: str) -> Record:
+        """A captured row as an upload has it."""
+        made: Record = {column.name: row["instance"].get(column.name) for column in self.contract.columns}
+        made[self.contract.target.name] = label
+        made[self.contract.key.name] = made[self.contract.key.name] or row[ID]
+        if (event_time := self.contract.event_time) is not None:
+            made[event_time.name] = made[event_time.name] or row["at"]
+        return made
+
+    def _keep(self, source: str, rows: list[Record], now: datetime) -> str:
+        text = {name: [None if row[name] is None else str(row[name]) for row in rows] for name in rows[0]}
+        checked = check(self.contract, pl.DataFrame(text, schema=dict.fromkeys(text, pl.String)))
+        buffer = io.BytesIO()
+        checked.good.select(pl.all()).sort(self.contract.key.name).write_parquet(buffer, compression="zstd")
+        digest = sha256(buffer.getvalue())
+        key = self.lake.labelled(digest)
+        if key in self.store.keys(self.lake.prefix(LABELLED) + digest):
+            return "these rows wait already"
+        version_id = self.store.write(key, buffer.getvalue())
+        self.ledger.record_upload(Upload(key, version_id, digest, len(buffer.getvalue()), timestamp(now)))
+        return f"{checked.good.height} rows from {source} wait for the next run"
+
+
+def _columns(rows: list[Record], names: list[str]) -> dict[str, list[Any]]:
+    """The window column by column, the score among them."""
+    return {
+        name: [row["score"] if name == drift.SCORE else row["instance"].get(name) for row in rows] for name in names
+    }

@@ -1,0 +1,59 @@
+"""One HTTPS request: decode, score, capture, answer.
+
+What is imported here is the cold start. A published version loads and verifies its model when the process starts; the
+version that CloudFormation made has none and says so.
+"""
+
+import base64
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from functions.predict.capture import Capture
+from penstock.scoring import Model, RequestError
+from penstock.settings import PredictSettings
+from penstock.store import Store
+
+settings = PredictSettings.read()
+JSON, PROBLEM = "application/json", "application/problem+json"
+MOST_BYTES = 6_000_000
+
+
+def _load() -> Model | None:
+    if not settings.model_key:
+        return None
+    data = Store(settings.bucket).read(settings.model_key)
+    return Model(data, sha256=settings.model_sha256, max_rows=int(settings.max_rows))
+
+
+model = _load()
+capture = Capture(settings, model.signature if model else None)
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """An API Gateway HTTP API event (payload 2.0) in, its response out."""
+    started = time.perf_counter()
+    if model is None:
+        detail = f"no version of {settings.model} is live yet: approve one with `penstock approve {settings.model}`"
+        problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": detail}
+        return _reply(503, problem, PROBLEM)
+    try:
+        body = base64.b64decode(event["body"]) if event.get("isBase64Encoded") else (event.get("body") or "").encode()
+        if len(body) > MOST_BYTES:
+            raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
+        rows = model.decode(body)
+    except RequestError as error:
+        return _reply(error.status, error.problem(), PROBLEM)
+    request = event["requestContext"]["requestId"]
+    scores = model.score_rows(rows).tolist()
+    predictions = [
+        {"id": f"{request}-{index}", "score": score, "label": model.label(score)} for index, score in enumerate(scores)
+    ]
+    if not event.get("smoke_test"):
+        capture.send(rows, predictions, datetime.now(UTC), time.perf_counter() - started)
+    return _reply(200, {"model": settings.model, "version": int(settings.version), "predictions": predictions}, JSON)
+
+
+def _reply(status: int, document: dict[str, Any], content_type: str) -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"content-type": content_type}, "body": json.dumps(document)}

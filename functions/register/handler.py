@@ -1,0 +1,33 @@
+"""The gates, and registration of what passed them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.register.registration import Registration
+from penstock.lake import Lake
+from penstock.ledger import Ledger, timestamp
+from penstock.registry import Registry
+from penstock.settings import RegisterSettings, model_folder
+from penstock.spec import read_model
+from penstock.store import Store
+
+settings = RegisterSettings.read()
+registration = Registration(
+    spec=read_model(model_folder()),
+    lake=Lake(settings.bucket, settings.model),
+    store=Store(settings.bucket),
+    ledger=Ledger.of(settings),
+    registry=Registry(settings.group),
+    image=settings.image,
+    code=settings.code,
+)
+logger = Logger(service="register")
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """`{"run", "dataset", "artifact"}` in, the artifact an S3 URI; `{"outcome", "reason"}` out."""
+    result = registration.run(event["run"], event["dataset"], event["artifact"], timestamp(datetime.now(UTC)))
+    logger.info(result["reason"], extra={"run": event["run"], "outcome": result["outcome"]})
+    return result

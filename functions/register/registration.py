@@ -1,0 +1,81 @@
+"""A training job's artifact judged by the gates; what passes becomes a model package that waits for approval."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from penstock import gates
+from penstock.archive import unpack
+from penstock.lake import Lake, split_uri
+from penstock.ledger import Ledger, Record
+from penstock.registry import Registry
+from penstock.spec import ModelSpec
+from penstock.store import Store, sha256
+
+FILES = {
+    "model.onnx": 500_000_000,
+    "evaluation.json": 10_000_000,
+    "baseline.json": 10_000_000,
+    "golden.json": 10_000_000,
+    "report.json": 10_000_000,
+}
+"""What a model consists of, and how large each file may be, in bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """The step, with everything it works on."""
+
+    spec: ModelSpec
+    lake: Lake
+    store: Store
+    ledger: Ledger
+    registry: Registry
+    image: str
+    code: str
+
+    def run(self, run: str, dataset: str, artifact: str, at: str) -> Record:
+        """Judge and, if the gates pass, register: `rejected` or `registered`."""
+        files = unpack(self.store.read(split_uri(artifact)[1]), FILES)
+        evaluation = json.loads(files["evaluation.json"])
+        decision = gates.decide(
+            self.spec.gates,
+            evaluation["challenger"],
+            baseline=evaluation["baseline"],
+            champion=evaluation["champion"],
+        )
+        verdicts = [asdict(verdict) for verdict in decision.verdicts]
+        self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=evaluation)
+        if not decision.passed:
+            self.ledger.note_trained(dataset, self.code, run)
+            return {"outcome": "rejected", "reason": decision.reason, "version": None}
+        version = self._register(run, dataset, artifact, files, at, evaluation, decision.reason)
+        self.ledger.note_trained(dataset, self.code, run)
+        return {"outcome": "registered", "reason": f"version {version}: {decision.reason}", "version": version}
+
+    def _register(
+        self, run: str, dataset: str, artifact: str, files: dict[str, bytes], at: str, evaluation: Any, reason: str
+    ) -> int:
+        digest = sha256(files["model.onnx"])
+        for name, data in files.items():
+            self.store.write(self.lake.model_file(digest, name), data)
+        package = self.registry.register(
+            run=run,
+            description=f"run {run} on dataset {dataset[:12]}: {reason}",
+            image=self.image,
+            artifact=artifact,
+            metrics=self.lake.uri(self.lake.model_file(digest, "evaluation.json")),
+            properties={"run": run, "dataset": dataset, "sha256": digest, "code": self.code},
+        )
+        self.ledger.put_version(
+            package.version,
+            arn=package.arn,
+            run=run,
+            dataset=dataset,
+            sha256=digest,
+            code=self.code,
+            registered=at,
+            metrics=evaluation["challenger"],
+        )
+        self.ledger.note_step(run, "register", at, version=package.version, arn=package.arn, sha256=digest)
+        return package.version

@@ -1,0 +1,81 @@
+"""Events in, at most one run out: uploads, the drift alarm, the operator, and the end of the run before."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.exceptions import ClientError
+
+from penstock import events, lake, runs
+from penstock.ledger import Ledger, Upload, timestamp
+from penstock.settings import StartRunSettings, model_folder
+from penstock.spec import read_model
+
+settings = StartRunSettings.read()
+spec = read_model(model_folder())
+ledger = Ledger.of(settings)
+steps: Any = boto3.client("stepfunctions")
+logger = Logger(service="start_run")
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
+    """Reply `{"said": sentence}`; an operator sees it, for events it is in the log."""
+    now = datetime.now(UTC)
+    said = _answer(event, now)
+    logger.info(said)
+    return {"said": said}
+
+
+def _answer(event: dict[str, Any], now: datetime) -> str:
+    if events.ObjectCreated.matches(event):
+        return _uploaded(events.ObjectCreated.parse(event), now)
+    if events.ExecutionEnded.matches(event):
+        ended = events.ExecutionEnded.parse(event)
+        _settle(ended.name, ended.status, ended.cause, now)
+        return runs.open_next(ledger, _start, trigger="upload", cause="uploads waited for the run before", now=now)
+    if events.AlarmRaised.matches(event):
+        return _alarmed(events.AlarmRaised.parse(event), now)
+    if isinstance(event.get("retrain"), str):
+        occasion = f"operator {event.get('request', timestamp(now))}"
+        return runs.open_next(ledger, _start, trigger="operator", cause=event["retrain"], occasion=occasion, now=now)
+    raise events.EventError(f"neither an event that starts a run nor {{'retrain': reason}}: {sorted(event)}")
+
+
+def _uploaded(event: events.ObjectCreated, now: datetime) -> str:
+    name = lake.name_of(event.key, lake.RAW, settings.model)
+    if name.endswith(("/", lake.SUCCESS)):
+        return f"{event.key} holds no rows"
+    ledger.record_upload(Upload(event.key, event.version_id, event.etag, event.size, timestamp(now)))
+    return runs.open_next(ledger, _start, trigger="upload", cause=f"upload of {name}", now=now)
+
+
+def _alarmed(event: events.AlarmRaised, now: datetime) -> str:
+    if refusal := runs.may_retrain(ledger, spec.retraining, now):
+        return f"alarm {event.alarm} starts no run: {refusal}"
+    occasion = f"{event.alarm} {event.at}"
+    return runs.open_next(
+        ledger, _start, trigger="alarm", cause=f"alarm {event.alarm}: {event.reason}", occasion=occasion, now=now
+    )
+
+
+def _start(run: str) -> None:
+    document = json.dumps({"model": settings.model, "run": run})
+    try:
+        steps.start_execution(stateMachineArn=settings.pipeline, name=run, input=document)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+        # It has ended and its ending was not recorded: the event of its end was lost or is still to come.
+        arn = settings.pipeline.replace(":stateMachine:", ":execution:") + f":{run}"
+        execution = steps.describe_execution(executionArn=arn)
+        if execution["status"] != "RUNNING":
+            _settle(run, execution["status"], execution.get("cause", ""), datetime.now(UTC))
+
+
+def _settle(run: str, status: str, cause: str, now: datetime) -> None:
+    """Close a run whose execution ended without recording an ending: stopped, timed out, or killed with its cloud."""
+    reason = f"the pipeline's execution ended {status}" + (f": {cause[:500]}" if cause else "")
+    if ledger.end_run(run, "failed", reason, timestamp(now)):
+        logger.warning(reason, extra={"run": run})

@@ -1,0 +1,34 @@
+"""First step of a run: uploads in, a dataset version out, and the training job's request."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from functions.validate.validation import Validation
+from penstock.contract import read_contract
+from penstock.lake import Lake
+from penstock.ledger import Ledger, timestamp
+from penstock.settings import ValidateSettings, model_folder
+from penstock.spec import read_model
+from penstock.store import Store
+
+settings = ValidateSettings.read()
+folder = model_folder()
+validation = Validation(
+    spec=read_model(folder),
+    contract=read_contract(folder),
+    lake=Lake(settings.bucket, settings.model),
+    store=Store(settings.bucket),
+    ledger=Ledger.of(settings),
+    code=settings.code,
+    stage=settings.stage,
+)
+logger = Logger(service="validate")
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """`{"run"}` in; `{"outcome", "reason", "dataset", "job"}` out."""
+    result = validation.run(event["run"], timestamp(datetime.now(UTC)))
+    logger.info(result["reason"], extra={"run": event["run"], "outcome": result["outcome"]})
+    return result

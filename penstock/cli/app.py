@@ -1,0 +1,58 @@
+"""The command's commands, and the one place where an error becomes a sentence and an exit code.
+
+Exit codes: 0 done · 1 an error · 2 wrong usage · 3 the stage is not there · 10 rejected · 11 quarantined · 12 failed
+(a run that was waited for) · 13 drift (`drift --check`).
+"""
+
+import sys
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from penstock.archive import ArchiveError
+from penstock.cli import cloud, data, models, runs, serving
+from penstock.cli.client import AnswerError
+from penstock.cli.output import errors
+from penstock.cli.target import UnreachableError, UsageError
+from penstock.contract import ContractError
+from penstock.deployment import NotDeployedError
+from penstock.ledger import NoRecordError
+from penstock.local.cloud import CloudError
+from penstock.spec import SpecError
+from penstock.store import NoObjectError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Keep a model in production: on AWS, or on the laptop cloud.",
+)
+for module in (cloud, data, runs, models, serving):
+    module.register(app)
+
+SENTENCES = (ArchiveError, ContractError, NoRecordError, CloudError, AnswerError, SpecError, NoObjectError)
+
+
+def main() -> None:
+    """Run the command; errors that a person can act on are one sentence."""
+    try:
+        app()
+    except UsageError as error:
+        sys.exit(_say(str(error), 2))
+    except (UnreachableError, NotDeployedError) as error:
+        sys.exit(_say(str(error), 3))
+    except SENTENCES as error:
+        sys.exit(_say(str(error), 1))
+    except ClientError as error:
+        found = error.response["Error"]
+        sys.exit(_say(f"AWS refused {error.operation_name}: {found.get('Message') or found.get('Code')}", 1))
+    except BotoCoreError as error:
+        sys.exit(_say(f"AWS cannot be reached: {error}", 3))
+    except KeyboardInterrupt:
+        sys.exit(_say("stopped; what was started goes on by itself", 130))
+
+
+def _say(sentence: str, code: int) -> int:
+    errors.print(f"[red]penstock:[/] {sentence}", soft_wrap=True)
+    return code

@@ -1,0 +1,68 @@
+"""What the command prints: tables and sentences for people, JSON for scripts."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+COLOURS = {
+    "registered": "green",
+    "live": "green",
+    "approved": "green",
+    "no drift": "green",
+    "skipped": "cyan",
+    "open": "blue",
+    "drift": "yellow",
+    "quarantined": "yellow",
+    "rejected": "yellow",
+    "refused": "red",
+    "failed": "red",
+    "rolled back": "red",
+}
+
+
+def coloured(word: str) -> str:
+    """A word of the ledger in its colour."""
+    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else word
+
+
+def as_json(document: Any) -> None:
+    """One JSON document on standard output."""
+    console.print_json(json.dumps(document, default=str)) if console.is_terminal else print(  # noqa: T201 - for pipes
+        json.dumps(document, default=str)
+    )
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+    """A table; says so where there are no rows."""
+    if not rows:
+        console.print(f"[dim]no {title or 'rows'} yet[/]")
+        return
+    made = Table(*columns, title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
+    for row in rows:
+        made.add_row(*row)
+    console.print(made)
+
+
+def ago(moment: str | None) -> str:
+    """How long ago a ledger's timestamp was."""
+    if not moment:
+        return ""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
+
+
+def took(start: str | None, end: str | None) -> str:
+    """Seconds between two timestamps."""
+    if not start or not end:
+        return ""
+    return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.1f} s"

@@ -1,0 +1,359 @@
+"""The ledger: what happened, to what, by whom and why. DynamoDB behind one door.
+
+One table a stage; `pk` is the model, `sk` the kind of record and its name. What must not happen twice is a conditional
+write; what belongs together is one transaction.
+
+    upload#<key>#<version id>     an object that came, and what became of it
+    waiting#<key>#<version id>    the same while no run has taken it
+    run#<run>                     a run, its steps' results, its ending
+    lock#run, lock#rollout        the one that is under way
+    dataset#<version>             a dataset version; `current` names the newest
+    trained#<dataset>#<code>      the run that trained this code on this data
+    version#<package version>     a registered model
+    approval#<version>#<time>     an approval or refusal, with who and why
+    rollout#<rollout>             a rollout and its ending
+    live                          what serves now
+    drift#<time>                  a look of the monitor
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, Self, cast
+
+import boto3
+from boto3.dynamodb.conditions import Key
+from botocore.exceptions import ClientError
+
+from penstock.lake import LABELLED
+
+Record = dict[str, Any]
+Lock = Literal["run", "rollout"]
+UploadEnd = Literal["dataset", "quarantined"]
+MOST_UPLOADS = 45
+"""Uploads that one run takes; a transaction holds 100 items, and each upload needs two."""
+
+
+class NoRecordError(Exception):
+    """The ledger has no such record; the message names it."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One version of one object."""
+
+    key: str
+    version_id: str
+    etag: str
+    size: int
+    """Bytes."""
+    at: str
+    tries: int = 0
+    """How many runs took it and failed before they dealt with it."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}#{self.version_id}"
+
+    @property
+    def asks_for_run(self) -> bool:
+        """Whether it starts a run by itself: new, and not captured rows, which wait for a reason to retrain."""
+        return self.tries == 0 and not self.key.startswith(f"{LABELLED}/")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it is opened."""
+
+    id: str
+    trigger: Literal["upload", "alarm", "operator"]
+    cause: str
+    """A sentence: what set it off."""
+    uploads: tuple[Upload, ...]
+    opened: str
+
+
+def timestamp(now: datetime) -> str:
+    """A moment as the ledger writes it: UTC, to the millisecond, sortable."""
+    return now.isoformat(timespec="milliseconds")
+
+
+class Ledger:
+    """The records of one model."""
+
+    def __init__(self, table: str, model: str) -> None:
+        resource = boto3.resource("dynamodb")
+        self._table = resource.Table(table)
+        self._client: Any = resource.meta.client
+        self._name, self.model = table, model
+
+    @classmethod
+    def of(cls, settings: Any) -> Self:
+        """The ledger that a function's settings name."""
+        return cls(settings.ledger, settings.model)
+
+    # Uploads
+
+    def record_upload(self, upload: Upload) -> bool:
+        """Note that an object came; False when it is known already."""
+        return self._transact(
+            self._put(f"upload#{upload.name}", asdict(upload) | {"state": "waiting"}, new=True),
+            self._put(f"waiting#{upload.name}", asdict(upload)),
+        )
+
+    def waiting(self) -> list[Upload]:
+        """Uploads that no run has taken, oldest first."""
+        found = [_as(Upload, item) for item in self._all("waiting#")]
+        return sorted(found, key=lambda upload: (upload.at, upload.name))
+
+    def settle_upload(self, upload: Upload, state: UploadEnd, **found: Any) -> None:
+        """Note where an upload ended: in a dataset version or in quarantine."""
+        self._update(f"upload#{upload.name}", {"state": state} | found)
+
+    def uploads(self) -> list[Record]:
+        return self._all("upload#")
+
+    # Runs
+
+    def open_run(self, run: Run) -> bool:
+        """Open a run and take its uploads, all or nothing; False when another is open or an upload is gone."""
+        taken = run.uploads[:MOST_UPLOADS]
+        record = asdict(run) | {"state": "open", "steps": {}}
+        return self._transact(
+            self._put("lock#run", {"holder": run.id, "since": run.opened}, new=True),
+            self._put(f"run#{run.id}", record, new=True),
+            *(self._delete(f"waiting#{upload.name}", exists=True) for upload in taken),
+            *(self._put(f"upload#{u.name}", asdict(u) | {"state": "taken", "run": run.id}) for u in taken),
+        )
+
+    def run(self, run: str) -> Record:
+        """A run's record.
+
+        Raises:
+            NoRecordError: no such run.
+        """
+        return self._get(f"run#{run}", f"run {run!r} of {self.model}")
+
+    def uploads_of(self, run: Record) -> list[Upload]:
+        """The uploads that a run took."""
+        return [_as(Upload, item) for item in run["uploads"]]
+
+    def runs(self) -> list[Record]:
+        """All runs, newest first."""
+        return sorted(self._all("run#"), key=lambda run: str(run["opened"]), reverse=True)
+
+    def note_step(self, run: str, step: str, at: str, **found: Any) -> None:
+        """Write what a step of a run found; a repeated step overwrites."""
+        self._client.update_item(
+            TableName=self._name,
+            Key=self._key(f"run#{run}"),
+            UpdateExpression="SET steps.#step = :found",
+            ExpressionAttributeNames={"#step": step},
+            ExpressionAttributeValues={":found": _stored({"at": at} | found)},
+        )
+
+    def end_run(self, run: str, outcome: str, reason: str, at: str) -> bool:
+        """End a run, once; False when it had ended. Uploads that it did not deal with wait again."""
+        record = self.run(run)
+        if record["state"] != "open":
+            return False
+        left = [upload for upload in self.uploads_of(record) if self._state_of(upload) == "taken"]
+        again = [replace(upload, tries=upload.tries + 1) for upload in left]
+        ending = {"state": "ended", "outcome": outcome, "reason": reason, "ended": at}
+        return self._transact(
+            self._set(f"run#{run}", ending, condition=("state", "open")),
+            *(self._put(f"upload#{u.name}", asdict(u) | {"state": "waiting"}) for u in again),
+            *(self._put(f"waiting#{u.name}", asdict(u)) for u in again),
+            self._delete("lock#run", holder=run),
+        )
+
+    def _state_of(self, upload: Upload) -> str:
+        return str(self._get(f"upload#{upload.name}", upload.name)["state"])
+
+    def holder(self, lock: Lock) -> str | None:
+        """The run or rollout that is under way."""
+        item = self._find(f"lock#{lock}")
+        return str(item["holder"]) if item else None
+
+    # Datasets
+
+    def put_dataset(self, version: str, **about: Any) -> None:
+        """Record a dataset version and make it the current one."""
+        self._transact(
+            self._put(f"dataset#{version}", {"version": version} | about),
+            self._put("current", {"dataset": version}),
+        )
+
+    def current_dataset(self) -> str | None:
+        item = self._find("current")
+        return str(item["dataset"]) if item else None
+
+    def dataset(self, version: str) -> Record:
+        return self._get(f"dataset#{version}", f"dataset {version!r} of {self.model}")
+
+    def note_trained(self, dataset: str, code: str, run: str) -> None:
+        """Remember which run trained this code on this data."""
+        self._table.put_item(Item=self._key(f"trained#{dataset}#{code}") | {"run": run})
+
+    def trained(self, dataset: str, code: str) -> str | None:
+        item = self._find(f"trained#{dataset}#{code}")
+        return str(item["run"]) if item else None
+
+    # Versions, approvals, rollouts
+
+    def put_version(self, version: int, **about: Any) -> bool:
+        """Record a registered version; False when it is there already."""
+        return self._transact(self._put(f"version#{version:06d}", {"version": version} | about, new=True))
+
+    def version(self, version: int) -> Record:
+        """A registered version.
+
+        Raises:
+            NoRecordError: not registered by a run of ours.
+        """
+        return self._get(f"version#{version:06d}", f"version {version} of {self.model}")
+
+    def versions(self) -> list[Record]:
+        """All registered versions, newest first."""
+        return self._all("version#")[::-1]
+
+    def note_version(self, version: int, **found: Any) -> None:
+        self._update(f"version#{version:06d}", found)
+
+    def put_approval(self, version: int, at: str, **about: Any) -> bool:
+        """Record a decision of a person, or its refusal; False when this change is recorded already."""
+        return self._transact(
+            self._put(f"approval#{version:06d}#{at}", {"version": version, "at": at} | about, new=True)
+        )
+
+    def approvals(self, version: int) -> list[Record]:
+        """Decisions on a version, oldest first."""
+        return self._all(f"approval#{version:06d}#")
+
+    def open_rollout(self, rollout: str, version: int, at: str, **about: Any) -> bool:
+        """Open a rollout; False when another is under way or this one is known."""
+        return self._transact(
+            self._put("lock#rollout", {"holder": rollout, "since": at}, new=True),
+            self._put(
+                f"rollout#{rollout}",
+                {"id": rollout, "version": version, "opened": at, "state": "open"} | about,
+                new=True,
+            ),
+        )
+
+    def rollout(self, rollout: str) -> Record:
+        return self._get(f"rollout#{rollout}", f"rollout {rollout!r} of {self.model}")
+
+    def rollouts(self) -> list[Record]:
+        """All rollouts, newest first."""
+        return sorted(self._all("rollout#"), key=lambda item: str(item["opened"]), reverse=True)
+
+    def end_rollout(self, rollout: str, outcome: str, reason: str, at: str, live: Mapping[str, Any] | None) -> bool:
+        """End a rollout, once; `live` is what serves from now on, None if nothing changed. False when it had ended."""
+        ending = {"state": "ended", "outcome": outcome, "reason": reason, "ended": at}
+        writes = [
+            self._set(f"rollout#{rollout}", ending, condition=("state", "open")),
+            self._delete("lock#rollout", holder=rollout),
+        ]
+        if live is not None:
+            writes.append(self._put("live", {"rollout": rollout, "since": at, **live}))
+        return self._transact(*writes)
+
+    def live(self) -> Record | None:
+        """What serves now: version, lambda_version, sha256, rollout, since."""
+        return self._find("live")
+
+    # Drift
+
+    def put_drift(self, at: str, **about: Any) -> None:
+        self._table.put_item(Item=self._key(f"drift#{at}") | _stored({"at": at} | about))
+
+    def drifts(self, limit: int) -> list[Record]:
+        """The monitor's last looks, newest first."""
+        condition = Key("pk").eq(self.model) & Key("sk").begins_with("drift#")
+        found = self._table.query(KeyConditionExpression=condition, ScanIndexForward=False, Limit=limit)
+        return [_plain(item) for item in found["Items"]]
+
+    # DynamoDB
+
+    def _key(self, sk: str) -> Record:
+        return {"pk": self.model, "sk": sk}
+
+    def _find(self, sk: str) -> Record | None:
+        item = self._table.get_item(Key=self._key(sk), ConsistentRead=True).get("Item")
+        return _plain(item) if item else None
+
+    def _get(self, sk: str, name: str) -> Record:
+        item = self._find(sk)
+        if item is None:
+            raise NoRecordError(f"the ledger has no {name}")
+        return item
+
+    def _all(self, start: str) -> list[Record]:
+        condition = Key("pk").eq(self.model) & Key("sk").begins_with(start)
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name, KeyConditionExpression=condition, ConsistentRead=True
+        )
+        return [_plain(item) for page in pages for item in page["Items"]]
+
+    def _update(self, sk: str, values: Record) -> None:
+        self._client.update_item(**self._set(sk, values)["Update"])
+
+    def _put(self, sk: str, values: Record, *, new: bool = False) -> Record:
+        put = {"TableName": self._name, "Item": self._key(sk) | _stored(values)}
+        return {"Put": put | ({"ConditionExpression": "attribute_not_exists(pk)"} if new else {})}
+
+    def _set(self, sk: str, values: Record, condition: tuple[str, str] | None = None) -> Record:
+        names = {f"#{i}": name for i, name in enumerate(values)}
+        given = {f":{i}": _stored(value) for i, value in enumerate(values.values())}
+        update = {
+            "TableName": self._name,
+            "Key": self._key(sk),
+            "UpdateExpression": "SET " + ", ".join(f"#{i} = :{i}" for i in range(len(values))),
+        }
+        if condition:
+            names["#if"], given[":if"] = condition
+            update["ConditionExpression"] = "#if = :if"
+        return {"Update": update | {"ExpressionAttributeNames": names, "ExpressionAttributeValues": given}}
+
+    def _delete(self, sk: str, *, exists: bool = False, holder: str | None = None) -> Record:
+        delete: Record = {"TableName": self._name, "Key": self._key(sk)}
+        if exists:
+            delete["ConditionExpression"] = "attribute_exists(pk)"
+        if holder is not None:
+            delete["ConditionExpression"] = "attribute_not_exists(pk) OR holder = :holder"
+            delete["ExpressionAttributeValues"] = {":holder": holder}
+        return {"Delete": delete}
+
+    def _transact(self, *writes: Record) -> bool:
+        """All writes or none; False when a condition did not hold."""
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            reasons = cast("Any", error.response).get("CancellationReasons") or []
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                return False
+            raise
+        return True
+
+
+def _stored(value: Any) -> Any:
+    """A JSON value as DynamoDB takes it: numbers as Decimal, tuples as lists."""
+    return json.loads(json.dumps(value), parse_float=Decimal)
+
+
+def _plain(value: Any) -> Any:
+    """An item as JSON has it."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items() if name not in {"pk", "sk"}}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _as(kind: type[Upload], item: Record) -> Upload:
+    return kind(**{name: item[name] for name in kind.__dataclass_fields__})

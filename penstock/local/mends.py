@@ -1,0 +1,69 @@
+"""What MiniStack 1.5.33 lacks and Penstock's loop needs, installed before the server runs.
+
+The mends stand by service: `executions` (state machines act as their role), `step_mends`, `lambda_mends`,
+`alarm_mends`, `firehose_mends`. Each one has a test in `tests/local/test_cloud_mends.py` that asks MiniStack without
+it, and that fails on the day when MiniStack has what is mended. Then the mend and its test go.
+"""
+
+# ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
+
+from typing import Any
+
+from ministack.core.responses import request_scope
+from ministack.services import stepfunctions
+
+from penstock.local import alarm_mends, executions, firehose_mends, lambda_mends, step_mends
+from penstock.local.cloud import ACCOUNT, REGION
+
+Json = dict[str, Any]
+INTERRUPTED_CAUSE = (
+    "The laptop cloud was stopped while this execution ran; start it again with: "
+    "aws stepfunctions start-execution --state-machine-arn {machine}"
+)
+
+
+def install() -> None:
+    """Install every mend."""
+    executions.install()
+    step_mends.install()
+    lambda_mends.install()
+    alarm_mends.install()
+    firehose_mends.install()
+
+
+def start() -> None:
+    """Start what mends need to run beside the server."""
+    alarm_mends.start()
+    firehose_mends.buffers.start()
+
+
+def stop() -> None:
+    """Deliver what waits, before the state is saved."""
+    firehose_mends.buffers.flush()
+
+
+def end_interrupted_executions() -> list[Json]:
+    """Give executions that died with the cloud a cause that a person understands, and return them.
+
+    MiniStack marks them FAILED when it loads them, with no entry in their history and no event.
+    """
+    ended = []
+    for execution in stepfunctions._executions.all_values():
+        if execution.get("error") == "States.ServiceRestart" and not _has_ending(execution):
+            cause = INTERRUPTED_CAUSE.format(machine=execution["stateMachineArn"])
+            execution["cause"] = cause
+            details = {"error": execution["error"], "cause": cause}
+            stepfunctions._add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": details})
+            ended.append(execution)
+    return ended
+
+
+def announce_ended_executions(ended: list[Json]) -> None:
+    """Publish the status change of executions that `end_interrupted_executions` ended."""
+    for execution in ended:
+        with request_scope(ACCOUNT, REGION):
+            stepfunctions._emit_execution_status_event(execution)
+
+
+def _has_ending(execution: Json) -> bool:
+    return any(event.get("type") == "ExecutionFailed" for event in execution.get("events", []))

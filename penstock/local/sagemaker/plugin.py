@@ -1,0 +1,80 @@
+"""Hangs SageMaker into MiniStack's tables: its router, its IAM, Step Functions and CloudFormation."""
+
+# ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions, router
+
+from penstock.local.home import CloudHome
+from penstock.local.sagemaker import cloudformation, stepfunctions
+from penstock.local.sagemaker.service import SageMaker
+from penstock.local.sagemaker.settings import JobSettings
+
+# Which member of a request names the resource that IAM checks, and that resource's kind in its ARN.
+_RESOURCES = {
+    "ModelPackageGroupName": "model-package-group",
+    "TrainingJobName": "training-job",
+    "ProcessingJobName": "processing-job",
+    "ModelPackageName": "model-package",
+}
+
+
+def install(home: CloudHome, port: int) -> SageMaker:
+    """Install SageMaker before the server runs, and return it."""
+    sagemaker = SageMaker(JobSettings(home, port))
+    app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
+    app.SERVICE_HANDLERS["sagemaker"] = sagemaker.handle_request
+    app._state_map["sagemaker"] = "sagemaker"
+    app._loaded_modules["sagemaker"] = sagemaker
+    router.SERVICE_PATTERNS["sagemaker"] = {
+        "target_prefixes": ["SageMaker."],
+        "host_patterns": [r"api\.sagemaker\."],
+    }
+    iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    iam_actions.extract_resource_arn = _with_sagemaker(iam_actions.extract_resource_arn)
+    stepfunctions.install(sagemaker)
+    cloudformation.install(sagemaker)
+    return sagemaker
+
+
+def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
+    """Teach MiniStack's IAM which resource a SageMaker request is about."""
+
+    def extract(service: str, *arguments: Any) -> str:
+        if service != "sagemaker":
+            return original(service, *arguments)
+        _method, _path, headers, body, _query, region, account = arguments
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        return resource_arn(operation, _json(body), region, account)
+
+    return extract
+
+
+def resource_arn(operation: str, request: dict[str, Any], region: str, account: str) -> str:
+    """Return the ARN that IAM checks for a request, "*" where the operation takes no resource."""
+    if operation.startswith("List") and operation not in ("ListTags", "ListModelPackages"):
+        return "*"
+    named = request.get("ModelPackageArn") or request.get("ResourceArn")
+    if isinstance(named, str):
+        return named
+    prefix = f"arn:aws:sagemaker:{region}:{account}"
+    if operation == "CreateModelPackage" and "ModelPackageGroupName" in request:
+        # AWS checks the version that will be; which one that is, no policy can know.
+        return f"{prefix}:model-package/{str(request['ModelPackageGroupName']).rsplit('/', 1)[-1]}/*"
+    for member, kind in _RESOURCES.items():
+        value = request.get(member)
+        if isinstance(value, str):
+            return value if value.startswith("arn:") else f"{prefix}:{kind}/{value}"
+    return "*"
+
+
+def _json(body: bytes | str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,0 +1,156 @@
+"""The door to SageMaker: one request in, checked against AWS's model, one answer out."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from penstock.local.sagemaker import events, validation
+from penstock.local.sagemaker.context import Caller, account_scope, caller_of
+from penstock.local.sagemaker.errors import SageMakerError
+from penstock.local.sagemaker.groups import Groups
+from penstock.local.sagemaker.jobs import JobQueue
+from penstock.local.sagemaker.model import operation_model
+from penstock.local.sagemaker.packages import Packages
+from penstock.local.sagemaker.processing import ProcessingJobs
+from penstock.local.sagemaker.settings import JobSettings
+from penstock.local.sagemaker.store import Record, Store
+from penstock.local.sagemaker.tagging import Tags
+from penstock.local.sagemaker.training import TrainingJobs
+
+Operation = Callable[[Record, Caller], Record]
+Answer = tuple[int, dict[str, str], bytes]
+_READS = ("Describe", "List", "Get", "BatchDescribe")
+_log = logging.getLogger(__name__)
+
+
+class SageMaker:
+    """All of SageMaker that the laptop cloud has. It offers what MiniStack expects of a service's module as well."""
+
+    def __init__(self, settings: JobSettings) -> None:
+        self.store = Store(settings.home.state / "sagemaker.json")
+        tags = Tags(self.store)
+        groups = Groups(self.store, tags)
+        packages = Packages(self.store, groups, tags)
+        queue = JobQueue(settings.slots)
+        self.training = TrainingJobs(self.store, tags, settings, queue)
+        self.processing = ProcessingJobs(self.store, tags, settings, queue)
+        self.operations: dict[str, Operation] = {
+            "AddTags": tags.add_tags,
+            "ListTags": tags.list_tags,
+            "DeleteTags": tags.delete_tags,
+            "CreateModelPackageGroup": groups.create_model_package_group,
+            "DescribeModelPackageGroup": groups.describe_model_package_group,
+            "ListModelPackageGroups": groups.list_model_package_groups,
+            "DeleteModelPackageGroup": groups.delete_model_package_group,
+            "PutModelPackageGroupPolicy": groups.put_model_package_group_policy,
+            "GetModelPackageGroupPolicy": groups.get_model_package_group_policy,
+            "DeleteModelPackageGroupPolicy": groups.delete_model_package_group_policy,
+            "CreateModelPackage": packages.create_model_package,
+            "DescribeModelPackage": packages.describe_model_package,
+            "BatchDescribeModelPackage": packages.batch_describe_model_package,
+            "ListModelPackages": packages.list_model_packages,
+            "UpdateModelPackage": packages.update_model_package,
+            "DeleteModelPackage": packages.delete_model_package,
+            "CreateTrainingJob": self.training.create,
+            "DescribeTrainingJob": self.training.describe,
+            "ListTrainingJobs": self.training.list,
+            "StopTrainingJob": self.training.stop,
+            "CreateProcessingJob": self.processing.create,
+            "DescribeProcessingJob": self.processing.describe,
+            "ListProcessingJobs": self.processing.list,
+            "StopProcessingJob": self.processing.stop,
+        }
+
+    def call(self, name: str, request: Record, caller: Caller) -> Record:
+        """Do one operation.
+
+        Raises:
+            SageMakerError: the request is refused, with AWS's code for why.
+        """
+        model = operation_model(name)
+        if model is None:
+            raise SageMakerError("UnknownOperationException", f"SageMaker has no operation {name}.")
+        operation = self.operations.get(name)
+        if operation is None:
+            known = ", ".join(sorted(self.operations))
+            raise SageMakerError(
+                "UnknownOperationException", f"{name} is not available on the laptop cloud. It has: {known}."
+            )
+        validation.check(request, model.input_shape)
+        with self.store.lock:
+            answer = operation(request, caller)
+            if not name.startswith(_READS):
+                self.store.save()
+        return answer
+
+    async def handle_request(
+        self, _method: str, _path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
+    ) -> Answer:
+        """Answer a request in SageMaker's JSON 1.1 protocol."""
+        return await asyncio.to_thread(self._answer, headers, body, query)
+
+    def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> Answer:
+        name = headers.get("x-amz-target", "").rpartition(".")[2]
+        try:
+            return _json(200, self.call(name, _parsed(body), caller_of(headers, query)))
+        except SageMakerError as error:
+            return _json(error.status, {"__type": error.code, "message": error.message})
+        except Exception as error:
+            _log.exception("SageMaker.%s failed", name)
+            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+
+    # Life
+
+    def start(self) -> None:
+        """End the jobs that the saved state shows under way."""
+        with account_scope(), self.store.lock:
+            self.training.fail_interrupted()
+            self.processing.fail_interrupted()
+
+    def deliver_events(self) -> None:
+        """Begin to deliver events; the cloud answers requests by now."""
+        events.start()
+
+    def stop(self) -> None:
+        """End every job, because the cloud stops."""
+        with account_scope(), self.store.lock:
+            ending = [(jobs, run) for jobs in (self.training, self.processing) for run in jobs.interrupt()]
+        for jobs, run in ending:
+            jobs.wait_for_end(run, seconds=8)
+        events.drain(2)
+
+    def running_jobs(self) -> int:
+        """Count the jobs that wait or work."""
+        return self.training.running() + self.processing.running()
+
+    # What MiniStack calls
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what MiniStack is to save: a copy that no job changes any more."""
+        with self.store.lock:
+            copied: dict[str, Any] = json.loads(json.dumps(self.store.content()))
+        return copied
+
+    def load_persisted_state(self, content: dict[str, Any]) -> None:
+        """Take over what was saved."""
+        self.store.load(content)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.store.clear()
+
+
+def _parsed(body: bytes | str) -> Record:
+    try:
+        parsed = json.loads(body or b"{}")
+    except ValueError:
+        raise SageMakerError("SerializationException", "The request body is not JSON.") from None
+    if not isinstance(parsed, dict):
+        raise SageMakerError("SerializationException", "The request body is not a JSON object.")
+    return parsed
+
+
+def _json(status: int, content: Record) -> Answer:
+    return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()

@@ -1,0 +1,73 @@
+"""Mends of MiniStack's Step Functions: retries within their bounds, and callbacks whose call fails."""
+
+# ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
+
+import random
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from ministack.services import stepfunctions
+
+Json = dict[str, Any]
+_token: ContextVar[str] = ContextVar("penstock_task_token", default="")
+
+
+def install() -> None:
+    """Install the mends of this module."""
+    bound_retries()
+    fail_callbacks_whose_call_fails()
+
+
+def bound_retries() -> None:
+    """Keep to a retrier's MaxDelaySeconds and JitterStrategy, which MiniStack does not know."""
+    stepfunctions._find_matching_retrier = _bounded(stepfunctions._find_matching_retrier)
+
+
+def _bounded(original: Callable[..., Any]) -> Callable[..., Any]:
+    def find(retriers: list[Json], error: str, counts: dict[int, int]) -> Any:
+        retrier, index = original(retriers, error, counts)
+        if retrier is None:
+            return retrier, index
+        delay = retry_delay(retrier, counts.get(index, 0))
+        return {**retrier, "IntervalSeconds": delay, "BackoffRate": 1.0}, index
+
+    return find
+
+
+def retry_delay(retrier: Json, attempts: int) -> float:
+    """Return the seconds before the next attempt."""
+    delay = float(retrier.get("IntervalSeconds", 1)) * float(retrier.get("BackoffRate", 2.0)) ** attempts
+    delay = min(delay, float(retrier.get("MaxDelaySeconds", delay)))
+    return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay  # noqa: S311
+
+
+def fail_callbacks_whose_call_fails() -> None:
+    """Fail a `waitForTaskToken` task whose function fails; MiniStack waits on for a token that nobody has."""
+    stepfunctions._invoke_with_callback = _noting_token(stepfunctions._invoke_with_callback)
+    stepfunctions._call_lambda = _ending_the_wait(stepfunctions._call_lambda)
+
+
+def _noting_token(original: Callable[..., Any]) -> Callable[..., Any]:
+    def invoke(resource: str, given: Any, token: str, state: Json) -> Any:
+        noted = _token.set(token)
+        try:
+            return original(resource, given, token, state)
+        finally:
+            _token.reset(noted)
+
+    return invoke
+
+
+def _ending_the_wait(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(function: str, event: Any) -> Any:
+        try:
+            return original(function, event)
+        except stepfunctions._ExecutionError as failure:
+            waiting = stepfunctions._task_tokens.get(_token.get())
+            if waiting is not None:
+                waiting["error"] = {"Error": failure.error, "Cause": failure.cause}
+                waiting["event"].set()
+            raise
+
+    return call

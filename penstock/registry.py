@@ -1,0 +1,101 @@
+"""The SageMaker model registry: versions of one model package group, and who changed their approval status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import boto3
+
+APPROVED, REJECTED, PENDING = "Approved", "Rejected", "PendingManualApproval"
+CONTENT_TYPES = ["application/json"]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A registered version as the registry has it."""
+
+    arn: str
+    version: int
+    status: str
+    description: str
+    """What was said at the last approval or rejection."""
+    changed_by: str
+    """ARN of the identity that last changed it; of its creator where nobody has."""
+    changed: datetime
+    created: datetime
+
+
+def version_of(arn: str) -> int:
+    """The version number at the end of a model package's ARN."""
+    return int(arn.rpartition("/")[2])
+
+
+class Registry:
+    """One group."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self._client: Any = boto3.client("sagemaker")
+
+    def register(
+        self, *, run: str, description: str, image: str, artifact: str, metrics: str, properties: Mapping[str, str]
+    ) -> Package:
+        """Create a version that waits for approval; the same run again gives the same version.
+
+        Args:
+            run: its name, the request's idempotency token.
+            description: for people.
+            image: the training and serving image.
+            artifact: S3 URI of `model.tar.gz`.
+            metrics: S3 URI of the evaluation.
+            properties: run, dataset, digests.
+        """
+        arn = (
+            self._existing(run)
+            or self._client.create_model_package(
+                ModelPackageGroupName=self.group,
+                ModelPackageDescription=description[:1024],
+                ModelApprovalStatus=PENDING,
+                InferenceSpecification={
+                    "Containers": [{"Image": image, "ModelDataUrl": artifact}],
+                    "SupportedContentTypes": CONTENT_TYPES,
+                    "SupportedResponseMIMETypes": CONTENT_TYPES,
+                },
+                ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics}}},
+                CustomerMetadataProperties=dict(properties),
+                ClientToken=f"penstock-run-{run}",
+            )["ModelPackageArn"]
+        )
+        return self.describe(arn)
+
+    def _existing(self, run: str) -> str | None:
+        """The version that a run registered already: the token above expires, a retry may come later."""
+        for page in self._client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=self.group):
+            for item in page["ModelPackageSummaryList"]:
+                arn = str(item["ModelPackageArn"])
+                about = self._client.describe_model_package(ModelPackageName=arn)
+                if about.get("CustomerMetadataProperties", {}).get("run") == run:
+                    return arn
+        return None
+
+    def describe(self, arn: str) -> Package:
+        """A version."""
+        about = self._client.describe_model_package(ModelPackageName=arn)
+        by = about.get("LastModifiedBy") or about.get("CreatedBy") or {}
+        created = about["CreationTime"]
+        return Package(
+            arn=about["ModelPackageArn"],
+            version=int(about["ModelPackageVersion"]),
+            status=about["ModelApprovalStatus"],
+            description=about.get("ApprovalDescription", ""),
+            changed_by=by.get("IamIdentity", {}).get("Arn") or by.get("UserProfileArn") or "",
+            changed=about.get("LastModifiedTime", created),
+            created=created,
+        )
+
+    def set_status(self, arn: str, status: str, reason: str) -> None:
+        """Approve, reject, or set back."""
+        self._client.update_model_package(
+            ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:1024]
+        )

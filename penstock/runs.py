@@ -1,0 +1,70 @@
+"""What becomes a run: one at a time for each model, named by what went into it.
+
+Every event ends in the same question: is there something to do, and is no run under way? So an event that comes twice,
+late or after a crash changes nothing that the first has not.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from penstock.ledger import MOST_UPLOADS, Ledger, Run, Upload, timestamp
+from penstock.spec import Retraining
+
+Trigger = Literal["upload", "alarm", "operator"]
+Start = Callable[[str], None]
+"""Starts the pipeline's execution of that name; starting one that exists is no error."""
+
+
+def run_id(model: str, uploads: Sequence[Upload], occasion: str) -> str:
+    """The run's name: 12 hex digits of SHA-256 over what goes into it.
+
+    Args:
+        model: its name.
+        uploads: what it takes.
+        occasion: what sets it off where the uploads do not ("" for uploads).
+    """
+    content = sorted(f"{upload.name}#{upload.tries}" for upload in uploads)
+    return hashlib.sha256("\n".join([model, occasion, *content]).encode()).hexdigest()[:12]
+
+
+def open_next(ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occasion: str = "", now: datetime) -> str:
+    """Open a run for what waits, if none is under way.
+
+    Args:
+        ledger: of the model.
+        start: starts the pipeline.
+        trigger: an alarm or the operator opens a run even when nothing waits.
+        cause: sentence for the record.
+        occasion: identifies the alarm's change or the operator's request.
+        now: the time.
+
+    Returns:
+        A sentence that says what was done.
+    """
+    if (holder := ledger.holder("run")) is not None:
+        # Whoever opened it may have died before starting it: start it again, which changes nothing where it runs.
+        start(holder)
+        return f"run {holder} is under way; what waits is taken by the next one"
+    uploads = tuple(ledger.waiting()[:MOST_UPLOADS])
+    if trigger == "upload" and not any(upload.asks_for_run for upload in uploads):
+        return "nothing new waits"
+    run = Run(run_id(ledger.model, uploads, occasion), trigger, cause, uploads, timestamp(now))
+    if not ledger.open_run(run):
+        return f"run {run.id} is known, or another was opened first"
+    start(run.id)
+    return f"run {run.id} opened for {len(uploads)} uploads"
+
+
+def may_retrain(ledger: Ledger, policy: Retraining, now: datetime) -> str | None:
+    """Why an alarm may not start a run now; None when it may."""
+    if not policy.on_drift:
+        return "retraining.on_drift is false in model.yaml"
+    opened = [datetime.fromisoformat(str(run["opened"])) for run in ledger.runs() if run["trigger"] == "alarm"]
+    if opened and now - max(opened) < timedelta(minutes=policy.cooldown_minutes):
+        return f"the last alarm-started run is less than {policy.cooldown_minutes} minutes ago"
+    today = [at for at in opened if now - at < timedelta(days=1)]
+    if len(today) >= policy.per_day:
+        return f"{len(today)} alarm-started runs in 24 hours, the most that model.yaml allows"
+    return None

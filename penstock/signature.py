@@ -1,0 +1,48 @@
+"""What goes into a model and what its score means: what its callers, its capture and its monitor share.
+
+Kept apart from `scoring`, whose import loads onnxruntime.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+SIGNATURE = "penstock.signature"
+Value = str | float | int | bool | None
+Class = bool | int | str
+Columns = Mapping[str, Sequence[Value]]
+Scores = npt.NDArray[np.float64]
+
+
+class Field(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One column that a request may or must give."""
+
+    name: str
+    type: Literal["string", "integer", "number", "boolean"]
+    required: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+    allowed: tuple[str | int | float, ...] = ()
+    personal: bool = False
+    """Scored, but never captured."""
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """What goes into a model and what its score means."""
+
+    model: str
+    fields: tuple[Field, ...]
+    classes: tuple[Class, Class]
+    """The target's values, negative first."""
+    threshold: float
+    """The score from which the label is `classes[1]`."""
+    output: str
+    """The ONNX output that holds the class probabilities, shape (rows, 2)."""
+    carried: tuple[str, ...] = ()
+    """Columns a request may give besides (row key, event time): captured, not scored."""
