@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 UV_VERSION := 0.13.8
 
-.PHONY: setup demo test lint types unit infra-tests local-tests up down clean lock
+.PHONY: setup docs demo test lint types unit infra-tests local-tests up down clean lock
 .DEFAULT_GOAL := setup
 
 setup: .venv/.synced node_modules/.installed  ## Python packages, Node and the CDK CLI, all into this folder
@@ -55,6 +55,9 @@ bench-%: setup
 lock:  ## After a change of pyproject.toml or package.json
 	$(BIN)/uv lock
 	$(BIN)/npm install --package-lock-only
+
+docs: setup  ## The generated reference
+	$(BIN)/python -m docs.generate
 
 clean:
 	rm -rf .venv node_modules cdk.out .bundles .mypy_cache .ruff_cache

@@ -67,12 +67,13 @@ def read_table(data: bytes, name: str) -> pl.DataFrame:
     """
     if not data:
         raise TableError("the file is empty")
+    kind = name.lower()
     try:
-        if name.endswith(".parquet"):
+        if kind.endswith(".parquet"):
             return pl.read_parquet(io.BytesIO(data))
-        if name.endswith((".jsonl", ".ndjson")):
+        if kind.endswith((".jsonl", ".ndjson")):
             return pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
-        if name.endswith(".csv"):
+        if kind.endswith(".csv"):
             return pl.read_csv(io.BytesIO(data), infer_schema=False)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         first = str(error).strip().splitlines()
@@ -100,7 +101,8 @@ def check(contract: Contract, table: pl.DataFrame) -> Checked:
         )
     if not table.height:
         raise TableError("there are no rows")
-    raw = table.with_columns(pl.lit(None, pl.String).alias(n) for n in names if n not in table.columns)
+    known = table.select(name for name in table.columns if name in names)
+    raw = known.with_columns(pl.lit(None, pl.String).alias(n) for n in names if n not in table.columns)
     raw = raw.with_columns(_blank_is_null(raw, name) for name in names).with_row_index(ROW, offset=1)
     typed = raw.select(ROW, *(_typed(raw, column) for column in contract.columns))
     rules = [rule for column in contract.columns for rule in _rules(raw, column)]
@@ -130,20 +132,50 @@ def _blank_is_null(raw: pl.DataFrame, name: str) -> pl.Expr:
 
 def _typed(raw: pl.DataFrame, column: Column) -> pl.Expr:
     """The column in its contract's type; what cannot be it is null."""
-    value, wanted = pl.col(column.name), TYPES[column.type]
-    given = raw.schema[column.name]
-    if given == pl.String and column.type == "boolean":
-        word = value.str.strip_chars().str.to_lowercase()
-        return pl.when(word.is_in(TRUE)).then(True).when(word.is_in(FALSE)).then(False).alias(column.name)
-    if given == pl.String and column.type == "timestamp":
-        return value.str.to_datetime(time_unit="us", time_zone="UTC", strict=False).alias(column.name)
-    if given == pl.String and column.type == "date":
-        return value.str.to_date(strict=False).alias(column.name)
-    if given == pl.String and wanted.is_numeric():
-        value = value.str.strip_chars()
-    if given.is_float() and column.type == "integer":
-        value = pl.when(value == value.round()).then(value)
+    given, wanted, value = raw.schema[column.name], TYPES[column.type], pl.col(column.name)
+    if given == pl.String:
+        return _parsed(value, column).alias(column.name)
+    if given.is_nested() or given in UNFIT or (column.type == "string" and given not in PLAIN):
+        return pl.lit(None, wanted).alias(column.name)
+    if column.type in {"timestamp", "date"} and not given.is_temporal():
+        return pl.lit(None, wanted).alias(column.name)
+    if column.type == "boolean" and given.is_numeric():
+        value = pl.when(value.is_in([0, 1])).then(value)
+    if column.type == "integer" and given.is_float():
+        value = _whole(value)
     return value.cast(wanted, strict=False)
+
+
+UNFIT = {pl.Binary, pl.Object, pl.Duration, pl.Time}
+PLAIN = {pl.Categorical, pl.Enum, pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32}
+"""Types that have one natural text."""
+ISO = ["%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f"]
+"""ISO 8601 with or without zone (without: UTC), `T` or a blank; tried one by one, so that a row is judged by itself."""
+
+
+def _parsed(value: pl.Expr, column: Column) -> pl.Expr:
+    """Text in its contract's type."""
+    text = value.str.strip_chars()
+    if column.type == "boolean":
+        word = text.str.to_lowercase()
+        return pl.when(word.is_in(TRUE)).then(True).when(word.is_in(FALSE)).then(False)
+    if column.type == "timestamp":
+        return pl.coalesce(
+            text.str.strptime(pl.Datetime("us"), form, strict=False).dt.replace_time_zone("UTC")
+            if form in ISO[1::2]
+            else text.str.strptime(pl.Datetime("us", "UTC"), form, strict=False)
+            for form in ISO
+        )
+    if column.type == "date":
+        return text.str.to_date("%Y-%m-%d", strict=False)
+    if column.type == "integer":
+        whole = _whole(text.cast(pl.Float64, strict=False)).cast(pl.Int64, strict=False)
+        return pl.coalesce(text.cast(pl.Int64, strict=False), whole)
+    return value if column.type == "string" else text.cast(pl.Float64, strict=False)
+
+
+def _whole(value: pl.Expr) -> pl.Expr:
+    return pl.when(value == value.round()).then(value)
 
 
 def _rules(raw: pl.DataFrame, column: Column) -> Iterator[tuple[pl.Expr, str]]:
@@ -166,6 +198,7 @@ def _rules(raw: pl.DataFrame, column: Column) -> Iterator[tuple[pl.Expr, str]]:
     if column.pattern is not None:
         yield ~value.str.contains(f"^(?:{column.pattern})$"), f"{name}: not of the form {column.pattern}"
     if column.allowed:
-        yield ~value.is_in(list(column.allowed)), f"{name}: not one of {', '.join(map(str, column.allowed))}"
+        allowed = pl.Series(column.allowed).cast(TYPES[column.type]).implode()
+        yield ~value.is_in(allowed), f"{name}: not one of {', '.join(map(str, column.allowed))}"
     if column.unique:
         yield ~value.is_first_distinct() & value.is_not_null(), f"{name}: appears more than once"

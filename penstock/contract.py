@@ -6,6 +6,7 @@ of bad rows up to which a file is taken without them.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,11 +173,44 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         personal=item.classification in {"personal", "pii"},
         description=item.description or "",
     )
+    _check_options(column)
     if column.role == "feature" and column.type in {"timestamp", "date"}:
         raise ContractError(
             "a model takes numbers, booleans and strings; give the column the role event_time or ignore"
         )
     return column
+
+
+def _check_options(column: Column) -> None:
+    text = [name for name in ("min_length", "max_length", "pattern") if getattr(column, name) is not None]
+    if text and column.type != "string":
+        raise ContractError(f"logicalTypeOptions: {text[0]} is for strings, this column is {column.type}")
+    bounds = [name for name in ("minimum", "maximum") if getattr(column, name) is not None]
+    if bounds and column.type not in {"integer", "number"}:
+        raise ContractError(f"logicalTypeOptions: {bounds[0]} is for numbers, this column is {column.type}")
+    if strange := [name for name in bounds if not isinstance(getattr(column, name), int | float)]:
+        raise ContractError(f"logicalTypeOptions: {strange[0]} is {getattr(column, strange[0])!r}, a number is needed")
+    if column.pattern is not None and (fault := _pattern_fault(column.pattern)):
+        raise ContractError(f"logicalTypeOptions: pattern {column.pattern!r} {fault}")
+    kinds: dict[str, tuple[type, ...]] = {
+        "string": (str,),
+        "integer": (int,),
+        "number": (int, float),
+        "boolean": (bool,),
+    }
+    kind = kinds.get(column.type, ())
+    if odd := [value for value in column.allowed if not isinstance(value, kind)]:
+        raise ContractError(f"quality: the valid value {odd[0]!r} is no {column.type}")
+
+
+def _pattern_fault(pattern: str) -> str | None:
+    """Why a pattern cannot be used; rows and requests are matched by engines without look-around or back-references."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"is no regular expression: {error}"
+    found = re.search(r"\(\?(=|!|<=|<!)|\\[1-9]", pattern)
+    return f"uses {found[0]!r}, which cannot be checked in a column" if found else None
 
 
 def _allowed(quality: Sequence[DataQuality]) -> tuple[str | int | float, ...]:

@@ -201,8 +201,11 @@ class LaptopCloud:
 
     def _start(self) -> _Record:
         self._refuse_taken_port()
-        self._files.create()
-        ensure_certificates(self._files.tls)
+        try:
+            self._files.create()
+            ensure_certificates(self._files.tls)
+        except OSError as error:
+            raise CloudError(f"The laptop cloud cannot keep its files in {self.home}: {error}") from error
         token = f"penstock-{secrets.token_hex(8)}"
         command = [
             sys.executable, "-m", "penstock.local.server",

@@ -68,7 +68,7 @@ def free_port() -> int:
 def client_for(cloud: LaptopCloud) -> Client:
     """Return a maker of boto3 clients for the operator of a cloud."""
     variables = cloud.environment()
-    session = boto3.session.Session(
+    session: Any = boto3.session.Session(
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
         region_name=variables["AWS_REGION"],
@@ -76,8 +76,7 @@ def client_for(cloud: LaptopCloud) -> Client:
     config = Config(retries={"max_attempts": 1}, proxies={}, s3={"addressing_style": "path"})
 
     def client(service: str) -> Any:
-        made: Any = session.client(service, endpoint_url=cloud.url, verify=variables["AWS_CA_BUNDLE"], config=config)
-        return made
+        return session.client(service, endpoint_url=cloud.url, verify=variables["AWS_CA_BUNDLE"], config=config)
 
     return client
 

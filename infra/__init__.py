@@ -1,0 +1,1 @@
+"""The CDK app: stages, stacks, constructs, and the rules on them."""

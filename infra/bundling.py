@@ -1,0 +1,204 @@
+"""A function's deployment package: deterministic, and made once for the same input.
+
+A bundle is a zip file named by the hash of what goes into it. It holds the function's own folder, the library modules
+that it imports (found by reading the sources, so that a change elsewhere leaves it alone), the model's specification,
+and, where the stage asks for it, the function's third-party group as locked in `uv.lock`. Packages are installed for
+Lambda's platform by uv; neither Docker nor the target's own interpreter is needed.
+"""
+
+import ast
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+GROUPS: Mapping[str, str] = {
+    "start_run": "functions",
+    "validate": "tables",
+    "register": "functions",
+    "end_run": "functions",
+    "authorize": "functions",
+    "smoke_test": "functions",
+    "end_rollout": "functions",
+    "predict": "predict",
+    "monitor": "tables",
+}
+"""Each function's dependency group in pyproject.toml."""
+SPECIFICATION = ("model.yaml", "contract.yaml")
+FOLDER = ".bundles"
+PLATFORM = "x86_64-manylinux_2_28"
+_LIBRARY = "penstock"
+_NEVER = {f"{_LIBRARY}.{name}" for name in ("cli", "ui", "local")}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_DEAD_WEIGHT = {"tests", "__pycache__"}
+
+
+class BundleError(Exception):
+    """A bundle that cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A zip file and the hash of its content."""
+
+    path: Path
+    digest: str
+
+
+def bundle(root: Path, function: str, model: str, *, python: str, vendored: bool) -> Bundle:
+    """The bundle of a function of a model, made unless it is there.
+
+    Args:
+        root: the project.
+        function: folder in `functions/`.
+        model: folder in `training/models/`; its specification goes into every bundle but predict's.
+        python: version of the runtime, e.g. `3.13`.
+        vendored: whether third-party packages go in.
+
+    Raises:
+        BundleError: unknown function, an import that a function must not have, or packages that cannot be installed.
+    """
+    content = _sources(root, function) | _specification(root, function, model)
+    base = _packages(root, GROUPS[function], python) if vendored else None
+    digest = hashlib.sha256(f"{python} {base.digest if base else ''}".encode())
+    for name, data in sorted(content.items()):
+        digest.update(f"{name}\0{len(data)}\0".encode())
+        digest.update(data)
+    path = root / FOLDER / f"{function}-{digest.hexdigest()}.zip"
+    if not path.exists():
+        _write(path, content, base)
+    return Bundle(path, digest.hexdigest())
+
+
+def _write(path: Path, content: Mapping[str, bytes], base: Bundle | None) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        made = Path(scratch) / path.name
+        if base is not None:
+            shutil.copyfile(base.path, made)
+        with zipfile.ZipFile(made, "a", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in sorted(content.items()):
+                archive.writestr(_entry(name), data)
+        made.replace(path)
+
+
+def _entry(name: str, mode: int = 0o644) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.external_attr = (0o100000 | mode) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = 3  # Unix, whatever the host: it decides how the mode is read
+    return entry
+
+
+def _specification(root: Path, function: str, model: str) -> dict[str, bytes]:
+    if function == "predict":  # what a model needs to answer is in its file, bound to it by digest
+        return {}
+    folder = root / "training" / "models" / model
+    return {f"model/{name}": (folder / name).read_bytes() for name in SPECIFICATION}
+
+
+# First-party sources
+
+
+def _sources(root: Path, function: str) -> dict[str, bytes]:
+    """The function's folder and every library module that it imports, by path in the bundle."""
+    if function not in GROUPS:
+        raise BundleError(f"function {function!r} has no dependency group: name one in infra/bundling.py")
+    own = sorted((root / "functions" / function).glob("*.py"))
+    if not own:
+        raise BundleError(f"functions/{function}/ has no handler.py")
+    waiting, taken = list(own), {}
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(root).as_posix()
+        if name not in taken:
+            data = path.read_bytes()
+            taken[name] = data
+            waiting += [root / module for module in _imported(root, name, data)]
+    return taken
+
+
+def _imported(root: Path, source: str, data: bytes) -> Iterator[str]:
+    """Paths of the library modules that a source imports, their packages' `__init__.py` among them."""
+    for name in sorted(_names(data)):
+        if any(name == bad or name.startswith(f"{bad}.") for bad in _NEVER):
+            raise BundleError(f"{source} imports {name}: a function takes library modules only")
+        if name == _LIBRARY or name.startswith(f"{_LIBRARY}."):
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                module = Path(*parts[:length])
+                candidates = (module.with_suffix(".py"), module / "__init__.py")
+                yield from (path.as_posix() for path in candidates if (root / path).is_file())
+
+
+@cache
+def _names(data: bytes) -> frozenset[str]:
+    """Every dotted name that an import statement of a source may load."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(data)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+# Third-party packages
+
+
+@cache
+def _packages(root: Path, group: str, python: str) -> Bundle:
+    """A zip of a dependency group as locked, for Lambda's platform."""
+    lock = hashlib.sha256((root / "uv.lock").read_bytes() + (root / "pyproject.toml").read_bytes()).hexdigest()
+    listed = root / FOLDER / f"requirements-{group}-{lock}.txt"
+    if not listed.exists():
+        listed.parent.mkdir(exist_ok=True)
+        listed.write_text(_requirements(root, group), encoding="utf-8")
+    digest = hashlib.sha256(f"{python} {PLATFORM}\n{listed.read_text(encoding='utf-8')}".encode()).hexdigest()
+    path = root / FOLDER / f"packages-{group}-{digest}.zip"
+    if not path.exists():
+        _install(listed, path, python)
+    return Bundle(path, digest)
+
+
+def _requirements(root: Path, group: str) -> str:
+    options = ["--no-hashes", "--no-emit-project", "--no-header", "--no-annotate"]
+    return _uv(["export", "--frozen", "--only-group", group, *options, "--project", str(root)], f"group {group}")
+
+
+def _install(requirements: Path, path: Path, python: str) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        target = Path(scratch) / "packages"
+        where = ["--target", str(target), "--python-platform", PLATFORM, "--python-version", python]
+        exact = ["--only-binary", ":all:", "--no-deps", "-r", str(requirements)]
+        _uv(["pip", "install", *where, *exact], f"the packages of {requirements.name}")
+        made = Path(scratch) / path.name
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(file for file in target.rglob("*") if file.is_file() and _needed(file, target)):
+                mode = 0o755 if file.stat().st_mode & 0o100 else 0o644
+                archive.writestr(_entry(file.relative_to(target).as_posix(), mode), file.read_bytes())
+        made.replace(path)
+
+
+def _needed(file: Path, target: Path) -> bool:
+    """Lambda takes 250 MB; the packages' own tests, stubs and uv's marks are not among what counts."""
+    parts = file.relative_to(target).parts
+    return not (_DEAD_WEIGHT & set(parts) or parts[0] in {"bin", ".lock"} or file.suffix in {".pyi", ".pyc"})
+
+
+def _uv(arguments: list[str], what: str) -> str:
+    beside = Path(sys.executable).with_name("uv")
+    command = [str(beside) if beside.exists() else "uv", *arguments, "--quiet"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise BundleError("uv is not installed: it bundles the functions' packages (uv sync --group toolchain)") from None
+    if done.returncode != 0:
+        raise BundleError(f"uv could not resolve {what}: {done.stderr.strip()[-1000:]}")
+    return done.stdout

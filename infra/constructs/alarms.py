@@ -1,0 +1,38 @@
+"""Alarms that tell people: what must not go unnoticed ends at the stage's topic."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+
+def alarm(
+    scope: Construct,
+    construct_id: str,
+    *,
+    metric: cloudwatch.IMetric,
+    threshold: float,
+    description: str,
+    topic: sns.ITopic,
+) -> cloudwatch.Alarm:
+    """An alarm from a threshold on, in a single period; no data is no trouble."""
+    made = cloudwatch.Alarm(
+        scope,
+        construct_id,
+        metric=metric,
+        threshold=threshold,
+        evaluation_periods=1,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        alarm_description=description,
+    )
+    made.add_alarm_action(actions.SnsAction(topic))
+    return made
+
+
+def metric(namespace: str, name: str, *, period_seconds: int, statistic: str = "Maximum") -> cloudwatch.Metric:
+    """A metric without dimensions: a model's are told apart by the namespace."""
+    return cloudwatch.Metric(
+        namespace=namespace, metric_name=name, statistic=statistic, period=Duration.seconds(period_seconds)
+    )

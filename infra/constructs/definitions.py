@@ -1,0 +1,74 @@
+"""What the state machines' definitions share: how a Lambda step is written, and what is worth a second attempt.
+
+Definitions are plain Amazon States Language in JSONata, as values: readable beside AWS's own documentation, and
+testable without a template.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+State = dict[str, Any]
+Definition = dict[str, Any]
+
+LAMBDA_TROUBLE = [
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+]
+"""What Lambda itself raises, as against the function's own code."""
+
+
+def retry(errors: list[str], *, seconds: int, attempts: int, most_seconds: int = 60) -> State:
+    """A retrier with jitter, so that what failed together does not come back together."""
+    return {
+        "ErrorEquals": errors,
+        "IntervalSeconds": seconds,
+        "MaxAttempts": attempts,
+        "BackoffRate": 2,
+        "MaxDelaySeconds": most_seconds,
+        "JitterStrategy": "FULL",
+    }
+
+
+def catch(target: str, **variables: str) -> list[State]:
+    """Whatever is raised goes to a state; the variable `error` says what it was."""
+    return [{"ErrorEquals": ["States.ALL"], "Assign": {"error": "{% $states.errorOutput %}", **variables}, "Next": target}]
+
+
+def invoke(
+    function_arn: str,
+    payload: Mapping[str, Any],
+    *,
+    timeout_seconds: int,
+    attempts: int,
+    caught: list[State],
+    next_state: str,
+    assign: Mapping[str, Any] | None = None,
+) -> State:
+    """A task that calls a function; its reply becomes the state's output.
+
+    Args:
+        function_arn: the function.
+        payload: its event; values in `{% %}` are JSONata.
+        timeout_seconds: of the function, and a little for the way.
+        attempts: how often an error of the function's own code is tried again.
+        caught: catchers.
+        next_state: what follows.
+        assign: variables to set.
+    """
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Arguments": {"FunctionName": function_arn, "Payload": dict(payload)},
+        "Output": "{% $states.result.Payload %}",
+        "TimeoutSeconds": timeout_seconds + 30,
+        "Retry": [
+            retry(LAMBDA_TROUBLE, seconds=2, attempts=6),
+            retry(["States.TaskFailed"], seconds=3, attempts=attempts),
+        ],
+        "Catch": caught,
+        **({"Assign": dict(assign)} if assign else {}),
+        "Next": next_state,
+    }

@@ -1,0 +1,112 @@
+"""The one way to make a Lambda: bundle, typed settings, own role, log group with retention, timeout, failure queue."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra import bundling
+from infra.acknowledge import acknowledge
+from infra.stages import Stage
+from penstock.settings import Settings
+
+
+class Function(Construct):
+    """A folder of `functions/` as a Lambda function."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        root: Path,
+        name: str,
+        settings: Settings,
+        memory_mb: int,
+        timeout_seconds: int,
+        failures: sqs.IQueue | None,
+    ) -> None:
+        """Make the function.
+
+        Args:
+            scope: where it belongs.
+            construct_id: its id there.
+            stage: the stage.
+            root: the project, whose sources are bundled.
+            name: folder in `functions/`.
+            settings: its environment, all of it.
+            memory_mb: memory; CPU grows with it.
+            timeout_seconds: after which an invocation is ended.
+            failures: where events go that it failed on; None for a function that is only invoked synchronously.
+        """
+        super().__init__(scope, construct_id)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log = logs.LogGroup(
+            self, "Log", retention=logs.RetentionDays[stage.log_retention], removal_policy=RemovalPolicy.DESTROY
+        )
+        log.grant_write(self.role)
+        made = bundling.bundle(root, name, settings.model, python=stage.python, vendored=stage.vendored)
+        self.resource = lambda_.Function(
+            self,
+            "Resource",
+            runtime=lambda_.Runtime(f"python{stage.python}", lambda_.RuntimeFamily.PYTHON),
+            architecture=lambda_.Architecture.X86_64,
+            handler=f"functions.{name}.handler.handler",
+            code=lambda_.Code.from_asset(str(made.path), asset_hash=made.digest),
+            role=self.role,
+            environment=settings.environment(),
+            memory_size=memory_mb,
+            timeout=Duration.seconds(timeout_seconds),
+            log_group=log,
+            tracing=lambda_.Tracing.ACTIVE,
+            dead_letter_queue=failures,
+            description=f"{Stack.of(self).stack_name}: {name}",
+        )
+        acknowledge(
+            self,
+            {
+                "L1": "The runtime is the newest that uv.lock's packages are tested on (the laptop's own, on the laptop).",
+                "IAM5[Resource::*]": "X-Ray takes trace segments for no resource in particular.",
+            },
+        )
+
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What the functions of one model's stack have in common."""
+
+    stage: Stage
+    root: Path
+    failures: sqs.IQueue
+    """Where events go that could not be delivered or worked on."""
+
+    def function(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        settings: Settings,
+        memory_mb: int,
+        timeout_seconds: int,
+        takes_events: bool,
+    ) -> Function:
+        """A function of the model; one that takes events keeps those that it failed on."""
+        return Function(
+            scope,
+            construct_id,
+            stage=self.stage,
+            root=self.root,
+            name=name,
+            settings=settings,
+            memory_mb=memory_mb,
+            timeout_seconds=timeout_seconds,
+            failures=self.failures if takes_events else None,
+        )

@@ -1,0 +1,59 @@
+"""The one way to have an event reach a function: a rule, retries, and a queue for what could not be delivered."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from penstock.events import Pattern
+
+
+def listen(
+    scope: Construct,
+    construct_id: str,
+    *,
+    pattern: Pattern,
+    function: lambda_.IFunction,
+    failures: sqs.IQueue,
+    description: str,
+) -> events.Rule:
+    """Invoke a function on events of a pattern (`penstock.events`)."""
+    return events.Rule(
+        scope,
+        construct_id,
+        description=description,
+        event_pattern=events.EventPattern(
+            source=pattern["source"],
+            detail_type=pattern["detail-type"],
+            detail=pattern["detail"],
+            resources=pattern.get("resources"),
+        ),
+        targets=[_target(function, failures)],
+    )
+
+
+def every(
+    scope: Construct,
+    construct_id: str,
+    *,
+    minutes: int,
+    function: lambda_.IFunction,
+    failures: sqs.IQueue,
+    description: str,
+) -> events.Rule:
+    """Invoke a function every so many minutes."""
+    return events.Rule(
+        scope,
+        construct_id,
+        description=description,
+        schedule=events.Schedule.rate(Duration.minutes(minutes)),
+        targets=[_target(function, failures)],
+    )
+
+
+def _target(function: lambda_.IFunction, failures: sqs.IQueue) -> targets.LambdaFunction:
+    return targets.LambdaFunction(
+        function, dead_letter_queue=failures, retry_attempts=8, max_event_age=Duration.hours(6)
+    )

@@ -1,0 +1,151 @@
+"""The model registry: the group of a model's versions, and what wakes when somebody approves one.
+
+Approval happens in the registry itself, by whatever client. The machine's own roles may ask for it and take it back;
+none may give it: no role's policy allows it, and the group's own policy denies it to every role of this stack.
+"""
+
+from typing import Any
+
+from aws_cdk import Stack, Tags
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infra.acknowledge import acknowledge_wildcards
+from infra.constructs.function import Function, Workshop
+from infra.constructs.listener import listen
+from infra.constructs.prediction_service import PredictionService
+from infra.constructs.rendered import rendered
+from infra.stages import Stage
+from penstock import events
+from penstock.settings import AuthorizeSettings
+
+MACHINE_TAG = "penstock:machine"
+_NOT_AN_APPROVAL = ["PendingManualApproval", "Rejected"]
+
+
+class ModelRegistry(Construct):
+    """Group, its policy, and authorize."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        model: str,
+        workshop: Workshop,
+        bucket: str,
+        ledger: str,
+        topic: str,
+        service: PredictionService,
+    ) -> None:
+        """Make the registry.
+
+        Args:
+            scope: where it belongs.
+            construct_id: its id there.
+            stage: the stage.
+            model: the model's name.
+            workshop: makes functions.
+            bucket: name of the lake's bucket.
+            ledger: name of the ledger.
+            topic: ARN of the stage's topic.
+            service: what an approval rolls out to.
+        """
+        super().__init__(scope, construct_id)
+        self.group_name = f"penstock-{stage.name}-{model}"
+        stack = Stack.of(self)
+        start = f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}"
+        self.group_arn = f"{start}:model-package-group/{self.group_name}"
+        self.packages_arn = f"{start}:model-package/{self.group_name}/*"
+        Tags.of(stack).add(MACHINE_TAG, model, include_resource_types=["AWS::IAM::Role"])
+        self.group = sagemaker.CfnModelPackageGroup(
+            self,
+            "Group",
+            model_package_group_name=self.group_name,
+            model_package_group_description=f"Penstock, stage {stage.name}: versions of {model}",
+            model_package_group_policy=self._policy(stack, model),
+        )
+        self.authorize: Function = workshop.function(
+            self,
+            "Authorize",
+            name="authorize",
+            settings=AuthorizeSettings(
+                stage=stage.name,
+                model=model,
+                bucket=bucket,
+                ledger=ledger,
+                topic=topic,
+                group=self.group_name,
+                rollout=service.rollout.state_machine_arn,
+                function=service.function_name,
+                capture=service.capture.ref,
+            ),
+            memory_mb=512,
+            timeout_seconds=60,
+            takes_events=True,
+        )
+        for name, pattern, sentence in (
+            ("Changed", events.PackageStateChange.pattern(group=self.group_name), "a version was approved or rejected"),
+            (
+                "RolloutEnded",
+                events.ExecutionEnded.pattern(state_machine=service.rollout.state_machine_arn),
+                "a rollout ended",
+            ),
+        ):
+            listen(
+                self,
+                name,
+                pattern=pattern,
+                function=self.authorize.resource,
+                failures=workshop.failures,
+                description=f"{model}: {sentence}",
+            )
+
+    def grant_look(self, grantee: iam.IRole) -> None:
+        """Describe and list the group's versions."""
+        self._grant(grantee, ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"])
+
+    def grant_register(self, grantee: iam.IRole) -> None:
+        """Add versions that wait for approval, and look at them."""
+        self.grant_look(grantee)
+        self._grant(grantee, ["sagemaker:AddTags", "sagemaker:CreateModelPackage"])
+
+    def grant_take_back(self, grantee: iam.IRole) -> None:
+        """Set a version's status to anything but approved."""
+        self._grant(
+            grantee,
+            ["sagemaker:UpdateModelPackage"],
+            {"StringEqualsIfExists": {"sagemaker:ModelApprovalStatus": _NOT_AN_APPROVAL}},
+        )
+
+    def _grant(self, grantee: iam.IRole, actions: list[str], conditions: dict[str, Any] | None = None) -> None:
+        grantee.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=actions, resources=[self.group_arn, self.packages_arn], conditions=conditions or {}
+            )
+        )
+        reason = "Versions are numbered as they come; the permission ends at this model's group."
+        acknowledge_wildcards(grantee, reason, rendered(grantee, self.packages_arn))
+
+    def _policy(self, stack: Stack, model: str) -> dict[str, Any]:
+        """Deny approval to every principal that carries this stack's mark, whatever its own policies say."""
+        return {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "MachinesDoNotApprove",
+                    "Effect": "Deny",
+                    "Principal": {"AWS": f"arn:{stack.partition}:iam::{stack.account}:root"},
+                    "Action": "sagemaker:UpdateModelPackage",
+                    "Resource": [self.packages_arn],
+                    "Condition": {
+                        "StringEquals": {
+                            f"aws:PrincipalTag/{MACHINE_TAG}": model,
+                            "sagemaker:ModelApprovalStatus": "Approved",
+                        }
+                    },
+                }
+            ],
+        }

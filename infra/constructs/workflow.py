@@ -1,0 +1,57 @@
+"""The one way to make a state machine: definition as a value, own role, full history in a log, traces."""
+
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.acknowledge import acknowledge
+from infra.constructs.definitions import Definition
+from infra.stages import Stage
+
+
+class Workflow(Construct):
+    """A standard state machine."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, stage: Stage, role: iam.Role, definition: Definition
+    ) -> None:
+        """Make the state machine.
+
+        Args:
+            scope: where it belongs.
+            construct_id: its id there.
+            stage: the stage.
+            role: what it may do; made before it, because a definition names what the role is granted.
+            definition: in Amazon States Language.
+        """
+        super().__init__(scope, construct_id)
+        stack = Stack.of(self)
+        # Below this prefix, log groups need no entry each in the account's resource policy, which has a size limit.
+        name = f"/aws/vendedlogs/states/{stack.stack_name}-{scope.node.id.lower()}"
+        log = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=name,
+            retention=logs.RetentionDays[stage.log_retention],
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        self.machine = sfn.StateMachine(
+            self,
+            "Resource",
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            definition_body=sfn.DefinitionBody.from_string(stack.to_json_string(definition)),
+            role=role,
+            logs=sfn.LogOptions(destination=log, level=sfn.LogLevel.ALL, include_execution_data=True),
+            tracing_enabled=True,
+        )
+        acknowledge(
+            role,
+            {"IAM5[Resource::*]": "X-Ray's and the vended logs' delivery actions take no resource; nothing else has it."},
+        )
+
+
+def workflow_role(scope: Construct) -> iam.Role:
+    """A role for a state machine, with nothing granted yet."""
+    return iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))

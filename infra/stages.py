@@ -1,0 +1,94 @@
+"""The stages as frozen data: whatever differs between the laptop and production differs here and nowhere else."""
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from penstock.deployment import STAGES as NAMES
+
+
+class StageError(Exception):
+    """No stage, or one that does not exist; the message says which there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    name: str
+    python: str
+    """Version of the functions' runtime."""
+    vendored: bool
+    """Whether a bundle holds its third-party packages; the laptop cloud runs functions on its own interpreter."""
+    image: str | None
+    """The training image; None to build it and push it to the account's asset repository."""
+    keeps_data: bool
+    """Whether what holds data outlives its stack."""
+    protected: bool
+    """Whether stacks and ledger refuse to be deleted."""
+    own_credentials: bool
+    """Deploy with the caller's credentials rather than with the CDK's bootstrap roles."""
+    log_retention: Literal["ONE_WEEK", "ONE_MONTH", "ONE_YEAR"]
+    """A member of the CDK's `RetentionDays`."""
+    buffer_seconds: int
+    """How long Firehose gathers captures before it writes them."""
+    alarm_seconds: int
+    """Period of the alarms' metrics."""
+    poll_seconds: int
+    """How long a rollout waits between two looks at what it waits for."""
+
+
+_HOST_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+LOCAL = Stage(
+    name="local",
+    python=_HOST_PYTHON,
+    vendored=False,
+    image="penstock-training:local",
+    keeps_data=False,
+    protected=False,
+    own_credentials=True,
+    log_retention="ONE_WEEK",
+    buffer_seconds=1,
+    alarm_seconds=10,
+    poll_seconds=1,
+)
+DEV = Stage(
+    name="dev",
+    python="3.13",
+    vendored=True,
+    image=None,
+    keeps_data=True,
+    protected=False,
+    own_credentials=False,
+    log_retention="ONE_MONTH",
+    buffer_seconds=60,
+    alarm_seconds=300,
+    poll_seconds=3,
+)
+PROD = Stage(
+    name="prod",
+    python="3.13",
+    vendored=True,
+    image=None,
+    keeps_data=True,
+    protected=True,
+    own_credentials=False,
+    log_retention="ONE_YEAR",
+    buffer_seconds=60,
+    alarm_seconds=300,
+    poll_seconds=3,
+)
+STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
+
+
+def stage_named(name: str | None) -> Stage:
+    """The stage of that name.
+
+    Raises:
+        StageError: there is none of that name, or no name was given.
+    """
+    known = "|".join(NAMES)
+    if not name:
+        raise StageError(f"no stage given: say which one with -c stage={known}")
+    if name not in STAGES:
+        raise StageError(f"there is no stage {name!r}: say -c stage={known}")
+    return STAGES[name]

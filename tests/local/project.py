@@ -1,0 +1,86 @@
+"""A copy of this project in a folder of its own, with small models beside the real one, and its command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+FILES = ["cdk.json", "pyproject.toml", "uv.lock", "package.json", "README.md"]
+FOLDERS = ["penstock", "infra", "functions", "training"]
+RAISES = '''"""A training function with a bug."""
+
+
+def fit(train, validation, params):
+    raise ValueError("the spline needs at least four knots")
+'''
+SLOW = '''"""A training function that takes its time."""
+
+import time
+
+
+def fit(train, validation, params):
+    print("fitting for a while", flush=True)
+    time.sleep(120)
+'''
+
+
+@dataclass(frozen=True)
+class Project:
+    """The copy, and how to speak to it."""
+
+    root: Path
+    port: int
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The command, in the project's folder, as a user calls it."""
+        command = [str(Path(sys.executable).with_name("penstock")), *arguments]
+        environment = os.environ | {"PENSTOCK_PORT": str(self.port), "COLUMNS": "200"}
+        done = subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(
+                f"penstock {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def json(self, *arguments: str, check: bool = True) -> Any:
+        """What a reading command says as JSON."""
+        return json.loads(self.run(*arguments, "--json", check=check).stdout)
+
+
+def copy_project(root: Path, port: int) -> Project:
+    """The project with the models `flight-delay`, `raises`, `rejects` and `slow`."""
+    for name in FILES:
+        shutil.copy(ROOT / name, root / name)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    (root / "node_modules").symlink_to(ROOT / "node_modules")
+    _model(root, "raises", code=RAISES)
+    _model(root, "slow", code=SLOW)
+    _model(root, "rejects", gates="gates: [{metric: roc_auc, min: 0.999}]")
+    _model(
+        root,
+        "flight-delay",
+        gates="gates: [{metric: roc_auc, min: 0.8}, {metric: roc_auc, against: baseline, by: 0.1}]",
+    )
+    return Project(root, port)
+
+
+def _model(root: Path, name: str, *, code: str | None = None, gates: str | None = None) -> None:
+    """A model like flight-delay: small, quick, and with another training function or other gates."""
+    real, folder = root / "training" / "models" / "flight-delay", root / "training" / "models" / name
+    shutil.copytree(real, folder, dirs_exist_ok=True)
+    lines = (real / "model.yaml").read_text().splitlines()
+    start = lines.index("gates:")
+    end = next(i for i in range(start + 1, len(lines)) if lines[i] and not lines[i].startswith(" "))
+    kept = lines[:start] + ([gates] if gates else lines[start:end]) + lines[end:]
+    text = "\n".join(kept).replace("name: flight-delay", f"name: {name}").replace("trees: 150", "trees: 20")
+    (folder / "model.yaml").write_text(text.replace("min_rows: 500", "min_rows: 200") + "\n")
+    if code:
+        (folder / "train.py").write_text(code)

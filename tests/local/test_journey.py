@@ -1,0 +1,355 @@
+"""The whole loop on the laptop cloud, by the real `cdk deploy`, and its failure paths.
+
+The tests follow one model through its life, so their order matters: they are the journey.
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from local.conftest import client_for, free_port, until
+from local.project import Project, copy_project
+
+from demo import flights
+from penstock.local.cloud import LaptopCloud
+
+MODEL = "flight-delay"
+ROWS = 4000
+Client = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    return flights.flights([1, 7])
+
+
+@pytest.fixture(scope="module")
+def january(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first flights of January, as a file."""
+    file = tmp_path_factory.mktemp("data") / "january.csv"
+    table.head(ROWS).write_csv(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A copy of the project, deployed to a laptop cloud of its own by `penstock up`."""
+    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
+    made.run("up")
+    yield made
+    made.run("down")
+
+
+@pytest.fixture(scope="module")
+def cloud(project: Project) -> LaptopCloud:
+    return LaptopCloud(project.root / ".penstock", project.port)
+
+
+@pytest.fixture(scope="module")
+def client(cloud: LaptopCloud) -> Client:
+    return client_for(cloud)
+
+
+def outputs(client: Client, model: str = MODEL) -> dict[str, str]:
+    stack = client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{model}")["Stacks"][0]
+    return {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+
+
+def bucket(client: Client) -> str:
+    stack = client("cloudformation").describe_stacks(StackName="penstock-local-lake")["Stacks"][0]
+    return next(str(item["OutputValue"]) for item in stack["Outputs"] if item["OutputKey"] == "BucketName")
+
+
+def models(project: Project) -> dict[str, Any]:
+    return {item["model"]: item for item in project.json("models")}
+
+
+def sdk(cloud: LaptopCloud, *arguments: str) -> dict[str, Any]:
+    """The SageMaker Python SDK in a process of its own: it reads its surroundings at import."""
+    script = str(Path(__file__).with_name("sdk_user.py"))
+    environment = cloud.command_environment(dict(os.environ))
+    command = [sys.executable, "-W", "ignore", script, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def curl(project: Project, body: str) -> tuple[int, dict[str, Any]]:
+    """The printed curl line with another body: status and document."""
+    words = shlex.split(project.json("models", "show", MODEL)["curl"])
+    words[words.index("-d") + 1] = body
+    done = subprocess.run([*words, "-s", "-w", "\n%{http_code}"], capture_output=True, text=True, check=True)
+    document, _, status = done.stdout.rpartition("\n")
+    return int(status), json.loads(document)
+
+
+def test_nothing_live_is_a_clear_503(project: Project) -> None:
+    status, answer = curl(project, '{"instances": []}')
+
+    assert status == 503
+    assert "no version of flight-delay is live yet" in answer["detail"]
+
+
+def test_an_upload_becomes_a_registered_version(project: Project, january: Path) -> None:
+    done = project.run("push", str(january), "--model", MODEL, "--wait")
+
+    assert "registered" in done.stdout
+    assert "roc_auc" in done.stdout
+    (run,) = project.json("runs", "--model", MODEL)
+    assert run["outcome"] == "registered"
+    assert run["steps"]["validate"]["uploads"][0]["rows"] == ROWS
+    assert all(verdict["passed"] for verdict in run["steps"]["gates"]["verdicts"])
+
+
+def test_the_same_event_five_times_gives_one_run_and_one_dataset(project: Project, client: Client) -> None:
+    # Given the event that S3 sent for the upload
+    name = bucket(client)
+    key = f"raw/{MODEL}/january.csv"
+    head = client("s3").head_object(Bucket=name, Key=key)
+    item = {"key": key, "size": head["ContentLength"], "etag": head["ETag"].strip('"'), "version-id": head["VersionId"]}
+    event = {
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "time": datetime.now(UTC).isoformat(),
+        "detail": {"bucket": {"name": name}, "object": item | {"sequencer": "0"}},
+    }
+
+    # When it comes five times more
+    for _ in range(5):
+        function = outputs(client)["StartRunName"]
+        reply = client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+        assert "FunctionError" not in reply
+
+    # Then nothing has changed
+    assert len(project.json("runs", "--model", MODEL)) == 1
+    listed = client("s3").list_objects_v2(Bucket=name, Prefix=f"datasets/{MODEL}/versions/")
+    assert listed["KeyCount"] == 1
+
+
+def test_the_official_sdk_lists_describes_and_approves(project: Project, cloud: LaptopCloud, client: Client) -> None:
+    said = sdk(cloud, "approve", outputs(client)["GroupName"])
+
+    assert said["listed"] == ["PendingManualApproval"]
+    assert said["approved_by"].endswith(":user/operator")
+    until(lambda: models(project)[MODEL]["live"] == 1, 60)
+
+
+def test_the_printed_curl_line_gets_a_prediction(project: Project) -> None:
+    line = project.json("models", "show", MODEL)["curl"]
+
+    done = subprocess.run(["bash", "-c", line + " -s"], capture_output=True, text=True, check=True)
+
+    answer = json.loads(done.stdout)
+    assert answer["model"] == MODEL
+    assert answer["version"] == 1
+    assert 0 <= answer["predictions"][0]["score"] <= 1
+
+
+def test_an_unsigned_request_is_refused(project: Project) -> None:
+    words = shlex.split(project.json("models", "show", MODEL)["curl"])
+    start = words.index("--aws-sigv4")
+    del words[start : start + 2]
+    start = words.index("--user")
+    del words[start : start + 2]
+
+    done = subprocess.run([*words, "-s", "-w", "%{http_code}"], capture_output=True, text=True, check=True)
+
+    assert done.stdout.endswith("403")
+
+
+GOOD = {
+    "carrier": "UA",
+    "origin": "EWR",
+    "dest": "IAH",
+    "dep_delay": 2.0,
+    "distance": 1400.0,
+    "sched_dep_minute": 315,
+    "weekday": 2,
+}
+
+
+def body(**changes: Any) -> str:
+    return json.dumps({"instances": [GOOD, GOOD | changes]})
+
+
+def without(name: str) -> str:
+    return json.dumps({"instances": [GOOD, {key: value for key, value in GOOD.items() if key != name}]})
+
+
+@pytest.mark.parametrize(
+    ("request_body", "status", "field", "row"),
+    [
+        (body(gate="A7"), 422, "gate", 1),
+        (without("carrier"), 422, "carrier", 1),
+        (body(dep_delay="two"), 422, "dep_delay", 1),
+        (body(carrier=7), 422, "carrier", 1),
+        (body(dep_delay=None), 422, "dep_delay", 1),
+        (body(dep_delay=float("nan")), 400, "dep_delay", 1),
+        (body(distance=float("inf")), 400, "distance", 1),
+        (body(weekday=9), 422, "weekday", 1),
+        (body(weekday=1.5), 422, "weekday", 1),
+        (body(origin="SFO"), 422, "origin", 1),
+        (body(dest="houston"), 422, "dest", 1),
+        (json.dumps({"instances": []}), 422, "instances", None),
+        (json.dumps({"instances": [GOOD] * 501}), 413, "instances", None),
+        (json.dumps({"instances": GOOD}), 422, "instances", None),
+        (json.dumps({"rows": [GOOD]}), 422, "rows", None),
+        ("carrier=UA", 400, None, None),
+        ("", 400, None, None),
+    ],
+)
+def test_a_malformed_request_is_a_4xx_naming_field_and_row(
+    project: Project, request_body: str, status: int, field: str | None, row: int | None
+) -> None:
+    found, answer = curl(project, request_body)
+
+    assert (found, answer["status"]) == (status, status)
+    assert (answer.get("field"), answer.get("row")) == (field, row)
+    assert answer["detail"]
+
+
+def test_answers_are_captured_and_judged(project: Project, client: Client, table: pl.DataFrame, tmp_path: Path) -> None:
+    # Given answers on what the model was trained on
+    file = tmp_path / "january.csv"
+    table.head(ROWS).sample(400, seed=0).drop("late").write_csv(file)
+    answers = project.json("predict", str(file), "--model", MODEL)
+    assert len(answers["predictions"]) == 400
+
+    # When they have been captured and the monitor looks
+    def look() -> Any:
+        found = project.json("drift", MODEL, "--check", check=False)
+        return found if found["outcome"] not in {"no data", "too little data"} else None
+
+    found = until(look, 60)
+
+    # Then nothing has drifted, and a second look has nothing new
+    assert found["outcome"] == "no drift", found["sentence"]
+    assert project.json("drift", MODEL, "--check")["outcome"] == "no data"
+
+
+def test_drift_raises_the_alarm_and_the_alarm_retrains(
+    project: Project, client: Client, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    # Given answers on flights that look otherwise, and what became of them
+    file, labels = tmp_path / "july.csv", tmp_path / "labels.csv"
+    july = table.tail(20_000).sample(600, seed=0).with_columns(wind_speed=pl.lit(40.0), distance=pl.col("distance") * 2)
+    july.drop("late").write_csv(file)
+    july.select("flight_id", "late").write_csv(labels)
+    project.run("predict", str(file), "--model", MODEL)
+    listing = {"Bucket": bucket(client), "Prefix": f"captures/{MODEL}/"}
+    before = client("s3").list_objects_v2(**listing)["KeyCount"]
+    until(lambda: client("s3").list_objects_v2(**listing)["KeyCount"] >= max(before, 2), 60)
+    project.run("push", str(labels), "--labels", "--model", MODEL)
+    waiting = {"Bucket": bucket(client), "Prefix": f"labelled/{MODEL}/"}
+    until(lambda: client("s3").list_objects_v2(**waiting)["KeyCount"], 60)
+
+    # When the monitor looks
+    done = project.run("drift", MODEL, "--check", "--json", check=False)
+
+    # Then there is drift, and a run that the alarm opened takes the labelled rows to a decision
+    assert done.returncode == 13, done.stdout
+    drifted = {item["column"] for item in json.loads(done.stdout)["columns"] if item["drifted"]}
+    assert {"wind_speed", "distance"} <= drifted
+
+    def retrained() -> Any:
+        ended = [run for run in project.json("runs", "--model", MODEL) if run["trigger"] == "alarm"]
+        return ended if ended and ended[0]["state"] == "ended" else None
+
+    (run,) = until(retrained, 90)
+    assert run["outcome"] in {"registered", "rejected"}, run["reason"]
+    assert run["uploads"][0]["key"].startswith(f"labelled/{MODEL}/")
+
+
+def test_a_bad_file_ends_in_quarantine_with_reasons(
+    project: Project, client: Client, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.csv"
+    table.head(300).with_columns(origin=pl.lit("SFO")).write_csv(file)
+
+    done = project.run("push", str(file), "--model", MODEL, "--wait", check=False)
+
+    assert done.returncode == 11
+    assert "origin: not one of EWR, JFK, LGA" in done.stdout
+    listed = client("s3").list_objects_v2(Bucket=bucket(client), Prefix=f"quarantine/{MODEL}/")
+    assert any(item["Key"].endswith(".parquet") for item in listed["Contents"])
+
+
+def test_why_names_the_whole_chain(project: Project) -> None:
+    found = project.json("why", MODEL, "--version", "1")
+
+    assert found["approvals"][0]["by"].endswith(":user/operator")
+    assert found["approvals"][0]["reason"] == "looks right to the SDK's user"
+    assert found["run"]["outcome"] == "registered"
+    assert len(found["dataset"]["version"]) == 64
+    assert "january.csv?versionId=" in found["dataset"]["uploads"][0]["upload"]
+    assert "january.csv" in project.run("why", MODEL, "--version", "1").stdout
+
+
+def test_the_same_data_and_code_is_skipped_and_says_so(project: Project, january: Path) -> None:
+    first = project.run("push", str(january), "--model", "rejects", "--wait", check=False)
+    assert first.returncode == 10
+    assert "0.9990" in first.stdout
+
+    again = project.run("push", str(january), "--model", "rejects", "--wait")
+
+    runs = project.json("runs", "--model", "rejects")
+    assert [run["outcome"] for run in runs] == ["skipped", "rejected"]
+    assert runs[1]["id"] in runs[0]["reason"]
+    assert runs[1]["id"] in again.stdout
+
+
+def test_training_that_raises_fails_with_its_own_words(project: Project, january: Path) -> None:
+    done = project.run("push", str(january), "--model", "raises", "--wait", check=False)
+
+    assert done.returncode == 12
+    assert "the spline needs at least four knots" in done.stdout.replace("\n", " ")
+
+
+def test_the_official_sdk_trains_with_our_image(cloud: LaptopCloud, client: Client) -> None:
+    # Given the dataset of the journey and a role that SageMaker may assume
+    name = bucket(client)
+    source = client("s3").list_objects_v2(Bucket=name, Prefix=f"runs/{MODEL}/")["Contents"]
+    request = next(item["Key"] for item in source if item["Key"].endswith("input/request.json"))
+    inputs = f"s3://{name}/{request.removesuffix('request.json')}"
+
+    said = sdk(cloud, "train", f"s3://{name}/datasets/{MODEL}/parts/", inputs, f"s3://{name}/sdk")
+
+    assert said["status"] == "Completed"
+    assert said["artifact"].endswith("/output/model.tar.gz")
+
+
+def test_a_cloud_killed_in_mid_training_leaves_nothing_in_progress(
+    project: Project, cloud: LaptopCloud, january: Path
+) -> None:
+    # Given a run whose training job is under way
+    project.run("push", str(january), "--model", "slow")
+    (run,) = until(lambda: project.json("runs", "--model", "slow"), 60)
+    until(lambda: any(s["name"] == "Train" for s in project.json("run", run["id"], "--model", "slow")["states"]), 60)
+    until(lambda: cloud.status().jobs, 60)
+    pid = cloud.status().pid
+    assert pid is not None
+
+    # When the cloud is killed and started again
+    os.kill(pid, signal.SIGKILL)
+    project.run("up", "--no-deploy")
+
+    # Then the run has failed with a sentence, and the next one can start
+    done = until(lambda: _ended(project, run["id"]), 60)
+    assert done["outcome"] == "failed"
+    assert done["reason"]
+    assert cloud.status().jobs == 0
+
+
+def _ended(project: Project, run: str) -> Any:
+    found = project.json("run", run, "--model", "slow", check=False)
+    return found if found["state"] == "ended" else None

@@ -1,0 +1,80 @@
+"""A tiny real model: logistic regression on text, numbers and a boolean, exported as the training job exports."""
+
+import numpy as np
+import polars as pl
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from penstock.contract import Column
+from penstock.signature import Signature
+from training.steps import export
+
+COLUMNS = [
+    Column("city", "string", "feature", required=True, pattern="[A-Z]{3}"),
+    Column("colour", "string", "feature", allowed=("red", "green")),
+    Column("note", "string", "feature", min_length=1, max_length=5, personal=True),
+    Column("amount", "number", "feature", required=True, minimum=0, maximum=1000),
+    Column("level", "integer", "feature", minimum=1, maximum=9),
+    Column("member", "boolean", "feature"),
+    Column("free", "number", "feature"),
+    Column("count", "integer", "feature"),
+]
+TEXT = [column.name for column in COLUMNS if not column.numeric]
+NUMBERS = [column.name for column in COLUMNS if column.numeric]
+GOOD = {
+    "city": "JFK",
+    "colour": "red",
+    "note": "n",
+    "amount": 10.5,
+    "level": 3,
+    "member": True,
+    "free": -1.25,
+    "count": 4,
+}
+SMALLEST = {"city": "LGA", "amount": 1}
+THRESHOLD = 0.5
+
+
+def table(rows: int = 200) -> pl.DataFrame:
+    """Seeded rows, typed as training sees them."""
+    random = np.random.default_rng(7)
+    numbers = {name: random.uniform(1, 9, rows).astype(np.float32) for name in NUMBERS}
+    return pl.DataFrame(
+        {
+            "city": random.choice(["JFK", "LGA", "EWR"], rows),
+            "colour": random.choice(["red", "green", ""], rows),
+            "note": random.choice(["n", "o", ""], rows),
+            **numbers,
+        }
+    )
+
+
+def estimator(rows: pl.DataFrame) -> Pipeline:
+    """Fitted; the label follows the amount and the city."""
+    truth = (rows["amount"].to_numpy() + 3 * (rows["city"].to_numpy() == "JFK")) > 6
+    columns = ColumnTransformer(
+        [
+            ("text", OneHotEncoder(handle_unknown="ignore", sparse_output=False), TEXT),
+            ("numbers", SimpleImputer(), NUMBERS),
+        ]
+    )
+    return Pipeline([("columns", columns), ("regression", LogisticRegression())]).fit(rows, truth)
+
+
+def signature(threshold: float = THRESHOLD, name: str = "tiny") -> Signature:
+    return Signature(
+        model=name,
+        fields=export.fields(COLUMNS),
+        classes=(False, True),
+        threshold=threshold,
+        output=export.PROBABILITIES,
+        carried=("row_id", "at"),
+    )
+
+
+def build(threshold: float = THRESHOLD) -> bytes:
+    """The sealed file."""
+    return export.sealed(export.to_onnx(estimator(table()), COLUMNS), signature(threshold))
