@@ -25,7 +25,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if outcome == "live":
         live = {"version": version, "sha256": rollout["sha256"], "lambda_version": str(event["lambda_version"])}
     else:
-        reason = f"version {version} was taken back: {_words(event.get('error') or {})}"
+        what = "was taken back" if outcome == "rolled back" else "did not go live"
+        reason = f"version {version} {what}: {_words(event.get('error') or {})}"
     if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live):
         notifier.tell(f"{settings.model}: version {version} {outcome}", reason)
     logger.info(reason, extra={"rollout": event["rollout"], "outcome": outcome})

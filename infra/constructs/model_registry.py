@@ -14,6 +14,7 @@ from constructs import Construct
 from infra.acknowledge import acknowledge_wildcards
 from infra.constructs.function import Function, Workshop
 from infra.constructs.listener import listen
+from infra.constructs.model_lake import ModelLake
 from infra.constructs.prediction_service import PredictionService
 from infra.constructs.rendered import rendered
 from infra.stages import Stage
@@ -33,11 +34,8 @@ class ModelRegistry(Construct):
         construct_id: str,
         *,
         stage: Stage,
-        model: str,
         workshop: Workshop,
-        bucket: str,
-        ledger: str,
-        topic: str,
+        lake: ModelLake,
         service: PredictionService,
     ) -> None:
         """Make the registry.
@@ -46,14 +44,12 @@ class ModelRegistry(Construct):
             scope: where it belongs.
             construct_id: its id there.
             stage: the stage.
-            model: the model's name.
             workshop: makes functions.
-            bucket: name of the lake's bucket.
-            ledger: name of the ledger.
-            topic: ARN of the stage's topic.
+            lake: the model's.
             service: what an approval rolls out to.
         """
         super().__init__(scope, construct_id)
+        model = lake.model
         self.group_name = f"penstock-{stage.name}-{model}"
         stack = Stack.of(self)
         start = f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}"
@@ -67,6 +63,7 @@ class ModelRegistry(Construct):
             model_package_group_description=f"Penstock, stage {stage.name}: versions of {model}",
             model_package_group_policy=self._policy(stack, model),
         )
+        rollout = service.rollout.machine.state_machine_arn
         self.authorize: Function = workshop.function(
             self,
             "Authorize",
@@ -74,34 +71,30 @@ class ModelRegistry(Construct):
             settings=AuthorizeSettings(
                 stage=stage.name,
                 model=model,
-                bucket=bucket,
-                ledger=ledger,
-                topic=topic,
+                bucket=lake.bucket.bucket_name,
+                ledger=lake.ledger.table_name,
+                topic=lake.topic.topic_arn,
                 group=self.group_name,
-                rollout=service.rollout.state_machine_arn,
-                function=service.function_name,
+                rollout=rollout,
+                function=service.predict.resource.function_name,
                 capture=service.capture.ref,
             ),
             memory_mb=512,
             timeout_seconds=60,
             takes_events=True,
         )
-        for name, pattern, sentence in (
-            ("Changed", events.PackageStateChange.pattern(group=self.group_name), "a version was approved or rejected"),
-            (
-                "RolloutEnded",
-                events.ExecutionEnded.pattern(state_machine=service.rollout.state_machine_arn),
-                "a rollout ended",
-            ),
-        ):
-            listen(
-                self,
-                name,
-                pattern=pattern,
-                function=self.authorize.resource,
-                failures=workshop.failures,
-                description=f"{model}: {sentence}",
-            )
+        self._listen("Changed", events.PackageStateChange.pattern(group=self.group_name), workshop)
+        self._listen("RolloutEnded", events.ExecutionEnded.pattern(state_machine=rollout), workshop)
+
+    def _listen(self, construct_id: str, pattern: events.Pattern, workshop: Workshop) -> None:
+        listen(
+            self,
+            construct_id,
+            pattern=pattern,
+            function=self.authorize.resource,
+            failures=workshop.failures,
+            description=f"{self.group_name}: wakes authorize ({construct_id})",
+        )
 
     def grant_look(self, grantee: iam.IRole) -> None:
         """Describe and list the group's versions."""

@@ -50,7 +50,8 @@ def deploy(
     command = _cdk(root)
     if not _bootstrapped(cloud):
         progress("Preparing the cloud for the CDK (once)")
-        _run([*command, "bootstrap", f"aws://{ACCOUNT}/{REGION}"], root, environment, progress)
+        with tempfile.TemporaryDirectory() as elsewhere:  # in the project's folder the CDK would run the app first
+            _run([*command, "bootstrap", f"aws://{ACCOUNT}/{REGION}"], Path(elsewhere), environment, progress)
     with tempfile.TemporaryDirectory() as scratch:
         outputs = Path(scratch) / "outputs.json"
         _run([*command, *_deploy_arguments(outputs, context or {})], root, environment, progress)
@@ -112,6 +113,7 @@ def _environment(cloud: LaptopCloud) -> dict[str, str]:
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
         "CDK_DEFAULT_REGION": REGION,
         "CDK_VALIDATION": "false",
+        "PENSTOCK_PYTHON": sys.executable,
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
         "NO_COLOR": "1",
     }

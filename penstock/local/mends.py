@@ -1,8 +1,8 @@
 """What MiniStack 1.5.33 lacks and Penstock's loop needs, installed before the server runs.
 
 The mends stand by service: `executions` (state machines act as their role), `step_mends`, `lambda_mends`,
-`alarm_mends`, `firehose_mends`, `storage_mends`. Each one has a test in `tests/local/test_cloud_mends.py` that asks MiniStack without
-it, and that fails on the day when MiniStack has what is mended. Then the mend and its test go.
+`alarm_mends`, `firehose_mends`, `storage_mends`. Each one has a test in `tests/local/test_cloud_mends.py` that asks
+MiniStack without it, and that fails on the day when MiniStack has what is mended. Then the mend and its test go.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs

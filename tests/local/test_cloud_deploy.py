@@ -15,6 +15,7 @@ const fs = require("fs"), https = require("https");
 const arguments_ = process.argv.slice(2);
 fs.appendFileSync("calls.jsonl", JSON.stringify({arguments: arguments_, environment: process.env}) + "\\n");
 https.get(process.env.AWS_ENDPOINT_URL + "/_penstock/health", (answer) => {
+  answer.resume();
   console.log("the cloud answered " + answer.statusCode);
   console.error("said on the error stream");
   const outputs = arguments_.indexOf("--outputs-file");

@@ -60,9 +60,11 @@ def test_the_certificate_holds_for_api_hosts(cloud: LaptopCloud) -> None:
     context = ssl.create_default_context(cafile=cloud.environment()["NODE_EXTRA_CA_CERTS"])
     port = int(cloud.url.rpartition(":")[2])
     for host in ("localhost", "127.0.0.1", "abcd1234.execute-api.localhost"):
-        with socket.create_connection(("127.0.0.1", port)) as plain:
-            with context.wrap_socket(plain, server_hostname=host) as secure:
-                assert secure.version() == "TLSv1.3"
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            assert secure.version() == "TLSv1.3"
 
 
 def test_a_taken_port_is_told_with_its_owner(tmp_path: Path) -> None:
@@ -241,7 +243,7 @@ def job_processes(directory: str) -> list[str]:
 def test_health_answers_without_a_signature(cloud: LaptopCloud) -> None:
     # Given no credentials, when health is asked for, then it answers, and tells no secret
     context = ssl.create_default_context(cafile=cloud.environment()["NODE_EXTRA_CA_CERTS"])
-    with urllib.request.urlopen(f"{cloud.url}/_penstock/health", context=context) as answer:
+    with urllib.request.urlopen(f"{cloud.url}/_penstock/health", context=context) as answer:  # noqa: S310
         health = json.load(answer)
     assert health["services"]["sagemaker"] == "available"
     assert cloud.environment()["AWS_SECRET_ACCESS_KEY"] not in json.dumps(health)

@@ -30,7 +30,8 @@ def refusal(cloud: LaptopCloud, operation: str, **members: Any) -> dict[str, str
     )
     key = Credentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
     SigV4Auth(key, "sagemaker", "us-east-1").add_auth(request)
-    answer = URLLib3Session(verify=variables["AWS_CA_BUNDLE"]).send(request.prepare())
+    session: Any = URLLib3Session
+    answer = session(verify=variables["AWS_CA_BUNDLE"]).send(request.prepare())
     assert answer.status_code == 400
     error: dict[str, str] = json.loads(answer.content)
     return error

@@ -1,0 +1,75 @@
+"""The CDK app: stage → stacks, and nothing else.
+
+`cdk synth -c stage=prod` runs this. It makes no AWS call and reads no clock, so that the same tree gives the same
+templates.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+# jsii runs the CDK on the Node.js of this environment rather than on whichever is first on the PATH.
+if (_node := Path(sys.executable).with_name("node")).exists():
+    os.environ.setdefault("JSII_NODE", str(_node))
+
+from aws_cdk import App, CliCredentialsStackSynthesizer, DefaultStackSynthesizer, StackSynthesizer, Tags, Validations
+
+from infra.acknowledge import validating
+from infra.bundling import BundleError
+from infra.lake_stack import LakeStack
+from infra.model_stack import ModelStack
+from infra.stages import Stage, StageError, stage_named
+from penstock.spec import SpecError, model_folders, read_model
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def build(app: App, stage: Stage, root: Path = ROOT) -> None:
+    """Put a stage's stacks into an app: one for the lake, one for each model.
+
+    Raises:
+        SpecError: a model folder that cannot be used.
+        BundleError: a function that cannot be bundled.
+    """
+    lake = LakeStack(app, stage=stage, synthesizer=_synthesizer(stage))
+    for folder in model_folders(root):
+        ModelStack(
+            app, stage=stage, root=root, spec=read_model(folder), lake_stack=lake, synthesizer=_synthesizer(stage)
+        )
+    Tags.of(app).add("penstock:stage", stage.name)
+
+
+def _synthesizer(stage: Stage) -> StackSynthesizer:
+    return CliCredentialsStackSynthesizer() if stage.own_credentials else DefaultStackSynthesizer()
+
+
+def flags(root: Path = ROOT) -> dict[str, object]:
+    """The CDK's feature flags, from `cdk.json`: they decide what the templates say, whoever starts the app."""
+    context: dict[str, object] = json.loads((root / "cdk.json").read_text(encoding="utf-8"))["context"]
+    return context
+
+
+def validate(app: App) -> None:
+    """Have every template checked by the house rules and by cdk-nag; a finding fails the synthesis."""
+    from cdk_nag import AwsSolutionsChecks  # noqa: PLC0415 - takes a second, and only this needs it
+
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+
+
+def main() -> int:
+    """Synthesise the stage that the context names. Exit code 1, with one sentence, when that cannot be."""
+    app = App(context=flags())
+    try:
+        build(app, stage_named(app.node.try_get_context("stage")))
+    except (BundleError, SpecError, StageError) as error:
+        sys.stderr.write(f"penstock: {error}\n")
+        return 1
+    if validating():
+        validate(app)
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

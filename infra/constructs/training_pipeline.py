@@ -1,0 +1,147 @@
+"""The training pipeline: uploads in, a registered version out, or an ending that says why not.
+
+start_run decides what becomes a run; the state machine takes it through its steps. What starts it (uploads, the drift
+alarm, the end of the run before) reaches it by events, so that this construct knows neither service nor monitor.
+"""
+
+from pathlib import Path
+
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.acknowledge import acknowledge_wildcards
+from infra.constructs.function import Function, Workshop
+from infra.constructs.listener import listen
+from infra.constructs.model_lake import ModelLake
+from infra.constructs.rendered import rendered
+from infra.constructs.training_definition import (
+    END_SECONDS,
+    REGISTER_SECONDS,
+    VALIDATE_SECONDS,
+    TrainingParts,
+    definition,
+)
+from infra.constructs.training_job import TrainingJob
+from infra.constructs.workflow import Workflow, workflow_role
+from infra.stages import Stage
+from penstock import events
+from penstock.lake import RAW
+from penstock.settings import EndRunSettings, RegisterSettings, StartRunSettings, ValidateSettings
+from penstock.spec import ModelSpec, code_digest
+
+
+class TrainingPipeline(Construct):
+    """State machine, its functions, and what opens runs."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        root: Path,
+        spec: ModelSpec,
+        workshop: Workshop,
+        lake: ModelLake,
+        group_name: str,
+    ) -> None:
+        """Make the pipeline.
+
+        Args:
+            scope: where it belongs.
+            construct_id: its id there.
+            stage: the stage.
+            root: the project.
+            spec: of the model.
+            workshop: makes functions.
+            lake: the model's.
+            group_name: model package group that versions are registered in.
+        """
+        super().__init__(scope, construct_id)
+        self._stage, self._spec, self._workshop, self._lake = stage, spec, workshop, lake
+        code = code_digest(root, spec.name)
+        kept = {
+            "stage": stage.name,
+            "model": spec.name,
+            "bucket": lake.bucket.bucket_name,
+            "ledger": lake.ledger.table_name,
+        }
+        self.job = TrainingJob(self, "Job", stage=stage, root=root, lake=lake)
+        self.validate = workshop.function(
+            self,
+            "Validate",
+            name="validate",
+            settings=ValidateSettings(**kept, code=code),
+            memory_mb=3008,
+            timeout_seconds=VALIDATE_SECONDS,
+            takes_events=False,
+        )
+        self.register = workshop.function(
+            self,
+            "Register",
+            name="register",
+            settings=RegisterSettings(**kept, group=group_name, image=self.job.image, code=code),
+            memory_mb=2048,
+            timeout_seconds=REGISTER_SECONDS,
+            takes_events=False,
+        )
+        self.end_run = workshop.function(
+            self,
+            "EndRun",
+            name="end_run",
+            settings=EndRunSettings(**kept, topic=lake.topic.topic_arn),
+            memory_mb=512,
+            timeout_seconds=END_SECONDS,
+            takes_events=False,
+        )
+        self.machine: sfn.StateMachine = self._machine()
+        self.start_run: Function = workshop.function(
+            self,
+            "StartRun",
+            name="start_run",
+            settings=StartRunSettings(**kept, pipeline=self.machine.state_machine_arn),
+            memory_mb=512,
+            timeout_seconds=60,
+            takes_events=True,
+        )
+        uploads = events.ObjectCreated.pattern(bucket=lake.bucket.bucket_name, prefix=lake.prefix(RAW))
+        self.start_on("Uploaded", uploads)
+        self.start_on("RunEnded", events.ExecutionEnded.pattern(state_machine=self.machine.state_machine_arn))
+
+    def start_on(self, construct_id: str, pattern: events.Pattern) -> None:
+        """Have start_run look at events of a pattern."""
+        listen(
+            self,
+            construct_id,
+            pattern=pattern,
+            function=self.start_run.resource,
+            failures=self._workshop.failures,
+            description=f"penstock-{self._stage.name}-{self._spec.name}: wakes start_run ({construct_id})",
+        )
+
+    def grant_start(self, grantee: iam.IRole) -> None:
+        """Start executions and see how they ended."""
+        self.machine.grant_start_execution(grantee)
+        self.machine.grant_execution(grantee, "states:DescribeExecution")
+
+    def _machine(self) -> sfn.StateMachine:
+        scope = Construct(self, "Machine")
+        role = workflow_role(scope)
+        functions = [self.validate.resource, self.register.resource, self.end_run.resource]
+        parts = TrainingParts(
+            model=self._spec.name,
+            validate=functions[0].function_arn,
+            register=functions[1].function_arn,
+            end_run=functions[2].function_arn,
+            image=self.job.image,
+            role=self.job.role.role_arn,
+            key=self._lake.key.key_arn,
+            training=self._spec.training,
+        )
+        # Not grant_invoke, which allows every version too: the definition names the functions themselves.
+        called = [function.function_arn for function in functions]
+        role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
+        self.job.grant_run(role)
+        return Workflow(scope, "Workflow", stage=self._stage, role=role, definition=definition(parts)).machine

@@ -1,0 +1,161 @@
+"""One model in production: registry, pipeline, service, monitor, and what each may do.
+
+Built from the end of the journey to its start, because each construct is given what comes after it. The loop closes
+by events: what the monitor finds wakes the pipeline through the alarm's rule.
+"""
+
+from pathlib import Path
+
+from aws_cdk import CfnOutput, Duration, Stack, StackSynthesizer
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.alarms import alarm, metric
+from infra.constructs.function import Workshop
+from infra.constructs.model_lake import ModelLake
+from infra.constructs.model_monitor import ModelMonitor
+from infra.constructs.model_registry import ModelRegistry
+from infra.constructs.prediction_service import PredictionService
+from infra.constructs.training_pipeline import TrainingPipeline
+from infra.lake_stack import LakeStack
+from infra.stages import Stage
+from penstock import events
+from penstock.deployment import ModelOutputs
+from penstock.lake import CAPTURES, DATASETS, LABELLED, LABELS, MODELS, MONITOR, QUARANTINE, RAW, RUNS
+from penstock.spec import ModelSpec
+
+
+class ModelStack(Stack):
+    """A folder of `training/models/` in production."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        stage: Stage,
+        root: Path,
+        spec: ModelSpec,
+        lake_stack: LakeStack,
+        synthesizer: StackSynthesizer,
+    ) -> None:
+        super().__init__(
+            scope,
+            ModelOutputs.stack(stage.name, spec.name),
+            description=f"Penstock, stage {stage.name}: {spec.name}",
+            synthesizer=synthesizer,
+            termination_protection=stage.protected,
+        )
+        self.failures = sqs.Queue(
+            self,
+            "Failures",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+        self.lake = ModelLake(lake_stack, model=spec.name)
+        workshop = Workshop(stage=stage, root=root, failures=self.failures)
+        self.service = PredictionService(
+            self, "Service", stage=stage, serving=spec.serving, workshop=workshop, lake=self.lake
+        )
+        self.registry = ModelRegistry(
+            self, "Registry", stage=stage, workshop=workshop, lake=self.lake, service=self.service
+        )
+        self.pipeline = TrainingPipeline(
+            self,
+            "Pipeline",
+            stage=stage,
+            root=root,
+            spec=spec,
+            workshop=workshop,
+            lake=self.lake,
+            group_name=self.registry.group_name,
+        )
+        self.monitor = ModelMonitor(
+            self, "Monitor", stage=stage, monitoring=spec.monitoring, workshop=workshop, lake=self.lake
+        )
+        self.pipeline.start_on("Drifted", events.AlarmRaised.pattern(alarm_arn=self.monitor.drift_alarm.alarm_arn))
+        self._grant_training()
+        self._grant_service()
+        self._grant_monitor()
+        self._alarms(stage)
+        self._outputs()
+
+    def _grant_training(self) -> None:
+        start_run, validate = self.pipeline.start_run.role, self.pipeline.validate.role
+        register, end_run = self.pipeline.register.role, self.pipeline.end_run.role
+        self.lake.grant_records(start_run)
+        self.pipeline.grant_start(start_run)
+        self.lake.grant_records(validate)
+        self.lake.grant_read(validate, RAW, LABELLED, DATASETS, MODELS)
+        self.lake.grant_write(validate, DATASETS, QUARANTINE, RUNS)
+        self.lake.grant_records(register)
+        self.lake.grant_read(register, RUNS, MODELS)
+        self.lake.grant_write(register, MODELS)
+        self.registry.grant_register(register)
+        self.lake.grant_records(end_run)
+        self.lake.grant_notify(end_run)
+
+    def _grant_service(self) -> None:
+        authorize, predict = self.registry.authorize.role, self.service.predict.role
+        smoke_test, end_rollout = self.service.rollout.smoke_test.role, self.service.rollout.end_rollout.role
+        self.lake.grant_records(authorize)
+        self.lake.grant_notify(authorize)
+        self.lake.grant_read(authorize, MODELS)
+        self.registry.grant_look(authorize)
+        self.registry.grant_take_back(authorize)
+        self.service.rollout.machine.grant_start_execution(authorize)
+        self.lake.grant_read(predict, MODELS)
+        self.service.grant_capture(predict)
+        self.lake.grant_read_records(smoke_test)
+        self.lake.grant_read(smoke_test, MODELS)
+        self.service.grant_invoke_versions(smoke_test)
+        self.lake.grant_records(end_rollout)
+        self.lake.grant_notify(end_rollout)
+
+    def _grant_monitor(self) -> None:
+        monitor = self.monitor.monitor.role
+        self.lake.grant_records(monitor)
+        self.lake.grant_read(monitor, CAPTURES, LABELS, LABELLED, MODELS, MONITOR)
+        self.lake.grant_write(monitor, LABELLED, MONITOR)
+        self.monitor.grant_metrics(monitor)
+
+    def _alarms(self, stage: Stage) -> None:
+        """What a person must hear of, beside the endings that the functions tell."""
+        period = Duration.seconds(stage.alarm_seconds)
+        captures = metric(
+            self.monitor.namespace, "CapturesDropped", period_seconds=stage.alarm_seconds, statistic="Sum"
+        )
+        watched = {
+            "Undelivered": (
+                self.failures.metric_approximate_number_of_messages_visible(period=period, statistic="Maximum"),
+                "events wait in the failures queue: a function could not be reached, or failed on them",
+            ),
+            "PredictErrors": (self.service.predict.resource.metric_errors(period=period), "predict raised errors"),
+            "CapturesDropped": (captures, "answered requests were not captured"),
+            "PipelineFailed": (self.pipeline.machine.metric_failed(period=period), "a run failed"),
+            "RolloutFailed": (self.service.rollout.machine.metric_failed(period=period), "a rollout failed"),
+        }
+        for name, (measured, sentence) in watched.items():
+            alarm(
+                self,
+                name,
+                metric=measured,
+                threshold=1,
+                description=f"{self.lake.model}: {sentence}",
+                topic=self.lake.topic,
+            )
+
+    def _outputs(self) -> None:
+        outputs = ModelOutputs(
+            ApiUrl=self.service.url,
+            PipelineArn=self.pipeline.machine.state_machine_arn,
+            RolloutArn=self.service.rollout.machine.state_machine_arn,
+            GroupName=self.registry.group_name,
+            PredictName=self.service.predict.resource.function_name,
+            MonitorName=self.monitor.monitor.resource.function_name,
+            StartRunName=self.pipeline.start_run.resource.function_name,
+            CaptureName=self.service.capture.ref,
+            DriftAlarmName=self.monitor.drift_alarm.alarm_name,
+        )
+        for name, value in vars(outputs).items():
+            CfnOutput(self, name, value=value)

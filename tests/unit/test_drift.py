@@ -1,0 +1,157 @@
+"""Drift: counts, distances, and how often chance alone raises an alarm."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock import drift
+from penstock.signature import Field
+
+FIELDS = (Field("amount", "number"), Field("city", "string"), Field("member", "boolean"))
+
+
+def sample(random: np.random.Generator, rows: int, *, shift: float = 0.0) -> dict[str, list[Any]]:
+    cities = random.choice(["JFK", "LGA", "EWR"], rows, p=[0.5, 0.3, 0.2])
+    return {
+        "amount": (random.normal(size=rows) + shift).tolist(),
+        "city": cities.tolist(),
+        "member": (random.random(rows) < 0.4).tolist(),
+        "score": random.random(rows).tolist(),
+    }
+
+
+def document(rows: int = 4_000) -> dict[str, Any]:
+    made = sample(np.random.default_rng(0), rows)
+    scores = np.array(made.pop("score"))
+    loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, made, scores)))
+    return loaded
+
+
+def looked(window: dict[str, list[Any]], rows: int, **about: Any) -> drift.Drift:
+    return drift.compare(document(), window, rows=rows, **({"min_rows": 100, "threshold": 0.1} | about))
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual"),
+    [([10, 20, 30], [10, 20, 30]), ([50, 50], [80, 20]), ([100, 0], [0, 100]), ([1, 2, 3, 4], [40, 30, 20, 10])],
+)
+def test_the_psi_is_what_the_book_says(expected: list[int], actual: list[int]) -> None:
+    # Given shares with half a row in each bin more
+    e = [(x + 0.5) / (sum(expected) + 0.5 * len(expected)) for x in expected]
+    a = [(x + 0.5) / (sum(actual) + 0.5 * len(actual)) for x in actual]
+    # Then the index is the sum of (a - e) ln(a / e)
+    assert drift.psi(expected, actual) == pytest.approx(
+        math.fsum((y - x) * math.log(y / x) for x, y in zip(e, a, strict=True))
+    )
+
+
+def test_a_psi_by_hand() -> None:
+    # (0.8 - 0.5) ln(0.8 / 0.5) + (0.2 - 0.5) ln(0.2 / 0.5) = 0.4158883…, with halves of a row in a million
+    assert drift.psi([500_000, 500_000], [800_000, 200_000]) == pytest.approx(0.4158883, abs=1e-5)
+    assert drift.psi([7, 9], [7, 9]) == 0.0
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-5, 5)), max_size=30), st.integers(0, 30))
+def test_numeric_counts_add_up(values: list[Any], cut: int) -> None:
+    # Given bins and values of any kind, missing and NaN among them
+    bins = drift.bins_of([1.0, 2.0, 3.0, None, 4.0], numeric=True)
+    whole = bins.count(values)
+    # Then every value is in one bin, and the counts of two halves are the whole's
+    assert sum(whole.values()) == len(values)
+    halves = [bins.count(values[:cut]), bins.count(values[cut:])]
+    assert {name: halves[0][name] + halves[1][name] for name in whole} == whole
+    assert list(whole) == bins.names()
+
+
+def test_text_has_bins_for_missing_and_other() -> None:
+    bins = drift.bins_of(["a", "b", "a", None], numeric=False)
+    assert bins.count(["a", "b", "z", None, "a"]) == {"a": 2, "b": 1, drift.OTHER: 1, drift.MISSING: 1}
+
+
+def test_only_the_commonest_categories_have_a_bin() -> None:
+    values = [f"c{number}" for number in range(50) for _ in range(number + 1)]
+    bins = drift.bins_of(values, numeric=False)
+    assert len(bins.categories) == 20
+    assert set(bins.categories) == {f"c{number}" for number in range(30, 50)}
+
+
+def test_deciles_cut_where_values_differ() -> None:
+    assert len(drift.bins_of(list(range(1000)), numeric=True).edges or ()) == 9
+    assert drift.bins_of([5.0] * 100, numeric=True).edges == (5.0,)
+    assert drift.bins_of([None, math.nan], numeric=True) == drift.Bins(edges=(), categories=())
+
+
+def test_the_baseline_is_json_and_has_every_column() -> None:
+    made = document()
+    assert list(made) == ["amount", "city", "member", drift.SCORE]
+    assert all(sum(column["counts"].values()) == 4_000 for column in made.values())
+    assert made["city"]["edges"] is None
+    assert made["city"]["categories"] == ["EWR", "JFK", "LGA"]
+
+
+def test_no_rows_are_no_data() -> None:
+    found = looked({}, 0)
+    assert (found.outcome, found.sentence, found.columns) == ("no data", "no new requests since the last look", ())
+
+
+def test_a_small_window_waits() -> None:
+    found = looked(sample(np.random.default_rng(1), 99), 99)
+    assert (found.outcome, found.rows, found.columns) == ("too little data", 99, ())
+    assert found.sentence == "99 new rows, 100 are needed for a verdict"
+
+
+def test_a_shifted_column_is_found_and_named() -> None:
+    found = looked(sample(np.random.default_rng(1), 600, shift=1.0), 600)
+    assert found.outcome == "drift"
+    assert [column.column for column in found.columns if column.drifted] == ["amount"]
+    assert found.columns[0].column == "amount"
+    assert found.psi == found.columns[0].psi
+    assert found.sentence.startswith("600 rows have drifted from the training data in amount (PSI ")
+    assert found.sentence.endswith("the limit is 0.1")
+
+
+def test_missing_values_where_there_were_none_are_drift() -> None:
+    window = sample(np.random.default_rng(1), 600) | {"city": [None] * 600}
+    found = looked(window, 600)
+    assert [column.column for column in found.columns if column.drifted] == ["city"]
+
+
+def test_a_category_never_seen_is_drift() -> None:
+    window = sample(np.random.default_rng(1), 600) | {"city": ["SFO"] * 300 + ["JFK"] * 300}
+    assert [column.column for column in looked(window, 600).columns if column.drifted] == ["city"]
+
+
+def test_the_same_distribution_seldom_raises_an_alarm() -> None:
+    # Given 300 windows of the very distribution, and no threshold but chance
+    random = np.random.default_rng(5)
+    made = document()
+    outcomes = [
+        drift.compare(made, sample(random, 500), rows=500, min_rows=100, threshold=1e-9).outcome for _ in range(300)
+    ]
+    # Then the alarms are about ALPHA of them: 3 expected, 10 has a probability below 1 in 1,000
+    assert outcomes.count("drift") < 10
+    assert set(outcomes) <= {"drift", "no drift"}
+
+
+def test_the_threshold_stands_above_chance() -> None:
+    found = looked(sample(np.random.default_rng(1), 2_000, shift=0.2), 2_000, threshold=5.0)
+    assert found.outcome == "no drift"
+    assert found.columns[0].psi > found.columns[0].noise
+    assert found.psi == found.columns[0].psi
+    assert "the largest PSI is" in found.sentence
+
+
+def test_the_noise_limit_is_the_chi_squared_quantile() -> None:
+    # 21.666 is the 99 % quantile of chi-squared with 9 degrees of freedom (any table)
+    assert drift.noise(10, 1_000, 1_000, 0.01) == pytest.approx(21.666 * 2 / 1_000, rel=0.005)
+
+
+def test_columns_that_the_window_lacks_are_left_out() -> None:
+    window = sample(np.random.default_rng(1), 600)
+    del window["city"]
+    assert {column.column for column in looked(window, 600).columns} == {"amount", "member", "score"}

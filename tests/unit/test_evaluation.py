@@ -1,0 +1,75 @@
+"""The evaluation's numbers are scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from penstock import evaluation
+
+RANDOM = np.random.default_rng(3)
+TRUTH = RANDOM.random(500) < 0.3
+SCORES = np.clip(0.3 * TRUTH + RANDOM.random(500) * 0.7, 0, 1)
+
+
+def test_every_metric_is_scikit_learns() -> None:
+    found = evaluation.measure(TRUTH, SCORES, 0.5)
+    labels = SCORES >= 0.5
+    assert found == {
+        "roc_auc": metrics.roc_auc_score(TRUTH, SCORES),
+        "pr_auc": metrics.average_precision_score(TRUTH, SCORES),
+        "log_loss": metrics.log_loss(TRUTH, SCORES),
+        "brier": metrics.brier_score_loss(TRUTH, SCORES),
+        "accuracy": metrics.accuracy_score(TRUTH, labels),
+        "f1": metrics.f1_score(TRUTH, labels),
+        "precision": metrics.precision_score(TRUTH, labels),
+        "recall": metrics.recall_score(TRUTH, labels),
+    }
+    assert all(type(value) is float for value in found.values())
+
+
+def test_a_threshold_that_nothing_reaches_gives_zeros() -> None:
+    found = evaluation.measure(TRUTH, SCORES, 2.0)
+    assert (found["f1"], found["precision"], found["recall"]) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("truth", [np.ones(5, dtype=bool), np.zeros(5, dtype=bool), np.array([], dtype=bool)])
+def test_rows_of_one_class_are_refused(truth: evaluation.Truth) -> None:
+    with pytest.raises(evaluation.EvaluationError, match=f"the {len(truth)} rows to measure on are all of one class"):
+        evaluation.measure(truth, np.full(len(truth), 0.5), 0.5)
+
+
+def test_the_best_threshold_is_the_best_of_all() -> None:
+    # Given the threshold chosen for F1
+    chosen = evaluation.best_f1_threshold(TRUTH, SCORES)
+    # When every score is tried as threshold
+    tried = [metrics.f1_score(TRUTH, SCORES >= threshold) for threshold in SCORES]
+    # Then none does better
+    assert metrics.f1_score(TRUTH, SCORES >= chosen) == max(tried)
+
+
+def test_the_naive_baseline_gives_every_row_the_share_of_positives() -> None:
+    scores = evaluation.naive_scores(TRUTH, 4)
+    assert scores.tolist() == [float(TRUTH.mean())] * 4
+
+
+def test_champion_challenger_and_baseline_are_measured_on_the_same_rows() -> None:
+    champion = 1 - SCORES
+    baseline = np.full(len(TRUTH), 0.3)
+    found = evaluation.evaluate(
+        TRUTH, challenger=SCORES, threshold=0.5, baseline=baseline, champion=(7, champion, 0.4)
+    )
+    assert (found["holdout_rows"], found["positives"], found["threshold"]) == (500, float(TRUTH.mean()), 0.5)
+    assert found["challenger"] == evaluation.measure(TRUTH, SCORES, 0.5)
+    assert found["baseline"]["roc_auc"] == 0.5
+    assert found["champion"] == evaluation.measure(TRUTH, champion, 0.4)
+    assert found["champion_version"] == 7
+
+
+def test_without_champion_there_is_none() -> None:
+    found = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=SCORES, champion=None)
+    assert (found["champion"], found["champion_version"]) == (None, None)
+
+
+def test_positives_are_the_values_that_equal_the_class() -> None:
+    assert evaluation.positives(["no", "yes", "yes"], "yes").tolist() == [False, True, True]
+    assert evaluation.positives([True, False], True).tolist() == [True, False]

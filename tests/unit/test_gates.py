@@ -1,0 +1,82 @@
+"""Gates: each kind of condition, and its sentence."""
+
+from typing import Any
+
+import pytest
+
+from penstock.gates import Decision, decide
+from penstock.spec import Gate
+
+CHALLENGER = {"roc_auc": 0.9, "log_loss": 0.3, "brier": 0.1, "f1": 0.6}
+BASELINE = {"roc_auc": 0.5, "log_loss": 0.6, "brier": 0.2}
+
+
+def judged(gate: dict[str, Any], champion: dict[str, float] | None = None) -> Decision:
+    return decide([Gate(**gate)], CHALLENGER, baseline=BASELINE, champion=champion)
+
+
+@pytest.mark.parametrize(
+    ("gate", "champion", "passed", "sentence"),
+    [
+        ({"min": 0.85}, None, True, "roc_auc 0.9000 ≥ 0.8500 (the minimum)"),
+        ({"min": 0.9}, None, True, "roc_auc 0.9000 ≥ 0.9000 (the minimum)"),
+        ({"min": 0.95}, None, False, "roc_auc 0.9000 < 0.9500 (the minimum)"),
+        ({"metric": "brier", "max": 0.1}, None, True, "brier 0.1000 ≤ 0.1000 (the maximum)"),
+        ({"metric": "brier", "max": 0.05}, None, False, "brier 0.1000 > 0.0500 (the maximum)"),
+        ({"against": "baseline", "by": 0.3}, None, True, "roc_auc 0.9000 ≥ 0.8000 (the baseline's 0.5000, 0.3 better)"),
+        ({"against": "baseline", "by": 0.5}, None, False, "roc_auc 0.9000 < 1.0000 (the baseline's 0.5000, 0.5 better)"),
+        (
+            {"metric": "log_loss", "against": "baseline", "by": 0.25},
+            None,
+            True,
+            "log_loss 0.3000 ≤ 0.3500 (the baseline's 0.6000, 0.25 better)",
+        ),
+        (
+            {"metric": "log_loss", "against": "baseline", "by": 0.35},
+            None,
+            False,
+            "log_loss 0.3000 > 0.2500 (the baseline's 0.6000, 0.35 better)",
+        ),
+        ({"against": "champion"}, {"roc_auc": 0.9}, True, "roc_auc 0.9000 ≥ 0.9000 (the champion's 0.9000)"),
+        ({"against": "champion"}, {"roc_auc": 0.91}, False, "roc_auc 0.9000 < 0.9100 (the champion's 0.9100)"),
+        (
+            {"against": "champion", "by": -0.02},
+            {"roc_auc": 0.91},
+            True,
+            "roc_auc 0.9000 ≥ 0.8900 (the champion's 0.9100, 0.02 worse at most)",
+        ),
+        (
+            {"metric": "brier", "against": "champion", "by": -0.02},
+            {"brier": 0.09},
+            True,
+            "brier 0.1000 ≤ 0.1100 (the champion's 0.0900, 0.02 worse at most)",
+        ),
+        ({"against": "champion"}, None, True, "roc_auc 0.9000: no champion yet to compare with"),
+        ({"against": "champion"}, {"f1": 0.1}, False, "roc_auc of the champion was not measured"),
+        ({"metric": "rmse", "min": 1}, None, False, "rmse was not measured; there are brier, f1, log_loss, roc_auc"),
+    ],
+)
+def test_a_gates_verdict(gate: dict[str, Any], champion: dict[str, float] | None, passed: bool, sentence: str) -> None:
+    decision = judged({"metric": "roc_auc"} | gate, champion)
+    assert (decision.passed, decision.verdicts[0].sentence) == (passed, sentence)
+    assert decision.reason == ("all 1 gates passed" if passed else sentence)
+
+
+def test_a_number_that_is_no_number_passes_no_gate() -> None:
+    for gate in (Gate(metric="f1", min=0), Gate(metric="f1", max=1), Gate(metric="f1", against="baseline")):
+        assert not decide([gate], {"f1": float("nan")}, baseline={"f1": 0.1}, champion=None).passed
+
+
+def test_all_gates_must_pass_and_all_failures_are_said() -> None:
+    # Given three gates of which two do not hold
+    gates = [Gate(metric="roc_auc", min=0.95), Gate(metric="f1", min=0.5), Gate(metric="brier", max=0.01)]
+    # When they are decided
+    decision = decide(gates, CHALLENGER, baseline=BASELINE, champion=None)
+    # Then the reason has both, and every gate its verdict with number and threshold
+    assert not decision.passed
+    assert decision.reason == "roc_auc 0.9000 < 0.9500 (the minimum); brier 0.1000 > 0.0100 (the maximum)"
+    assert [(v.gate, v.number, v.threshold, v.passed) for v in decision.verdicts] == [
+        ("roc_auc min", 0.9, 0.95, False),
+        ("f1 min", 0.6, 0.5, True),
+        ("brier max", 0.1, 0.01, False),
+    ]

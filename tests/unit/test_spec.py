@@ -1,0 +1,233 @@
+"""`model.yaml` as typed data, its errors, and what the code digest covers."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from penstock.spec import MODELS, SpecError, code_digest, model_folders, read_model, schema
+
+Write = Callable[[str, str], Path]
+PROJECT = Path(__file__).parents[2]
+
+
+def test_every_field_has_its_documented_default(model_folder: Write) -> None:
+    # Given a file with nothing but the name
+    # When it is read
+    spec = read_model(model_folder("name: small\n", ""))
+    # Then everything else is the default
+    assert spec.model_dump() == {
+        "name": "small",
+        "description": "",
+        "task": "binary",
+        "dataset": "append",
+        "decision": "f1",
+        "split": {"holdout": 0.2, "validation": 0.15, "salt": "penstock"},
+        "training": {
+            "instance_type": "ml.m5.large",
+            "volume_gb": 30,
+            "max_runtime_minutes": 60,
+            "spot": True,
+            "max_wait_minutes": 120,
+            "params": {},
+        },
+        "gates": [
+            {"metric": "roc_auc", "min": None, "max": None, "against": "baseline", "by": 0.05},
+            {"metric": "roc_auc", "min": None, "max": None, "against": "champion", "by": 0.0},
+        ],
+        "approval": {"who": ["*"], "reason": True, "max_age_days": 30},
+        "serving": {
+            "memory_mb": 1769,
+            "timeout_seconds": 10,
+            "max_rows": 500,
+            "throttle_rate": 200,
+            "throttle_burst": 400,
+        },
+        "monitoring": {"schedule_minutes": 60, "min_rows": 500, "psi_threshold": 0.25, "label_days": 30},
+        "retraining": {"on_drift": True, "cooldown_minutes": 60, "per_day": 4},
+    } | {
+        # Fields that came after this test was written have defaults too; the table above must not change.
+        name: value
+        for name, value in spec.model_dump().items()
+        if name not in WRITTEN
+    }
+
+
+WRITTEN = {
+    "name", "description", "task", "dataset", "decision", "split", "training", "gates", "approval", "serving",
+    "monitoring", "retraining",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "field", "words"),
+    [
+        ("name: a\ncolour: red\n", 2, "colour", "is not a field here"),
+        ("name: a\n\nserving:\n  memory: 3\n", 4, "serving.memory", "is not a field here"),
+        ("description: x\n", 1, "name", "field required"),
+        ("name: a\ntask: regression\n", 2, "task", "input should be 'binary'"),
+        ("name: a\ndataset: both\n", 2, "dataset", "input should be 'append' or 'replace'"),
+        ("name: a\nsplit:\n  holdout: 1\n", 3, "split.holdout", "input should be less than 1"),
+        ("name: a\nsplit:\n  holdout: 0.6\n  validation: 0.4\n", 2, "split", "less than a tenth of the rows"),
+        ("name: a\nserving:\n  max_rows: 0\n", 3, "serving.max_rows", "greater than or equal to 1"),
+        ("name: a\nserving:\n  max_rows: many\n", 3, "serving.max_rows", "valid integer"),
+        ("name: a\ntraining:\n  spot: true\n  max_wait_minutes: 5\n", 2, "training", "or set spot to false"),
+        ("name: a\ngates:\n  - {metric: f1, min: 0.5}\n  - {metric: f1, min: 0.5, max: 0.9}\n", 4, "gates.1", "min and max"),
+        ("name: a\ngates:\n  - metric: f1\n", 3, "gates.0", "this one has none"),
+        ("name: a\ngates:\n  - {metric: f1, against: nobody}\n", 3, "gates.0.against", "'baseline' or 'champion'"),
+        ("name: a\nmonitoring:\n  min_rows: 2\n", 3, "monitoring.min_rows", "greater than or equal to 30"),
+        ("name: a\nretraining:\n\n\n  per_day: 0\n", 5, "retraining.per_day", "greater than or equal to 1"),
+        ("name: a\napproval: [x]\n", 2, "approval", "valid dictionary"),
+    ],
+)
+def test_a_fault_is_named_with_file_line_and_field(
+    model_folder: Write, text: str, line: int, field: str, words: str
+) -> None:
+    folder = model_folder(text, "")
+    with pytest.raises(SpecError) as caught:
+        read_model(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'model.yaml'}:{line}: {field}: ")
+    assert words in message
+    assert "\n" not in message
+
+
+def test_every_fault_has_its_own_line(model_folder: Write) -> None:
+    folder = model_folder("name: a\none: 1\ntwo: 2\n", "")
+    with pytest.raises(SpecError) as caught:
+        read_model(folder)
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [
+        f"{folder / 'model.yaml'}:2",
+        f"{folder / 'model.yaml'}:3",
+    ]
+
+
+@pytest.mark.parametrize("name", ["Upper", "a_b", "1a", "a--b", "-a", "a-", "a" * 31, "ä", "'a b'", "''"])
+def test_a_name_that_no_resource_could_have(model_folder: Write, name: str) -> None:
+    with pytest.raises(SpecError, match="is not lower-case letters, digits and hyphens"):
+        read_model(model_folder(f"name: {name}\n", ""))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"name: [\n", "not YAML"),
+        (b"- a\n- b\n", "expected fields"),
+        (b"", "expected fields"),
+        (b"name: \xff\n", "cannot be read as UTF-8 text"),
+        (b"name: !!python/object:os.system x\n", "not YAML"),
+    ],
+)
+def test_a_file_that_is_no_mapping(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "model.yaml").write_bytes(content)
+    with pytest.raises(SpecError, match=words) as caught:
+        read_model(tmp_path)
+    assert str(tmp_path / "model.yaml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="no such file"):
+        read_model(tmp_path)
+
+
+def test_a_folder_that_is_named_otherwise(tmp_path: Path) -> None:
+    # Given two folders, one of which is a renamed copy
+    for folder in ("one", "two"):
+        path = tmp_path / MODELS / folder
+        path.mkdir(parents=True)
+        (path / "model.yaml").write_text("name: one\n")
+    # When the project's models are listed
+    # Then the copy is named, with both names
+    with pytest.raises(SpecError, match="'one' must be the folder's name, 'two'"):
+        model_folders(tmp_path)
+
+
+def test_the_projects_own_models_are_read() -> None:
+    assert "flight-delay" in [folder.name for folder in model_folders(PROJECT)]
+
+
+def test_every_field_of_the_schema_is_described() -> None:
+    # Given the JSON Schema that editors complete from
+    document = schema()
+    # When its sections are looked through
+    sections = [document, *document["$defs"].values()]
+    bare = [
+        f"{section['title']}.{name}"
+        for section in sections
+        for name, about in section.get("properties", {}).items()
+        if "description" not in about and "$ref" not in about and name not in {"description", "gates", "params"}
+    ]
+    # Then none is without its sentence
+    assert bare == []
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of what the digest is over, small."""
+    for name in ("penstock/spec.py", "penstock/yamlfile.py", "training/steps/train.py", "uv.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, tmp_path / name)
+    for name in ("cli", "ui", "local"):
+        (tmp_path / "penstock" / name).mkdir()
+        (tmp_path / "penstock" / name / "app.py").write_text("x = 1\n")
+    (tmp_path / "training" / "Dockerfile").write_text("FROM scratch\n")
+    shutil.copytree(PROJECT / MODELS / "flight-delay", tmp_path / MODELS / "flight-delay")
+    (tmp_path / MODELS / "other").mkdir()
+    (tmp_path / MODELS / "other" / "model.yaml").write_text("name: other\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "penstock/spec.py",
+        "training/steps/train.py",
+        "training/models/flight-delay/model.yaml",
+        "training/models/flight-delay/contract.yaml",
+        "training/models/flight-delay/train.py",
+        "training/models/flight-delay/helper.py",
+        "training/Dockerfile",
+        "uv.lock",
+    ],
+)
+def test_the_code_digest_changes_with_what_the_job_runs(project: Path, name: str) -> None:
+    # Given a project's digest
+    before = code_digest(project, "flight-delay")
+    # When a file of the job's changes, or comes new
+    path = project / name
+    path.write_text((path.read_text() if path.exists() else "") + "\n# changed\n")
+    # Then the digest does too
+    assert code_digest(project, "flight-delay") != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "penstock/cli/app.py",
+        "penstock/ui/app.py",
+        "penstock/local/app.py",
+        "training/models/other/model.yaml",
+        "training/models/flight-delay/notes.md",
+        "README.md",
+    ],
+)
+def test_the_code_digest_stays_with_what_no_job_runs(project: Path, name: str) -> None:
+    before = code_digest(project, "flight-delay")
+    (project / name).write_text("changed\n")
+    assert code_digest(project, "flight-delay") == before
+
+
+def test_the_code_digest_knows_where_one_file_ends(project: Path) -> None:
+    # Given two files
+    folder = project / MODELS / "flight-delay"
+    (folder / "a.py").write_text("x")
+    (folder / "b.py").write_text("y")
+    before = code_digest(project, "flight-delay")
+    # When their contents are dealt otherwise
+    (folder / "a.py").write_text("")
+    (folder / "b.py").write_text("xy")
+    # Then it is another digest
+    assert code_digest(project, "flight-delay") != before
+    assert len(before) == 64
