@@ -123,13 +123,19 @@ def _train(story: Story, target: Target, table: pl.DataFrame, folder: Path) -> N
 def _approve(story: Story, target: Target, client: Client) -> None:
     with story.leg("a person approves", "penstock approve --reason 'looks right'") as result:
         models.approve(MODEL, reason="the gates passed and the numbers look right")
-        live = until("the rollout ends with the version live", target.ledger.live)
+        rollout = until("the rollout ends", lambda: _ended_rollout(target))
+        expect(f"the rollout ends live: {rollout['reason']}", happened=rollout["outcome"] == "live")
+        live = target.ledger.live() or {}
         status, answer = client.post(b'{"instances": [{"carrier": "UA"}]}')
         expect(f"422 naming the missing field (got {status}: {answer})", happened=status == 422 and "field" in answer)
         result.append(
             f"version {live['version']} serves after golden examples, as Lambda version {live['lambda_version']}"
         )
         console.print(result[0])
+
+
+def _ended_rollout(target: Target) -> Record | None:
+    return next((rollout for rollout in target.ledger.rollouts() if rollout["state"] == "ended"), None)
 
 
 def _april(story: Story, target: Target, client: Client, contract: Contract, table: pl.DataFrame) -> None:

@@ -52,9 +52,11 @@ def flags(root: Path = ROOT) -> dict[str, object]:
 
 def validate(app: App) -> None:
     """Have every template checked by the house rules and by cdk-nag; a finding fails the synthesis."""
-    from cdk_nag import AwsSolutionsChecks  # noqa: PLC0415 - takes a second, and only this needs it
+    from cdk_nag import AwsSolutionsChecks  # noqa: PLC0415 - takes its time, and only this needs it
 
-    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    from infra.checks import HouseRules  # noqa: PLC0415
+
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), HouseRules())
 
 
 def main() -> int:

@@ -198,7 +198,7 @@ def _uv(arguments: list[str], what: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise BundleError("uv is not installed: it bundles the functions' packages (uv sync --group toolchain)") from None
+        raise BundleError("uv, which bundles the packages, is not installed: uv sync --group toolchain") from None
     if done.returncode != 0:
         raise BundleError(f"uv could not resolve {what}: {done.stderr.strip()[-1000:]}")
     return done.stdout

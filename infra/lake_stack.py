@@ -18,6 +18,8 @@ from infra.acknowledge import acknowledge
 from infra.stages import Stage
 from penstock.deployment import LakeOutputs
 
+KEY_OUTPUT = "KeyArn"
+"""Beside `LakeOutputs`: what only the model stacks need."""
 ACCESS_LOG_DAYS = 90
 OLD_VERSION_DAYS = 90
 ALARMS = iam.ServicePrincipal("cloudwatch.amazonaws.com")
@@ -45,7 +47,7 @@ class LakeStack(Stack):
         outputs = LakeOutputs(
             BucketName=self.bucket.bucket_name, LedgerName=self.ledger.table_name, TopicArn=self.topic.topic_arn
         )
-        for name, value in vars(outputs).items():
+        for name, value in {**vars(outputs), KEY_OUTPUT: self.key.key_arn}.items():
             CfnOutput(self, name, value=value)
 
     def _bucket(self) -> s3.Bucket:

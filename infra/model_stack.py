@@ -52,7 +52,8 @@ class ModelStack(Stack):
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )
-        self.lake = ModelLake(lake_stack, model=spec.name)
+        self.add_stack_dependency(lake_stack)
+        self.lake = ModelLake(self, "Lake", lake_stack=lake_stack.stack_name, model=spec.name)
         workshop = Workshop(stage=stage, root=root, failures=self.failures)
         self.service = PredictionService(
             self, "Service", stage=stage, serving=spec.serving, workshop=workshop, lake=self.lake

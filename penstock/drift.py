@@ -44,27 +44,33 @@ class Bins:
     def count(self, values: Sequence[Value]) -> Counts:
         """How many values fall into each bin."""
         counts = dict.fromkeys(self.names(), 0)
-        present = [value for value in values if value is not None and value == value]  # noqa: PLR0124 - NaN is missing
+        present = _present(values)
         counts[MISSING] = len(values) - len(present)
         if self.edges is None:
             for value, number in Counter(map(str, present)).items():
                 counts[value if value in self.categories else OTHER] += number
             return counts
-        places = np.searchsorted(np.array(self.edges), np.array(present, dtype=np.float64), side="right")
+        # As the model gets them: an edge is a value of the sample, so rounding decides on which side its equals fall.
+        places = np.searchsorted(np.array(self.edges, np.float32), np.array(present, np.float32), side="right")
         for place, number in zip(*np.unique(places, return_counts=True), strict=True):
             counts[str(place)] = int(number)
         return counts
 
 
+def _present(values: Sequence[Value]) -> list[Value]:
+    """The values that are not missing: neither null nor NaN nor the empty text that stands for a missing one."""
+    return [value for value in values if value not in (None, "") and value == value]  # noqa: PLR0124 - NaN
+
+
 def bins_of(values: Sequence[Value], *, numeric: bool) -> Bins:
     """Bins from a sample: deciles (at the distinct ones), or the 20 commonest categories."""
-    present = [value for value in values if value is not None and value == value]  # noqa: PLR0124 - NaN is missing
+    present = _present(values)
     if not numeric:
         common = [str(value) for value, _ in Counter(map(str, present)).most_common(CATEGORIES)]
         return Bins(edges=None, categories=tuple(sorted(common)))
     if not present:
         return Bins(edges=(), categories=())
-    quantiles = np.quantile(np.array(present, dtype=np.float64), np.linspace(0, 1, BINS + 1)[1:-1])
+    quantiles = np.quantile(np.array(present, dtype=np.float32), np.linspace(0, 1, BINS + 1)[1:-1])
     return Bins(edges=tuple(float(edge) for edge in np.unique(quantiles)), categories=())
 
 

@@ -330,7 +330,7 @@ class Ledger:
     def _transact(self, *writes: Record) -> bool:
         """All writes or none; False when a condition did not hold."""
         try:
-            self._client.transact_write_items(TransactItems=writes)
+            self._client.transact_write_items(TransactItems=list(writes))
         except ClientError as error:
             reasons = cast("Any", error.response).get("CancellationReasons") or []
             if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):

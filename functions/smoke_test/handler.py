@@ -32,9 +32,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """
     sha256 = ledger.version(int(event["package"]))["sha256"]
     golden = store.json(lake.model_file(sha256, "golden.json"))
-    reply = functions.invoke(
-        FunctionName=settings.function, Qualifier=str(event["lambda_version"]), Payload=json.dumps(_request(golden))
-    )
+    version = f"{settings.function}:{event['lambda_version']}"
+    reply = functions.invoke(FunctionName=version, Payload=json.dumps(_request(golden)))
     answer = json.loads(reply["Payload"].read())
     if "FunctionError" in reply or answer.get("statusCode") != 200:
         raise SmokeTestFailed(f"the golden examples got no answer: {json.dumps(answer)[:500]}")

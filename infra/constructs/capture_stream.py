@@ -32,12 +32,10 @@ class CaptureStream(Construct):
             "Resource",
             delivery_stream_type="DirectPut",
             delivery_stream_encryption_configuration_input=(
-                firehose.CfnDeliveryStream.DeliveryStreamEncryptionConfigurationInputProperty(
-                    key_type="AWS_OWNED_CMK"
-                )
+                firehose.CfnDeliveryStream.DeliveryStreamEncryptionConfigurationInputProperty(key_type="AWS_OWNED_CMK")
             ),
             extended_s3_destination_configuration=firehose.CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty(
-                bucket_arn=lake.bucket.bucket_arn,
+                bucket_arn=lake.bucket_arn,
                 role_arn=role.role_arn,
                 prefix=f"{lake.prefix(CAPTURES)}!{{timestamp:yyyy/MM/dd/HH}}/",
                 error_output_prefix=f"{lake.prefix(ERRORS)}!{{firehose:error-output-type}}/!{{timestamp:yyyy/MM/dd}}/",
@@ -48,7 +46,7 @@ class CaptureStream(Construct):
                 ),
                 encryption_configuration=firehose.CfnDeliveryStream.EncryptionConfigurationProperty(
                     kms_encryption_config=firehose.CfnDeliveryStream.KMSEncryptionConfigProperty(
-                        awskms_key_arn=lake.key.key_arn
+                        awskms_key_arn=lake.key_arn
                     )
                 ),
                 cloud_watch_logging_options=firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty(

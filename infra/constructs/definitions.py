@@ -34,7 +34,8 @@ def retry(errors: list[str], *, seconds: int, attempts: int, most_seconds: int =
 
 def catch(target: str, **variables: str) -> list[State]:
     """Whatever is raised goes to a state; the variable `error` says what it was."""
-    return [{"ErrorEquals": ["States.ALL"], "Assign": {"error": "{% $states.errorOutput %}", **variables}, "Next": target}]
+    assign = {"error": "{% $states.errorOutput %}", **variables}
+    return [{"ErrorEquals": ["States.ALL"], "Assign": assign, "Next": target}]
 
 
 def invoke(

@@ -71,11 +71,10 @@ class Function(Construct):
         acknowledge(
             self,
             {
-                "L1": "The runtime is the newest that uv.lock's packages are tested on (the laptop's own, on the laptop).",
+                "L1": "The newest that uv.lock's packages are tested on; on the laptop, its own.",
                 "IAM5[Resource::*]": "X-Ray takes trace segments for no resource in particular.",
             },
         )
-
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,8 +40,8 @@ class ModelMonitor(Construct):
             settings=MonitorSettings(
                 stage=stage.name,
                 model=lake.model,
-                bucket=lake.bucket.bucket_name,
-                ledger=lake.ledger.table_name,
+                bucket=lake.bucket,
+                ledger=lake.ledger,
                 namespace=self.namespace,
             ),
             memory_mb=2048,
@@ -61,7 +61,7 @@ class ModelMonitor(Construct):
         listen(
             self,
             "Labelled",
-            pattern=events.ObjectCreated.pattern(bucket=lake.bucket.bucket_name, prefix=lake.prefix(LABELS)),
+            pattern=events.ObjectCreated.pattern(bucket=lake.bucket, prefix=lake.prefix(LABELS)),
             function=function,
             failures=failures,
             description=f"{about} (Labelled)",

@@ -71,8 +71,8 @@ class ModelRegistry(Construct):
             settings=AuthorizeSettings(
                 stage=stage.name,
                 model=model,
-                bucket=lake.bucket.bucket_name,
-                ledger=lake.ledger.table_name,
+                bucket=lake.bucket,
+                ledger=lake.ledger,
                 topic=lake.topic.topic_arn,
                 group=self.group_name,
                 rollout=rollout,

@@ -26,7 +26,14 @@ class PredictionService(Construct):
     """Predict function, API, capture and rollout."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, stage: Stage, serving: Serving, workshop: Workshop, lake: ModelLake
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        serving: Serving,
+        workshop: Workshop,
+        lake: ModelLake,
     ) -> None:
         super().__init__(scope, construct_id)
         self.capture: firehose.CfnDeliveryStream = CaptureStream(self, "Capture", stage=stage, lake=lake).resource
@@ -37,7 +44,7 @@ class PredictionService(Construct):
             settings=PredictSettings(
                 stage=stage.name,
                 model=lake.model,
-                bucket=lake.bucket.bucket_name,
+                bucket=lake.bucket,
                 capture=self.capture.ref,
                 max_rows=str(serving.max_rows),
             ),

@@ -1,5 +1,6 @@
 """Tokens as cdk-nag writes them in the ids of its findings."""
 
+import json
 from typing import Any
 
 from aws_cdk import Stack
@@ -22,4 +23,4 @@ def _flat(value: Any) -> str:
         case {"Fn::GetAtt": [str(name), str(attribute)]}:
             return f"<{name}.{attribute}>"
         case _:
-            return f"{value}"
+            return json.dumps(value, separators=(",", ":"))

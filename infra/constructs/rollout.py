@@ -40,8 +40,8 @@ class Rollout(Construct):
         kept = {
             "stage": stage.name,
             "model": lake.model,
-            "bucket": lake.bucket.bucket_name,
-            "ledger": lake.ledger.table_name,
+            "bucket": lake.bucket,
+            "ledger": lake.ledger,
         }
         self.smoke_test = workshop.function(
             self,

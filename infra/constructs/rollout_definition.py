@@ -129,7 +129,7 @@ def _traffic() -> dict[str, State]:
             "Choices": [{"Condition": "{% $states.input.live = $version %}", "Next": "EndLive"}],
             "Default": "Lost",
         },
-        "Lost": _error("NotLive", "'the alias points at version ' & $states.input.live & ', not ' & $version", "Revert"),
+        "Lost": _error("NotLive", "'the alias is at version ' & $states.input.live & ', not ' & $version", "Revert"),
         "Revert": _point("{% $previous %}", caught=_not_reverted(), next_state="EndRolledBack", attempts=8),
     }
 

@@ -125,6 +125,7 @@ def _train(parts: TrainingParts) -> State:
 def _job(parts: TrainingParts) -> dict[str, Any]:
     """CreateTrainingJob's request. SageMaker takes a job's name once, so that each attempt has its own."""
     training = parts.training
+    name = "$join([$job.name, $string($attempt), $string($states.context.State.RetryCount)], '-')"
     limits = {"MaxRuntimeInSeconds": training.max_runtime_minutes * 60}
     spot = {
         "EnableManagedSpotTraining": True,
@@ -132,7 +133,7 @@ def _job(parts: TrainingParts) -> dict[str, Any]:
         "StoppingCondition": limits | {"MaxWaitTimeInSeconds": training.max_wait_minutes * 60},
     }
     return {
-        "TrainingJobName": "{% $job.name & '-' & $string($attempt) & '-' & $string($states.context.State.RetryCount) %}",
+        "TrainingJobName": f"{{% {name} %}}",
         "AlgorithmSpecification": {
             "TrainingImage": parts.image,
             "TrainingInputMode": "File",

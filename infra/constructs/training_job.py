@@ -76,7 +76,7 @@ class TrainingJob(Construct):
         self.role.add_to_policy(
             iam.PolicyStatement(
                 actions=["kms:CreateGrant"],
-                resources=[lake.key.key_arn],
+                resources=[lake.key_arn],
                 conditions={"Bool": {"kms:GrantIsForAWSResource": "true"}},
             )
         )

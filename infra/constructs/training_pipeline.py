@@ -6,7 +6,7 @@ alarm, the end of the run before) reaches it by events, so that this construct k
 
 from pathlib import Path
 
-from aws_cdk import Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -65,8 +65,8 @@ class TrainingPipeline(Construct):
         kept = {
             "stage": stage.name,
             "model": spec.name,
-            "bucket": lake.bucket.bucket_name,
-            "ledger": lake.ledger.table_name,
+            "bucket": lake.bucket,
+            "ledger": lake.ledger,
         }
         self.job = TrainingJob(self, "Job", stage=stage, root=root, lake=lake)
         self.validate = workshop.function(
@@ -106,7 +106,7 @@ class TrainingPipeline(Construct):
             timeout_seconds=60,
             takes_events=True,
         )
-        uploads = events.ObjectCreated.pattern(bucket=lake.bucket.bucket_name, prefix=lake.prefix(RAW))
+        uploads = events.ObjectCreated.pattern(bucket=lake.bucket, prefix=lake.prefix(RAW))
         self.start_on("Uploaded", uploads)
         self.start_on("RunEnded", events.ExecutionEnded.pattern(state_machine=self.machine.state_machine_arn))
 
@@ -124,7 +124,19 @@ class TrainingPipeline(Construct):
     def grant_start(self, grantee: iam.IRole) -> None:
         """Start executions and see how they ended."""
         self.machine.grant_start_execution(grantee)
-        self.machine.grant_execution(grantee, "states:DescribeExecution")
+        stack = Stack.of(self)
+        name = stack.split_arn(self.machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
+        executions = stack.format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{name}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        grantee.add_to_principal_policy(
+            # CDK's own grant for executions takes one execution's name; here each run has its own.
+            iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions])
+        )
+        acknowledge_wildcards(grantee, "Executions are named by runs, as they come.", rendered(grantee, executions))
 
     def _machine(self) -> sfn.StateMachine:
         scope = Construct(self, "Machine")
@@ -137,7 +149,7 @@ class TrainingPipeline(Construct):
             end_run=functions[2].function_arn,
             image=self.job.image,
             role=self.job.role.role_arn,
-            key=self._lake.key.key_arn,
+            key=self._lake.key_arn,
             training=self._spec.training,
         )
         # Not grant_invoke, which allows every version too: the definition names the functions themselves.

@@ -48,7 +48,7 @@ class Workflow(Construct):
         )
         acknowledge(
             role,
-            {"IAM5[Resource::*]": "X-Ray's and the vended logs' delivery actions take no resource; nothing else has it."},
+            {"IAM5[Resource::*]": "X-Ray's and log delivery's actions take no resource; nothing else has it."},
         )
 
 

@@ -25,6 +25,7 @@ _failure: ContextVar[Json | None] = ContextVar("penstock_lambda_failure", defaul
 def install() -> None:
     """Install the mends of this module."""
     route_weighted_aliases()
+    publish_only_what_was_seen()
     end_logs_where_the_invocation_ends()
     name_the_exception()
     retry_functions_that_events_invoke()
@@ -76,6 +77,26 @@ def _routed_invoke(original: Callable[..., Any]) -> Callable[..., Any]:
         return await original(name, event, headers, version or path_qualifier, query_params)
 
     return invoke
+
+
+# Versions
+
+
+def publish_only_what_was_seen() -> None:
+    """Refuse to publish when RevisionId or CodeSha256 is not the function's; MiniStack does not look at them."""
+    lambda_svc._publish_version = _guarded(lambda_svc._publish_version)
+
+
+def _guarded(original: Callable[..., Any]) -> Callable[..., Any]:
+    def publish(name: str, request: Json) -> Any:
+        config = (lambda_svc._functions.get(name) or {}).get("config", {})
+        refused = lambda_svc._check_revision(config, request) if config else None
+        if refused is None and request.get("CodeSha256") not in (None, "", config.get("CodeSha256")):
+            message = "CodeSHA256 is different from current CodeSHA256 in $LATEST."
+            refused = lambda_svc.error_response_json("InvalidParameterValueException", message, 400)
+        return refused or original(name, request)
+
+    return publish
 
 
 # The worker's protocol

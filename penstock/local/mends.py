@@ -1,8 +1,9 @@
 """What MiniStack 1.5.33 lacks and Penstock's loop needs, installed before the server runs.
 
-The mends stand by service: `executions` (state machines act as their role), `step_mends`, `lambda_mends`,
-`alarm_mends`, `firehose_mends`, `storage_mends`. Each one has a test in `tests/local/test_cloud_mends.py` that asks
-MiniStack without it, and that fails on the day when MiniStack has what is mended. Then the mend and its test go.
+The mends stand by service: `executions` (state machines act as their role), `step_mends`, `sdk_mends`,
+`lambda_mends`, `alarm_mends`, `firehose_mends`, `storage_mends`, `iam_mends`. Each one has a test in
+`tests/local/test_cloud_mends.py` that asks MiniStack without it, and that fails on the day when MiniStack has what is
+mended. Then the mend and its test go.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -12,7 +13,16 @@ from typing import Any
 from ministack.core.responses import request_scope
 from ministack.services import stepfunctions
 
-from penstock.local import alarm_mends, executions, firehose_mends, lambda_mends, step_mends, storage_mends
+from penstock.local import (
+    alarm_mends,
+    executions,
+    firehose_mends,
+    iam_mends,
+    lambda_mends,
+    sdk_mends,
+    step_mends,
+    storage_mends,
+)
 from penstock.local.cloud import ACCOUNT, REGION
 
 Json = dict[str, Any]
@@ -26,10 +36,12 @@ def install() -> None:
     """Install every mend."""
     executions.install()
     step_mends.install()
+    sdk_mends.install()
     lambda_mends.install()
     alarm_mends.install()
     firehose_mends.install()
     storage_mends.install()
+    iam_mends.install()
 
 
 def start() -> None:

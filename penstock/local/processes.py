@@ -11,6 +11,9 @@ import subprocess
 import time
 from pathlib import Path
 
+# A process that has only just been started shows no command line for a moment, while the system loads it.
+_LOOKS, _BETWEEN_LOOKS = 10, 0.02
+
 
 def command_line(pid: int) -> str:
     """Return the command line of a process, or an empty string where there is none to see."""
@@ -28,7 +31,23 @@ def command_line(pid: int) -> str:
 
 def is_ours(pid: int, token: str) -> bool:
     """Say whether the process `pid` is the server that was started with `token`."""
-    return bool(token) and token in command_line(pid)
+    for _ in range(_LOOKS):
+        line = command_line(pid)
+        if line or not exists(pid):
+            return bool(token) and token in line
+        time.sleep(_BETWEEN_LOOKS)
+    return False
+
+
+def exists(pid: int) -> bool:
+    """Say whether there is a process of that number, be it a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def send(pid: int, number: signal.Signals) -> None:

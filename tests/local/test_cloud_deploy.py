@@ -13,7 +13,8 @@ from tests.local.conftest import Client, free_port
 CDK = """
 const fs = require("fs"), https = require("https");
 const arguments_ = process.argv.slice(2);
-fs.appendFileSync("calls.jsonl", JSON.stringify({arguments: arguments_, environment: process.env}) + "\\n");
+const call = JSON.stringify({arguments: arguments_, environment: process.env});
+fs.appendFileSync(__dirname + "/../../calls.jsonl", call + "\\n");
 https.get(process.env.AWS_ENDPOINT_URL + "/_penstock/health", (answer) => {
   answer.resume();
   console.log("the cloud answered " + answer.statusCode);

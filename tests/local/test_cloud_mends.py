@@ -16,7 +16,7 @@ from penstock.local.step_mends import retry_delay
 # Run in a process of its own: MiniStack as it comes, with its settings read at import.
 PROBE = """
 import asyncio, inspect, json, time
-from ministack.core import lambda_runtime
+from ministack.core import iam_actions, lambda_runtime
 from ministack.services import cloudwatch, eventbridge, firehose, lambda_svc, s3, stepfunctions
 
 def source(thing):
@@ -35,6 +35,9 @@ cloudwatch._evaluate_alarm(alarm)
 drain = inspect.signature(lambda_runtime.Worker._drain_stderr_bounded)
 worker = lambda_runtime._PYTHON_WORKER_SCRIPT
 print(json.dumps({
+    "the revision of a published version": "_check_revision" not in source(lambda_svc._publish_version),
+    "the names of alias actions":
+        iam_actions._lambda_action("PUT", "/2015-03-31/functions/f/aliases/live") != "UpdateAlias",
     "weighted aliases": lambda_svc._get_func_record_for_ref("f:live")[1]["Version"] == "1",
     "the wait for a first line": drain.parameters["first_line_wait"].default == 0.05,
     "the name of an exception": "type(e).__name__" not in worker,
@@ -50,6 +53,8 @@ print(json.dumps({
     "the bound of a retry": "MaxDelaySeconds" not in source(stepfunctions),
     "a callback whose call fails": "except _ExecutionError:\\n            pass" in source(
         stepfunctions._invoke_with_callback),
+    "Lambda's operations in state machines": "PublishVersion" not in source(
+        stepfunctions._dispatch_aws_sdk_lambda_rest),
     "the role of a state machine": "enforce" not in source(stepfunctions),
     "the end of an interrupted execution": "ExecutionFailed" not in source(stepfunctions._restore_state),
     "SageMaker": "sagemaker" not in __import__("ministack.app", fromlist=["app"]).SERVICE_REGISTRY,
@@ -57,12 +62,26 @@ print(json.dumps({
 """
 
 MENDS = [
-    "weighted aliases", "the wait for a first line", "the name of an exception",
-    "retries of functions that EventBridge invokes", "Lambda metrics by alias and version", "embedded metrics",
-    "dimensions of alarms", "events of alarms", "compression of captures", "buffers of captures",
-    "the version in S3's events", "the bound of a retry", "a callback whose call fails",
-    "the role of a state machine", "the end of an interrupted execution", "SageMaker",
-]  # fmt: skip
+    "weighted aliases",
+    "the wait for a first line",
+    "the name of an exception",
+    "retries of functions that EventBridge invokes",
+    "Lambda metrics by alias and version",
+    "embedded metrics",
+    "dimensions of alarms",
+    "events of alarms",
+    "compression of captures",
+    "buffers of captures",
+    "the version in S3's events",
+    "the bound of a retry",
+    "a callback whose call fails",
+    "Lambda's operations in state machines",
+    "the role of a state machine",
+    "the end of an interrupted execution",
+    "SageMaker",
+    "the revision of a published version",
+    "the names of alias actions",
+]
 
 
 @pytest.fixture(scope="module")

@@ -331,6 +331,31 @@ def test_a_failed_callback_fails_its_task(client: Client, function: str) -> None
     assert json.loads(ended["output"])["Error"] == "NoRows"
 
 
+def test_a_state_machine_publishes_the_revision_it_saw(client: Client, function: str) -> None:
+    # Given a machine that publishes a version of a certain revision
+    functions, steps = client("lambda"), client("stepfunctions")
+    role = make_role(client, "services-publisher", "states", allow("lambda:PublishVersion", function))
+    arguments = {"FunctionName": "scores", "RevisionId": "{% $states.input.revision %}"}
+    state = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:lambda:publishVersion", "Arguments": arguments}
+    states = {"Publish": {**state, "End": True}}
+    definition = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Publish", "States": states})
+    machine = steps.create_state_machine(name="publishes", definition=definition, roleArn=role)["stateMachineArn"]
+
+    def publish(revision: str) -> Any:
+        given = json.dumps({"revision": revision})
+        arn = steps.start_execution(stateMachineArn=machine, input=given)["executionArn"]
+        return until(lambda: (d := steps.describe_execution(executionArn=arn))["status"] != "RUNNING" and d)
+
+    # When it is the present one, then the version's description comes back
+    functions.update_function_configuration(FunctionName="scores", Description="changed")
+    published = publish(functions.get_function_configuration(FunctionName="scores")["RevisionId"])
+    assert published["status"] == "SUCCEEDED", published.get("cause")
+    version = json.loads(published["output"])["Version"]
+    assert functions.get_function_configuration(FunctionName="scores", Qualifier=version)["Description"] == "changed"
+    # And a revision that is gone is refused by its name
+    assert publish("00000000-0000-0000-0000-000000000000")["error"] == "Lambda.PreconditionFailedException"
+
+
 def test_a_transaction_says_which_condition_failed(client: Client) -> None:
     # Given a table with one item
     table = client("dynamodb")

@@ -106,7 +106,10 @@ def test_stopping_an_execution_stops_its_job(client: Client, job_role: str, mach
     sagemaker = client("sagemaker")
 
     def status() -> str | None:
-        names = [job["TrainingJobName"] for job in sagemaker.list_training_jobs()["TrainingJobSummaries"]]
+        names = [
+            job["TrainingJobName"]
+            for job in sagemaker.list_training_jobs(NameContains="aborted")["TrainingJobSummaries"]
+        ]
         if "aborted" not in names:
             return None
         found: str = sagemaker.describe_training_job(TrainingJobName="aborted")["TrainingJobStatus"]

@@ -1,18 +1,27 @@
 """An AWS of moto in process, with what a stage has, and the model files that several tests share."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import botocore.session
 import pytest
 from moto import mock_aws
 
 from penstock.contract import Contract, read_contract
 from penstock.spec import ModelSpec, read_model
-from tests.unit import tiny
 from tests.unit.world import REGION, World
 
 PROJECT = Path(__file__).parents[2]
 FLIGHT_DELAY = PROJECT / "training" / "models" / "flight-delay"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_read_once() -> Iterator[None]:
+    """Each mocked AWS has boto3 sessions of its own; without this each would parse the services' models anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +57,8 @@ def spec() -> ModelSpec:
 @pytest.fixture(scope="session")
 def tiny_onnx() -> bytes:
     """A real, small model file (see `tiny.py`)."""
+    from tests.unit import tiny  # scikit-learn takes seconds to import, and few tests need it
+
     return tiny.build()
 
 

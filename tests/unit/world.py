@@ -5,8 +5,9 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,8 +40,9 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
 DEFINITION = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
 
 
+@cache
 def client(service: str) -> Any:
-    """A boto3 client, its many types left aside."""
+    """A boto3 client, its many types left aside; made once, moto answers it in every test."""
     make: Any = boto3.client
     return make(service, region_name=REGION)
 
@@ -51,11 +53,6 @@ class World:
 
     monkeypatch: pytest.MonkeyPatch
     root: Path
-    topic: str = ""
-    inbox: str = ""
-    pipeline: str = ""
-    rollout: str = ""
-    settings: dict[str, Settings] = field(default_factory=dict)
 
     @classmethod
     def build(cls, monkeypatch: pytest.MonkeyPatch, root: Path) -> "World":
@@ -68,15 +65,35 @@ class World:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
-        made.topic = client("sns").create_topic(Name="notices")["TopicArn"]
-        made.inbox = client("sqs").create_queue(QueueName="inbox")["QueueUrl"]
-        client("sns").subscribe(
-            TopicArn=made.topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"
-        )
-        made.pipeline, made.rollout = made._machine("pipeline"), made._machine("rollout")
-        client("sagemaker").create_model_package_group(ModelPackageGroupName=GROUP)
         shutil.copytree(FLIGHT_DELAY, root / "model")
         return made
+
+    # What not every test needs is made when it is first asked for.
+
+    @cached_property
+    def topic(self) -> str:
+        """A topic with a queue behind it."""
+        made = client("sns").create_topic(Name="notices")["TopicArn"]
+        client("sns").subscribe(TopicArn=made, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox")
+        assert self.inbox
+        return str(made)
+
+    @cached_property
+    def inbox(self) -> str:
+        return str(client("sqs").create_queue(QueueName="inbox")["QueueUrl"])
+
+    @cached_property
+    def pipeline(self) -> str:
+        return self._machine("pipeline")
+
+    @cached_property
+    def rollout(self) -> str:
+        return self._machine("rollout")
+
+    @cached_property
+    def group(self) -> str:
+        client("sagemaker").create_model_package_group(ModelPackageGroupName=GROUP)
+        return GROUP
 
     @staticmethod
     def _machine(name: str) -> str:
@@ -88,11 +105,11 @@ class World:
     def lake(self) -> Lake:
         return Lake(BUCKET, MODEL)
 
-    @property
+    @cached_property
     def store(self) -> Store:
         return Store(BUCKET)
 
-    @property
+    @cached_property
     def ledger(self) -> Ledger:
         return Ledger(TABLE, MODEL)
 
@@ -103,10 +120,10 @@ class World:
         makers: dict[str, Callable[[], Settings]] = {
             "start_run": lambda: StartRunSettings(**lake, pipeline=self.pipeline),
             "validate": lambda: ValidateSettings(**lake, code=CODE),
-            "register": lambda: RegisterSettings(**lake, group=GROUP, image="an/image:1", code=CODE),
+            "register": lambda: RegisterSettings(**lake, group=self.group, image="an/image:1", code=CODE),
             "end_run": lambda: EndRunSettings(**lake, topic=self.topic),
             "authorize": lambda: AuthorizeSettings(
-                **lake, topic=self.topic, group=GROUP, rollout=self.rollout, function=FUNCTION, capture=STREAM
+                **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM
             ),
             "smoke_test": lambda: SmokeTestSettings(**lake, function=FUNCTION),
             "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic),

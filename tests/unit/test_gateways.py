@@ -1,0 +1,130 @@
+"""The doors to S3, the registry, SNS and CloudWatch, and the captures behind the first."""
+
+import gzip
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from penstock import captures
+from penstock.metrics import Metrics
+from penstock.notify import Notifier
+from penstock.registry import APPROVED, PENDING, Registry, version_of
+from penstock.store import NoObjectError, Store, sha256
+from tests.unit.world import BUCKET, World, client
+
+
+def test_a_version_of_an_object_stays_readable(world: World) -> None:
+    store = world.store
+    first = store.write("a/b", b"one")
+    second = store.write("a/b", b"two")
+    assert (store.read("a/b"), store.read("a/b", first), store.read("a/b", second)) == (b"two", b"one", b"two")
+    assert store.read("a/b", "null") == b"two"
+
+
+@pytest.mark.parametrize("version", [None, "null"])
+def test_an_object_that_is_not_there_is_named(world: World, version: str | None) -> None:
+    with pytest.raises(NoObjectError, match=f"s3://{BUCKET}/a/b is not there"):
+        world.store.read("a/b", version)
+
+
+def test_a_version_that_was_deleted_is_not_there(world: World) -> None:
+    version = world.store.write("a/b", b"one")
+    client("s3").delete_object(Bucket=BUCKET, Key="a/b", VersionId=version)
+    world.store.write("a/b", b"two")
+    with pytest.raises(NoObjectError):
+        world.store.read("a/b", version)
+
+
+def test_another_refusal_is_not_taken_for_absence(world: World) -> None:
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        Store("no-such-bucket").read("a")
+
+
+def test_documents_and_keys(world: World) -> None:
+    for name in ("c", "a", "b"):
+        world.store.write_json(f"p/{name}.json", {"is": name})
+    world.store.write("q/z", b"")
+    assert world.store.json("p/b.json") == {"is": "b"}
+    assert world.keys("p/") == ["p/a.json", "p/b.json", "p/c.json"]
+    assert list(world.store.keys("p/", after="p/a.json")) == ["p/b.json", "p/c.json"]
+    assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+ABOUT: dict[str, Any] = {
+    "description": "run r1",
+    "image": "an/image:1",
+    "artifact": "s3://b/model.tar.gz",
+    "metrics": "s3://b/evaluation.json",
+}
+
+
+def registered(registry: Registry, run: str) -> Any:
+    return registry.register(run=run, properties={"run": run, "sha256": "s"}, **ABOUT)
+
+
+def test_a_version_waits_for_approval_with_its_origin(world: World) -> None:
+    # Given an empty group
+    # When a run registers its model
+    package = registered(Registry(world.group), "r1")
+    # Then it is version 1, pending, and the registry knows run, file and metrics
+    assert (package.version, package.status) == (1, PENDING)
+    assert version_of(package.arn) == 1
+    about = client("sagemaker").describe_model_package(ModelPackageName=package.arn)
+    assert about["CustomerMetadataProperties"] == {"run": "r1", "sha256": "s"}
+    assert about["ModelPackageDescription"] == "run r1"
+    assert about["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == "s3://b/model.tar.gz"
+    assert about["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == "s3://b/evaluation.json"
+
+
+def test_the_same_run_again_is_the_same_version(world: World) -> None:
+    registry = Registry(world.group)
+    versions = [registered(registry, run).version for run in ("r1", "r1", "r2", "r1", "r2")]
+    assert versions == [1, 1, 2, 1, 2]
+
+
+def test_a_status_is_set_with_its_reason(world: World) -> None:
+    registry = Registry(world.group)
+    arn = registered(registry, "r1").arn
+    registry.set_status(arn, APPROVED, "because " + "x" * 2_000)
+    package = registry.describe(arn)
+    assert package.status == APPROVED
+    assert package.description.startswith("because x")
+    assert package.created <= package.changed
+
+
+def test_a_notice_has_one_line_of_at_most_100_characters_as_subject(world: World) -> None:
+    notifier = Notifier(world.topic)
+    notifier.tell("one\nline " + "x" * 200, "the text\nof two lines")
+    notice = world.notices()[0]
+    assert notice["subject"].startswith("one line xxx")
+    assert len(notice["subject"]) == 100
+    assert notice["text"] == "the text\nof two lines"
+
+
+def test_numbers_reach_cloudwatch(world: World) -> None:
+    Metrics("Penstock/dev/m").put({"DriftPSI": 0.25, "WindowRows": 500})
+    found = client("cloudwatch").list_metrics(Namespace="Penstock/dev/m")["Metrics"]
+    assert {(item["MetricName"], len(item["Dimensions"])) for item in found} == {("DriftPSI", 0), ("WindowRows", 0)}
+
+
+def test_captures_are_read_in_order_packed_or_not(world: World) -> None:
+    # Given three files as Firehose writes them, one of them packed
+    prefix = "captures/flight-delay/2026/03/04/"
+    lines = [json.dumps({"id": str(number)}) + "\n" for number in range(5)]
+    world.store.write(prefix + "06/b", gzip.compress("".join(lines[2:4]).encode()))
+    world.store.write(prefix + "05/a", "".join(lines[:2]).encode())
+    world.store.write(prefix + "06/c", (lines[4] + "\n").encode())
+    # When those behind the fifth hour's file are read
+    found = list(captures.read(world.store, world.lake, after=prefix + "05/a"))
+    # Then there are the other two, oldest first
+    assert [key.rpartition("/")[2] for key, _ in found] == ["b", "c"]
+    assert [row["id"] for _, rows in found for row in rows] == ["2", "3", "4"]
+
+
+def test_the_hours_prefix_is_before_its_files(world: World) -> None:
+    prefix = captures.hour_prefix(world.lake, datetime(2026, 3, 4, 5, 59, tzinfo=UTC))
+    assert prefix == "captures/flight-delay/2026/03/04/05/"
+    assert prefix < "captures/flight-delay/2026/03/04/05/name"

@@ -1,0 +1,143 @@
+"""Gates and registration of a training job's artifact."""
+
+import io
+import json
+import tarfile
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from penstock.archive import ArchiveError
+from penstock.store import NoObjectError, sha256
+from tests.unit.world import BUCKET, CODE, GROUP, World, client
+
+GOOD = {"roc_auc": 0.92, "log_loss": 0.25}
+BASELINE = {"roc_auc": 0.5, "log_loss": 0.52}
+
+
+@pytest.fixture
+def function(world: World) -> ModuleType:
+    return world.load("register")
+
+
+def artifact(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def files(challenger: dict[str, float], champion: dict[str, float] | None = None) -> dict[str, bytes]:
+    evaluation = {"challenger": challenger, "baseline": BASELINE, "champion": champion, "holdout_rows": 10}
+    named = {"evaluation": evaluation, "baseline": {}, "golden": [], "report": {}}
+    return {"model.onnx": b"a model"} | {f"{name}.json": json.dumps(about).encode() for name, about in named.items()}
+
+
+def trained(world: World, data: bytes, run: str = "run1") -> dict[str, str]:
+    """A run whose training job left an artifact; the step's event."""
+    if world.ledger.holder("run") is None:
+        world.open_run(run)
+    key = world.lake.job_file(run, "job", "model.tar.gz")
+    world.store.write(key, data)
+    return {"run": run, "dataset": "d" * 64, "artifact": world.lake.uri(key)}
+
+
+def packages() -> list[dict[str, Any]]:
+    found = client("sagemaker").list_model_packages(ModelPackageGroupName=GROUP)["ModelPackageSummaryList"]
+    return [client("sagemaker").describe_model_package(ModelPackageName=item["ModelPackageArn"]) for item in found]
+
+
+def test_what_passes_waits_for_approval(world: World, function: ModuleType) -> None:
+    # Given an artifact whose numbers pass every gate
+    event = trained(world, artifact(files(GOOD)))
+    # When it is judged
+    result = function.handler(event, None)
+    # Then it is version 1 in the registry, with its origin
+    assert result == {"outcome": "registered", "reason": "version 1: all 3 gates passed", "version": 1}
+    package = packages()[0]
+    digest = sha256(b"a model")
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    assert package["CustomerMetadataProperties"] == {
+        "run": "run1", "dataset": "d" * 64, "sha256": digest, "code": CODE,
+    }  # fmt: skip
+    assert package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == event["artifact"]
+    # And in the ledger
+    version = world.ledger.version(1)
+    assert (version["sha256"], version["run"], version["metrics"]) == (digest, "run1", GOOD)
+    assert version["arn"] == package["ModelPackageArn"]
+    assert world.ledger.trained("d" * 64, CODE) == "run1"
+    steps = world.ledger.run("run1")["steps"]
+    assert [verdict["passed"] for verdict in steps["gates"]["verdicts"]] == [True, True, True]
+    assert steps["register"]["version"] == 1
+    # And its files lie under their digest
+    assert world.store.read(world.lake.model_file(digest, "model.onnx")) == b"a model"
+    assert len(world.keys(f"models/flight-delay/{digest}/")) == 5
+
+
+def test_a_repeated_step_is_the_same_version(world: World, function: ModuleType) -> None:
+    event = trained(world, artifact(files(GOOD)))
+    results = [function.handler(event, None) for _ in range(3)]
+    assert results[0] == results[1] == results[2]
+    assert len(packages()) == 1
+    assert len(world.ledger.versions()) == 1
+
+
+def test_a_failing_gate_ends_in_a_rejection(world: World, function: ModuleType) -> None:
+    # Given numbers that fail two of three gates
+    event = trained(world, artifact(files({"roc_auc": 0.8, "log_loss": 0.25}, champion={"roc_auc": 0.9})))
+    # When it is judged
+    result = function.handler(event, None)
+    # Then both are said, and nothing is registered
+    assert result["outcome"] == "rejected"
+    assert result["reason"] == (
+        "roc_auc 0.8000 < 0.8500 (the minimum); "
+        "roc_auc 0.8000 < 0.8950 (the champion's 0.9000, 0.005 worse at most)"
+    )
+    assert packages() == []
+    assert world.ledger.versions() == []
+    assert world.keys("models/") == []
+    # And the same data with the same code need not be trained again
+    assert world.ledger.trained("d" * 64, CODE) == "run1"
+    assert world.ledger.run("run1")["steps"]["gates"]["passed"] is False
+
+
+def linked() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        info = tarfile.TarInfo("model.onnx")
+        info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(info)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (linked(), "model.onnx is no regular file"),
+        (b"not an archive", "the artifact is no intact .tar.gz"),
+        (artifact({"model.onnx": b"m"}), "the artifact lacks baseline.json, evaluation.json, golden.json, report.json"),
+    ],
+)
+def test_an_artifact_that_no_job_of_ours_left(world: World, function: ModuleType, data: bytes, words: str) -> None:
+    with pytest.raises(ArchiveError, match=words):
+        function.handler(trained(world, data), None)
+    assert packages() == []
+    assert world.ledger.trained("d" * 64, CODE) is None
+
+
+def test_an_artifact_that_is_not_there(world: World, function: ModuleType) -> None:
+    event = trained(world, b"x") | {"artifact": f"s3://{BUCKET}/runs/nothing"}
+    with pytest.raises(NoObjectError, match="runs/nothing is not there"):
+        function.handler(event, None)
+
+
+@pytest.mark.parametrize("evaluation", [b"not json", b"[]", b"{}"])
+def test_an_evaluation_that_is_none(world: World, function: ModuleType, evaluation: bytes) -> None:
+    broken = artifact(files(GOOD) | {"evaluation.json": evaluation})
+    with pytest.raises(ArchiveError, match=r"evaluation\.json"):
+        function.handler(trained(world, broken), None)
+    assert packages() == []
