@@ -190,6 +190,10 @@ def _check_options(column: Column) -> None:
         raise ContractError(f"logicalTypeOptions: {bounds[0]} is for numbers, this column is {column.type}")
     if strange := [name for name in bounds if not isinstance(getattr(column, name), int | float)]:
         raise ContractError(f"logicalTypeOptions: {strange[0]} is {getattr(column, strange[0])!r}, a number is needed")
+    for low, high in (("minimum", "maximum"), ("min_length", "max_length")):
+        least, most = getattr(column, low), getattr(column, high)
+        if least is not None and most is not None and least > most:
+            raise ContractError(f"logicalTypeOptions: {low} {least} is above {high} {most}")
     if column.pattern is not None and (fault := _pattern_fault(column.pattern)):
         raise ContractError(f"logicalTypeOptions: pattern {column.pattern!r} {fault}")
     kinds: dict[str, tuple[type, ...]] = {

@@ -79,6 +79,7 @@ def baseline(fields: Sequence[Field], columns: Columns, scores: Scores) -> dict[
     made = {
         field.name: (bins_of(columns[field.name], numeric=field.type != "string"), columns[field.name])
         for field in fields
+        if not field.personal  # never captured, so there will be nothing to compare
     }
     made[SCORE] = (bins_of(list(scores), numeric=True), list(scores))
     return {

@@ -19,7 +19,7 @@ write; what belongs together is one transaction.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, Self, cast
 
@@ -77,7 +77,7 @@ class Run:
 
 def timestamp(now: datetime) -> str:
     """A moment as the ledger writes it: UTC, to the millisecond, sortable."""
-    return now.isoformat(timespec="milliseconds")
+    return now.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 class Ledger:

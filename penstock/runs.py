@@ -45,7 +45,9 @@ def open_next(ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occ
     """
     if (holder := ledger.holder("run")) is not None:
         # Whoever opened it may have died before starting it: start it again, which changes nothing where it runs.
+        # If its execution had ended meanwhile, `start` has closed it, and the way is free.
         start(holder)
+    if (holder := ledger.holder("run")) is not None:
         return f"run {holder} is under way; what waits is taken by the next one"
     uploads = tuple(ledger.waiting()[:MOST_UPLOADS])
     if trigger == "upload" and not any(upload.asks_for_run for upload in uploads):

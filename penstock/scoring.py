@@ -18,6 +18,8 @@ import onnxruntime as ort
 
 from penstock.signature import SIGNATURE, Class, Columns, Field, Scores, Signature, Value
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+"""Beyond it a number is infinite to the model."""
 TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content"}
 
 
@@ -71,6 +73,7 @@ class Model:
             raise ModelFileError(f"the model file cannot be loaded: {error}") from None
         self.max_rows = max_rows
         self._decoder = _decoder(self.signature, max_rows)
+        self._listed = [field for field in self.signature.fields if field.allowed and field.type != "string"]
         inputs = {item.name for item in self._session.get_inputs()}
         self._fields = [field for field in self.signature.fields if field.name in inputs]
 
@@ -87,6 +90,8 @@ class Model:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(body, error) from None
         rows: list[dict[str, Value]] = msgspec.to_builtins(request)["instances"]
+        for field in self._listed:
+            _check_listed(field, rows)
         return rows
 
     def score(self, columns: Columns) -> Scores:
@@ -136,23 +141,34 @@ def _decoder(signature: Signature, max_rows: int) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(request)
 
 
+def _check_listed(field: Field, rows: Sequence[Mapping[str, Value]]) -> None:
+    """Allowed numbers, which the decoder cannot compare (1 is 1.0 here)."""
+    for index, row in enumerate(rows):
+        value = row[field.name]
+        if value is not None and value not in field.allowed:
+            detail = (
+                f"{value!r} is not one of {', '.join(map(str, field.allowed))} in row {index}, field {field.name!r}"
+            )
+            raise RequestError(422, detail, field=field.name, row=index)
+
+
 def _kind(field: Field) -> Any:
-    if field.allowed:
+    if field.allowed and field.type == "string":
         return Literal[field.allowed]
     if field.type == "boolean":
         return bool
     if field.type == "string":
         meta = msgspec.Meta(min_length=field.min_length, max_length=field.max_length, pattern=_whole(field.pattern))
         return Annotated[str, meta]
-    low, high = field.minimum, field.maximum
+    low = -FLOAT32_MAX if field.minimum is None else field.minimum
+    high = FLOAT32_MAX if field.maximum is None else field.maximum
     if field.type == "integer":
-        bounds = msgspec.Meta(ge=None if low is None else math.ceil(low), le=None if high is None else math.floor(high))
-        return Annotated[int, bounds]
+        return Annotated[int, msgspec.Meta(ge=max(math.ceil(low), -(2**63)), le=min(math.floor(high), 2**63 - 1))]
     return Annotated[float, msgspec.Meta(ge=low, le=high)]
 
 
 def _whole(pattern: str | None) -> str | None:
-    return None if pattern is None else f"^(?:{pattern})$"
+    return None if pattern is None else rf"^(?:{pattern})\Z"
 
 
 PLACE = re.compile(r" - at `\$(?:\.instances)?(?:\[(?P<row>\d+|\.\.\.)\])?(?:\.(?P<field>.+?))?`$")

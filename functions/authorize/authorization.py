@@ -64,7 +64,7 @@ class Authorization:
             return "an approval needs a reason (the approval description)"
         if now - package.created > timedelta(days=policy.max_age_days):
             return f"the version is older than {policy.max_age_days} days: train anew"
-        newest = self.ledger.versions()[0]["version"]
+        newest = max((version["version"] for version in self.ledger.versions()), default=0)
         if package.version < newest:
             return f"version {newest} is newer: approve that one"
         return self._changed_file(package.version)

@@ -78,28 +78,27 @@ class Monitoring:
         try:
             truth = self._truth(key, version_id)
         except (TableError, NoObjectError) as error:
-            return {"outcome": "refused", "sentence": f"{key}: {error}", "rows": 0}
+            return _refused("refused", f"{key}: {error}")
         since = captures.hour_prefix(self.lake, now - timedelta(days=self.spec.monitoring.label_days))
         matched: dict[str, Record] = {}
-        hits = labelled = 0
+        answered: dict[str, Any] = {}
         for _, rows in captures.read(self.store, self.lake, after=since):
             for row in rows:
                 name = row[ID] if row[ID] in truth else row["instance"].get(self.contract.key.name)
                 if name in truth:
-                    labelled += 1
-                    hits += str(row["label"]).lower() == truth[name].lower()
-                    matched[name] = self._labelled(row, truth[name])
+                    made = self._labelled(row, truth[name])
+                    matched[name], answered[made[self.contract.key.name]] = made, row["label"]
         if not matched:
-            return {
-                "outcome": "no match",
-                "sentence": f"{key}: none of {len(truth)} labels belongs to a captured row",
-                "rows": 0,
-            }
-        accuracy = hits / labelled
-        self.metrics.put({"LiveAccuracy": accuracy, "LabelledRows": labelled})
-        said = self._keep(key, list(matched.values()), now)
-        sentence = f"{len(matched)} of {len(truth)} labels joined, accuracy {accuracy:.3f}; {said}"
-        return {"outcome": "labelled", "sentence": sentence, "rows": len(matched), "accuracy": accuracy}
+            return _refused("no match", f"{key}: none of {len(truth)} labels belongs to a captured row")
+        good = self._checked(list(matched.values()))
+        if not good.height:
+            return _refused("refused", f"{key}: no label is a value of {self.contract.target.name!r} in the contract")
+        labels = good.select(self.contract.key.name, self.contract.target.name).iter_rows()
+        accuracy = sum(answered[name] == label for name, label in labels) / good.height
+        self.metrics.put({"LiveAccuracy": accuracy, "LabelledRows": good.height})
+        said = self._keep(key, good, now)
+        sentence = f"{good.height} of {len(truth)} labels joined, accuracy {accuracy:.3f}; {said}"
+        return {"outcome": "labelled", "sentence": sentence, "rows": good.height, "accuracy": accuracy}
 
     def _truth(self, key: str, version_id: str) -> dict[str, str]:
         """Inference id or row key → label."""
@@ -120,18 +119,26 @@ class Monitoring:
             made[event_time.name] = made[event_time.name] or row["at"]
         return made
 
-    def _keep(self, source: str, rows: list[Record], now: datetime) -> str:
+    def _checked(self, rows: list[Record]) -> pl.DataFrame:
+        """The rows that the contract takes, in its types."""
         text = {name: [None if row[name] is None else str(row[name]) for row in rows] for name in rows[0]}
-        checked = check(self.contract, pl.DataFrame(text, schema=dict.fromkeys(text, pl.String)))
+        return check(self.contract, pl.DataFrame(text, schema=dict.fromkeys(text, pl.String))).good
+
+    def _keep(self, source: str, rows: pl.DataFrame, now: datetime) -> str:
         buffer = io.BytesIO()
-        checked.good.select(pl.all()).sort(self.contract.key.name).write_parquet(buffer, compression="zstd")
-        digest = sha256(buffer.getvalue())
+        rows.sort(self.contract.key.name).write_parquet(buffer, compression="zstd")
+        data = buffer.getvalue()
+        digest = sha256(data)
         key = self.lake.labelled(digest)
         if key in self.store.keys(self.lake.prefix(LABELLED) + digest):
             return "these rows wait already"
-        version_id = self.store.write(key, buffer.getvalue())
-        self.ledger.record_upload(Upload(key, version_id, digest, len(buffer.getvalue()), timestamp(now)))
-        return f"{checked.good.height} rows from {source} wait for the next run"
+        version_id = self.store.write(key, data)
+        self.ledger.record_upload(Upload(key, version_id, digest, len(data), timestamp(now)))
+        return f"{rows.height} rows from {source} wait for the next run"
+
+
+def _refused(outcome: str, sentence: str) -> Record:
+    return {"outcome": outcome, "sentence": sentence, "rows": 0}
 
 
 def _columns(rows: list[Record], names: list[str]) -> dict[str, list[Any]]:

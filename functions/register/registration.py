@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from penstock import gates
-from penstock.archive import unpack
+from penstock.archive import ArchiveError, unpack
 from penstock.lake import Lake, split_uri
 from penstock.ledger import Ledger, Record
 from penstock.registry import Registry
@@ -37,7 +37,7 @@ class Registration:
     def run(self, run: str, dataset: str, artifact: str, at: str) -> Record:
         """Judge and, if the gates pass, register: `rejected` or `registered`."""
         files = unpack(self.store.read(split_uri(artifact)[1]), FILES)
-        evaluation = json.loads(files["evaluation.json"])
+        evaluation = _evaluation(files["evaluation.json"])
         decision = gates.decide(
             self.spec.gates,
             evaluation["challenger"],
@@ -79,3 +79,14 @@ class Registration:
         )
         self.ledger.note_step(run, "register", at, version=package.version, arn=package.arn, sha256=digest)
         return package.version
+
+
+def _evaluation(data: bytes) -> Any:
+    try:
+        evaluation = json.loads(data)
+        missing = [name for name in ("challenger", "baseline", "champion") if name not in evaluation]
+    except (ValueError, TypeError) as error:
+        raise ArchiveError(f"evaluation.json is not what the training job writes: {error}") from None
+    if missing:
+        raise ArchiveError(f"evaluation.json lacks {', '.join(missing)}")
+    return evaluation

@@ -74,8 +74,9 @@ def copy_project(root: Path, port: int) -> Project:
 
 def _model(root: Path, name: str, *, code: str | None = None, gates: str | None = None) -> None:
     """A model like flight-delay: small, quick, and with another training function or other gates."""
-    real, folder = root / "training" / "models" / "flight-delay", root / "training" / "models" / name
-    shutil.copytree(real, folder, dirs_exist_ok=True)
+    models = Path("training") / "models"
+    real, folder = ROOT / models / "flight-delay", root / models / name
+    shutil.copytree(real, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     lines = (real / "model.yaml").read_text().splitlines()
     start = lines.index("gates:")
     end = next(i for i in range(start + 1, len(lines)) if lines[i] and not lines[i].startswith(" "))

@@ -1,7 +1,8 @@
-"""What a user of the SageMaker Python SDK v3 does: `sdk_user.py train DATASET RUN OUTPUT`, `sdk_user.py approve GROUP`."""
+"""What a user of the SageMaker Python SDK v3 does: `train DATASET RUN OUTPUT`, or `approve GROUP`."""
 
 import json
 import sys
+from collections.abc import Mapping
 
 import boto3
 from sagemaker.core.resources import ModelPackage
@@ -46,10 +47,11 @@ def _role() -> str:
     return arn
 
 
-def _policy(statement: dict[str, object]) -> str:
+def _policy(statement: Mapping[str, object]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    print(json.dumps({"train": train, "approve": approve}[command](*arguments)))
+    said = train(*arguments) if command == "train" else approve(*arguments)
+    sys.stdout.write(json.dumps(said) + "\n")

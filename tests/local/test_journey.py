@@ -16,11 +16,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from local.conftest import client_for, free_port, until
-from local.project import Project, copy_project
 
 from demo import flights
 from penstock.local.cloud import LaptopCloud
+from tests.local.conftest import client_for, free_port, until
+from tests.local.project import Project, copy_project
 
 MODEL = "flight-delay"
 ROWS = 4000

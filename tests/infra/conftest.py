@@ -1,0 +1,123 @@
+"""The app synthesised once for each stage, with the rules and without, and shared by every test here."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ("local", "dev", "prod")
+Json = dict[str, Any]
+PARTS = ("infra", "functions", "penstock", "training", "cdk.json", "pyproject.toml", "uv.lock", ".dockerignore")
+"""What the app reads of the project."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """One run of the app."""
+
+    code: int
+    errors: str
+    folder: Path
+
+    def texts(self) -> dict[str, str]:
+        """Templates as written, by file name."""
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted(self.folder.glob("*.template.json"))}
+
+    def lake(self) -> Json:
+        """The lake stack's template."""
+        return self._only("*-lake.template.json")
+
+    def model(self) -> Json:
+        """The model stack's template."""
+        return self._only("*-model-flight-delay.template.json")
+
+    def templates(self) -> list[Json]:
+        return [self.lake(), self.model()]
+
+    def _only(self, pattern: str) -> Json:
+        (path,) = self.folder.glob(pattern)
+        document: Json = json.loads(path.read_text(encoding="utf-8"))
+        return document
+
+
+def synthesise(folder: Path, context: Mapping[str, str], *, root: Path = ROOT, validation: bool = False) -> Synthesis:
+    """Run the app as somebody with an empty environment would: no credentials, no region, no Docker on the PATH."""
+    environment = {
+        "PATH": str(folder / "no-programs-here"),
+        "HOME": os.environ["HOME"],
+        "CDK_OUTDIR": str(folder),
+        "CDK_CONTEXT_JSON": json.dumps({**context, "aws:cdk:enable-path-metadata": True}),
+        "CDK_VALIDATION": str(validation).lower(),
+    }
+    command = [sys.executable, "-m", "infra.app"]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return Synthesis(done.returncode, done.stderr, folder)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Synthesis]:
+    """Every stage, with validation and without: the same tree twice."""
+    folders = {
+        (stage, validation): tmp_path_factory.mktemp(f"{stage}-{validation}")
+        for stage in STAGES
+        for validation in (True, False)
+    }
+
+    def run(stage: str) -> dict[tuple[str, bool], Synthesis]:
+        return {
+            (stage, validation): synthesise(folders[stage, validation], {"stage": stage}, validation=validation)
+            for validation in (True, False)
+        }
+
+    with ThreadPoolExecutor(2) as pool:
+        made = {key: found for part in pool.map(run, STAGES) for key, found in part.items()}
+    for synthesis in made.values():
+        assert synthesis.code == 0, synthesis.errors
+    return made
+
+
+@pytest.fixture(scope="session", params=STAGES)
+def stage(request: pytest.FixtureRequest) -> str:
+    """Each stage's name in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def synthesis(runs: dict[tuple[str, bool], Synthesis], stage: str) -> Synthesis:
+    """The stage, synthesised with validation."""
+    return runs[stage, True]
+
+
+@pytest.fixture(scope="session")
+def prod(runs: dict[tuple[str, bool], Synthesis]) -> Synthesis:
+    return runs["prod", True]
+
+
+@pytest.fixture(scope="session")
+def local(runs: dict[tuple[str, bool], Synthesis]) -> Synthesis:
+    return runs["local", True]
+
+
+def copy_of_project(target: Path) -> Path:
+    """A copy of what the app reads, to change."""
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target / name)
+    return target
+
+
+def resources(template: Json, kind: str) -> dict[str, Json]:
+    """A template's resources of a type, by logical id."""
+    return {name: found for name, found in template["Resources"].items() if found["Type"] == kind}

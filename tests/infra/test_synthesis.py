@@ -1,0 +1,89 @@
+"""Synthesis is pure: the same tree gives the same bytes, and it asks nobody anything."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.infra.conftest import Synthesis, copy_of_project, resources, synthesise
+
+VERSION, ALIAS = "AWS::Lambda::Version", "AWS::Lambda::Alias"
+
+
+def test_twice_the_same_bytes(runs: dict[tuple[str, bool], Synthesis], stage: str) -> None:
+    # Given the app synthesised twice, once with the rules and once without
+    with_rules, without = runs[stage, True], runs[stage, False]
+    # When the templates are compared
+    # Then not a byte differs, and neither do the assets
+    assert with_rules.texts() == without.texts()
+    assert {path.name for path in with_rules.folder.glob("asset.*")} == {
+        path.name for path in without.folder.glob("asset.*")
+    }
+
+
+def test_prod_has_nothing_of_the_laptop(prod: Synthesis) -> None:
+    text = "".join(prod.texts().values())
+    assert "penstock-local" not in text
+    assert "penstock-training:local" not in text
+    assert "localhost" not in text
+    assert "000000000000" not in text
+
+
+def test_no_account_and_no_region_is_baked_in(prod: Synthesis) -> None:
+    manifest = (prod.folder / "manifest.json").read_text(encoding="utf-8")
+    assert "aws://unknown-account/unknown-region" in manifest
+
+
+@pytest.mark.parametrize(
+    ("context", "sentence"),
+    [
+        ({}, "no stage given: say which one with -c stage=local|dev|prod"),
+        ({"stage": "production"}, "there is no stage 'production': say -c stage=local|dev|prod"),
+    ],
+)
+def test_a_stage_that_is_none_gets_one_sentence(tmp_path: Path, context: dict[str, str], sentence: str) -> None:
+    # When the app runs without a stage that it knows
+    run = synthesise(tmp_path, context)
+    # Then it fails with the sentence and no traceback
+    assert run.code == 1
+    assert run.errors == f"penstock: {sentence}\n"
+
+
+def test_a_broken_model_folder_gets_a_sentence(tmp_path: Path) -> None:
+    # Given a project whose model.yaml has a misspelt field
+    root = copy_of_project(tmp_path / "project")
+    path = root / "training" / "models" / "flight-delay" / "model.yaml"
+    path.write_text(path.read_text(encoding="utf-8") + "\nservin:\n  memory_mb: 512\n", encoding="utf-8")
+    # When it is synthesised
+    run = synthesise(tmp_path / "out", {"stage": "local"}, root=root)
+    # Then the sentence names file and field
+    assert run.code == 1
+    assert "model.yaml" in run.errors
+    assert "servin" in run.errors
+    assert "Traceback" not in run.errors
+
+
+def test_new_code_moves_no_traffic(local: Synthesis, tmp_path: Path) -> None:
+    # Given a project whose predict function has other code
+    root = copy_of_project(tmp_path / "project")
+    handler = root / "functions" / "predict" / "handler.py"
+    handler.write_text(handler.read_text(encoding="utf-8") + "\nCHANGED = True\n", encoding="utf-8")
+    # When it is synthesised
+    changed = synthesise(tmp_path / "out", {"stage": "local"}, root=root)
+    assert changed.code == 0, changed.errors
+    # Then the function's code is another, and version and alias are the same to the letter
+    before, after = local.model(), changed.model()
+    functions = resources(before, "AWS::Lambda::Function")
+    different = [name for name, found in functions.items() if found != after["Resources"][name]]
+    assert len(different) == 1
+    assert different[0].startswith("ServicePredict")
+    for kind in (VERSION, ALIAS):
+        assert len(resources(before, kind)) == 1
+        assert resources(before, kind) == resources(after, kind)
+
+
+def test_the_alias_starts_at_the_version_without_a_model(synthesis: Synthesis) -> None:
+    (version,) = resources(synthesis.model(), VERSION)
+    (alias,) = resources(synthesis.model(), ALIAS).values()
+    assert alias["Properties"]["Name"] == "live"
+    assert alias["Properties"]["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
+    assert "RoutingConfig" not in alias["Properties"]

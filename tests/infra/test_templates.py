@@ -1,0 +1,121 @@
+"""What the templates promise: outputs, settings, protection, and what tells people of trouble."""
+
+from typing import Any
+
+import pytest
+
+from infra.bundling import GROUPS
+from infra.stages import STAGES
+from penstock import settings
+from penstock.deployment import LakeOutputs, ModelOutputs
+from penstock.deployment import STAGES as STAGE_NAMES
+from tests.infra.conftest import ROOT, Json, Synthesis, resources
+
+CLASSES: dict[str, type[settings.Settings]] = {
+    "start_run": settings.StartRunSettings,
+    "validate": settings.ValidateSettings,
+    "register": settings.RegisterSettings,
+    "end_run": settings.EndRunSettings,
+    "authorize": settings.AuthorizeSettings,
+    "smoke_test": settings.SmokeTestSettings,
+    "end_rollout": settings.EndRolloutSettings,
+    "predict": settings.PredictSettings,
+    "monitor": settings.MonitorSettings,
+}
+BOUND_BY_A_ROLLOUT = {"version", "model_key", "model_sha256"}
+
+
+def functions(template: Json) -> dict[str, Json]:
+    """Lambda functions by their folder's name."""
+    found = resources(template, "AWS::Lambda::Function").values()
+    return {item["Properties"]["Handler"].split(".")[1]: item["Properties"] for item in found}
+
+
+def test_every_folder_is_a_function(synthesis: Synthesis) -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert set(functions(synthesis.model())) == folders == set(GROUPS) == set(CLASSES)
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_a_function_gets_the_variables_that_its_settings_name(synthesis: Synthesis, name: str) -> None:
+    # Given a function's settings class
+    kind = CLASSES[name]
+    fields = set(kind.__dataclass_fields__) - (BOUND_BY_A_ROLLOUT if name == "predict" else set())
+    # When its environment is read off the template
+    variables: dict[str, Any] = functions(synthesis.model())[name]["Environment"]["Variables"]
+    # Then there are these variables and no others, none empty
+    assert set(variables) == {kind.variable(field) for field in fields}
+    assert all(variables.values())
+
+
+def test_the_stacks_export_what_the_command_reads(synthesis: Synthesis, stage: str) -> None:
+    assert set(LakeOutputs.__annotations__) <= set(synthesis.lake()["Outputs"])
+    assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__)
+    assert f"{LakeOutputs.stack(stage)}.template.json" in synthesis.texts()
+    assert f"{ModelOutputs.stack(stage, 'flight-delay')}.template.json" in synthesis.texts()
+
+
+def test_the_stages_are_those_that_the_command_knows() -> None:
+    assert tuple(STAGES) == STAGE_NAMES
+    assert all(stage.name == name for name, stage in STAGES.items())
+
+
+def test_only_the_laptop_uses_a_shared_image(synthesis: Synthesis, stage: str) -> None:
+    image = functions(synthesis.model())["register"]["Environment"]["Variables"]["PENSTOCK_IMAGE"]
+    assert (image == "penstock-training:local") == (stage == "local")
+
+
+def test_data_outlives_its_stack_except_on_the_laptop(synthesis: Synthesis, stage: str) -> None:
+    policy = "Delete" if stage == "local" else "Retain"
+    for kind in ("AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::Table"):
+        for found in resources(synthesis.lake(), kind).values():
+            assert found["DeletionPolicy"] == policy
+            assert found["UpdateReplacePolicy"] == policy
+
+
+def test_prod_refuses_to_be_deleted(prod: Synthesis) -> None:
+    (table,) = resources(prod.lake(), "AWS::DynamoDB::Table").values()
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
+    assert (prod.folder / "manifest.json").read_text(encoding="utf-8").count('"terminationProtection": true') == 2
+
+
+def test_the_lake_tells_of_every_object(synthesis: Synthesis) -> None:
+    buckets = resources(synthesis.lake(), "AWS::S3::Bucket").values()
+    (lake,) = [found["Properties"] for found in buckets if "VersioningConfiguration" in found["Properties"]]
+    assert lake["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert lake["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert "AWS::Lambda::Function" not in {found["Type"] for found in synthesis.lake()["Resources"].values()}
+
+
+def test_every_alarm_tells_people(synthesis: Synthesis) -> None:
+    alarms = resources(synthesis.model(), "AWS::CloudWatch::Alarm").values()
+    assert len(alarms) == 6
+    assert all(len(alarm["Properties"]["AlarmActions"]) == 1 for alarm in alarms)
+    assert all(alarm["Properties"]["AlarmDescription"].startswith("flight-delay: ") for alarm in alarms)
+
+
+def test_drift_alarm_and_retraining(synthesis: Synthesis, stage: str) -> None:
+    # Given the drift alarm
+    alarms = resources(synthesis.model(), "AWS::CloudWatch::Alarm")
+    (name,) = [key for key, found in alarms.items() if found["Properties"].get("MetricName") == "DriftPSI"]
+    properties = alarms[name]["Properties"]
+    # Then it looks at what the monitor puts
+    assert properties["Namespace"] == f"Penstock/{stage}/flight-delay"
+    assert (properties["Threshold"], properties["Statistic"]) == (0.25, "Maximum")
+    assert properties["Period"] == STAGES[stage].alarm_seconds
+    assert "Dimensions" not in properties
+    # And its change wakes start_run
+    rules = resources(synthesis.model(), "AWS::Events::Rule").values()
+    (rule,) = [
+        found for found in rules if found["Properties"].get("EventPattern", {}).get("source") == ["aws.cloudwatch"]
+    ]
+    assert rule["Properties"]["EventPattern"]["resources"] == [{"Fn::GetAtt": [name, "Arn"]}]
+
+
+def test_the_api_takes_signed_requests_only(synthesis: Synthesis) -> None:
+    (route,) = resources(synthesis.model(), "AWS::ApiGatewayV2::Route").values()
+    assert route["Properties"]["RouteKey"] == "POST /predict"
+    assert route["Properties"]["AuthorizationType"] == "AWS_IAM"
+    (stage,) = resources(synthesis.model(), "AWS::ApiGatewayV2::Stage").values()
+    assert stage["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] == 200
+    assert "AccessLogSettings" in stage["Properties"]

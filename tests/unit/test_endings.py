@@ -1,0 +1,89 @@
+"""The last steps of a run and of a rollout."""
+
+import json
+from typing import Any
+
+import pytest
+
+from penstock.ledger import NoRecordError
+from tests.unit.world import World
+
+
+def test_a_run_ends_with_its_reason_and_people_are_told_once(world: World) -> None:
+    # Given an open run
+    function = world.load("end_run")
+    world.open_run("run1")
+    # When its last step comes twice
+    event = {"run": "run1", "outcome": "rejected", "reason": "roc_auc 0.8 < 0.85 (the minimum)"}
+    replies = [function.handler(event, None) for _ in range(2)]
+    # Then the ledger has it, and one notice tells how to look at it
+    assert replies == [event, event]
+    record = world.ledger.run("run1")
+    assert (record["outcome"], record["reason"]) == ("rejected", event["reason"])
+    notices = world.notices()
+    assert [notice["subject"] for notice in notices] == ["flight-delay: run run1 rejected"]
+    assert "penstock run run1 --model flight-delay --stage dev" in notices[0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ({"Error": "X", "Cause": json.dumps({"FailureReason": "AlgorithmError: no rows"})}, "AlgorithmError: no rows"),
+        ({"Error": "X", "Cause": json.dumps({"errorMessage": "the artifact lacks a", "errorType": "E"})}, "the artifact lacks a"),
+        ({"Error": "States.Timeout", "Cause": ""}, "States.Timeout"),
+        ({"Error": "X", "Cause": "plain words"}, "plain words"),
+        ({"Error": "X", "Cause": "[1]"}, "[1]"),
+        ({}, "no reason given"),
+        (None, "no reason given"),
+    ],
+)  # fmt: skip
+def test_a_failed_step_is_told_in_its_own_words(world: World, error: Any, words: str) -> None:
+    function = world.load("end_run")
+    world.open_run("run1")
+    reply = function.handler({"run": "run1", "outcome": "failed", "step": "train", "error": error}, None)
+    assert reply["reason"] == f"train failed: {words}"
+    assert world.ledger.run("run1")["reason"] == f"train failed: {words}"
+
+
+def test_a_run_that_is_not_there(world: World) -> None:
+    with pytest.raises(NoRecordError, match="run 'run9'"):
+        world.load("end_run").handler({"run": "run9", "outcome": "skipped", "reason": "x"}, None)
+
+
+def rollout(world: World) -> None:
+    assert world.ledger.open_rollout("o1", 3, "t", arn="arn", sha256="s3")
+
+
+def test_a_rollout_that_went_through_is_live(world: World) -> None:
+    function = world.load("end_rollout")
+    rollout(world)
+    replies = [
+        function.handler({"rollout": "o1", "outcome": "live", "lambda_version": 7}, None) for _ in range(2)
+    ]
+    assert replies[0] == {"rollout": "o1", "outcome": "live", "reason": "version 3 serves all traffic"}
+    live = world.ledger.live()
+    assert live is not None
+    assert {name: live[name] for name in ("version", "sha256", "lambda_version", "rollout")} == {
+        "version": 3, "sha256": "s3", "lambda_version": "7", "rollout": "o1",
+    }  # fmt: skip
+    assert [notice["subject"] for notice in world.notices()] == ["flight-delay: version 3 live"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ({"Error": "SmokeTestFailed", "Cause": json.dumps({"errorMessage": "2 of 25 differ"})}, "2 of 25 differ"),
+        ({"Error": "AlarmRaised", "Cause": "errors during the canary"}, "errors during the canary"),
+        ({"Error": "AlarmRaised"}, "AlarmRaised"),
+        ({"Cause": "null"}, "null"),
+        (None, "no reason given"),
+    ],
+)
+def test_a_rollout_that_was_taken_back_says_why(world: World, error: Any, words: str) -> None:
+    function = world.load("end_rollout")
+    rollout(world)
+    reply = function.handler({"rollout": "o1", "outcome": "rolled back", "lambda_version": None, "error": error}, None)
+    assert reply["reason"] == f"version 3 was taken back: {words}"
+    assert world.ledger.live() is None
+    assert world.ledger.rollout("o1")["outcome"] == "rolled back"
+    assert world.notices()[0]["text"] == reply["reason"]

@@ -1,0 +1,225 @@
+"""The hourly look, and ground truth when it comes."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from demo.flights import flights
+from penstock import drift
+from penstock.contract import Contract
+from penstock.ledger import timestamp
+from tests.unit.world import World, client
+
+BASELINE_ROWS = 3_000
+
+
+@pytest.fixture(scope="module")
+def rows(contract: Contract) -> list[dict[str, Any]]:
+    """Real flights as instances, with their key; January's, shuffled so that any window looks like the whole."""
+    names = [contract.key.name, *(column.name for column in contract.features)]
+    return flights([1]).sample(6_000, seed=1, shuffle=True).select(names).to_dicts()
+
+
+@pytest.fixture(scope="module")
+def baseline(contract: Contract, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    from training.steps.export import fields
+
+    seen = rows[:BASELINE_ROWS]
+    columns = {column.name: [row[column.name] for row in seen] for column in contract.features}
+    return drift.baseline(fields(contract.features), columns, np.linspace(0, 1, BASELINE_ROWS))
+
+
+@pytest.fixture
+def function(world: World) -> ModuleType:
+    return world.load("monitor")
+
+
+def go_live(world: World, baseline: dict[str, Any], version: int = 1) -> None:
+    since = timestamp(datetime.now(UTC) - timedelta(minutes=1))
+    world.store.write_json(world.lake.model_file("s1", "baseline.json"), baseline)
+    assert world.ledger.open_rollout(f"o{version}", version, since)
+    live = {"version": version, "sha256": "s1", "lambda_version": "1"}
+    assert world.ledger.end_rollout(f"o{version}", "live", "x", since, live)
+
+
+def capture(world: World, rows: list[dict[str, Any]], name: str, version: int = 1, label: bool = True) -> None:
+    """A file as Firehose writes it, of this hour."""
+    now = datetime.now(UTC)
+    lines = [
+        json.dumps(
+            {"at": timestamp(now), "version": version, "id": f"{name}-{index}", "score": index / len(rows), "label": label}
+            | {"instance": row}
+        )
+        for index, row in enumerate(rows)
+    ]  # fmt: skip
+    world.store.write(f"captures/flight-delay/{now:%Y/%m/%d/%H}/{name}", "\n".join(lines).encode())
+
+
+def look(function: ModuleType) -> dict[str, Any]:
+    found: dict[str, Any] = function.handler({}, None)
+    json.dumps(found, allow_nan=False)
+    return found
+
+
+def test_nothing_is_live_yet(function: ModuleType) -> None:
+    found = look(function)
+    assert (found["outcome"], found["sentence"]) == ("no data", "no version is live yet")
+
+
+def test_no_requests_are_no_data(world: World, function: ModuleType, baseline: dict[str, Any]) -> None:
+    go_live(world, baseline)
+    assert look(function)["outcome"] == "no data"
+    assert world.ledger.drifts(10) == []
+
+
+def test_a_small_window_is_left_to_grow(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    # Given fewer rows than a verdict needs
+    go_live(world, baseline)
+    capture(world, rows[3_000:3_400], "a")
+    # When the monitor looks, twice
+    founds = [look(function) for _ in range(2)]
+    # Then it says so each time, and has read nothing for good
+    assert [(found["outcome"], found["rows"]) for found in founds] == [("too little data", 400)] * 2
+    # And with the next rows there is a verdict over all of them
+    capture(world, rows[3_400:3_700], "b")
+    found = look(function)
+    assert (found["outcome"], found["rows"]) == ("no drift", 700)
+    # And then nothing is new
+    assert look(function)["outcome"] == "no data"
+    assert [item["outcome"] for item in world.ledger.drifts(10)] == ["no drift"]
+
+
+def test_a_shifted_column_is_drift_and_told(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    go_live(world, baseline)
+    capture(world, [row | {"distance": row["distance"] * 3} for row in rows[3_000:3_600]], "a")
+    found = look(function)
+    assert found["outcome"] == "drift"
+    assert [column["column"] for column in found["columns"] if column["drifted"]] == ["distance"]
+    assert found["version"] == 1
+    report = world.keys("monitor/flight-delay/1/")
+    assert len(report) == 2
+    names = {item["MetricName"] for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]}
+    assert names == {"DriftPSI", "WindowRows"}
+    assert world.ledger.drifts(1)[0]["sentence"] == found["sentence"]
+
+
+def test_only_the_live_versions_rows_count(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    go_live(world, baseline, version=2)
+    capture(world, rows[:700], "a", version=1)
+    capture(world, rows[:50], "b", version=2)
+    found = look(function)
+    assert (found["outcome"], found["rows"]) == ("too little data", 50)
+
+
+def test_a_personal_column_that_is_never_captured_is_no_drift(world: World, rows: list[dict[str, Any]]) -> None:
+    # Given a model one of whose features is personal: scored, never captured
+    path = world.root / "model" / "contract.yaml"
+    path.write_text(path.read_text().replace("- name: manufacturer\n", "- name: manufacturer\n        classification: personal\n"))
+    from penstock.contract import read_contract
+    from training.steps.export import fields
+
+    contract = read_contract(world.root / "model")
+    assert [column.name for column in contract.features if column.personal] == ["manufacturer"]
+    columns = {column.name: [row[column.name] for row in rows[:3_000]] for column in contract.features}
+    go_live(world, drift.baseline(fields(contract.features), columns, np.linspace(0, 1, 3_000)))
+    # When its captured rows look like its data
+    shown = [{name: value for name, value in row.items() if name != "manufacturer"} for row in rows[3_000:3_700]]
+    capture(world, shown, "a")
+    # Then there is no drift
+    assert look(world.load("monitor"))["outcome"] == "no drift"
+
+
+def told(world: World, function: ModuleType, name: str, text: str) -> dict[str, Any]:
+    found: dict[str, Any] = function.handler(world.upload(name, text.encode(), folder="labels"), None)
+    return found
+
+
+def as_captured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [dict(row) for row in rows]
+
+
+def test_labels_join_by_inference_id(
+    world: World, function: ModuleType, rows: list[dict[str, Any]]
+) -> None:
+    # Given three answered rows, all labelled late by the model
+    capture(world, as_captured(rows[:3]), "a")
+    # When the truth of two comes, one of them late, and of one that nobody asked
+    found = told(world, function, "truth.csv", "id,late\na-0,true\na-1,false\nzzz-9,true\n")
+    # Then two are joined and wait for the next run
+    assert (found["outcome"], found["rows"], found["accuracy"]) == ("labelled", 2, 0.5)
+    assert found["sentence"].startswith("2 of 3 labels joined, accuracy 0.500; 2 rows from labels/flight-delay/truth.csv")
+    waiting = world.ledger.waiting()
+    assert [upload.key.split("/")[0] for upload in waiting] == ["labelled"]
+    table = pl.read_parquet(io.BytesIO(world.store.read(waiting[0].key)))
+    assert set(table["flight_id"]) == {rows[0]["flight_id"], rows[1]["flight_id"]}
+    assert table.sort("late")["late"].to_list() == [False, True]
+    names = {item["MetricName"] for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]}
+    assert names == {"LiveAccuracy", "LabelledRows"}
+
+
+def test_labels_join_by_row_key(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
+    capture(world, as_captured(rows[:2]), "a")
+    found = told(world, function, "truth.csv", f"flight_id,late\n{rows[0]['flight_id']},true\n")
+    assert (found["outcome"], found["rows"], found["accuracy"]) == ("labelled", 1, 1.0)
+
+
+def test_the_same_labels_again_wait_already(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
+    capture(world, as_captured(rows[:2]), "a")
+    text = "id,late\na-0,true\na-1,false\n"
+    told(world, function, "truth.csv", text)
+    assert told(world, function, "again.csv", text)["sentence"].endswith("these rows wait already")
+    assert len(world.ledger.waiting()) == 1
+
+
+@pytest.mark.parametrize(("late", "not_late"), [("1", "0"), ("yes", "no"), ("TRUE", "False"), ("t", "f")])
+def test_labels_in_every_spelling_that_the_contract_takes(
+    world: World, function: ModuleType, rows: list[dict[str, Any]], late: str, not_late: str
+) -> None:
+    capture(world, as_captured(rows[:4]), "a")
+    found = told(world, function, "truth.csv", f"id,late\na-0,{late}\na-1,{late}\na-2,{late}\na-3,{not_late}\n")
+    assert (found["rows"], found["accuracy"]) == (4, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the file is empty"),
+        ("late\ntrue\n", "labels need the columns 'late' and 'id' or 'flight_id'; 'flight_id' is missing"),
+        ("id\na-0\n", "'late' is missing"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(world: World, function: ModuleType, text: str, words: str) -> None:
+    found = told(world, function, "truth.csv", text)
+    assert found["outcome"] == "refused"
+    assert words in found["sentence"]
+
+
+def test_labels_of_nothing_that_was_asked(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
+    capture(world, as_captured(rows[:1]), "a")
+    found = told(world, function, "truth.csv", "id,late\nz-0,true\n")
+    assert (found["outcome"], found["rows"]) == ("no match", 0)
+    assert found["sentence"].endswith("none of 1 labels belongs to a captured row")
+
+
+def test_labels_that_are_none_do_not_wait_for_a_run(
+    world: World, function: ModuleType, rows: list[dict[str, Any]]
+) -> None:
+    # Given ground truth that the contract does not take
+    capture(world, as_captured(rows[:1]), "a")
+    found = told(world, function, "truth.csv", "id,late\na-0,perhaps\n")
+    # Then nothing waits, and the sentence says why
+    assert world.ledger.waiting() == []
+    assert found["rows"] == 0
+    assert "late: not true or false" in found["sentence"]

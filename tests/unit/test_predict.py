@@ -1,0 +1,161 @@
+"""One HTTPS request, from API Gateway's event to its answer."""
+
+import base64
+import gzip
+import json
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from penstock.scoring import Model, ModelFileError
+from penstock.store import sha256
+from tests.unit.tiny import GOOD, SMALLEST
+from tests.unit.world import ACCOUNT, BUCKET, STREAM, World, client
+
+
+def stream() -> None:
+    """A delivery stream that writes under `captures/`."""
+    destination = {
+        "RoleARN": f"arn:aws:iam::{ACCOUNT}:role/firehose",
+        "BucketARN": f"arn:aws:s3:::{BUCKET}",
+        "Prefix": "captures/flight-delay/",
+    }
+    client("firehose").create_delivery_stream(
+        DeliveryStreamName=STREAM, ExtendedS3DestinationConfiguration=destination
+    )
+
+
+@pytest.fixture
+def function(world: World, tiny_onnx: bytes) -> ModuleType:
+    """The version that a rollout published."""
+    world.store.write("models/m/model.onnx", tiny_onnx)
+    return world.load(
+        "predict", version="3", model_key="models/m/model.onnx", model_sha256=sha256(tiny_onnx), max_rows="4"
+    )
+
+
+def request(*rows: Any, **about: Any) -> dict[str, Any]:
+    """An HTTP API's event, payload format 2.0."""
+    return {
+        "version": "2.0",
+        "routeKey": "POST /predict",
+        "rawPath": "/predict",
+        "headers": {"content-type": "application/json"},
+        "requestContext": {"requestId": "JKJaXmPLvHcESHA=", "http": {"method": "POST", "path": "/predict"}},
+        "body": json.dumps({"instances": list(rows)}),
+        "isBase64Encoded": False,
+    } | about
+
+
+def asked(function: ModuleType, event: dict[str, Any]) -> tuple[int, str, dict[str, Any]]:
+    reply = function.handler(event, None)
+    return reply["statusCode"], reply["headers"]["content-type"], json.loads(reply["body"])
+
+
+def captured(world: World) -> list[dict[str, Any]]:
+    found = []
+    for key in world.keys("captures/"):
+        data = world.store.read(key)
+        text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        found += [json.loads(line) for line in text.splitlines()]
+    return found
+
+
+def test_no_version_yet_is_a_clear_503(world: World) -> None:
+    status, kind, problem = asked(world.load("predict"), request(GOOD))
+    assert (status, kind, problem["title"]) == (503, "application/problem+json", "Service Unavailable")
+    assert problem["detail"] == "no version of flight-delay is live yet: approve one with `penstock approve flight-delay`"
+
+
+def test_a_changed_model_file_never_serves(world: World) -> None:
+    world.store.write("models/m/model.onnx", b"changed")
+    with pytest.raises(ModelFileError, match="it was changed"):
+        world.load("predict", version="3", model_key="models/m/model.onnx", model_sha256="0" * 64)
+
+
+def test_a_prediction(world: World, function: ModuleType, tiny_onnx: bytes) -> None:
+    # Given a published version
+    stream()
+    # When two rows are asked for
+    status, kind, answer = asked(function, request(GOOD, SMALLEST))
+    # Then each has an id, the file's own score, and the label of the threshold
+    own = Model(tiny_onnx).score_rows([GOOD, SMALLEST]).tolist()
+    assert (status, kind) == (200, "application/json")
+    assert answer == {
+        "model": "flight-delay",
+        "version": 3,
+        "predictions": [
+            {"id": f"JKJaXmPLvHcESHA=-{index}", "score": score, "label": score >= 0.5} for index, score in enumerate(own)
+        ],
+    }
+
+
+def test_a_body_in_base64_is_the_same(world: World, function: ModuleType) -> None:
+    stream()
+    plain = request(GOOD)
+    packed = plain | {"body": base64.b64encode(plain["body"].encode()).decode(), "isBase64Encoded": True}
+    assert asked(function, packed) == asked(function, plain)
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "field"),
+    [
+        (request(GOOD | {"city": "nowhere"}), 422, "city"),
+        (request(GOOD, GOOD, GOOD, GOOD, GOOD), 413, "instances"),
+        (request(body="not json"), 400, None),
+        (request(body=None), 400, None),
+        (request(body="x" * 6_000_001), 413, None),
+    ],
+)
+def test_a_bad_request_is_a_problem_document(
+    world: World, function: ModuleType, event: dict[str, Any], status: int, field: str | None
+) -> None:
+    stream()
+    found, kind, problem = asked(function, event)
+    assert (found, kind, problem["status"], problem.get("field")) == (status, "application/problem+json", status, field)
+    assert captured(world) == []
+
+
+def test_an_answered_row_is_captured_without_what_is_personal(world: World, function: ModuleType) -> None:
+    # Given a row with a personal field (`note`) and its key
+    stream()
+    _, _, answer = asked(function, request(GOOD | {"row_id": "r1"}, SMALLEST))
+    # Then the capture has all the rest
+    rows = captured(world)
+    assert [row["id"] for row in rows] == [item["id"] for item in answer["predictions"]]
+    assert [row["score"] for row in rows] == [item["score"] for item in answer["predictions"]]
+    assert rows[0]["version"] == 3
+    assert "note" not in rows[0]["instance"]
+    assert (rows[0]["instance"]["city"], rows[0]["instance"]["row_id"]) == ("JFK", "r1")
+
+
+def test_the_requests_metrics_are_in_the_log(
+    world: World, function: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream()
+    asked(function, request(GOOD, SMALLEST))
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    directive = document["_aws"]["CloudWatchMetrics"][0]
+    assert directive["Namespace"] == "Penstock/dev/flight-delay"
+    assert {item["Name"] for item in directive["Metrics"]} <= set(document)
+    assert (document["Rows"], document["CapturesDropped"]) == (2, 0)
+
+
+def test_a_capture_that_fails_does_not_fail_the_answer(
+    function: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given there is no delivery stream
+    status, _, answer = asked(function, request(GOOD))
+    # Then the row is answered, and the drop is counted and logged
+    assert (status, len(answer["predictions"])) == (200, 1)
+    captured_text = capsys.readouterr()
+    assert json.loads(captured_text.out.splitlines()[-1])["CapturesDropped"] == 1
+    assert "capture dropped" in captured_text.err
+
+
+def test_the_smoke_test_is_not_captured(world: World, function: ModuleType) -> None:
+    stream()
+    status, _, _ = asked(function, request(GOOD, smoke_test=True))
+    assert status == 200
+    assert captured(world) == []

@@ -1,0 +1,73 @@
+"""Before traffic: the golden examples. Lambda answers through botocore's own stub."""
+
+import io
+import json
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import ANY, Stubber
+
+from tests.unit.world import FUNCTION, World
+
+GOLDEN = [{"instance": {"x": 1}, "score": 0.125}, {"instance": {"x": 2}, "score": 0.75}]
+
+
+@pytest.fixture
+def function(world: World) -> ModuleType:
+    loaded = world.load("smoke_test")
+    world.ledger.put_version(3, arn="arn", sha256="s3")
+    world.store.write_json(world.lake.model_file("s3", "golden.json"), GOLDEN)
+    return loaded
+
+
+@pytest.fixture
+def stub(function: ModuleType) -> Iterator[Stubber]:
+    with Stubber(function.functions) as stubber:
+        yield stubber
+
+
+def answering(stub: Stubber, answer: Any, **about: Any) -> None:
+    payload = json.dumps(answer).encode()
+    response = {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(payload), len(payload))} | about
+    stub.add_response("invoke", response, {"FunctionName": f"{FUNCTION}:7", "Payload": ANY})
+
+
+def answer(scores: list[float], version: int = 3, status: int = 200) -> dict[str, Any]:
+    body = {"model": "flight-delay", "version": version, "predictions": [{"score": score} for score in scores]}
+    return {"statusCode": status, "body": json.dumps(body)}
+
+
+EVENT = {"package": 3, "lambda_version": 7}
+
+
+def test_the_recorded_scores_let_it_pass(function: ModuleType, stub: Stubber) -> None:
+    answering(stub, answer([0.125, 0.75]))
+    assert function.handler(EVENT, None) == {"examples": 2}
+    stub.assert_no_pending_responses()
+
+
+def test_float_arithmetic_of_another_machine_lets_it_pass(function: ModuleType, stub: Stubber) -> None:
+    answering(stub, answer([0.125 + 1e-7, 0.75 - 1e-7]))
+    assert function.handler(EVENT, None) == {"examples": 2}
+
+
+@pytest.mark.parametrize(
+    ("given", "about", "words"),
+    [
+        (answer([0.125, 0.76]), {}, "1 of 2 golden examples differ; example 1: 0.76, recorded 0.75"),
+        (answer([0.2, 0.3]), {}, "2 of 2 golden examples differ; example 0: 0.2, recorded 0.125"),
+        (answer([0.125, 0.75], version=2), {}, "version 3 was published, version 2 answers"),
+        (answer([], status=503), {}, "the golden examples got no answer"),
+        ({"errorMessage": "out of memory"}, {"FunctionError": "Unhandled"}, "the golden examples got no answer"),
+        (answer([0.125]), {}, "golden examples"),
+    ],
+)
+def test_anything_else_does_not(
+    function: ModuleType, stub: Stubber, given: Any, about: dict[str, Any], words: str
+) -> None:
+    answering(stub, given, **about)
+    with pytest.raises(function.SmokeTestFailed, match=words):
+        function.handler(EVENT, None)

@@ -1,0 +1,299 @@
+"""The training job, end to end on real flights; one fit, many questions."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn import metrics
+
+from demo.flights import flights
+from penstock import drift
+from penstock.check import check, read_table
+from penstock.contract import Contract, read_contract
+from penstock.dataset import side
+from penstock.scoring import Model
+from penstock.spec import MODELS, ModelSpec
+from penstock.store import sha256
+from training.steps import __main__ as entry
+from training.steps import train
+from training.steps.container import Container, StepError
+from training.steps.rows import read_sides
+
+ROWS = 3_000
+PROJECT = Path(__file__).parents[2]
+
+
+def prepared(root: Path, table: pl.DataFrame, champion: bytes | None = None, model: str = "flight-delay") -> Container:
+    """A job's input: two parts, as SageMaker lays it out."""
+    dataset, run = root / "input/data/dataset", root / "input/data/run"
+    for folder in (dataset, run):
+        folder.mkdir(parents=True)
+    table.head(table.height // 2).write_parquet(dataset / "p1.parquet")
+    table.slice(table.height // 2).write_parquet(dataset / "p2.parquet")
+    if champion:
+        (run / "champion.onnx").write_bytes(champion)
+    about = {"version": 4, "sha256": sha256(champion)} if champion else None
+    request = {"model": model, "run": "run1", "dataset": "d1", "parts": ["p1", "p2"], "champion": about}
+    (run / "request.json").write_text(json.dumps(request))
+    return Container(root)
+
+
+@pytest.fixture(scope="module")
+def table(contract: Contract) -> pl.DataFrame:
+    return check(contract, read_table(flights([1]).head(ROWS).write_csv().encode(), "a.csv")).good
+
+
+@dataclass(frozen=True)
+class Trained:
+    container: Container
+    code: int
+    log: str
+
+    def json(self, name: str) -> Any:
+        return json.loads((self.container.root / "model" / name).read_text())
+
+    @property
+    def onnx(self) -> bytes:
+        return (self.container.root / "model" / "model.onnx").read_bytes()
+
+
+def ran(monkeypatch: pytest.MonkeyPatch, container: Container) -> int:
+    monkeypatch.setenv("PENSTOCK_ML_ROOT", str(container.root))
+    return entry.main(["train"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> Trained:
+    root = tmp_path_factory.mktemp("job")
+    container = prepared(root, table)
+    with pytest.MonkeyPatch.context() as patch:
+        lines: list[str] = []
+        patch.setattr(Container, "say", staticmethod(lines.append))
+        code = ran(patch, container)
+    return Trained(container, code, "\n".join(lines))
+
+
+@pytest.fixture(scope="module")
+def holdout(trained: Trained, contract: Contract, spec: ModelSpec) -> Any:
+    folder = trained.container.channel("dataset")
+    return read_sides(folder, ["p1", "p2"], contract, spec.split)["holdout"]
+
+
+def test_the_job_leaves_the_model_folder(trained: Trained) -> None:
+    assert trained.code == 0
+    names = {path.name for path in (trained.container.root / "model").iterdir()}
+    assert names == {"model.onnx", "evaluation.json", "baseline.json", "golden.json", "report.json"}
+    assert not (trained.container.root / "output" / "failure").exists()
+
+
+def test_the_golden_scores_are_exactly_the_files(trained: Trained) -> None:
+    golden = trained.json("golden.json")
+    scores = Model(trained.onnx).score_rows([example["instance"] for example in golden])
+    assert [example["score"] for example in golden] == scores.tolist()
+    assert len(golden) == 25
+
+
+def test_the_golden_examples_are_requests_that_the_file_takes(trained: Trained) -> None:
+    # Given the golden examples as a request, through JSON
+    golden = trained.json("golden.json")
+    model = Model(trained.onnx)
+    rows = model.decode(json.dumps({"instances": [example["instance"] for example in golden]}).encode())
+    # Then they score the same
+    assert model.score_rows(rows).tolist() == [example["score"] for example in golden]
+
+
+def test_the_evaluation_is_scikit_learns_on_the_files_own_scores(trained: Trained, holdout: Any) -> None:
+    found = trained.json("evaluation.json")
+    truth, scores = np.array(holdout.truth()), Model(trained.onnx).score(holdout.columns())
+    assert found["holdout_rows"] == len(truth)
+    assert found["challenger"]["roc_auc"] == pytest.approx(metrics.roc_auc_score(truth, scores), abs=1e-12)
+    assert found["challenger"]["log_loss"] == pytest.approx(metrics.log_loss(truth, scores), abs=1e-12)
+    assert found["challenger"]["f1"] == metrics.f1_score(truth, scores >= found["threshold"])
+    assert found["challenger"]["roc_auc"] > 0.8
+    assert found["baseline"]["roc_auc"] == 0.5
+    assert (found["champion"], found["champion_version"]) == (None, None)
+
+
+def test_no_holdout_row_was_trained_on(table: pl.DataFrame, trained: Trained, spec: ModelSpec) -> None:
+    rows = trained.json("report.json")["rows"]
+    dealt = [side(key, spec.split) for key in table["flight_id"]]
+    assert rows == {name: dealt.count(name) for name in ("train", "validation", "holdout")}  # type: ignore[arg-type]
+    assert sum(rows.values()) == ROWS
+
+
+def test_the_signature_says_what_the_contract_says(trained: Trained, contract: Contract) -> None:
+    model = Model(trained.onnx)
+    assert [field.name for field in model.signature.fields] == [column.name for column in contract.features]
+    assert model.signature.classes == (False, True)
+    assert model.signature.carried == ("flight_id", "departs_at")
+    assert model.signature.threshold == trained.json("evaluation.json")["threshold"]
+
+
+def test_the_estimator_and_its_file_agree(trained: Trained) -> None:
+    assert 0 <= trained.json("report.json")["largest_export_difference"] < train.EXPORT_TOLERANCE
+
+
+def test_the_holdout_does_not_drift_from_its_own_baseline(trained: Trained, holdout: Any) -> None:
+    scores = Model(trained.onnx).score(holdout.columns())
+    window = dict(holdout.columns()) | {drift.SCORE: scores.tolist()}
+    found = drift.compare(trained.json("baseline.json"), window, rows=len(scores), min_rows=1, threshold=0.05)
+    assert (found.outcome, found.psi) == ("no drift", 0.0)
+
+
+def test_the_log_has_the_metrics_as_sagemaker_reads_them(trained: Trained) -> None:
+    assert "metric roc_auc=0." in trained.log
+    assert "fit on " in trained.log
+
+
+FIT = """
+import polars as pl
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+NUMBERS = ["dep_delay", "distance"]
+
+def fit(train, validation, params):
+    columns = ColumnTransformer([("numbers", SimpleImputer(), NUMBERS)])
+    return Pipeline([("columns", columns), ("regression", LogisticRegression(max_iter=2000))]).fit(
+        train.select(NUMBERS), train["late"].to_numpy()
+    )
+"""
+
+Project = Callable[[str], None]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Another project, whose model has the flight-delay contract and a `train.py` of the test's."""
+
+    def write(code: str) -> None:
+        folder = tmp_path / "project" / MODELS / "flight-delay"
+        shutil.copytree(PROJECT / MODELS / "flight-delay", folder)
+        (folder / "train.py").write_text(code)
+        monkeypatch.setattr(train, "PROJECT", tmp_path / "project")
+
+    return write
+
+
+def failure(container: Container) -> str:
+    return (container.root / "output" / "failure").read_text()
+
+
+def test_the_champion_is_compared_on_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, trained: Trained, holdout: Any
+) -> None:
+    # Given the first model is live, and a simpler one is trained
+    project(FIT)
+    container = prepared(tmp_path / "ml", table, champion=trained.onnx)
+    assert ran(monkeypatch, container) == 0
+    # Then the champion's numbers are what it scored itself on these rows, and the graph takes only what it uses
+    found = json.loads((container.root / "model" / "evaluation.json").read_text())
+    assert found["champion_version"] == 4
+    assert found["champion"] == trained.json("evaluation.json")["challenger"]
+    assert found["challenger"] != found["champion"]
+
+
+def test_a_champion_that_was_changed_fails_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, trained: Trained
+) -> None:
+    project(FIT)
+    container = prepared(tmp_path / "ml", table, champion=trained.onnx)
+    (container.channel("run") / "champion.onnx").write_bytes(trained.onnx + b"\0")
+    assert ran(monkeypatch, container) == 1
+    assert "it was changed" in failure(container)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def fit(train, validation, params):\n    raise ValueError('too few trees')\n", "ValueError: too few trees"),
+        ("x = 1\n", "flight-delay/train.py has no function fit(train, validation, params)"),
+        ("fit = 3\n", "flight-delay/train.py has no function fit(train, validation, params)"),
+        ("import a_package_that_is_not_there\n", "a_package_that_is_not_there"),
+        ("def fit(\n", "SyntaxError"),
+        ("def fit(train, validation, params):\n    return object()\n", "object cannot be exported to ONNX"),
+        ("def fit(train, validation, params):\n    return None\n", "cannot be exported to ONNX"),
+    ],
+)
+def test_code_that_gives_no_model_fails_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, code: str, words: str
+) -> None:
+    project(code)
+    container = prepared(tmp_path / "ml", table)
+    assert ran(monkeypatch, container) == 1
+    assert words in failure(container)
+    assert len(failure(container)) <= 1024
+    assert not (container.root / "model" / "model.onnx").exists()
+
+
+def test_rows_of_one_class_fail_with_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
+) -> None:
+    project(FIT)
+    container = prepared(tmp_path / "ml", table.filter(pl.col("late")))
+    assert ran(monkeypatch, container) == 1
+    assert failure(container) == "the target 'late' has 1 values in the training rows, it needs 2"
+
+
+def test_too_few_rows_fail_with_the_empty_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
+) -> None:
+    project(FIT)
+    container = prepared(tmp_path / "ml", table.head(2))
+    assert ran(monkeypatch, container) == 1
+    assert "side empty: more data, or another split, is needed" in failure(container)
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ("input/data/dataset", "the job has no input channel 'dataset'"),
+        ("input/data/run", "the job has no input channel 'run'"),
+        ("input/data/run/request.json", "request.json is not there"),
+        ("input/data/dataset/p2.parquet", "the channel lacks the part p2.parquet"),
+    ],
+)
+def test_a_job_without_its_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: pl.DataFrame, lost: str, words: str
+) -> None:
+    container = prepared(tmp_path / "ml", table.head(10))
+    path = container.root / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert ran(monkeypatch, container) == 1
+    assert words in failure(container)
+
+
+@pytest.mark.parametrize("arguments", [[], ["evaluate"], ["train", "more"]])
+def test_a_step_that_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.setenv("PENSTOCK_ML_ROOT", str(tmp_path))
+    assert entry.main(arguments) == 1
+    assert "expected one step of train" in (tmp_path / "output" / "failure").read_text()
+
+
+def test_the_later_part_stands_where_a_key_comes_twice(tmp_path: Path, spec: ModelSpec, table: pl.DataFrame) -> None:
+    # Given a second part with other values for the first part's keys
+    contract = read_contract(PROJECT / MODELS / "flight-delay")
+    first = table.head(200)
+    second = first.with_columns(distance=pl.lit(7.0))
+    first.write_parquet(tmp_path / "p1.parquet")
+    second.write_parquet(tmp_path / "p2.parquet")
+    # When the sides are read
+    sides = read_sides(tmp_path, ["p1", "p2"], contract, spec.split)
+    # Then each row is there once, as the later part has it
+    assert sum(rows.table.height for rows in sides.values()) == 200
+    assert {value for rows in sides.values() for value in rows.columns()["distance"]} == {7.0}
+
+
+def test_without_a_setting_the_container_is_sagemakers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PENSTOCK_ML_ROOT", raising=False)
+    assert Container.here().root == Path("/opt/ml")
+    with pytest.raises(StepError, match="no input channel 'x'"):
+        Container(Path("/nowhere")).channel("x")
