@@ -19,7 +19,7 @@ from penstock import captures
 from penstock.cli import cloud as cloud_commands
 from penstock.cli import data, models, runs, serving
 from penstock.cli.client import Client
-from penstock.cli.output import took
+from penstock.cli.output import seconds_between, took
 from penstock.cli.target import Target, UnreachableError, UsageError, laptop_cloud, project_root
 from penstock.contract import Contract, read_contract
 from penstock.ledger import Record
@@ -35,8 +35,12 @@ ROWS = 250
 """Flights in one request."""
 
 
-def main() -> int:
-    """Tell the story; exit code 0, or 1 with what did not happen."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Tell the story; exit code 0, or 1 with what did not happen.
+
+    Args:
+        arguments: `--figures FILE` leaves the times as JSON.
+    """
     story = Story()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -45,6 +49,8 @@ def main() -> int:
         console.print(f"\n[red]the demo ends here:[/] {error}")
         return 1
     story.close()
+    if arguments[:1] == ["--figures"]:
+        story.leave(Path(arguments[1]))
     console.print("\nThe laptop cloud is still up: `penstock models show`, `penstock runs`, `penstock down`.")
     return 0
 
@@ -115,6 +121,7 @@ def _train(story: Story, target: Target, table: pl.DataFrame, folder: Path) -> N
             f"the run ends registered, not {record['outcome']}: {record['reason']}",
             happened=record["outcome"] == "registered",
         )
+        story.figures["registered"] = seconds_between(record["opened"], record["ended"])
         result.append(
             f"{table.height:,} flights, run {record['id']} registered in {took(record['opened'], record['ended'])}"
         )
@@ -224,4 +231,4 @@ def _captured(target: Target, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

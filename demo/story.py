@@ -1,9 +1,11 @@
 """How the demo tells its story: legs with their times, and checks that end it when something did not happen."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -46,6 +48,8 @@ class Story:
     """The legs told so far."""
 
     legs: list[tuple[str, str, float]] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+    """Seconds of what is measured besides the legs."""
 
     @contextmanager
     def leg(self, title: str, command: str) -> Iterator[list[str]]:
@@ -54,6 +58,11 @@ class Story:
         started, result = time.monotonic(), list[str]()
         yield result
         self.legs.append((title, "; ".join(result), time.monotonic() - started))
+
+    def leave(self, file: Path) -> None:
+        """The times as JSON."""
+        legs = {title: round(seconds, 2) for title, _, seconds in self.legs}
+        file.write_text(json.dumps({"legs": legs} | self.figures), encoding="utf-8")
 
     def close(self) -> None:
         """The closing table."""

@@ -27,7 +27,7 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
     if empty := [rule for rule, reason in reasons.items() if len(reason.split()) < 4]:
         raise ValueError(f"{construct.node.path}: give a reason for acknowledging {', '.join(empty)}")
     if validating():
-        rules = [Acknowledgment(id=f"{PACK}-{rule}", reason=reason) for rule, reason in sorted(reasons.items())]
+        rules = [Acknowledgment(id=f"{PACK}::{PACK}-{rule}", reason=reason) for rule, reason in sorted(reasons.items())]
         Validations.of(construct).acknowledge(*rules)
 
 

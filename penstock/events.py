@@ -39,8 +39,10 @@ class Contract:
             raise EventError(f"expected {cls.detail_type!r} from {cls.source}, got {event.get('detail-type')!r}")
         try:
             return cls._from(event["detail"], event)
-        except (KeyError, TypeError, ValueError) as error:
-            raise EventError(f"{cls.detail_type!r} is not whole: {error!r}") from None
+        except KeyError as error:
+            raise EventError(f"{cls.detail_type!r} without {error}") from None
+        except (TypeError, ValueError) as error:
+            raise EventError(f"{cls.detail_type!r} with a field of another kind: {error}") from None
 
     @classmethod
     def _from(cls, detail: Event, _event: Event) -> Self:

@@ -63,6 +63,9 @@ def ago(moment: str | None) -> str:
 
 def took(start: str | None, end: str | None) -> str:
     """Seconds between two timestamps."""
-    if not start or not end:
-        return ""
-    return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.1f} s"
+    return f"{seconds_between(start, end):.1f} s" if start and end else ""
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Seconds from one timestamp of the ledger to another."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

@@ -7,8 +7,8 @@ import pytest
 from infra.bundling import GROUPS
 from infra.stages import STAGES
 from penstock import settings
-from penstock.deployment import LakeOutputs, ModelOutputs
 from penstock.deployment import STAGES as STAGE_NAMES
+from penstock.deployment import LakeOutputs, ModelOutputs
 from tests.infra.conftest import ROOT, Json, Synthesis, resources
 
 CLASSES: dict[str, type[settings.Settings]] = {

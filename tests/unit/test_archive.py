@@ -16,7 +16,9 @@ from penstock.archive import ArchiveError, unpack
 WANTED = {"model.onnx": 100, "report.json": 100}
 
 
-def member(name: str, data: bytes = b"data", kind: bytes = tarfile.REGTYPE, link: str = "") -> tuple[tarfile.TarInfo, bytes]:
+def member(
+    name: str, data: bytes = b"data", kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
     info.type, info.linkname, info.size = kind, link, len(data) if kind == tarfile.REGTYPE else 0
     return info, data

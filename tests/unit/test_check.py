@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demo.flights import flights
 from penstock.check import REASONS, ROW, Checked, TableError, check, read_table
 from penstock.contract import Column, Contract
-from demo.flights import flights
 
 KEY = Column("id", "string", "key", required=True, unique=True)
 TARGET = Column("won", "boolean", "target", required=True)

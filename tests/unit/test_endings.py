@@ -57,9 +57,7 @@ def rollout(world: World) -> None:
 def test_a_rollout_that_went_through_is_live(world: World) -> None:
     function = world.load("end_rollout")
     rollout(world)
-    replies = [
-        function.handler({"rollout": "o1", "outcome": "live", "lambda_version": 7}, None) for _ in range(2)
-    ]
+    replies = [function.handler({"rollout": "o1", "outcome": "live", "lambda_version": 7}, None) for _ in range(2)]
     assert replies[0] == {"rollout": "o1", "outcome": "live", "reason": "version 3 serves all traffic"}
     live = world.ledger.live()
     assert live is not None

@@ -42,9 +42,9 @@ def test_the_best_threshold_is_the_best_of_all() -> None:
     # Given the threshold chosen for F1
     chosen = evaluation.best_f1_threshold(TRUTH, SCORES)
     # When every score is tried as threshold
-    tried = [metrics.f1_score(TRUTH, SCORES >= threshold) for threshold in SCORES]
+    tried = [metrics.f1_score(TRUTH, threshold <= SCORES) for threshold in SCORES]
     # Then none does better
-    assert metrics.f1_score(TRUTH, SCORES >= chosen) == max(tried)
+    assert metrics.f1_score(TRUTH, chosen <= SCORES) == max(tried)
 
 
 def test_the_naive_baseline_gives_every_row_the_share_of_positives() -> None:
@@ -55,9 +55,7 @@ def test_the_naive_baseline_gives_every_row_the_share_of_positives() -> None:
 def test_champion_challenger_and_baseline_are_measured_on_the_same_rows() -> None:
     champion = 1 - SCORES
     baseline = np.full(len(TRUTH), 0.3)
-    found = evaluation.evaluate(
-        TRUTH, challenger=SCORES, threshold=0.5, baseline=baseline, champion=(7, champion, 0.4)
-    )
+    found = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=baseline, champion=(7, champion, 0.4))
     assert (found["holdout_rows"], found["positives"], found["threshold"]) == (500, float(TRUTH.mean()), 0.5)
     assert found["challenger"] == evaluation.measure(TRUTH, SCORES, 0.5)
     assert found["baseline"]["roc_auc"] == 0.5

@@ -18,7 +18,9 @@ UPLOAD = object_created("raw/m/a b+c.csv", 12, "e1", "v1")
 def fits(pattern: Any, value: Any) -> bool:
     """EventBridge's matching, as far as the patterns here use it."""
     if isinstance(pattern, Mapping):
-        return isinstance(value, Mapping) and all(name in value and fits(pattern[name], value[name]) for name in pattern)
+        return isinstance(value, Mapping) and all(
+            name in value and fits(pattern[name], value[name]) for name in pattern
+        )
     values = value if isinstance(value, list) else [value]
     return any(
         str(item).startswith(choice["prefix"]) if isinstance(choice, Mapping) else item == choice

@@ -24,7 +24,12 @@ def judged(gate: dict[str, Any], champion: dict[str, float] | None = None) -> De
         ({"metric": "brier", "max": 0.1}, None, True, "brier 0.1000 ≤ 0.1000 (the maximum)"),
         ({"metric": "brier", "max": 0.05}, None, False, "brier 0.1000 > 0.0500 (the maximum)"),
         ({"against": "baseline", "by": 0.3}, None, True, "roc_auc 0.9000 ≥ 0.8000 (the baseline's 0.5000, 0.3 better)"),
-        ({"against": "baseline", "by": 0.5}, None, False, "roc_auc 0.9000 < 1.0000 (the baseline's 0.5000, 0.5 better)"),
+        (
+            {"against": "baseline", "by": 0.5},
+            None,
+            False,
+            "roc_auc 0.9000 < 1.0000 (the baseline's 0.5000, 0.5 better)",
+        ),
         (
             {"metric": "log_loss", "against": "baseline", "by": 0.25},
             None,

@@ -102,4 +102,6 @@ def test_predict_loads_only_what_its_cold_start_can_bear() -> None:
     # Then these are not in it
     loaded = set(done.stdout.split())
     assert {"onnxruntime", "msgspec", "numpy"} <= loaded
-    assert loaded & {"polars", "pydantic", "sklearn", "onnx", "yaml", "lightgbm", "open_data_contract_standard"} == set()
+    assert (
+        loaded & {"polars", "pydantic", "sklearn", "onnx", "yaml", "lightgbm", "open_data_contract_standard"} == set()
+    )

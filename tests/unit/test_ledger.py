@@ -182,7 +182,10 @@ def test_a_version_is_registered_once(ledger: Ledger) -> None:
     assert not ledger.put_version(10, run="run2")
     assert ledger.put_version(9, run="run0")
     ledger.note_version(10, approved=AT)
-    assert [(v["version"], v["run"], v.get("approved")) for v in ledger.versions()] == [(10, "run1", AT), (9, "run0", None)]
+    assert [(v["version"], v["run"], v.get("approved")) for v in ledger.versions()] == [
+        (10, "run1", AT),
+        (9, "run0", None),
+    ]
     with pytest.raises(NoRecordError, match="version 11 of flight-delay"):
         ledger.version(11)
 

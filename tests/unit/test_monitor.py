@@ -108,7 +108,10 @@ def test_a_shifted_column_is_drift_and_told(
     assert found["version"] == 1
     report = world.keys("monitor/flight-delay/1/")
     assert len(report) == 2
-    names = {item["MetricName"] for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]}
+    names = {
+        item["MetricName"]
+        for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
+    }
     assert names == {"DriftPSI", "WindowRows"}
     assert world.ledger.drifts(1)[0]["sentence"] == found["sentence"]
 
@@ -126,7 +129,9 @@ def test_only_the_live_versions_rows_count(
 def test_a_personal_column_that_is_never_captured_is_no_drift(world: World, rows: list[dict[str, Any]]) -> None:
     # Given a model one of whose features is personal: scored, never captured
     path = world.root / "model" / "contract.yaml"
-    path.write_text(path.read_text().replace("- name: manufacturer\n", "- name: manufacturer\n        classification: personal\n"))
+    path.write_text(
+        path.read_text().replace("- name: manufacturer\n", "- name: manufacturer\n        classification: personal\n")
+    )
     from penstock.contract import read_contract
     from training.steps.export import fields
 
@@ -150,22 +155,25 @@ def as_captured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
-def test_labels_join_by_inference_id(
-    world: World, function: ModuleType, rows: list[dict[str, Any]]
-) -> None:
+def test_labels_join_by_inference_id(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
     # Given three answered rows, all labelled late by the model
     capture(world, as_captured(rows[:3]), "a")
     # When the truth of two comes, one of them late, and of one that nobody asked
     found = told(world, function, "truth.csv", "id,late\na-0,true\na-1,false\nzzz-9,true\n")
     # Then two are joined and wait for the next run
     assert (found["outcome"], found["rows"], found["accuracy"]) == ("labelled", 2, 0.5)
-    assert found["sentence"].startswith("2 of 3 labels joined, accuracy 0.500; 2 rows from labels/flight-delay/truth.csv")
+    assert found["sentence"].startswith(
+        "2 of 3 labels joined, accuracy 0.500; 2 rows from labels/flight-delay/truth.csv"
+    )
     waiting = world.ledger.waiting()
     assert [upload.key.split("/")[0] for upload in waiting] == ["labelled"]
     table = pl.read_parquet(io.BytesIO(world.store.read(waiting[0].key)))
     assert set(table["flight_id"]) == {rows[0]["flight_id"], rows[1]["flight_id"]}
     assert table.sort("late")["late"].to_list() == [False, True]
-    names = {item["MetricName"] for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]}
+    names = {
+        item["MetricName"]
+        for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
+    }
     assert names == {"LiveAccuracy", "LabelledRows"}
 
 
@@ -222,4 +230,4 @@ def test_labels_that_are_none_do_not_wait_for_a_run(
     # Then nothing waits, and the sentence says why
     assert world.ledger.waiting() == []
     assert found["rows"] == 0
-    assert "late: not true or false" in found["sentence"]
+    assert "no label is a value of 'late' in the contract" in found["sentence"]

@@ -21,9 +21,7 @@ def stream() -> None:
         "BucketARN": f"arn:aws:s3:::{BUCKET}",
         "Prefix": "captures/flight-delay/",
     }
-    client("firehose").create_delivery_stream(
-        DeliveryStreamName=STREAM, ExtendedS3DestinationConfiguration=destination
-    )
+    client("firehose").create_delivery_stream(DeliveryStreamName=STREAM, ExtendedS3DestinationConfiguration=destination)
 
 
 @pytest.fixture
@@ -65,7 +63,9 @@ def captured(world: World) -> list[dict[str, Any]]:
 def test_no_version_yet_is_a_clear_503(world: World) -> None:
     status, kind, problem = asked(world.load("predict"), request(GOOD))
     assert (status, kind, problem["title"]) == (503, "application/problem+json", "Service Unavailable")
-    assert problem["detail"] == "no version of flight-delay is live yet: approve one with `penstock approve flight-delay`"
+    assert (
+        problem["detail"] == "no version of flight-delay is live yet: approve one with `penstock approve flight-delay`"
+    )
 
 
 def test_a_changed_model_file_never_serves(world: World) -> None:
@@ -86,7 +86,8 @@ def test_a_prediction(world: World, function: ModuleType, tiny_onnx: bytes) -> N
         "model": "flight-delay",
         "version": 3,
         "predictions": [
-            {"id": f"JKJaXmPLvHcESHA=-{index}", "score": score, "label": score >= 0.5} for index, score in enumerate(own)
+            {"id": f"JKJaXmPLvHcESHA=-{index}", "score": score, "label": score >= 0.5}
+            for index, score in enumerate(own)
         ],
     }
 

@@ -94,8 +94,7 @@ def test_a_failing_gate_ends_in_a_rejection(world: World, function: ModuleType) 
     # Then both are said, and nothing is registered
     assert result["outcome"] == "rejected"
     assert result["reason"] == (
-        "roc_auc 0.8000 < 0.8500 (the minimum); "
-        "roc_auc 0.8000 < 0.8950 (the champion's 0.9000, 0.005 worse at most)"
+        "roc_auc 0.8000 < 0.8500 (the minimum); roc_auc 0.8000 < 0.8950 (the champion's 0.9000, 0.005 worse at most)"
     )
     assert packages() == []
     assert world.ledger.versions() == []

@@ -45,7 +45,12 @@ def next_run(ledger: Ledger, start: Starts, **about: Any) -> str:
 def test_a_runs_name_is_what_goes_into_it() -> None:
     a, b = Upload("raw/m/a", "1", "e", 1, "t"), Upload("raw/m/b", "1", "e", 1, "t")
     assert runs.run_id("m", [a, b], "") == runs.run_id("m", [b, a], "")
-    others = [("n", [a, b], ""), ("m", [a], ""), ("m", [a, b], "alarm"), ("m", [a, Upload("raw/m/b", "1", "e", 1, "t", 1)], "")]
+    others = [
+        ("n", [a, b], ""),
+        ("m", [a], ""),
+        ("m", [a, b], "alarm"),
+        ("m", [a, Upload("raw/m/b", "1", "e", 1, "t", 1)], ""),
+    ]
     assert len({runs.run_id(*other) for other in [("m", [a, b], ""), *others]}) == 5
     assert len(runs.run_id("m", [], "")) == 12
 
@@ -110,7 +115,9 @@ def test_the_operator_starts_a_run_on_nothing_new(ledger: Ledger, start: Starts)
     assert said == f"run {start[0]} opened for 0 uploads"
     ledger.end_run(start[0], "skipped", "x", timestamp(NOW))
     # When the same request comes again, it is known; another is not
-    assert next_run(ledger, start, trigger="operator", occasion="request 1").endswith("is known, or another was opened first")
+    assert next_run(ledger, start, trigger="operator", occasion="request 1").endswith(
+        "is known, or another was opened first"
+    )
     next_run(ledger, start, trigger="operator", occasion="request 2")
     assert len(set(start)) == 2
 

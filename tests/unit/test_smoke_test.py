@@ -40,25 +40,26 @@ def answer(scores: list[float], version: int = 3, status: int = 200) -> dict[str
     return {"statusCode": status, "body": json.dumps(body)}
 
 
-EVENT = {"package": 3, "lambda_version": 7}
+def event(max_rows: str = "500") -> dict[str, Any]:
+    return {"package": 3, "lambda_version": 7, "environment": {"PENSTOCK_MAX_ROWS": max_rows}}
 
 
 def test_the_recorded_scores_let_it_pass(function: ModuleType, stub: Stubber) -> None:
     answering(stub, answer([0.125, 0.75]))
-    assert function.handler(EVENT, None) == {"examples": 2}
+    assert function.handler(event(), None) == {"examples": 2}
     stub.assert_no_pending_responses()
 
 
 def test_float_arithmetic_of_another_machine_lets_it_pass(function: ModuleType, stub: Stubber) -> None:
     answering(stub, answer([0.125 + 1e-7, 0.75 - 1e-7]))
-    assert function.handler(EVENT, None) == {"examples": 2}
+    assert function.handler(event(), None) == {"examples": 2}
 
 
 @pytest.mark.parametrize(
     ("given", "about", "words"),
     [
-        (answer([0.125, 0.76]), {}, "1 of 2 golden examples differ; example 1: 0.76, recorded 0.75"),
-        (answer([0.2, 0.3]), {}, "2 of 2 golden examples differ; example 0: 0.2, recorded 0.125"),
+        (answer([0.125, 0.76]), {}, "1 golden examples differ, first number 1: 0.76, recorded 0.75"),
+        (answer([0.2, 0.3]), {}, "2 golden examples differ, first number 0: 0.2, recorded 0.125"),
         (answer([0.125, 0.75], version=2), {}, "version 3 was published, version 2 answers"),
         (answer([], status=503), {}, "the golden examples got no answer"),
         ({"errorMessage": "out of memory"}, {"FunctionError": "Unhandled"}, "the golden examples got no answer"),
@@ -70,4 +71,14 @@ def test_anything_else_does_not(
 ) -> None:
     answering(stub, given, **about)
     with pytest.raises(function.SmokeTestFailed, match=words):
-        function.handler(EVENT, None)
+        function.handler(event(), None)
+
+
+def test_a_model_that_takes_few_rows_is_asked_in_several_requests(function: ModuleType, stub: Stubber) -> None:
+    # Given a model that takes one row in a request
+    answering(stub, answer([0.125]))
+    answering(stub, answer([0.8]))
+    # When the second example differs, it is named by its place among all
+    with pytest.raises(function.SmokeTestFailed, match=r"1 golden examples differ, first number 1: 0\.8"):
+        function.handler(event(max_rows="1"), None)
+    stub.assert_no_pending_responses()

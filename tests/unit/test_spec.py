@@ -73,7 +73,12 @@ WRITTEN = {
         ("name: a\nserving:\n  max_rows: 0\n", 3, "serving.max_rows", "greater than or equal to 1"),
         ("name: a\nserving:\n  max_rows: many\n", 3, "serving.max_rows", "valid integer"),
         ("name: a\ntraining:\n  spot: true\n  max_wait_minutes: 5\n", 2, "training", "or set spot to false"),
-        ("name: a\ngates:\n  - {metric: f1, min: 0.5}\n  - {metric: f1, min: 0.5, max: 0.9}\n", 4, "gates.1", "min and max"),
+        (
+            "name: a\ngates:\n  - {metric: f1, min: 0.5}\n  - {metric: f1, min: 0.5, max: 0.9}\n",
+            4,
+            "gates.1",
+            "min and max",
+        ),
         ("name: a\ngates:\n  - metric: f1\n", 3, "gates.0", "this one has none"),
         ("name: a\ngates:\n  - {metric: f1, against: nobody}\n", 3, "gates.0.against", "'baseline' or 'champion'"),
         ("name: a\nmonitoring:\n  min_rows: 2\n", 3, "monitoring.min_rows", "greater than or equal to 30"),

@@ -188,7 +188,12 @@ def failure(container: Container) -> str:
 
 
 def test_the_champion_is_compared_on_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, trained: Trained, holdout: Any
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    project: Project,
+    table: pl.DataFrame,
+    trained: Trained,
+    holdout: Any,
 ) -> None:
     # Given the first model is live, and a simpler one is trained
     project(FIT)

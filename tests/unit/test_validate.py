@@ -164,9 +164,7 @@ def test_the_same_file_again_is_skipped_naming_the_run(
     result = validated(function, second)
     # Then it is the same version, and nothing is trained
     assert (result["outcome"], result["dataset"], result["same_as"]) == ("skipped", dataset, first)
-    assert result["reason"] == (
-        f"same data, code and parameters as run {first}: nothing would come out differently"
-    )
+    assert result["reason"] == (f"same data, code and parameters as run {first}: nothing would come out differently")
     assert states(world)["again.csv"] == "dataset"
 
 

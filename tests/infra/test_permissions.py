@@ -1,0 +1,133 @@
+"""Who may do what: single actions, the model's own prefixes, and no machine that approves."""
+
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import pytest
+
+from infra.checks import WITHOUT_RESOURCE
+from tests.infra.conftest import Json, Synthesis, resources
+
+OBJECT_ACTIONS = {"s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject"}
+
+
+def statements(template: Json) -> Iterator[tuple[str, Json]]:
+    """Role's logical id and each statement of its policies."""
+    for policy in resources(template, "AWS::IAM::Policy").values():
+        for role in policy["Properties"]["Roles"]:
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+                yield role["Ref"], statement
+
+
+def listed(value: object) -> list[str]:
+    return [
+        item if isinstance(item, str) else json.dumps(item) for item in (value if isinstance(value, list) else [value])
+    ]
+
+
+def folders(template: Json, role: str, action: str) -> set[str]:
+    """Folders of the lake that a role may use so."""
+    found: set[str] = set()
+    for name, statement in statements(template):
+        if role in name and action in listed(statement["Action"]):
+            for resource in listed(statement["Resource"]):
+                found.add(resource.split("/flight-delay/*")[0].rsplit("/", 1)[-1])
+    return found
+
+
+def test_roles_have_no_aws_managed_policy(synthesis: Synthesis) -> None:
+    for template in synthesis.templates():
+        for name, role in resources(template, "AWS::IAM::Role").items():
+            assert "ManagedPolicyArns" not in role["Properties"], name
+
+
+def test_no_wildcard_but_where_iam_has_nothing_else(synthesis: Synthesis) -> None:
+    seen = 0
+    for role, statement in statements(synthesis.model()):
+        seen += 1
+        assert not [action for action in listed(statement["Action"]) if "*" in action], role
+        if "*" in listed(statement["Resource"]):
+            assert set(listed(statement["Action"])) <= set(WITHOUT_RESOURCE), role
+    assert seen > 20
+
+
+def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None:
+    objects = [
+        resource
+        for _, statement in statements(synthesis.model())
+        if any(
+            action.startswith("s3:") and action.endswith(("Object", "ObjectVersion"))
+            for action in listed(statement["Action"])
+        )
+        for resource in listed(statement["Resource"])
+    ]
+    assert objects
+    assert all("/flight-delay/*" in resource for resource in objects)
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "expected"),
+    [
+        ("ServicePredictRole", "s3:GetObject", {"models"}),
+        ("ServicePredictRole", "s3:PutObject", set()),
+        ("PipelineValidateRole", "s3:GetObject", {"raw", "labelled", "datasets", "models"}),
+        ("PipelineValidateRole", "s3:PutObject", {"datasets", "quarantine", "runs"}),
+        ("PipelineRegisterRole", "s3:PutObject", {"models"}),
+        ("PipelineJobRole", "s3:GetObject", {"datasets", "runs"}),
+        ("PipelineJobRole", "s3:PutObject", {"runs"}),
+        ("RegistryAuthorizeRole", "s3:PutObject", set()),
+        ("MonitorRole", "s3:PutObject", {"labelled", "monitor"}),
+        ("ServiceCaptureRole", "s3:PutObject", {"captures", "capture-errors"}),
+    ],
+)
+def test_folders(prod: Synthesis, role: str, action: str, expected: set[str]) -> None:
+    assert folders(prod.model(), role, action) == expected
+
+
+def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
+    moving = {"lambda:UpdateAlias", "lambda:PublishVersion", "lambda:UpdateFunctionConfiguration"}
+    movers = {role for role, found in statements(synthesis.model()) if moving & set(listed(found["Action"]))}
+    assert len(movers) == 1
+    assert movers.pop().startswith("ServiceRolloutRole")
+
+
+def test_no_machine_approves(synthesis: Synthesis) -> None:
+    # Given every statement that touches a version's status
+    updates = [
+        (role, statement)
+        for role, statement in statements(synthesis.model())
+        if any(fnmatchcase("sagemaker:UpdateModelPackage", action) for action in listed(statement["Action"]))
+    ]
+    # Then it is authorize's, and it ends at statuses that are no approval
+    assert [role.startswith("RegistryAuthorizeRole") for role, _ in updates] == [True]
+    allowed = updates[0][1]["Condition"]["StringEqualsIfExists"]["sagemaker:ModelApprovalStatus"]
+    assert set(allowed) == {"PendingManualApproval", "Rejected"}
+
+
+def test_the_group_denies_approval_to_this_stacks_roles(synthesis: Synthesis) -> None:
+    # Given the group's own policy
+    (group,) = resources(synthesis.model(), "AWS::SageMaker::ModelPackageGroup").values()
+    (statement,) = group["Properties"]["ModelPackageGroupPolicy"]["Statement"]
+    # Then it denies approval to whoever carries the mark
+    assert (statement["Effect"], statement["Action"]) == ("Deny", "sagemaker:UpdateModelPackage")
+    condition = statement["Condition"]["StringEquals"]
+    assert condition["sagemaker:ModelApprovalStatus"] == "Approved"
+    # And every role of the stack carries it
+    mark = {"Key": "penstock:machine", "Value": condition["aws:PrincipalTag/penstock:machine"]}
+    roles = resources(synthesis.model(), "AWS::IAM::Role")
+    assert len(roles) == 13
+    assert all(mark in role["Properties"]["Tags"] for role in roles.values())
+
+
+def test_ledger_permissions_end_at_the_models_records(synthesis: Synthesis) -> None:
+    found = [
+        statement
+        for _, statement in statements(synthesis.model())
+        if any(action.startswith("dynamodb:") for action in listed(statement["Action"]))
+    ]
+    assert found
+    for statement in found:
+        assert statement["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["flight-delay"]}}
+        # A scan names no key, so that the condition would let it pass.
+        assert "dynamodb:Scan" not in listed(statement["Action"])
