@@ -36,7 +36,9 @@ PLATFORM = "x86_64-manylinux_2_28"
 _LIBRARY = "penstock"
 _NEVER = {f"{_LIBRARY}.{name}" for name in ("cli", "ui", "local")}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_DEAD_WEIGHT = {"tests", "__pycache__"}
+_DEAD_WEIGHT = {"tests"}
+_COMPILED = {"predict", "functions"}
+"""Groups bundled with bytecode, for the cold start; `tables` is near Lambda's limit, and nobody waits for it."""
 
 
 class BundleError(Exception):
@@ -163,21 +165,23 @@ def _packages(root: Path, group: str, python: str) -> Bundle:
     digest = hashlib.sha256(f"{python} {PLATFORM}\n{listed.read_text(encoding='utf-8')}".encode()).hexdigest()
     path = root / FOLDER / f"packages-{group}-{digest}.zip"
     if not path.exists():
-        _install(listed, path, python)
+        _install(group, listed, path, python)
     return Bundle(path, digest)
 
 
 def _requirements(root: Path, group: str) -> str:
-    options = ["--no-hashes", "--no-emit-project", "--no-header", "--no-annotate"]
+    options = ["--no-hashes", "--no-emit-project", "--no-header", "--no-annotate", "--quiet"]
     return _uv(["export", "--frozen", "--only-group", group, *options, "--project", str(root)], f"group {group}")
 
 
-def _install(requirements: Path, path: Path, python: str) -> None:
+def _install(group: str, requirements: Path, path: Path, python: str) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         target = Path(scratch) / "packages"
         where = ["--target", str(target), "--python-platform", PLATFORM, "--python-version", python]
         exact = ["--only-binary", ":all:", "--no-deps", "-r", str(requirements)]
-        _uv(["pip", "install", *where, *exact], f"the packages of {requirements.name}")
+        _uv(["pip", "install", "--quiet", *where, *exact], f"the packages of {requirements.name}")
+        if group in _COMPILED:
+            _compile(target, python)
         made = Path(scratch) / path.name
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in sorted(file for file in target.rglob("*") if file.is_file() and _needed(file, target)):
@@ -186,15 +190,38 @@ def _install(requirements: Path, path: Path, python: str) -> None:
         made.replace(path)
 
 
+def _compile(target: Path, python: str) -> None:
+    """Compile for the runtime's own version, or not at all: another version's bytecode is dead weight.
+
+    What a function does is the same either way, and so is its bundle's name. Bytecode is checked against no source
+    and names no path of this machine, so that it too is always the same.
+    """
+    interpreter = _found(python)
+    if interpreter is None:
+        sys.stderr.write(
+            f"penstock: no Python {python} here, so bundles hold no bytecode (uv python install {python})\n"
+        )
+        return
+    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(target), "-p", "/var/task"]
+    subprocess.run([interpreter, "-I", "-m", "compileall", *options, str(target)], check=False, capture_output=True)
+
+
+def _found(python: str) -> str | None:
+    try:
+        return _uv(["python", "find", "--no-project", "--no-python-downloads", python], f"Python {python}").strip()
+    except BundleError:
+        return None
+
+
 def _needed(file: Path, target: Path) -> bool:
     """Lambda takes 250 MB; the packages' own tests, stubs and uv's marks are not among what counts."""
     parts = file.relative_to(target).parts
-    return not (_DEAD_WEIGHT & set(parts) or parts[0] in {"bin", ".lock"} or file.suffix in {".pyi", ".pyc"})
+    return not (_DEAD_WEIGHT & set(parts) or parts[0] in {"bin", ".lock"} or file.suffix == ".pyi")
 
 
 def _uv(arguments: list[str], what: str) -> str:
     beside = Path(sys.executable).with_name("uv")
-    command = [str(beside) if beside.exists() else "uv", *arguments, "--quiet"]
+    command = [str(beside) if beside.exists() else "uv", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -146,8 +146,8 @@ def _typed(raw: pl.DataFrame, column: Column) -> pl.Expr:
     return value.cast(wanted, strict=False)
 
 
-UNFIT = {pl.Binary, pl.Object, pl.Duration, pl.Time}
-PLAIN = {pl.Categorical, pl.Enum, pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32}
+UNFIT = (pl.Binary, pl.Object, pl.Duration, pl.Time)
+PLAIN = (pl.Categorical, pl.Enum, pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
 """Types that have one natural text."""
 ISO = ["%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f"]
 """ISO 8601 with or without zone (without: UTC), `T` or a blank; tried one by one, so that a row is judged by itself."""

@@ -52,6 +52,8 @@ def _compare(version: str, package: int, golden: list[dict[str, Any]], start: in
     if body["version"] != package:
         raise SmokeTestFailed(f"version {package} was published, version {body['version']} answers")
     scores = [prediction["score"] for prediction in body["predictions"]]
+    if len(scores) != len(golden):
+        raise SmokeTestFailed(f"{len(golden)} golden examples were asked, {len(scores)} answered")
     pairs = enumerate(zip([example["score"] for example in golden], scores, strict=True), start)
     if wrong := [(number, *pair) for number, pair in pairs if not isclose(*pair, rel_tol=0, abs_tol=TOLERANCE)]:
         number, expected, score = wrong[0]

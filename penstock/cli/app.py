@@ -10,12 +10,14 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
+from penstock.check import TableError
 from penstock.cli import cloud, data, models, runs, serving
 from penstock.cli.client import AnswerError
-from penstock.cli.output import errors
+from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError
 from penstock.contract import ContractError
 from penstock.deployment import NotDeployedError
+from penstock.lake import LakeKeyError
 from penstock.ledger import NoRecordError
 from penstock.local.cloud import CloudError
 from penstock.spec import SpecError
@@ -31,7 +33,17 @@ app = typer.Typer(
 for module in (cloud, data, runs, models, serving):
     module.register(app)
 
-SENTENCES = (ArchiveError, ContractError, NoRecordError, CloudError, AnswerError, SpecError, NoObjectError)
+SENTENCES = (
+    AnswerError,
+    ArchiveError,
+    CloudError,
+    ContractError,
+    LakeKeyError,
+    NoObjectError,
+    NoRecordError,
+    SpecError,
+    TableError,
+)
 
 
 def main() -> None:
@@ -54,5 +66,5 @@ def main() -> None:
 
 
 def _say(sentence: str, code: int) -> int:
-    errors.print(f"[red]penstock:[/] {sentence}", soft_wrap=True)
+    errors.print(line(("penstock:", "red"), f" {sentence}"), soft_wrap=True)
     return code

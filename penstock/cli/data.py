@@ -50,7 +50,7 @@ def upload(target: Target, files: list[Path], *, labels: bool, quiet: bool) -> l
     client, lake = target.client("s3"), target.lake
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     uploads = []
-    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         for file in files:
             key = lake.labels(file.name) if labels else lake.raw(file.name)
             task = progress.add_task(file.name, total=file.stat().st_size)

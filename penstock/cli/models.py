@@ -7,7 +7,7 @@ from rich.tree import Tree
 
 from penstock.cli.client import curl_line, example
 from penstock.cli.options import Json, NamedModel, Stage, Version
-from penstock.cli.output import ago, as_json, coloured, console, table
+from penstock.cli.output import Word, ago, as_json, coloured, console, line, mark, table
 from penstock.cli.target import Target, UsageError, project_root
 from penstock.ledger import Ledger, Record
 from penstock.registry import APPROVED, REJECTED, Registry
@@ -74,7 +74,7 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     if json:
         as_json(_summary(target) | {"curl": curl_line(target, instance), "versions": versions})
         return
-    console.print(f"[bold]{target.model}[/] ({stage})\n{target.url}\n")
+    console.print(line((target.model, "bold"), f" ({stage})\n{target.url}\n"), soft_wrap=True)
     rows = [
         (
             str(item["version"]),
@@ -93,7 +93,7 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     print(curl_line(target, instance))  # noqa: T201 - to be copied, so nothing may wrap or colour it
 
 
-def _decision(ledger: Ledger, version: int) -> str:
+def _decision(ledger: Ledger, version: int) -> Word:
     decisions = ledger.approvals(version)
     return coloured(decisions[-1]["decision"]) if decisions else "pending"
 
@@ -116,7 +116,9 @@ def _decide(target: Target, version: int | None, status: str, reason: str) -> No
         raise UsageError(f"{target.model} has no version yet: push data first")
     about = target.ledger.version(version) if version is not None else versions[0]
     Registry(target.outputs.GroupName).set_status(about["arn"], status, reason)
-    console.print(f"version {about['version']} of {target.model} is {coloured(status.lower())} in the registry")
+    console.print(
+        line(f"version {about['version']} of {target.model} is ", coloured(status.lower()), " in the registry")
+    )
 
 
 def why(model: NamedModel = None, *, version: Version = None, stage: Stage = "local", json: Json = False) -> None:
@@ -130,18 +132,20 @@ def why(model: NamedModel = None, *, version: Version = None, stage: Stage = "lo
 
 def _tree(found: Record) -> Tree:
     state = coloured("live") if found["live"] else "not live"
-    tree = Tree(f"[bold]{found['model']} version {found['version']}[/] {state} · SHA-256 {found['sha256']}")
+    name = f"{found['model']} version {found['version']}"
+    tree = Tree(line((name, "bold"), " ", state, f" · SHA-256 {found['sha256']}"))
     for rollout in found["rollouts"]:
-        state = f"{coloured(rollout['outcome'] or 'open')} {rollout['ended'] or ''}"
-        tree.add(f"rollout {rollout['id']} {state}: {rollout['reason'] or ''}")
+        ending = f" {rollout['ended'] or ''}: {rollout['reason'] or ''}"
+        tree.add(line(f"rollout {rollout['id']} ", coloured(rollout["outcome"] or "open"), ending))
     for decision in found["approvals"]:
-        said = f"{coloured(decision['decision'])} by {decision['by']} {decision['at']}: {decision['reason']}"
-        tree.add(said + (f" – {decision['refusal']}" if "refusal" in decision else ""))
+        refusal = f" – {decision['refusal']}" if "refusal" in decision else ""
+        said = f" by {decision['by']} {decision['at']}: {decision['reason']}{refusal}"
+        tree.add(line(coloured(decision["decision"]), said))
     run = found["run"]
-    state = f"{coloured(run['outcome'] or 'open')} {run['opened']}"
-    branch = tree.add(f"run {run['id']} {state} · {run['cause']} · code {run['code'][:12]}")
+    about = f" {run['opened']} · {run['cause']} · code {run['code'][:12]}"
+    branch = tree.add(line(f"run {run['id']} ", coloured(run["outcome"] or "open"), about))
     for verdict in found["gates"]:
-        branch.add(f"{'[green]✓[/]' if verdict['passed'] else '[red]✗[/]'} {verdict['sentence']}")
+        branch.add(line(mark(good=verdict["passed"]), f" {verdict['sentence']}"))
     dataset = found["dataset"]
     data = branch.add(f"dataset {dataset['version']} · {dataset['rows']:,} rows · contract {dataset['contract'][:12]}")
     for upload in dataset["uploads"]:

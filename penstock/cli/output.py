@@ -7,9 +7,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# No markup: what is printed is full of file names, patterns and other people's words. Colour comes by `line`.
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+Word = str | tuple[str, str]
+"""Text, or text with its style."""
 
 COLOURS = {
     "registered": "green",
@@ -27,9 +32,19 @@ COLOURS = {
 }
 
 
-def coloured(word: str) -> str:
+def coloured(word: str) -> Word:
     """A word of the ledger in its colour."""
-    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else word
+    return (word, COLOURS[word]) if word in COLOURS else word
+
+
+def mark(*, good: bool) -> Word:
+    """A tick or a cross."""
+    return ("✓", "green") if good else ("✗", "red")
+
+
+def line(*words: Word) -> Text:
+    """Words put together as they are, each in its style."""
+    return Text.assemble(*words)
 
 
 def as_json(document: Any) -> None:
@@ -39,14 +54,14 @@ def as_json(document: Any) -> None:
     )
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Word]], *, title: str | None = None) -> None:
     """A table; says so where there are no rows."""
     if not rows:
-        console.print(f"[dim]no {title or 'rows'} yet[/]")
+        console.print(line((f"no {title or 'rows'} yet", "dim")))
         return
     made = Table(*columns, title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(line(cell) for cell in row))
     console.print(made)
 
 

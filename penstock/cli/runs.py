@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.options import Json, Model, Stage
-from penstock.cli.output import ago, as_json, coloured, console, table, took
+from penstock.cli.output import ago, as_json, coloured, console, line, mark, table, took
 from penstock.cli.target import Target
 from penstock.ledger import NoRecordError, Record
 
@@ -157,29 +157,28 @@ def _utc(moment: datetime) -> str:
 
 def view(record: Record, entered: list[dict[str, Any]]) -> RenderableType:
     """A run as a person reads it: cause, states with their times, gates, ending with its reason."""
-    parts: list[RenderableType] = [Text.from_markup(f"[bold]run {record['id']}[/] · {record['cause']}")]
+    parts: list[RenderableType] = [line((f"run {record['id']}", "bold"), f" · {record['cause']}")]
     grid = Table.grid(padding=(0, 2))
     for state in entered:
         ended = state["left"] or record.get("ended")
-        mark = "[green]✓[/]" if ended else "[blue]…[/]"
-        grid.add_row(mark, state["name"], took(state["entered"], ended or datetime.now(UTC).isoformat()))
+        spent = took(state["entered"], ended or datetime.now(UTC).isoformat())
+        grid.add_row(line(mark(good=True) if ended else ("…", "blue")), state["name"], spent)
     parts.append(grid)
     steps = record["steps"]
-    parts += [Text.from_markup(_upload(upload)) for upload in steps.get("validate", {}).get("uploads", [])]
-    parts += [Text.from_markup(_verdict(verdict)) for verdict in steps.get("gates", {}).get("verdicts", [])]
+    parts += [_upload(upload) for upload in steps.get("validate", {}).get("uploads", [])]
+    parts += [
+        line("  ", mark(good=verdict["passed"]), f" {verdict['sentence']}")
+        for verdict in steps.get("gates", {}).get("verdicts", [])
+    ]
     if record["state"] != "open":
         seconds = took(record["opened"], record["ended"])
-        parts.append(Text.from_markup(f"{coloured(record['outcome'])} after {seconds}: {record['reason']}"))
+        parts.append(line(coloured(record["outcome"]), f" after {seconds}: {record['reason']}"))
     return Group(*parts)
 
 
-def _verdict(verdict: Record) -> str:
-    return f"  {'[green]✓[/]' if verdict['passed'] else '[red]✗[/]'} {verdict['sentence']}"
-
-
-def _upload(upload: Record) -> str:
+def _upload(upload: Record) -> Text:
     name = upload["key"].rpartition("/")[2]
     if upload["refusal"]:
-        return f"  [yellow]✗[/] {name}: {upload['refusal']}"
+        return line("  ", mark(good=False), f" {name}: {upload['refusal']}")
     bad = f", {upload['bad']} bad rows to quarantine" if upload["bad"] else ""
-    return f"  [green]✓[/] {name}: {upload['rows']:,} rows{bad}"
+    return line("  ", mark(good=True), f" {name}: {upload['rows']:,} rows{bad}")

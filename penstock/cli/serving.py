@@ -10,7 +10,7 @@ import typer
 from penstock.check import read_table
 from penstock.cli.client import Client
 from penstock.cli.options import Json, Model, NamedModel, Stage
-from penstock.cli.output import ago, as_json, coloured, console, table
+from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError
 from penstock.contract import Contract, read_contract
 from penstock.spec import MODELS, read_model
@@ -126,7 +126,7 @@ def check_now(target: Target) -> dict[str, Any]:
 
 def print_look(look: dict[str, Any]) -> None:
     """A look of the monitor as a person reads it."""
-    console.print(f"{coloured(look['outcome'])}: {look['sentence']}")
+    console.print(line(coloured(look["outcome"]), f": {look['sentence']}"))
     rows = [
         (item["column"], f"{item['psi']:.3f}", f"{item['noise']:.3f}", coloured("drift") if item["drifted"] else "")
         for item in look["columns"]

@@ -1,6 +1,7 @@
 """The house rules: a stack that breaks one is refused, with a sentence that names the construct and the mend."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable

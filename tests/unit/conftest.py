@@ -5,12 +5,17 @@ from functools import cache
 from pathlib import Path
 
 import botocore.session
+import hypothesis
 import pytest
 from moto import mock_aws
 
 from penstock.contract import Contract, read_contract
 from penstock.spec import ModelSpec, read_model
 from tests.unit.world import REGION, World
+
+# The same examples every time: a failure here is one everywhere.
+hypothesis.settings.register_profile("unit", database=None, derandomize=True, deadline=None)
+hypothesis.settings.load_profile("unit")
 
 PROJECT = Path(__file__).parents[2]
 FLIGHT_DELAY = PROJECT / "training" / "models" / "flight-delay"

@@ -80,7 +80,7 @@ def test_what_no_training_job_leaves_is_refused(
     [
         lambda data: b"",
         lambda data: b"PK\x03\x04 not gzip",
-        lambda data: gzip.decompress(data),
+        gzip.decompress,
         lambda data: data[: len(data) // 2],
         lambda data: data[:30] + bytes(20) + data[50:],
         lambda data: gzip.compress(b"no tar " * 200),

@@ -229,7 +229,7 @@ def test_a_typed_column_of_a_wrong_type_is_bad_row_by_row(column: Column, values
         (feature("number"), [3], 3.0),
         (feature("string"), [5], "5"),
         (feature("boolean"), [1], True),
-        (feature("timestamp"), [datetime(2020, 1, 1, tzinfo=UTC)], datetime(2020, 1, 1, tzinfo=UTC)),  # fmt: skip
+        (feature("timestamp"), [datetime(2020, 1, 1, tzinfo=UTC)], datetime(2020, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_a_typed_column_that_means_the_same_is_taken(column: Column, values: list[Any], expected: Any) -> None:
@@ -292,7 +292,6 @@ def test_good_and_bad_rows_are_all_rows(rows: list[tuple[Any, ...]]) -> None:
 def test_any_bytes_are_a_table_or_refused(data: bytes, name: str) -> None:
     try:
         table = read_table(data, name)
-    except TableError as error:
-        assert str(error)
-    else:
-        assert isinstance(table, pl.DataFrame)
+    except TableError:
+        return
+    assert isinstance(table, pl.DataFrame)

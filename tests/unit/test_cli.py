@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from penstock.cli.app import main
 from penstock.cli.client import curl_line, example
@@ -82,12 +83,15 @@ def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Stack:
     def answer(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]]:
         name = params["body"]["StackName"]
         if name in deployed:
-            return AWSResponse("", 200, {}, None), {"Stacks": [{"StackName": name, "Outputs": deployed[name]}]}
+            return AWSResponse("", 200, HTTPHeaders(), None), {
+                "Stacks": [{"StackName": name, "Outputs": deployed[name]}]
+            }
         words = f"Stack with id {name} does not exist"
-        return AWSResponse("", 400, {}, None), {"Error": {"Code": "ValidationError", "Message": words}}
+        return AWSResponse("", 400, HTTPHeaders(), None), {"Error": {"Code": "ValidationError", "Message": words}}
 
     session = boto3.Session()
-    session.events.register("before-call.cloudformation.DescribeStacks", answer)
+    events: Any = session.events  # typed as if hooks gave nothing back
+    events.register("before-call.cloudformation.DescribeStacks", answer)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
 
     def deploy(name: str, outputs: dict[str, str]) -> None:

@@ -22,6 +22,15 @@ def role(name: str) -> dict[str, Any]:
     return {"customProperties": [{"property": "role", "value": name}]}
 
 
+def allowed(*values: Any, must_be: int = 0) -> dict[str, Any]:
+    return {"quality": [{"metric": "invalidValues", "arguments": {"validValues": list(values)}, "mustBe": must_be}]}
+
+
+def options(**about: Any) -> dict[str, Any]:
+    return {"logicalTypeOptions": about}
+
+
+MOMENT = role("event_time")
 KEY, TARGET = column("id", primaryKey=True), column("won", "boolean", **role("target"))
 
 
@@ -79,29 +88,29 @@ ANY = column("x", "number")
         ([KEY, TARGET, column("x", "timestamp")], "column 'x': a model takes numbers, booleans and strings"),
         ([KEY, TARGET, column("x", "date")], "give the column the role event_time or ignore"),
         (
-            [KEY, TARGET, ANY, column("a", "timestamp", **role("event_time")), column("b", "timestamp", **role("event_time"))],
+            [KEY, TARGET, ANY, column("a", "timestamp", **MOMENT), column("b", "timestamp", **MOMENT)],
             "at most one column is the event_time",
         ),
-        ([KEY, TARGET, column("x", logicalTypeOptions={"multipleOf": 2})], "'multipleOf' is not one of"),
-        ([KEY, TARGET, column("x", quality=[{"metric": "nullValues", "mustBe": 0}])], "the rule that can be checked here"),
+        ([KEY, TARGET, column("x", **options(multipleOf=2))], "'multipleOf' is not one of"),
+        ([KEY, TARGET, column("x", quality=[{"metric": "nullValues", "mustBe": 0}])], "the rule that can be"),
         (
-            [KEY, TARGET, column("x", quality=[{"metric": "invalidValues", "arguments": {"validValues": ["a"]}, "mustBe": 1}])],
+            [KEY, TARGET, column("x", **allowed("a", must_be=1))],
             "the rule that can be checked here",
         ),
         ([KEY, TARGET, column("x", quality=[{"metric": "invalidValues", "mustBe": 0}])], "validValues"),
-        ([KEY, TARGET, column("x", "string", logicalTypeOptions={"minimum": 1})], "column 'x': logicalTypeOptions"),
-        ([KEY, TARGET, column("x", "number", logicalTypeOptions={"pattern": "a"})], "column 'x': logicalTypeOptions"),
-        ([KEY, TARGET, column("x", "number", logicalTypeOptions={"maxLength": 3})], "column 'x': logicalTypeOptions"),
-        ([KEY, TARGET, column("x", "string", logicalTypeOptions={"pattern": "("})], "column 'x': logicalTypeOptions"),
-        ([KEY, TARGET, column("x", "string", logicalTypeOptions={"pattern": "(?=a)"})], "column 'x': logicalTypeOptions"),
-        ([KEY, TARGET, column("x", "number", logicalTypeOptions={"minimum": "low"})], "column 'x': logicalTypeOptions"),
-        ([KEY, TARGET, column("x", "number", logicalTypeOptions={"minimum": 3, "maximum": 2})], "column 'x'"),
+        ([KEY, TARGET, column("x", "string", **options(minimum=1))], "column 'x': logicalTypeOptions"),
+        ([KEY, TARGET, column("x", "number", **options(pattern="a"))], "column 'x': logicalTypeOptions"),
+        ([KEY, TARGET, column("x", "number", **options(maxLength=3))], "column 'x': logicalTypeOptions"),
+        ([KEY, TARGET, column("x", "string", **options(pattern="("))], "column 'x': logicalTypeOptions"),
+        ([KEY, TARGET, column("x", "string", **options(pattern="(?=a)"))], "column 'x': logicalTypeOptions"),
+        ([KEY, TARGET, column("x", "number", **options(minimum="low"))], "column 'x': logicalTypeOptions"),
+        ([KEY, TARGET, column("x", "number", **options(minimum=3, maximum=2))], "column 'x'"),
         (
-            [KEY, TARGET, column("x", "integer", quality=[{"metric": "invalidValues", "arguments": {"validValues": ["a"]}, "mustBe": 0}])],
+            [KEY, TARGET, column("x", "integer", **allowed("a"))],
             "column 'x': quality",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_contract_that_cannot_be_used(model_folder: Write, columns: list[dict[str, Any]], words: str) -> None:
     folder = model_folder("", document(*columns))
     with pytest.raises(ContractError) as caught:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.dataset import Dataset, Part, side, sides
+from penstock.dataset import Dataset, Part, Side, side, sides
 from penstock.spec import Split
 
 
@@ -81,7 +81,8 @@ def test_the_shares_are_near_the_specs(split: Split) -> None:
     # Given twenty thousand keys
     dealt = Counter(sides([f"key-{number}" for number in range(20_000)], split))
     # Then each side's share is within five standard errors
-    for name, share in (("holdout", split.holdout), ("validation", split.validation)):
+    shares: dict[Side, float] = {"holdout": split.holdout, "validation": split.validation}
+    for name, share in shares.items():
         error = (share * (1 - share) / 20_000) ** 0.5
         assert abs(dealt[name] / 20_000 - share) < 5 * error
 

@@ -29,14 +29,14 @@ def test_a_run_ends_with_its_reason_and_people_are_told_once(world: World) -> No
     ("error", "words"),
     [
         ({"Error": "X", "Cause": json.dumps({"FailureReason": "AlgorithmError: no rows"})}, "AlgorithmError: no rows"),
-        ({"Error": "X", "Cause": json.dumps({"errorMessage": "the artifact lacks a", "errorType": "E"})}, "the artifact lacks a"),
+        ({"Error": "X", "Cause": json.dumps({"errorMessage": "it lacks a", "errorType": "E"})}, "it lacks a"),
         ({"Error": "States.Timeout", "Cause": ""}, "States.Timeout"),
         ({"Error": "X", "Cause": "plain words"}, "plain words"),
         ({"Error": "X", "Cause": "[1]"}, "[1]"),
         ({}, "no reason given"),
         (None, "no reason given"),
     ],
-)  # fmt: skip
+)
 def test_a_failed_step_is_told_in_its_own_words(world: World, error: Any, words: str) -> None:
     function = world.load("end_run")
     world.open_run("run1")

@@ -53,8 +53,8 @@ def capture(world: World, rows: list[dict[str, Any]], name: str, version: int = 
     now = datetime.now(UTC)
     lines = [
         json.dumps(
-            {"at": timestamp(now), "version": version, "id": f"{name}-{index}", "score": index / len(rows), "label": label}
-            | {"instance": row}
+            {"at": timestamp(now), "version": version, "id": f"{name}-{index}"}
+            | {"score": index / len(rows), "label": label, "instance": row}
         )
         for index, row in enumerate(rows)
     ]  # fmt: skip

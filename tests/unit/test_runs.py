@@ -39,7 +39,8 @@ def came(ledger: Ledger, name: str, folder: str = "raw") -> Upload:
 
 
 def next_run(ledger: Ledger, start: Starts, **about: Any) -> str:
-    return runs.open_next(ledger, start, **({"trigger": "upload", "cause": "a test", "now": NOW} | about))
+    known: dict[str, Any] = {"trigger": "upload", "cause": "a test", "now": NOW}
+    return runs.open_next(ledger, start, **(known | about))
 
 
 def test_a_runs_name_is_what_goes_into_it() -> None:

@@ -123,7 +123,7 @@ def test_the_evaluation_is_scikit_learns_on_the_files_own_scores(trained: Traine
 def test_no_holdout_row_was_trained_on(table: pl.DataFrame, trained: Trained, spec: ModelSpec) -> None:
     rows = trained.json("report.json")["rows"]
     dealt = [side(key, spec.split) for key in table["flight_id"]]
-    assert rows == {name: dealt.count(name) for name in ("train", "validation", "holdout")}  # type: ignore[arg-type]
+    assert rows == {name: dealt.count(name) for name in ("train", "validation", "holdout")}
     assert sum(rows.values()) == ROWS
 
 

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from penstock.contract import Column
-from penstock.signature import Signature
+from penstock.signature import Signature, Value
 from training.steps import export
 
 COLUMNS = [
@@ -24,7 +24,7 @@ COLUMNS = [
 ]
 TEXT = [column.name for column in COLUMNS if not column.numeric]
 NUMBERS = [column.name for column in COLUMNS if column.numeric]
-GOOD = {
+GOOD: dict[str, Value] = {
     "city": "JFK",
     "colour": "red",
     "note": "n",
@@ -34,7 +34,7 @@ GOOD = {
     "free": -1.25,
     "count": 4,
 }
-SMALLEST = {"city": "LGA", "amount": 1}
+SMALLEST: dict[str, Value] = {"city": "LGA", "amount": 1}
 THRESHOLD = 0.5
 
 

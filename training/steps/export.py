@@ -39,8 +39,9 @@ def to_onnx(fitted: Any, features: list[Column]) -> onnx.ModelProto:
         for column in features
     ]
     try:
+        # Without a name the graph gets a random one, and the same data and code another digest.
         model = convert_sklearn(
-            fitted, initial_types=inputs, target_opset=OPSET, options={id(fitted): {"zipmap": False}}
+            fitted, name="model", initial_types=inputs, target_opset=OPSET, options={id(fitted): {"zipmap": False}}
         )
     except (RuntimeError, ValueError, NameError, KeyError, NotImplementedError) as error:
         raise StepError(f"{type(fitted).__name__} cannot be exported to ONNX: {error}") from error
