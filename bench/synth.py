@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from functools import partial
 
 from bench.report import close, interleaved, python, table
@@ -27,7 +28,7 @@ def empty() -> None:
 
 
 def main() -> None:
-    subjects = {
+    subjects: dict[str, Callable[[], object]] = {
         "empty app": empty,
         "local": partial(synthesise, "local", validation=False),
         "local, with every rule": partial(synthesise, "local", validation=True),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.bundling import GROUPS, bundle
+from infra.bundling import FOLDER, GROUPS, bundle
 from infra.stages import PROD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ class Synthesis:
         return document
 
 
-def synthesise(folder: Path, context: Mapping[str, str], *, root: Path = ROOT, validation: bool = False) -> Synthesis:
+def synthesise(folder: Path, context: Mapping[str, str], *, root: Path, validation: bool = False) -> Synthesis:
     """Run the app as somebody with an empty environment would: no credentials, no region, no Docker on the PATH."""
     environment = {
         "PATH": str(folder / "no-programs-here"),
@@ -67,7 +67,21 @@ def synthesise(folder: Path, context: Mapping[str, str], *, root: Path = ROOT, v
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Synthesis]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it was when the tests began, so that an edit meanwhile is no difference between two runs.
+
+    Packages come over the network, with whatever this machine needs for that; the app then finds them bundled.
+    """
+    root = copy_of_project(tmp_path_factory.mktemp("project"))
+    (ROOT / FOLDER).mkdir(exist_ok=True)
+    (root / FOLDER).symlink_to(ROOT / FOLDER)
+    for function in GROUPS:
+        bundle(root, function, "flight-delay", python=PROD.python, vendored=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def runs(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Synthesis]:
     """Every stage, with validation and without: the same tree twice."""
     folders = {
         (stage, validation): tmp_path_factory.mktemp(f"{stage}-{validation}")
@@ -77,13 +91,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Syn
 
     def run(stage: str) -> dict[tuple[str, bool], Synthesis]:
         return {
-            (stage, validation): synthesise(folders[stage, validation], {"stage": stage}, validation=validation)
+            (stage, validation): synthesise(
+                folders[stage, validation], {"stage": stage}, root=project, validation=validation
+            )
             for validation in (True, False)
         }
 
-    # Packages come over the network, with whatever this machine needs for that; the app then finds them bundled.
-    for function in GROUPS:
-        bundle(ROOT, function, "flight-delay", python=PROD.python, vendored=True)
     with ThreadPoolExecutor(2) as pool:
         made = {key: found for part in pool.map(run, STAGES) for key, found in part.items()}
     for synthesis in made.values():
@@ -113,10 +126,10 @@ def local(runs: dict[tuple[str, bool], Synthesis]) -> Synthesis:
     return runs["local", True]
 
 
-def copy_of_project(target: Path) -> Path:
+def copy_of_project(target: Path, source_root: Path = ROOT) -> Path:
     """A copy of what the app reads, to change."""
     for name in PARTS:
-        source = ROOT / name
+        source = source_root / name
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.bundling import FOLDER, GROUPS, BundleError, bundle
-from tests.infra.conftest import ROOT, Synthesis, copy_of_project
+from infra.bundling import GROUPS, BundleError, bundle
+from tests.infra.conftest import copy_of_project
 
 HOST = f"{sys.version_info.major}.{sys.version_info.minor}"
 MODEL = "flight-delay"
@@ -18,7 +18,7 @@ LAMBDA_LIMIT = 262_144_000
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_of_project(tmp_path_factory.mktemp("bundling"))
 
 
@@ -27,21 +27,21 @@ def names(path: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def test_the_same_input_gives_the_same_bytes(project: Path) -> None:
+def test_the_same_input_gives_the_same_bytes(copied: Path) -> None:
     # Given a bundle made twice from nothing
-    first = bundle(project, "validate", MODEL, python=HOST, vendored=False)
+    first = bundle(copied, "validate", MODEL, python=HOST, vendored=False)
     bytes_before = first.path.read_bytes()
     first.path.unlink()
-    os.utime(project / "functions" / "validate" / "handler.py", (0, 0))
+    os.utime(copied / "functions" / "validate" / "handler.py", (0, 0))
     # When it is made again at another time
-    second = bundle(project, "validate", MODEL, python=HOST, vendored=False)
+    second = bundle(copied, "validate", MODEL, python=HOST, vendored=False)
     # Then name and content are the same
     assert second == first
     assert second.path.read_bytes() == bytes_before
 
 
-def test_it_holds_what_the_function_imports(project: Path) -> None:
-    found = names(bundle(project, "predict", MODEL, python=HOST, vendored=False).path)
+def test_it_holds_what_the_function_imports(copied: Path) -> None:
+    found = names(bundle(copied, "predict", MODEL, python=HOST, vendored=False).path)
     assert {"functions/predict/handler.py", "functions/predict/capture.py", "penstock/scoring.py"} <= found
     # And neither what others import nor the specification, which predict does not read
     assert not {"penstock/ledger.py", "penstock/registry.py", "functions/monitor/handler.py"} & found
@@ -49,15 +49,15 @@ def test_it_holds_what_the_function_imports(project: Path) -> None:
 
 
 @pytest.mark.parametrize("function", sorted(set(GROUPS) - {"predict"}))
-def test_the_others_hold_the_specification(project: Path, function: str) -> None:
-    found = names(bundle(project, function, MODEL, python=HOST, vendored=False).path)
+def test_the_others_hold_the_specification(copied: Path, function: str) -> None:
+    found = names(bundle(copied, function, MODEL, python=HOST, vendored=False).path)
     assert {"model/model.yaml", "model/contract.yaml"} <= found
 
 
 @pytest.mark.parametrize("function", sorted(GROUPS))
-def test_it_is_complete(project: Path, tmp_path: Path, function: str) -> None:
+def test_it_is_complete(copied: Path, tmp_path: Path, function: str) -> None:
     # Given a bundle unpacked where nothing of the project is
-    with zipfile.ZipFile(bundle(project, function, MODEL, python=HOST, vendored=False).path) as archive:
+    with zipfile.ZipFile(bundle(copied, function, MODEL, python=HOST, vendored=False).path) as archive:
         archive.extractall(tmp_path)
     # When its handler is imported without its settings
     program = (
@@ -74,36 +74,34 @@ def test_it_is_complete(project: Path, tmp_path: Path, function: str) -> None:
     assert "PENSTOCK_STAGE" in done.stdout, done.stderr
 
 
-def test_a_change_elsewhere_leaves_it_alone(project: Path) -> None:
-    before = bundle(project, "predict", MODEL, python=HOST, vendored=False)
-    path = project / "penstock" / "ledger.py"
+def test_a_change_elsewhere_leaves_it_alone(copied: Path) -> None:
+    before = bundle(copied, "predict", MODEL, python=HOST, vendored=False)
+    path = copied / "penstock" / "ledger.py"
     original = path.read_text(encoding="utf-8")
     path.write_text(original + "\nCHANGED = True\n", encoding="utf-8")
-    assert bundle(project, "predict", MODEL, python=HOST, vendored=False) == before
-    assert bundle(project, "end_run", MODEL, python=HOST, vendored=False).path.exists()
+    assert bundle(copied, "predict", MODEL, python=HOST, vendored=False) == before
+    assert bundle(copied, "end_run", MODEL, python=HOST, vendored=False).path.exists()
     path.write_text(original, encoding="utf-8")
 
 
-def test_a_function_that_imports_the_command_is_refused(project: Path) -> None:
-    path = project / "functions" / "end_run" / "handler.py"
+def test_a_function_that_imports_the_command_is_refused(copied: Path) -> None:
+    path = copied / "functions" / "end_run" / "handler.py"
     original = path.read_text(encoding="utf-8")
     path.write_text("import penstock.cli\n" + original, encoding="utf-8")
     with pytest.raises(BundleError, match=r"functions/end_run/handler\.py imports penstock\.cli"):
-        bundle(project, "end_run", MODEL, python=HOST, vendored=False)
+        bundle(copied, "end_run", MODEL, python=HOST, vendored=False)
     path.write_text(original, encoding="utf-8")
 
 
-def test_an_unknown_function_is_refused(project: Path) -> None:
+def test_an_unknown_function_is_refused(copied: Path) -> None:
     with pytest.raises(BundleError, match="'predicts' has no dependency group"):
-        bundle(project, "predicts", MODEL, python=HOST, vendored=False)
+        bundle(copied, "predicts", MODEL, python=HOST, vendored=False)
 
 
 @pytest.mark.parametrize("function", ["predict", "validate", "start_run"])
-def test_prods_bundles_fit_and_hold_their_packages(prod: Synthesis, function: str) -> None:
-    # Given the bundle that the synthesis of prod left behind
-    assert prod.code == 0
-    made = bundle(ROOT, function, MODEL, python="3.13", vendored=True)
-    assert made.path.parent == ROOT / FOLDER
+def test_prods_bundles_fit_and_hold_their_packages(project: Path, function: str) -> None:
+    # Given a bundle as prod has it
+    made = bundle(project, function, MODEL, python="3.13", vendored=True)
     with zipfile.ZipFile(made.path) as archive:
         entries = archive.infolist()
     # Then Lambda takes it

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.conftest import Synthesis, copy_of_project, resources, synthesise
+from tests.infra.conftest import ROOT, Synthesis, copy_of_project, resources, synthesise
 
 VERSION, ALIAS = "AWS::Lambda::Version", "AWS::Lambda::Alias"
 
@@ -42,7 +42,7 @@ def test_no_account_and_no_region_is_baked_in(prod: Synthesis) -> None:
 )
 def test_a_stage_that_is_none_gets_one_sentence(tmp_path: Path, context: dict[str, str], sentence: str) -> None:
     # When the app runs without a stage that it knows
-    run = synthesise(tmp_path, context)
+    run = synthesise(tmp_path, context, root=ROOT)
     # Then it fails with the sentence and no traceback
     assert run.code == 1
     assert run.errors == f"penstock: {sentence}\n"
@@ -62,9 +62,9 @@ def test_a_broken_model_folder_gets_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in run.errors
 
 
-def test_new_code_moves_no_traffic(local: Synthesis, tmp_path: Path) -> None:
+def test_new_code_moves_no_traffic(local: Synthesis, project: Path, tmp_path: Path) -> None:
     # Given a project whose predict function has other code
-    root = copy_of_project(tmp_path / "project")
+    root = copy_of_project(tmp_path / "project", project)
     handler = root / "functions" / "predict" / "handler.py"
     handler.write_text(handler.read_text(encoding="utf-8") + "\nCHANGED = True\n", encoding="utf-8")
     # When it is synthesised

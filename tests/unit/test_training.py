@@ -187,6 +187,16 @@ def failure(container: Container) -> str:
     return (container.root / "output" / "failure").read_text()
 
 
+def test_the_same_data_and_code_give_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: pl.DataFrame, trained: Trained
+) -> None:
+    again = prepared(tmp_path / "ml", table)
+
+    assert ran(monkeypatch, again) == 0
+
+    assert sha256((again.root / "model" / "model.onnx").read_bytes()) == sha256(trained.onnx)
+
+
 def test_the_champion_is_compared_on_the_same_rows(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
