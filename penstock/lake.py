@@ -13,13 +13,14 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     runs/<model>/<run>/output/                what SageMaker writes
     models/<model>/<sha256>/                  model.onnx and what belongs to it
     captures/<model>/yyyy/mm/dd/hh/           answered requests, from Firehose
+    capture-errors/<model>/                   what Firehose could not deliver there
     labels/<model>/<name>                     ground truth, as it came
     monitor/<model>/<version>/                drift reports and the mark of what was read
 """
 
 from dataclasses import dataclass
 
-RAW, LABELS, LABELLED, CAPTURES = "raw", "labels", "labelled", "captures"
+RAW, LABELS, LABELLED, CAPTURES, CAPTURE_ERRORS = "raw", "labels", "labelled", "captures", "capture-errors"
 QUARANTINE, DATASETS, RUNS, MODELS, MONITOR = "quarantine", "datasets", "runs", "models", "monitor"
 SUCCESS = "_SUCCESS"
 

@@ -8,10 +8,8 @@ from constructs import Construct
 
 from infra.constructs.model_lake import ModelLake
 from infra.stages import Stage
-from penstock.lake import CAPTURES
+from penstock.lake import CAPTURE_ERRORS, CAPTURES
 
-ERRORS = "capture-errors"
-"""Folder for what Firehose could not deliver; beside the captures, which the monitor reads."""
 _LOG_STREAM = "S3Delivery"
 
 
@@ -25,7 +23,7 @@ class CaptureStream(Construct):
         )
         delivery = log.add_stream(_LOG_STREAM, log_stream_name=_LOG_STREAM)
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"))
-        lake.grant_write(role, CAPTURES, ERRORS)
+        lake.grant_write(role, CAPTURES, CAPTURE_ERRORS)
         log.grant_write(role)
         self.resource = firehose.CfnDeliveryStream(
             self,
@@ -38,7 +36,7 @@ class CaptureStream(Construct):
                 bucket_arn=lake.bucket_arn,
                 role_arn=role.role_arn,
                 prefix=f"{lake.prefix(CAPTURES)}!{{timestamp:yyyy/MM/dd/HH}}/",
-                error_output_prefix=f"{lake.prefix(ERRORS)}!{{firehose:error-output-type}}/!{{timestamp:yyyy/MM/dd}}/",
+                error_output_prefix=f"{lake.prefix(CAPTURE_ERRORS)}!{{firehose:error-output-type}}/!{{timestamp:yyyy/MM/dd}}/",
                 compression_format="GZIP",
                 file_extension=".jsonl.gz",
                 buffering_hints=firehose.CfnDeliveryStream.BufferingHintsProperty(
