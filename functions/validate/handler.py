@@ -5,13 +5,13 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions.validate.validation import Validation
 from penstock.contract import read_contract
 from penstock.lake import Lake
 from penstock.ledger import Ledger, timestamp
 from penstock.settings import ValidateSettings, model_folder
 from penstock.spec import read_model
 from penstock.store import Store
+from penstock.validation import Validation
 
 settings = ValidateSettings.read()
 folder = model_folder()
