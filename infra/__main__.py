@@ -1,8 +1,8 @@
 """`python -m infra`, what `cdk.json` runs: the app, or its answer to the same question before.
 
-Synthesis is pure, so the same inputs have the same answer, and most of its seconds go into loading the CDK. The answer is
-remembered where the rules are off (`CDK_VALIDATION=false`, as `penstock up` has it): a stage that is checked is
-synthesised anew each time. `infra.app` itself remembers nothing.
+Synthesis is pure, so the same inputs have the same answer, and most of its seconds go into loading the CDK. The
+answer is remembered where the rules are off (`CDK_VALIDATION=false`, as `penstock up` has it): a stage that is checked
+is synthesised anew each time. `infra.app` itself remembers nothing.
 """
 
 import hashlib

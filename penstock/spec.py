@@ -48,7 +48,7 @@ class Training(Strict):
     max_runtime_minutes: int = Field(default=60, ge=1)
     """The job is stopped after this time."""
     spot: bool = True
-    """Use spot capacity, with checkpoints."""
+    """Use spot capacity; a job that is interrupted starts over."""
     max_wait_minutes: int = Field(default=120, ge=1)
     """With spot: how long to wait for capacity and run, together."""
     params: dict[str, JsonValue] = {}
@@ -192,8 +192,8 @@ def code_digest(root: Path, model: str) -> str:
     """
     folders = [root / MODELS / model, root / "training" / "steps", root / "penstock"]
     aside = {root / "penstock" / name for name in ("cli", "ui", "local")}
-    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in {".py", ".yaml"}]
-    kept = [path for path in files if not aside & set(path.parents)]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    kept = [path for path in files if not aside & set(path.parents) and "__pycache__" not in path.parts]
     digest = hashlib.sha256()
     for path in sorted([*kept, root / "uv.lock", root / "training" / "Dockerfile"]):
         digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())

@@ -74,7 +74,9 @@ class Validation:
             self.ledger.settle_upload(
                 item.upload, state, run=run, dataset=dataset.version if dataset and item.part else None
             )
-        self.ledger.note_step(run, "validate", at, uploads=[item.document() for item in found], **result)
+        self.ledger.note_step(
+            run, "validate", at, code=self.code, uploads=[item.document() for item in found], **result
+        )
         return result
 
     def _current(self) -> Dataset | None:
@@ -123,7 +125,6 @@ class Validation:
             "dataset": self.lake.uri(self.lake.manifest(dataset.version)),
             "input": self.lake.uri(self.lake.run_input(run)),
             "output": self.lake.uri(self.lake.run_output(run)),
-            "checkpoints": self.lake.uri(self.lake.run_output(run) + "checkpoints/"),
         }
 
     def _write(self, dataset: Dataset, run: str, at: str) -> None:

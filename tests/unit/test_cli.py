@@ -133,7 +133,13 @@ def registered(world: World, version: int = 1) -> str:
     part = {"sha256": "p" * 64, "rows": 10, "size": 5, "uploads": [f"s3://{BUCKET}/{upload.key}?versionId=v1"]}
     ledger.put_dataset("d" * 64, rows=10, parts=[part], contract="c" * 64)
     package = Registry(world.group).register(
-        run=run, description="d", image="i", artifact="s3://b/a", metrics="s3://b/m", properties={"run": run}
+        run=run,
+        since=datetime(2026, 1, 1, tzinfo=UTC),
+        description="d",
+        image="i",
+        artifact="s3://b/a",
+        metrics="s3://b/m",
+        properties={"run": run},
     )
     ledger.put_version(
         package.version, arn=package.arn, run=run, dataset="d" * 64, sha256="s" * 64, code="c" * 64,

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from penstock import captures
 from penstock.metrics import Metrics
 from penstock.notify import Notifier
-from penstock.registry import APPROVED, PENDING, Registry, version_of
+from penstock.registry import APPROVED, PENDING, Package, Registry, group_of
 from penstock.store import NoObjectError, Store, sha256
-from tests.unit.world import BUCKET, World, client
+from tests.unit.world import BUCKET, GROUP, NOW, World, client
 
 
 def test_a_version_of_an_object_stays_readable(world: World) -> None:
@@ -54,6 +54,7 @@ def test_documents_and_keys(world: World) -> None:
 
 
 ABOUT: dict[str, Any] = {
+    "since": NOW,
     "description": "run r1",
     "image": "an/image:1",
     "artifact": "s3://b/model.tar.gz",
@@ -61,7 +62,7 @@ ABOUT: dict[str, Any] = {
 }
 
 
-def registered(registry: Registry, run: str) -> Any:
+def registered(registry: Registry, run: str) -> Package:
     return registry.register(run=run, properties={"run": run, "sha256": "s"}, **ABOUT)
 
 
@@ -70,8 +71,8 @@ def test_a_version_waits_for_approval_with_its_origin(world: World) -> None:
     # When a run registers its model
     package = registered(Registry(world.group), "r1")
     # Then it is version 1, pending, and the registry knows run, file and metrics
-    assert (package.version, package.status) == (1, PENDING)
-    assert version_of(package.arn) == 1
+    assert (package.version, package.status, package.approved) == (1, PENDING, False)
+    assert group_of(package.arn) == GROUP
     about = client("sagemaker").describe_model_package(ModelPackageName=package.arn)
     assert about["CustomerMetadataProperties"] == {"run": "r1", "sha256": "s"}
     assert about["ModelPackageDescription"] == "run r1"
@@ -90,7 +91,7 @@ def test_a_status_is_set_with_its_reason(world: World) -> None:
     arn = registered(registry, "r1").arn
     registry.set_status(arn, APPROVED, "because " + "x" * 2_000)
     package = registry.describe(arn)
-    assert package.status == APPROVED
+    assert (package.status, package.approved) == (APPROVED, True)
     assert package.description.startswith("because x")
     assert package.created <= package.changed
 

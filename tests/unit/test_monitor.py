@@ -187,7 +187,7 @@ def test_the_same_labels_again_wait_already(world: World, function: ModuleType, 
     capture(world, as_captured(rows[:2]), "a")
     text = "id,late\na-0,true\na-1,false\n"
     told(world, function, "truth.csv", text)
-    assert told(world, function, "again.csv", text)["sentence"].endswith("these rows wait already")
+    assert told(world, function, "again.csv", text)["sentence"].endswith("these rows are known already")
     assert len(world.ledger.waiting()) == 1
 
 
@@ -231,3 +231,16 @@ def test_labels_that_are_none_do_not_wait_for_a_run(
     assert world.ledger.waiting() == []
     assert found["rows"] == 0
     assert "no label is a value of 'late' in the contract" in found["sentence"]
+
+
+def test_a_capture_file_that_appears_late_is_still_read(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    # Given a verdict over a file
+    go_live(world, baseline)
+    capture(world, rows[3_000:3_600], "b")
+    assert look(function)["rows"] == 600
+    # When one appears whose name comes before it
+    capture(world, rows[3_600:4_200], "a")
+    # Then it is read, once
+    assert [look(function)["rows"] for _ in range(2)] == [600, 0]

@@ -120,7 +120,7 @@ class World:
         makers: dict[str, Callable[[], Settings]] = {
             "start_run": lambda: StartRunSettings(**lake, pipeline=self.pipeline),
             "validate": lambda: ValidateSettings(**lake, code=CODE),
-            "register": lambda: RegisterSettings(**lake, group=self.group, image="an/image:1", code=CODE),
+            "register": lambda: RegisterSettings(**lake, group=self.group),
             "end_run": lambda: EndRunSettings(**lake, topic=self.topic),
             "authorize": lambda: AuthorizeSettings(
                 **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM

@@ -133,7 +133,8 @@ def _difference(fitted: Any, holdout: Rows, scores: Scores) -> float:
     """The largest difference between the estimator's own probabilities and the file's; 0 where `fit` gave a graph."""
     if not hasattr(fitted, "predict_proba"):
         return 0.0
-    own = fitted.predict_proba(holdout.table)[:, 1]
+    names = [column.name for column in holdout.contract.features]
+    own = fitted.predict_proba(holdout.table.select(names))[:, 1]
     apart = np.abs(own - scores)
     if np.mean(apart > EXPORT_TOLERANCE) > 0.001:
         raise StepError(
