@@ -59,8 +59,9 @@ class Authorization:
         A rollout that failed sets the registry back. Where it says approved after that, somebody has approved anew.
         """
         about = self._version(package.version)
-        decided = STATUSES.get(about.get("decision", ""), PENDING)
-        return package.status == decided and not (package.approved and self._failed(about))
+        if package.status != STATUSES.get(about.get("decision", ""), PENDING):
+            return False
+        return not (package.approved and self._failed(about))
 
     def _version(self, version: int) -> Record:
         """What the ledger has of a version; nothing, where no run of ours registered it."""
@@ -73,7 +74,8 @@ class Authorization:
         """Whether a version's approval led to a rollout that ended otherwise than live."""
         if about.get("rolled_out") != about["approved"]:
             return False
-        return self.ledger.rollout(self._rollout_of(about)).get("outcome", "live") != "live"
+        outcome = self.ledger.rollout(self._rollout_of(about)).get("outcome")
+        return outcome is not None and bool(outcome != "live")
 
     def _rollout_of(self, about: Record) -> str:
         """The name of the rollout that follows from a version's approval."""

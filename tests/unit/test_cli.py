@@ -134,7 +134,7 @@ def registered(world: World, version: int = 1) -> str:
     ledger.put_dataset("d" * 64, rows=10, parts=[part], contract="c" * 64)
     package = Registry(world.group).register(
         run=run,
-        since=datetime(2026, 1, 1, tzinfo=UTC),
+        since=datetime(2020, 1, 1, tzinfo=UTC),
         description="d",
         image="i",
         artifact="s3://b/a",
@@ -176,7 +176,7 @@ def test_a_folder_that_is_no_project(command: Command, tmp_path: Path, monkeypat
     assert "is not in a Penstock project (a folder with cdk.json and training/models)" in said.err
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "many", "-1", ""])
+@pytest.mark.parametrize("port", ["0", "65536", "many", "-1"])
 def test_a_port_that_is_none(command: Command, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     monkeypatch.setenv("PENSTOCK_PORT", port)
     said = command("status")
@@ -224,7 +224,7 @@ def test_an_older_deployment_names_what_it_lacks(stack: Stack, command: Command)
 def test_a_model_file_with_a_fault_is_a_sentence(command: Command, project: Path) -> None:
     path = project / MODELS / MODEL / "model.yaml"
     path.write_text("name: flight-delay\nspeed: 3\n")
-    said = command("runs")
+    said = command("up")
     assert said.code == 1
     assert f"{path}:2: speed: is not a field here" in said.err
 
@@ -233,9 +233,24 @@ def test_sentences_are_printed_as_they_are(command: Command, project: Path) -> N
     """Brackets are text, not markup."""
     path = project / MODELS / MODEL / "model.yaml"
     path.write_text("name: '[/b] [red]x[a-z]'\n")
-    said = command("runs")
+    said = command("up")
     assert said.code == 1
     assert "'[/b] [red]x[a-z]' is not lower-case letters" in said.err
+
+
+def test_a_contract_with_a_fault_is_a_sentence_before_anything_starts(command: Command, project: Path) -> None:
+    path = project / MODELS / MODEL / "contract.yaml"
+    path.write_text(path.read_text().replace("value: target", "value: traget"))
+    said = command("up")
+    assert said.code == 1
+    assert f"{path}: column 'late': role: 'traget' is not one of" in said.err
+
+
+def test_a_fault_in_a_model_does_not_keep_the_operator_from_its_runs(
+    stage: World, command: Command, project: Path
+) -> None:
+    (project / MODELS / MODEL / "model.yaml").write_text("nmae: x\n")
+    assert command("runs").code == 0
 
 
 def test_runs_are_listed_with_their_endings(stage: World, command: Command) -> None:
