@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from penstock.cli.client import Client
 from penstock.cli.output import seconds_between, took
 from penstock.cli.target import DEMO, Target, UnreachableError, UsageError, laptop_cloud, project_root
 from penstock.contract import Contract, read_contract
-from penstock.ledger import Record
+from penstock.ledger import Record, timestamp
 from penstock.local.cloud import CloudError
 from penstock.local.deploy import deploy
 from penstock.spec import MODELS
@@ -130,8 +131,9 @@ def _train(story: Story, target: Target, table: pl.DataFrame, folder: Path) -> N
 
 def _approve(story: Story, target: Target, client: Client) -> None:
     with story.leg("a person approves", "penstock approve --reason 'looks right'") as result:
+        approved = timestamp(datetime.now(UTC))
         models.approve(MODEL, reason="the gates passed and the numbers look right", wait=False)
-        outcome, sentence = models.wait_for_rollout(target, 1)
+        outcome, sentence = models.wait_for_rollout(target, 1, approved)
         expect(f"the rollout ends live: {sentence}", happened=outcome == "live")
         live = target.ledger.live() or {}
         status, answer = client.post(b'{"instances": [{"carrier": "UA"}]}')

@@ -329,7 +329,7 @@ def test_an_example_is_made_from_the_contract_where_there_is_no_version(
 
 def test_an_approval_stands_in_the_registry(stage: World, command: Command) -> None:
     arns = [registered(stage, version) for version in (1, 2)]
-    assert "version 2 of flight-delay is approved" in command("approve", "--reason", "it's better").out
+    assert "version 2 of flight-delay is approved" in command("approve", "--no-wait", "--reason", "it's better").out
     assert "version 1 of flight-delay is rejected" in command("reject", "--version", "1", "--reason", "old").out
     packages = [Registry(stage.group).describe(arn) for arn in arns]
     assert [(p.status, p.description) for p in packages] == [("Rejected", "old"), ("Approved", "it's better")]
