@@ -69,7 +69,7 @@ class Target:
             UnreachableError: the laptop cloud is down.
         """
         root = project_root()
-        target = cls(root, stage, _model(root, model))
+        target = cls(root, stage, model_of(root, model))
         target.enter()
         return target
 
@@ -118,7 +118,12 @@ class Target:
 _ORIGINAL = dict(os.environ)
 
 
-def _model(root: Path, model: str | None) -> str:
+def model_of(root: Path, model: str | None) -> str:
+    """The model that is meant: the named one, or the only one.
+
+    Raises:
+        UsageError: no such model, or none named where there are several.
+    """
     names = [folder.name for folder in model_folders(root)]
     if model is None and len(names) == 1:
         return names[0]
