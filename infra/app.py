@@ -20,6 +20,7 @@ from infra.bundling import BundleError
 from infra.lake_stack import LakeStack
 from infra.model_stack import ModelStack
 from infra.stages import Stage, StageError, stage_named
+from penstock.contract import ContractError, read_contract
 from penstock.spec import SpecError, model_folders, read_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,11 +30,12 @@ def build(app: App, stage: Stage, root: Path = ROOT) -> None:
     """Put a stage's stacks into an app: one for the lake, one for each model.
 
     Raises:
-        SpecError: a model folder that cannot be used.
+        SpecError, ContractError: a model folder that cannot be used.
         BundleError: a function that cannot be bundled.
     """
     lake = LakeStack(app, stage=stage, synthesizer=_synthesizer(stage))
     for folder in model_folders(root):
+        read_contract(folder)  # a mistake in it would otherwise show in the first run
         ModelStack(
             app, stage=stage, root=root, spec=read_model(folder), lake_stack=lake, synthesizer=_synthesizer(stage)
         )
@@ -64,13 +66,32 @@ def main() -> int:
     app = App(context=flags())
     try:
         build(app, stage_named(app.node.try_get_context("stage")))
-    except (BundleError, SpecError, StageError) as error:
+    except (BundleError, ContractError, SpecError, StageError) as error:
         sys.stderr.write(f"penstock: {error}\n")
         return 1
-    if validating():
-        validate(app)
-    app.synth()
+    if not validating():
+        app.synth()
+        return 0
+    validate(app)
+    try:
+        app.synth()
+    except RuntimeError as error:  # what jsii makes of any JavaScript error
+        if "Validation failed" not in str(error):
+            raise
+        sys.stderr.write("".join(f"penstock: {sentence}\n" for sentence in _findings(Path(app.outdir))))
+        return 1
     return 0
+
+
+def _findings(folder: Path) -> list[str]:
+    """What the rules found, a sentence each, out of the report that the CDK leaves."""
+    report = json.loads((folder / "validation-report.json").read_text(encoding="utf-8"))
+    return [
+        f"{', '.join(place['constructPath'] for place in found['violatingConstructs'])}: "
+        f"{found['ruleName']}: {found['description']}"
+        for plugin in report["pluginReports"]
+        for found in plugin.get("violations", [])
+    ]
 
 
 if __name__ == "__main__":

@@ -162,7 +162,9 @@ def _packages(root: Path, group: str, python: str) -> Bundle:
     if not listed.exists():
         listed.parent.mkdir(exist_ok=True)
         listed.write_text(_requirements(root, group), encoding="utf-8")
-    digest = hashlib.sha256(f"{python} {PLATFORM}\n{listed.read_text(encoding='utf-8')}".encode()).hexdigest()
+    # This module decides what of a package goes in: another version of it makes another bundle.
+    how = Path(__file__).read_text(encoding="utf-8")
+    digest = hashlib.sha256(f"{python} {PLATFORM}\n{listed.read_text(encoding='utf-8')}\n{how}".encode()).hexdigest()
     path = root / FOLDER / f"packages-{group}-{digest}.zip"
     if not path.exists():
         _install(group, listed, path, python)

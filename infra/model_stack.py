@@ -17,6 +17,7 @@ from infra.constructs.model_monitor import ModelMonitor
 from infra.constructs.model_registry import ModelRegistry
 from infra.constructs.prediction_service import PredictionService
 from infra.constructs.training_pipeline import TrainingPipeline
+from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
 from infra.stages import Stage
 from penstock import events
@@ -85,7 +86,7 @@ class ModelStack(Stack):
         start_run, validate = self.pipeline.start_run.role, self.pipeline.validate.role
         register, end_run = self.pipeline.register.role, self.pipeline.end_run.role
         self.lake.grant_records(start_run)
-        self.pipeline.grant_start(start_run)
+        grant_run(self.pipeline.machine, start_run)
         self.lake.grant_records(validate)
         self.lake.grant_read(validate, RAW, LABELLED, DATASETS, MODELS, RUNS)
         self.lake.grant_list_versions(validate, RAW)
@@ -94,6 +95,7 @@ class ModelStack(Stack):
         self.lake.grant_read(register, RUNS, MODELS)
         self.lake.grant_write(register, MODELS)
         self.registry.grant_register(register)
+        self.pipeline.job.grant_look_at_image(register)
         self.lake.grant_records(end_run)
         self.lake.grant_notify(end_run)
 
@@ -105,7 +107,11 @@ class ModelStack(Stack):
         self.lake.grant_read(authorize, MODELS)
         self.registry.grant_look(authorize)
         self.registry.grant_take_back(authorize)
-        self.service.rollout.machine.grant_start_execution(authorize)
+        grant_run(self.service.rollout.machine, authorize)
+        self.service.grant_ask(authorize)
+        self.registry.grant_look(self.service.rollout.role)
+        self.registry.grant_look(end_rollout)
+        self.registry.grant_take_back(end_rollout)
         self.lake.grant_read(predict, MODELS)
         self.service.grant_capture(predict)
         self.lake.grant_read_records(smoke_test)

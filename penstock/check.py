@@ -60,6 +60,11 @@ class Checked:
         return self.bad.height / self.rows if self.rows else 0.0
 
 
+def readable(name: str) -> bool:
+    """Whether a file's name says that it is a table that can be read."""
+    return name.lower().endswith((".csv", ".jsonl", ".ndjson", ".parquet"))
+
+
 def read_table(data: bytes, name: str) -> pl.DataFrame:
     """A CSV, JSON Lines or Parquet file as a table; a CSV's cells stay text, the check gives them types.
 

@@ -150,8 +150,8 @@ class PackageStateChange(Contract):
 
     @classmethod
     def pattern(cls, *, group: str) -> Pattern:
-        """Approvals and rejections in one group."""
-        return cls._pattern({"ModelPackageGroupName": [group], "ModelApprovalStatus": ["Approved", "Rejected"]})
+        """Every change in one group; what it means, the registry's own record says."""
+        return cls._pattern({"ModelPackageGroupName": [group]})
 
     @classmethod
     def _from(cls, detail: Event, _event: Event) -> Self:

@@ -79,10 +79,6 @@ class Lake:
     def run_output(self, run: str) -> str:
         return f"{self.prefix(RUNS)}{run}/output/"
 
-    def job_file(self, run: str, job: str, name: str) -> str:
-        """What SageMaker writes for a job: `<output>/<job>/output/<name>`."""
-        return f"{self.run_output(run)}{job}/output/{name}"
-
     def model_file(self, sha256: str, name: str) -> str:
         return f"{self.prefix(MODELS)}{sha256}/{name}"
 

@@ -146,7 +146,12 @@ class Ledger:
             raise StaleError(f"{upload.key} no longer belongs to run {found['run']}: the run was given up meanwhile")
 
     def uploads(self) -> list[Record]:
+        """Every upload and what became of it."""
         return self._all("upload#")
+
+    def upload(self, key: str, version_id: str) -> Record | None:
+        """An upload's record, with the run that took it; None while it is unknown."""
+        return self._find(f"upload#{key}#{version_id}")
 
     # Runs
 
@@ -288,8 +293,12 @@ class Ledger:
         """All registered versions, newest first."""
         return self._all("version#")[::-1]
 
-    def note_version(self, version: int, **found: Any) -> None:
-        self._update(f"version#{version:06d}", found)
+    def decide(self, version: int, at: str, *, approved: bool, **about: Any) -> None:
+        """Record a decision and what follows from it for the version, together; the same again changes nothing."""
+        self._transact(
+            self._put(f"approval#{version:06d}#{at}", {"version": version, "at": at} | about),
+            self._set(f"version#{version:06d}", {"approved": at if approved else None, "decision": about["decision"]}),
+        )
 
     def put_approval(self, version: int, at: str, **about: Any) -> bool:
         """Record a decision of a person, or its refusal; False when this change is recorded already."""
@@ -301,16 +310,25 @@ class Ledger:
         """Decisions on a version, oldest first."""
         return self._all(f"approval#{version:06d}#")
 
-    def open_rollout(self, rollout: str, version: int, at: str, **about: Any) -> bool:
-        """Open a rollout; False when another is under way or this one is known."""
-        return self._transact(
+    def open_rollout(self, rollout: str, version: int, at: str, *, approved: str | None = None, **about: Any) -> bool:
+        """Open a rollout; False when another is under way, this one is known, or its approval is not what it was.
+
+        Args:
+            rollout: its name.
+            version: of the model package.
+            at: now.
+            approved: when the version was approved; None for a rollout that follows from no approval.
+            about: kept with it.
+        """
+        record = {"id": rollout, "version": version, "opened": at, "state": "open"} | about
+        writes = [
             self._put("lock#rollout", {"holder": rollout, "since": at}, new=True),
-            self._put(
-                f"rollout#{rollout}",
-                {"id": rollout, "version": version, "opened": at, "state": "open"} | about,
-                new=True,
-            ),
-        )
+            self._put(f"rollout#{rollout}", record, new=True),
+        ]
+        if approved is not None:
+            told = {"rolled_out": approved}
+            writes.append(self._set(f"version#{version:06d}", told, condition=("approved", approved)))
+        return self._transact(*writes)
 
     def rollout(self, rollout: str) -> Record:
         return self._get(f"rollout#{rollout}", f"rollout {rollout!r} of {self.model}")

@@ -25,10 +25,14 @@ class Package:
     changed: datetime
     created: datetime
 
+    @property
+    def approved(self) -> bool:
+        return self.status == APPROVED
 
-def version_of(arn: str) -> int:
-    """The version number at the end of a model package's ARN."""
-    return int(arn.rpartition("/")[2])
+
+def group_of(arn: str) -> str:
+    """The group's name in a model package's ARN (`…:model-package/<group>/<version>`)."""
+    return arn.split("/")[1]
 
 
 class Registry:
@@ -39,20 +43,29 @@ class Registry:
         self._client: Any = boto3.client("sagemaker")
 
     def register(
-        self, *, run: str, description: str, image: str, artifact: str, metrics: str, properties: Mapping[str, str]
+        self,
+        *,
+        run: str,
+        since: datetime,
+        description: str,
+        image: str,
+        artifact: str,
+        metrics: str,
+        properties: Mapping[str, str],
     ) -> Package:
         """Create a version that waits for approval; the same run again gives the same version.
 
         Args:
             run: its name, the request's idempotency token.
+            since: when it was opened.
             description: for people.
-            image: the training and serving image.
+            image: the training image.
             artifact: S3 URI of `model.tar.gz`.
             metrics: S3 URI of the evaluation.
             properties: run, dataset, digests.
         """
         arn = (
-            self._existing(run)
+            self._existing(run, since)
             or self._client.create_model_package(
                 ModelPackageGroupName=self.group,
                 ModelPackageDescription=description[:1024],
@@ -69,9 +82,14 @@ class Registry:
         )
         return self.describe(arn)
 
-    def _existing(self, run: str) -> str | None:
-        """The version that a run registered already: the token above expires, a retry may come later."""
-        for page in self._client.get_paginator("list_model_packages").paginate(ModelPackageGroupName=self.group):
+    def _existing(self, run: str, since: datetime) -> str | None:
+        """The version that a run registered already: the token above expires, a retry may come later.
+
+        Only what is newer than the run can be its own; the newest come first.
+        """
+        newest_first = {"SortBy": "CreationTime", "SortOrder": "Descending", "CreationTimeAfter": since}
+        pages = self._client.get_paginator("list_model_packages")
+        for page in pages.paginate(ModelPackageGroupName=self.group, **newest_first):
             for item in page["ModelPackageSummaryList"]:
                 arn = str(item["ModelPackageArn"])
                 about = self._client.describe_model_package(ModelPackageName=arn)

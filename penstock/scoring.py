@@ -137,7 +137,7 @@ def _decoder(signature: Signature, max_rows: int) -> msgspec.json.Decoder[Any]:
         declared.append((f"f{index}", kind) if field.required else (f"f{index}", kind | None, None))
     for index, name in enumerate(signature.carried):
         rename[f"c{index}"] = name
-        declared.append((f"c{index}", str | None, None))
+        declared.append((f"c{index}", str | int | float | None, None))
     instance = msgspec.defstruct("Instance", declared, rename=rename, forbid_unknown_fields=True)
     instances = Annotated[list[instance], msgspec.Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
     request = msgspec.defstruct("Request", [("instances", instances)], forbid_unknown_fields=True)

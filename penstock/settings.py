@@ -83,8 +83,6 @@ class ValidateSettings(LakeSettings):
 class RegisterSettings(LakeSettings):
     group: str
     """Name of the model package group."""
-    image: str
-    code: str
 
 
 @dataclass(frozen=True, kw_only=True)

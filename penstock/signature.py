@@ -45,4 +45,4 @@ class Signature(msgspec.Struct, frozen=True):
     output: str
     """The ONNX output that holds the class probabilities, shape (rows, 2); a regression's amounts, shape (rows, 1)."""
     carried: tuple[str, ...] = ()
-    """Columns a request may give besides (row key, event time): captured, not scored."""
+    """Columns a request may give besides (row key, event time), as text or number: captured, not scored."""

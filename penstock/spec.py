@@ -101,7 +101,7 @@ class Training(Strict):
     max_runtime_minutes: int = Field(default=60, ge=1)
     """The job is stopped after this time."""
     spot: bool = True
-    """Use spot capacity, with checkpoints."""
+    """Use spot capacity; a job that is interrupted starts over."""
     max_wait_minutes: int = Field(default=120, ge=1)
     """With spot: how long to wait for capacity and run, together."""
     params: dict[str, JsonValue] = {}
@@ -276,10 +276,10 @@ def code_digest(root: Path, model: str, *, specification: bool = True) -> str:
     Without `specification`, not what `model.yaml` and `contract.yaml` say either.
     """
     folders = [root / MODELS / model, root / "training" / "steps", root / "penstock"]
-    kinds = {".py", ".yaml"} if specification else {".py"}
+    said = {"model.yaml", "contract.yaml"} if not specification else set()
     aside = {root / "penstock" / name for name in ("cli", "ui", "local", "init.py", "init_files.py", "init_types.py")}
-    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in kinds]
-    kept = [path for path in files if not aside & {path, *path.parents}]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name not in said]
+    kept = [path for path in files if not aside & {path, *path.parents} and "__pycache__" not in path.parts]
     digest = hashlib.sha256()
     for path in sorted([*kept, root / "uv.lock", root / "training" / "Dockerfile"]):
         digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())

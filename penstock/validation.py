@@ -80,7 +80,7 @@ class Validation:
             self._write(dataset, run, at)
         for upload, items in taken:
             self._settle(run, upload, items, dataset, at)
-        self.ledger.note_step(run, "validate", at, uploads=_told(report), files=len(report), **result)
+        self.ledger.note_step(run, "validate", at, code=self.code, uploads=_told(report), files=len(report), **result)
         return result
 
     def _found(self, run: str, upload: Upload) -> list[Found]:
@@ -192,7 +192,6 @@ class Validation:
             "dataset": self.lake.uri(self.lake.manifest(dataset.version)),
             "input": self.lake.uri(self.lake.run_input(run)),
             "output": self.lake.uri(self.lake.run_output(run)),
-            "checkpoints": self.lake.uri(self.lake.run_output(run) + "checkpoints/"),
         }
 
     def _write(self, dataset: Dataset, run: str, at: str, *, current: bool = True) -> None:

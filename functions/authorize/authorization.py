@@ -5,25 +5,25 @@ order. A refusal sets the version back to pending, says why, and is recorded.
 """
 
 import hashlib
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Any
-
-import boto3
-from botocore.exceptions import ClientError
 
 from penstock import events
+from penstock.executions import Ended, Executions
 from penstock.lake import Lake
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.notify import Notifier
-from penstock.registry import APPROVED, PENDING, Package, Registry
+from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
+from penstock.service import Service
 from penstock.settings import AuthorizeSettings, PredictSettings
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
 
 MODEL_FILE = "model.onnx"
+DECISIONS = {APPROVED: "approved", REJECTED: "rejected", PENDING: "set back"}
+STATUSES = {"approved": APPROVED, "rejected": REJECTED}
+"""What the registry has after a decision; after any other the version is pending."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +37,61 @@ class Authorization:
     ledger: Ledger
     registry: Registry
     notifier: Notifier
-    steps: Any = field(default_factory=lambda: boto3.client("stepfunctions"))
+    executions: Executions
+    """The rollout's."""
+    service: Service
 
     def changed(self, arn: str, now: datetime) -> str:
-        """A version's status changed: record it, and roll out what was rightly approved."""
+        """Something changed about a version: record a decision that is one, and roll out what is rightly approved."""
         package = self.registry.describe(arn)
-        version, by, reason = package.version, package.changed_by, package.description
-        at = timestamp(package.changed)
-        if package.status != APPROVED:
-            if package.status != PENDING:
-                self.ledger.put_approval(version, at, decision=package.status.lower(), by=by, reason=reason)
-            return f"version {version} is {package.status}"
+        if self._known(package):
+            return self.roll_out(now)  # an edit of something else, or an event that came before
+        if not package.approved:
+            return f"{self._withdraw(package)}; {self.roll_out(now)}"
         if refusal := self.refusal(package, now):
-            self._refuse(package, refusal, at)
-            return f"approval of version {version} refused: {refusal}"
-        if self.ledger.put_approval(version, at, decision="approved", by=by, reason=reason):
-            self.ledger.note_version(version, approved=at)
+            return self._refuse(package, refusal)
+        self._decide(package, "approved")
         return self.roll_out(now)
+
+    def _known(self, package: Package) -> bool:
+        """Whether the ledger has the registry's status as decided already.
+
+        A rollout that failed sets the registry back. Where it says approved after that, somebody has approved anew.
+        """
+        about = self._version(package.version)
+        if package.status != STATUSES.get(about.get("decision", ""), PENDING):
+            return False
+        return not (package.approved and self._failed(about))
+
+    def _version(self, version: int) -> Record:
+        """What the ledger has of a version; nothing, where no run of ours registered it."""
+        try:
+            return self.ledger.version(version)
+        except NoRecordError:
+            return {}
+
+    def _failed(self, about: Record) -> bool:
+        """Whether a version's approval led to a rollout that ended otherwise than live."""
+        if about.get("rolled_out") != about["approved"]:
+            return False
+        outcome = self.ledger.rollout(self._rollout_of(about)).get("outcome")
+        return outcome is not None and bool(outcome != "live")
+
+    def _rollout_of(self, about: Record) -> str:
+        """The name of the rollout that follows from a version's approval."""
+        return hashlib.sha256(f"{self.spec.name} {about['version']} {about['approved']}".encode()).hexdigest()[:12]
+
+    def _withdraw(self, package: Package) -> str:
+        self._decide(package, DECISIONS[package.status])
+        return f"version {package.version} is {package.status}"
+
+    def _decide(self, package: Package, decision: str, **about: str) -> None:
+        said = {"decision": decision, "by": package.changed_by, "reason": package.description} | about
+        at = timestamp(package.changed)
+        if self._version(package.version):
+            self.ledger.decide(package.version, at, approved=decision == "approved", **said)
+        else:
+            self.ledger.put_approval(package.version, at, **said)
 
     def refusal(self, package: Package, now: datetime) -> str | None:
         """Why this approval does not count; None when it does."""
@@ -64,9 +102,10 @@ class Authorization:
             return "an approval needs a reason (the approval description)"
         if now - package.created > timedelta(days=policy.max_age_days):
             return f"the version is older than {policy.max_age_days} days: train anew"
-        newest = max((version["version"] for version in self.ledger.versions()), default=0)
+        rivals = [item for item in self.ledger.versions() if item.get("decision") != "rejected"]
+        newest = max((item["version"] for item in rivals), default=0)
         if package.version < newest:
-            return f"version {newest} is newer: approve that one"
+            return f"version {newest} is newer: approve that one, or reject it first"
         return self._changed_file(package.version)
 
     def _changed_file(self, version: int) -> str | None:
@@ -77,31 +116,50 @@ class Authorization:
             return str(error)
         return None if found == registered else f"the model file was changed since it was registered (SHA-256 {found})"
 
-    def _refuse(self, package: Package, refusal: str, at: str) -> None:
+    def _refuse(self, package: Package, refusal: str) -> str:
+        """Say no everywhere. What asks for an answer goes last, so that a crash before leaves it asking.
+
+        That is the registry for an approval that is new, and the ledger's own mark for one that waited.
+        """
+        at, about = timestamp(package.changed), {"by": package.changed_by, "reason": package.description}
+        self.ledger.put_approval(package.version, at, decision="refused", refusal=refusal, **about)
+        subject = f"{self.spec.name}: approval of version {package.version} refused"
+        self.notifier.tell(subject, f"{package.changed_by} approved it; {refusal}.\n")
         self.registry.set_status(package.arn, PENDING, f"refused: {refusal}")
-        about = {"decision": "refused", "by": package.changed_by, "reason": package.description, "refusal": refusal}
-        if self.ledger.put_approval(package.version, at, **about):
-            subject = f"{self.spec.name}: approval of version {package.version} refused"
-            self.notifier.tell(subject, f"{package.changed_by} approved it; {refusal}.\n")
+        self._decide(package, "refused", refusal=refusal)
+        return f"approval of version {package.version} refused: {refusal}"
 
     def roll_out(self, now: datetime) -> str:
         """Start the rollout of the newest approved version that was not rolled out yet, if none is under way."""
         if (holder := self.ledger.holder("rollout")) is not None:
-            self._start(self.ledger.rollout(holder))
+            self._start(self.ledger.rollout(holder), now)
+        if (holder := self.ledger.holder("rollout")) is not None:
             return f"rollout {holder} is under way; what was approved meanwhile comes after it"
-        due = next(
-            (v for v in self.ledger.versions() if v.get("approved") and v.get("rolled_out") != v["approved"]), None
-        )
+        due = self._due(now)
         if due is None:
             return "no approved version waits for a rollout"
-        rollout = hashlib.sha256(f"{self.spec.name} {due['version']} {due['approved']}".encode()).hexdigest()[:12]
-        if not self.ledger.open_rollout(rollout, due["version"], timestamp(now), arn=due["arn"], sha256=due["sha256"]):
-            return f"rollout {rollout} is known"
-        self.ledger.note_version(due["version"], rolled_out=due["approved"])
-        self._start(self.ledger.rollout(rollout))
-        return f"rollout {rollout} of version {due['version']} started"
+        version, approved, rollout = due["version"], due["approved"], self._rollout_of(due)
+        about = {"arn": due["arn"], "sha256": due["sha256"]}
+        if not self.ledger.open_rollout(rollout, version, timestamp(now), approved=approved, **about):
+            return f"rollout {rollout} is known, or its approval was withdrawn"
+        self._start(self.ledger.rollout(rollout), now)
+        return f"rollout {rollout} of version {version} started"
 
-    def _start(self, rollout: Record) -> None:
+    def _due(self, now: datetime) -> Record | None:
+        """The newest version whose approval waits, asked again: it may have been withdrawn or overtaken meanwhile."""
+        for item in self.ledger.versions():
+            if not item.get("approved") or item.get("rolled_out") == item["approved"]:
+                continue
+            package = self.registry.describe(item["arn"])
+            if not package.approved:
+                self._withdraw(package)
+            elif refusal := self.refusal(package, now):
+                self._refuse(package, refusal)
+            else:
+                return item
+        return None
+
+    def _start(self, rollout: Record, now: datetime) -> None:
         predict = PredictSettings(
             stage=self.settings.stage,
             model=self.settings.model,
@@ -121,16 +179,28 @@ class Authorization:
             "description": f"version {rollout['version']}, SHA-256 {rollout['sha256'][:12]}",
             "environment": predict.environment(),
         }
-        try:
-            self.steps.start_execution(
-                stateMachineArn=self.settings.rollout, name=rollout["id"], input=json.dumps(document)
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-                raise
+        ended = self.executions.start(rollout["id"], document)
+        if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come
+            self._settle(rollout, ended, now)
 
     def rollout_ended(self, event: events.ExecutionEnded, now: datetime) -> str:
         """A rollout's execution ended: close it where it did not do so itself, then start what waits."""
-        reason = f"the rollout's execution ended {event.status}" + (f": {event.cause[:500]}" if event.cause else "")
-        self.ledger.end_rollout(event.name, "failed", reason, timestamp(now), live=None)
+        rollout = self.ledger.rollout(event.name)
+        if rollout["state"] == "open":
+            self._settle(rollout, Ended(event.status, event.cause), now)
         return self.roll_out(now)
+
+    def _settle(self, rollout: Record, ended: Ended, now: datetime) -> None:
+        """Close a rollout as Lambda has it: it may have moved the traffic before it died."""
+        serving = self.service.live()
+        reason = ended.sentence("the rollout's execution")
+        if serving.version == rollout["version"]:
+            live = {"version": serving.version, "sha256": serving.sha256, "lambda_version": serving.lambda_version}
+            said = f"version {serving.version} serves all traffic, though {reason}"
+            self.ledger.end_rollout(rollout["id"], "live", said, timestamp(now), live=live)
+            return
+        # The registry first: once the ledger has the ending, nobody comes back to set it back.
+        package = self.registry.describe(rollout["arn"])
+        if package.approved:
+            self.registry.set_status(package.arn, PENDING, reason)
+        self.ledger.end_rollout(rollout["id"], "failed", reason, timestamp(now), live=None)

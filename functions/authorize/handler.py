@@ -7,10 +7,12 @@ from aws_lambda_powertools import Logger
 
 from functions.authorize.authorization import Authorization
 from penstock import events
+from penstock.executions import Executions
 from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.notify import Notifier
 from penstock.registry import Registry
+from penstock.service import Service
 from penstock.settings import AuthorizeSettings, model_folder
 from penstock.spec import read_model
 from penstock.store import Store
@@ -24,6 +26,8 @@ authorization = Authorization(
     ledger=Ledger.of(settings),
     registry=Registry(settings.group),
     notifier=Notifier(settings.topic),
+    executions=Executions(settings.rollout),
+    service=Service(settings.function),
 )
 logger = Logger(service="authorize")
 

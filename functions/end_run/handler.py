@@ -1,11 +1,11 @@
 """Last step of a run: its ending, with a sentence, in the ledger and to the people."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from penstock.executions import words
 from penstock.ledger import Ledger, timestamp
 from penstock.notify import Notifier
 from penstock.settings import EndRunSettings
@@ -19,7 +19,7 @@ logger = Logger(service="end_run")
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """`{"run", "outcome", "reason"}` or `{"run", "outcome": "failed", "step", "error"}` in; the ending out."""
     run, outcome = event["run"], event["outcome"]
-    reason = event.get("reason") or _told(event.get("step", "a step"), event.get("error") or {})
+    reason = event.get("reason") or f"{event.get('step', 'a step')} failed: {words(event.get('error') or {})}"[:1500]
     ledger.end_run(run, outcome, reason, timestamp(datetime.now(UTC)))
     record = ledger.run(run)
     if record["outcome"] == outcome and not record.get("told"):
@@ -28,15 +28,3 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         ledger.note_told(run)  # behind the notice: rather told twice, after a crash between the two, than never
     logger.info(reason, extra={"run": run, "outcome": outcome})
     return {"run": run, "outcome": outcome, "reason": reason}
-
-
-def _told(step: str, error: dict[str, Any]) -> str:
-    """The sentence in an error that Step Functions caught: the job's FailureReason, or the exception's own words."""
-    cause = str(error.get("Cause", ""))
-    try:
-        document = json.loads(cause)
-    except ValueError:
-        document = {}
-    inner = document if isinstance(document, dict) else {}
-    words = inner.get("FailureReason") or inner.get("errorMessage") or cause or error.get("Error") or "no reason given"
-    return f"{step} failed: {words}"[:1500]

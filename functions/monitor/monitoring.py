@@ -13,7 +13,7 @@ import polars as pl
 from penstock import captures, drift
 from penstock.check import TableError, check, read_table
 from penstock.contract import Contract
-from penstock.lake import LABELLED, Lake
+from penstock.lake import Lake
 from penstock.ledger import Ledger, Record, Upload, timestamp
 from penstock.metrics import Metrics
 from penstock.spec import ModelSpec
@@ -22,6 +22,10 @@ from penstock.store import NoObjectError, Store, sha256
 ID = "id"
 LIVE = {"accuracy": "LiveAccuracy", "rmse": "LiveRMSE"}
 """The CloudWatch metric of each live quality."""
+LATE = timedelta(hours=6)
+"""How much later than its neighbours a capture file may appear."""
+NEWEST = "null"
+"""As a version id: an object whose key is its content's digest has one content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,7 @@ class Monitoring:
         if live is None:
             return {"outcome": "no data", "sentence": "no version is live yet", "rows": 0, "psi": 0.0, "columns": []}
         version = str(live["version"])
-        mark, rows = self._new_rows(version, live)
+        read, rows = self._new_rows(version, live)
         baseline = self.store.json(self.lake.model_file(live["sha256"], "baseline.json"))
         found = drift.compare(
             baseline,
@@ -60,20 +64,29 @@ class Monitoring:
         if found.columns:
             self.store.write_json(self.lake.monitor(version, f"{at}.json"), report)
             self.ledger.put_drift(at, **{name: report[name] for name in report if name != "at"})
-            self.store.write_json(self.lake.monitor(version, "mark.json"), {"after": mark})
+            self.store.write_json(self.lake.monitor(version, "mark.json"), {"read": read})
         return report
 
-    def _new_rows(self, version: str, live: Record) -> tuple[str, list[Record]]:
-        """The key read last, and the live version's rows behind the mark."""
+    def _new_rows(self, version: str, live: Record) -> tuple[list[str], list[Record]]:
+        """The capture files of late, and the live version's rows in those that no verdict has seen.
+
+        Firehose delivers in parallel and tries again, so files do not appear in the order of their names: each look
+        lists some hours again and goes by the names it has read.
+        """
         try:
-            mark = str(self.store.json(self.lake.monitor(version, "mark.json"))["after"])
+            known: list[str] = self.store.json(self.lake.monitor(version, "mark.json"))["read"]
         except NoObjectError:
-            mark = captures.hour_prefix(self.lake, datetime.fromisoformat(live["since"]))
+            known = []
+        since = datetime.fromisoformat(live["since"])
+        if known:
+            since = max(since, captures.hour_of(self.lake, max(known)) - LATE)
+        after = captures.hour_prefix(self.lake, since)
         rows: list[Record] = []
-        for key, found in captures.read(self.store, self.lake, after=mark):
-            mark = key
+        recent = [key for key in known if key > after]
+        for key, found in captures.read(self.store, self.lake, after=after, aside=frozenset(recent)):
+            recent.append(key)
             rows += [row for row in found if str(row["version"]) == version]
-        return mark, rows
+        return recent, rows
 
     def labels(self, key: str, version_id: str, now: datetime) -> Record:
         """Join ground truth with what was answered; the joined rows wait for the next reason to retrain."""
@@ -86,17 +99,17 @@ class Monitoring:
         answered: dict[str, Any] = {}
         for _, rows in captures.read(self.store, self.lake, after=since):
             for row in rows:
-                name = row[ID] if row[ID] in truth else row["instance"].get(self.contract.key.name)
+                name = row[ID] if row[ID] in truth else str(row["instance"].get(self.contract.key.name))
                 if name in truth:
                     made = self._labelled(row, truth[name])
-                    matched[name], answered[made[self.contract.key.name]] = made, row[self._answer]
+                    matched[name], answered[str(made[self.contract.key.name])] = made, row[self._answer]
         if not matched:
             return _refused("no match", f"{key}: none of {len(truth)} labels belongs to a captured row")
         good = self._checked(list(matched.values()))
         if not good.height:
             return _refused("refused", f"{key}: no label is a value of {self.contract.target.name!r} in the contract")
         labels = list(good.select(self.contract.key.name, self.contract.target.name).iter_rows())
-        name, number = self._quality([(answered[row], label) for row, label in labels])
+        name, number = self._quality([(answered[str(row)], label) for row, label in labels])
         self.metrics.put({LIVE[name]: number, "LabelledRows": good.height})
         said = self._keep(key, good, now)
         sentence = f"{good.height} of {len(truth)} labels joined, {name} {number:.3f}; {said}"
@@ -144,10 +157,10 @@ class Monitoring:
         data = buffer.getvalue()
         digest = sha256(data)
         key = self.lake.labelled(digest)
-        if key in self.store.keys(self.lake.prefix(LABELLED) + digest):
-            return "these rows wait already"
-        version_id = self.store.write(key, data)
-        self.ledger.record_upload(Upload(key, version_id, digest, len(data), timestamp(now)))
+        # The version id is the content's: the object may be written again after a crash, the upload is recorded once.
+        self.store.write(key, data)
+        if not self.ledger.record_upload(Upload(key, NEWEST, digest, len(data), timestamp(now))):
+            return "these rows are known already"
         return f"{rows.height} rows from {source} wait for the next run"
 
 

@@ -35,7 +35,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """An API Gateway HTTP API event (payload 2.0) in, its response out."""
     started = time.perf_counter()
     if model is None:
-        detail = f"no version of {settings.model} is live yet: approve one with `penstock approve {settings.model}`"
+        mend = f"approve one with `penstock approve {settings.model} --reason …`"
+        detail = f"no version of {settings.model} is live yet: {mend}"
         problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": detail}
         return _reply(503, problem, PROBLEM)
     try:

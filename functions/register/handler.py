@@ -20,14 +20,14 @@ registration = Registration(
     store=Store(settings.bucket),
     ledger=Ledger.of(settings),
     registry=Registry(settings.group),
-    image=settings.image,
-    code=settings.code,
 )
 logger = Logger(service="register")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"run", "dataset", "artifact"}` in, the artifact an S3 URI; `{"outcome", "reason"}` out."""
-    result = registration.run(event["run"], event["dataset"], event["artifact"], timestamp(datetime.now(UTC)))
+    """`{"run", "dataset", "artifact", "image"}` in, the artifact an S3 URI; `{"outcome", "reason"}` out."""
+    result = registration.run(
+        event["run"], event["dataset"], event["artifact"], event["image"], timestamp(datetime.now(UTC))
+    )
     logger.info(result["reason"], extra={"run": event["run"], "outcome": result["outcome"]})
     return result

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from penstock import gates
@@ -13,7 +14,7 @@ from penstock.spec import ModelSpec
 from penstock.store import Store, sha256
 
 FILES = {
-    "model.onnx": 500_000_000,
+    "model.onnx": 250_000_000,
     "evaluation.json": 10_000_000,
     "baseline.json": 10_000_000,
     "golden.json": 10_000_000,
@@ -31,11 +32,11 @@ class Registration:
     store: Store
     ledger: Ledger
     registry: Registry
-    image: str
-    code: str
 
-    def run(self, run: str, dataset: str, artifact: str, at: str) -> Record:
+    def run(self, run: str, dataset: str, artifact: str, image: str, at: str) -> Record:
         """Judge and, if the gates pass, register: `rejected` or `registered`."""
+        # A deployment may have come in between: what was trained is what validate asked for.
+        code = str(self.ledger.run(run)["steps"]["validate"]["code"])
         files = unpack(self.store.read(split_uri(artifact)[1]), FILES)
         evaluation = _evaluation(files["evaluation.json"])
         decision = gates.decide(
@@ -47,25 +48,35 @@ class Registration:
         verdicts = [asdict(verdict) for verdict in decision.verdicts]
         self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=evaluation)
         if not decision.passed:
-            self.ledger.note_trained(dataset, self.code, run)
+            self.ledger.note_trained(dataset, code, run)
             return {"outcome": "rejected", "reason": decision.reason, "version": None}
-        version = self._register(run, dataset, artifact, files, at, evaluation, decision.reason)
-        self.ledger.note_trained(dataset, self.code, run)
+        version = self._register(run, dataset, (artifact, image), files, at, evaluation, decision.reason, code)
+        self.ledger.note_trained(dataset, code, run)
         return {"outcome": "registered", "reason": f"version {version}: {decision.reason}", "version": version}
 
     def _register(
-        self, run: str, dataset: str, artifact: str, files: dict[str, bytes], at: str, evaluation: Any, reason: str
+        self,
+        run: str,
+        dataset: str,
+        made: tuple[str, str],
+        files: dict[str, bytes],
+        at: str,
+        evaluation: Any,
+        reason: str,
+        code: str,
     ) -> int:
+        artifact, image = made
         digest = sha256(files["model.onnx"])
         for name, data in files.items():
             self.store.write(self.lake.model_file(digest, name), data)
         package = self.registry.register(
             run=run,
+            since=datetime.fromisoformat(self.ledger.run(run)["opened"]),
             description=f"run {run} on dataset {dataset[:12]}: {reason}",
-            image=self.image,
+            image=image,
             artifact=artifact,
             metrics=self.lake.uri(self.lake.model_file(digest, "evaluation.json")),
-            properties={"run": run, "dataset": dataset, "sha256": digest, "code": self.code},
+            properties={"run": run, "dataset": dataset, "sha256": digest, "code": code},
         )
         self.ledger.put_version(
             package.version,
@@ -73,7 +84,7 @@ class Registration:
             run=run,
             dataset=dataset,
             sha256=digest,
-            code=self.code,
+            code=code,
             registered=at,
             metrics=evaluation["challenger"],
         )

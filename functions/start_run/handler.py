@@ -1,14 +1,12 @@
 """Events in, at most one run out: uploads, the drift alarm, the operator, and the end of the run before."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
-from botocore.exceptions import ClientError
 
 from penstock import events, lake, runs
+from penstock.executions import Ended, Executions
 from penstock.ledger import Ledger, Upload, timestamp
 from penstock.settings import StartRunSettings, model_folder
 from penstock.spec import read_model
@@ -16,7 +14,7 @@ from penstock.spec import read_model
 settings = StartRunSettings.read()
 spec = read_model(model_folder())
 ledger = Ledger.of(settings)
-steps: Any = boto3.client("stepfunctions")
+executions = Executions(settings.pipeline)
 logger = Logger(service="start_run")
 
 
@@ -33,7 +31,7 @@ def _answer(event: dict[str, Any], now: datetime) -> str:
         return _uploaded(events.ObjectCreated.parse(event), now)
     if events.ExecutionEnded.matches(event):
         ended = events.ExecutionEnded.parse(event)
-        _settle(ended.name, ended.status, ended.cause, now)
+        _settle(ended.name, Ended(ended.status, ended.cause), now)
         return runs.open_next(ledger, _start, trigger="upload", cause="uploads waited for the run before", now=now)
     if events.AlarmRaised.matches(event):
         return _alarmed(events.AlarmRaised.parse(event), now)
@@ -65,21 +63,13 @@ def _alarmed(event: events.AlarmRaised, now: datetime) -> str:
 
 
 def _start(run: str) -> None:
-    document = json.dumps({"model": settings.model, "run": run})
-    try:
-        steps.start_execution(stateMachineArn=settings.pipeline, name=run, input=document)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-            raise
-        # It has ended and its ending was not recorded: the event of its end was lost or is still to come.
-        arn = settings.pipeline.replace(":stateMachine:", ":execution:") + f":{run}"
-        execution = steps.describe_execution(executionArn=arn)
-        if execution["status"] != "RUNNING":
-            _settle(run, execution["status"], execution.get("cause", ""), datetime.now(UTC))
+    ended = executions.start(run, {"model": settings.model, "run": run})
+    if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come
+        _settle(run, ended, datetime.now(UTC))
 
 
-def _settle(run: str, status: str, cause: str, now: datetime) -> None:
+def _settle(run: str, ended: Ended, now: datetime) -> None:
     """Close a run whose execution ended without recording an ending: stopped, timed out, or killed with its cloud."""
-    reason = f"the pipeline's execution ended {status}" + (f": {cause[:500]}" if cause else "")
+    reason = ended.sentence("the pipeline's execution")
     if ledger.end_run(run, "failed", reason, timestamp(now)):
         logger.warning(reason, extra={"run": run})

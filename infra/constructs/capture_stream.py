@@ -23,7 +23,7 @@ class CaptureStream(Construct):
         )
         delivery = log.add_stream(_LOG_STREAM, log_stream_name=_LOG_STREAM)
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"))
-        lake.grant_write(role, CAPTURES, CAPTURE_ERRORS)
+        lake.grant_deliver(role, CAPTURES, CAPTURE_ERRORS)
         log.grant_write(role)
         self.resource = firehose.CfnDeliveryStream(
             self,

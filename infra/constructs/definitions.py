@@ -32,6 +32,10 @@ def retry(errors: list[str], *, seconds: int, attempts: int, most_seconds: int =
     }
 
 
+CAUSE = "{% [$error.Cause, 'no cause given'][0] %}"
+"""Of the variable `error`; a timeout has none."""
+
+
 def catch(target: str, **variables: str) -> list[State]:
     """Whatever is raised goes to a state; the variable `error` says what it was."""
     assign = {"error": "{% $states.errorOutput %}", **variables}

@@ -21,6 +21,8 @@ from penstock import lake
 from penstock.deployment import LakeOutputs
 
 _READ_RECORDS = ["dynamodb:GetItem", "dynamodb:Query"]
+_ENCRYPT = ["kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
+"""What S3, DynamoDB, SNS and SageMaker do with the key in the name of whoever writes."""
 _WRITE_RECORDS = ["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
 
 
@@ -68,7 +70,13 @@ class ModelLake(Construct):
     def grant_write(self, grantee: iam.IRole, *folders: str) -> None:
         """Put objects into the model's folders."""
         self._grant_objects(grantee, ["s3:AbortMultipartUpload", "s3:PutObject"], folders)
-        self._grant_key(grantee, "kms:GenerateDataKey")
+        self._grant_key(grantee, *_ENCRYPT)
+
+    def grant_deliver(self, grantee: iam.IRole, *folders: str) -> None:
+        """What Firehose wants of a bucket that it delivers to."""
+        self.grant_read(grantee, *folders)
+        self.grant_write(grantee, *folders)
+        _grant(grantee, ["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], self.bucket_arn)
 
     def grant_read_records(self, grantee: iam.IRole) -> None:
         """Read the model's records in the ledger."""
@@ -77,11 +85,12 @@ class ModelLake(Construct):
     def grant_records(self, grantee: iam.IRole) -> None:
         """Read and write the model's records in the ledger."""
         self._grant_records(grantee, _READ_RECORDS + _WRITE_RECORDS)
+        self._grant_key(grantee, *_ENCRYPT)
 
     def grant_notify(self, grantee: iam.IRole) -> None:
         """Tell people over the stage's topic."""
         _grant(grantee, ["sns:Publish"], self.topic.topic_arn)
-        self._grant_key(grantee, "kms:GenerateDataKey")
+        self._grant_key(grantee, *_ENCRYPT)
 
     def _grant_objects(self, grantee: iam.IRole, actions: list[str], folders: tuple[str, ...]) -> None:
         reason = f"Object names are made at run time; the permission ends at {self.model}'s own prefix."

@@ -23,6 +23,7 @@ from penstock.settings import AuthorizeSettings
 
 MACHINE_TAG = "penstock:machine"
 _NOT_AN_APPROVAL = ["PendingManualApproval", "Rejected"]
+_NO_APPROVAL = {"StringEqualsIfExists": {"sagemaker:ModelApprovalStatus": _NOT_AN_APPROVAL}}
 
 
 class ModelRegistry(Construct):
@@ -79,7 +80,7 @@ class ModelRegistry(Construct):
                 function=service.predict.resource.function_name,
                 capture=service.capture.ref,
             ),
-            memory_mb=512,
+            memory_mb=1024,
             timeout_seconds=60,
             takes_events=True,
         )
@@ -103,15 +104,12 @@ class ModelRegistry(Construct):
     def grant_register(self, grantee: iam.IRole) -> None:
         """Add versions that wait for approval, and look at them."""
         self.grant_look(grantee)
-        self._grant(grantee, ["sagemaker:AddTags", "sagemaker:CreateModelPackage"])
+        self._grant(grantee, ["sagemaker:AddTags"])
+        self._grant(grantee, ["sagemaker:CreateModelPackage"], _NO_APPROVAL)
 
     def grant_take_back(self, grantee: iam.IRole) -> None:
         """Set a version's status to anything but approved."""
-        self._grant(
-            grantee,
-            ["sagemaker:UpdateModelPackage"],
-            {"StringEqualsIfExists": {"sagemaker:ModelApprovalStatus": _NOT_AN_APPROVAL}},
-        )
+        self._grant(grantee, ["sagemaker:UpdateModelPackage"], _NO_APPROVAL)
 
     def _grant(self, grantee: iam.IRole, actions: list[str], conditions: dict[str, Any] | None = None) -> None:
         grantee.add_to_principal_policy(
@@ -131,7 +129,7 @@ class ModelRegistry(Construct):
                     "Sid": "MachinesDoNotApprove",
                     "Effect": "Deny",
                     "Principal": {"AWS": f"arn:{stack.partition}:iam::{stack.account}:root"},
-                    "Action": "sagemaker:UpdateModelPackage",
+                    "Action": ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"],
                     "Resource": [self.packages_arn],
                     "Condition": {
                         "StringEquals": {

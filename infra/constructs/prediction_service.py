@@ -67,6 +67,13 @@ class PredictionService(Construct):
             iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=[self.capture.attr_arn])
         )
 
+    def grant_ask(self, grantee: iam.IRole) -> None:
+        """Ask what the alias points at, and what that version binds."""
+        function = self.predict.resource.function_arn
+        actions = ["lambda:GetAlias", "lambda:GetFunctionConfiguration"]
+        grantee.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=[function, f"{function}:*"]))
+        acknowledge_wildcards(grantee, "Versions are numbered as they come.", rendered(grantee, f"{function}:*"))
+
     def grant_invoke_versions(self, grantee: iam.IRole) -> None:
         """Invoke published versions, whichever."""
         versions = f"{self.predict.resource.function_arn}:*"

@@ -64,7 +64,7 @@ class Rollout(Construct):
         self.machine: sfn.StateMachine = self._machine(stage, lake.model, predict)
 
     def _machine(self, stage: Stage, model: str, predict: lambda_.Function) -> sfn.StateMachine:
-        role = workflow_role(self)
+        role = self.role = workflow_role(self)
         steps = [self.smoke_test.resource, self.end_rollout.resource]
         parts = RolloutParts(
             model=model,

@@ -7,7 +7,7 @@ changes neither.
 from dataclasses import dataclass
 from typing import Any
 
-from infra.constructs.definitions import Definition, State, catch, invoke, retry
+from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke, retry
 
 LIVE = "live"
 SMOKE_TEST_SECONDS, END_SECONDS = 120, 60
@@ -28,7 +28,7 @@ class RolloutParts:
 
 
 def definition(parts: RolloutParts) -> Definition:
-    """The state machine; its input is `{"rollout", "package", "function", "environment", "description", …}`."""
+    """The state machine; its input is `{"rollout", "package", "package_arn", "function", "environment", …}`."""
     return {
         "Comment": f"Penstock: a version of {parts.model} goes live, or the one before stays",
         "QueryLanguage": "JSONata",
@@ -45,6 +45,7 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             "Assign": {
                 "rollout": "{% $states.input.rollout %}",
                 "package": "{% $states.input.package %}",
+                "package_arn": "{% $states.input.package_arn %}",
                 "function": "{% $states.input.function %}",
                 "environment": "{% $states.input.environment %}",
                 "description": "{% $states.input.description %}",
@@ -108,8 +109,25 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             timeout_seconds=SMOKE_TEST_SECONDS,
             attempts=1,
             caught=catch("Revert"),
-            next_state="Shift",
+            next_state="Ask",
         ),
+        # Whoever rejects the version while its rollout is under way is heard.
+        "Ask": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeModelPackage",
+            "Arguments": {"ModelPackageName": "{% $package_arn %}"},
+            "TimeoutSeconds": 60,
+            "Retry": [retry(["SageMaker.SageMakerException", "SageMaker.SdkClientException"], seconds=2, attempts=4)],
+            "Catch": catch("Revert"),
+            "Output": {"status": "{% $states.result.ModelApprovalStatus %}"},
+            "Next": "Still approved?",
+        },
+        "Still approved?": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.status = 'Approved' %}", "Next": "Shift"}],
+            "Default": "Withdrawn",
+        },
+        "Withdrawn": _error("Withdrawn", "'the registry has it as ' & $states.input.status & ' by now'", "Revert"),
     }
 
 
@@ -136,7 +154,7 @@ def _traffic() -> dict[str, State]:
 
 def _not_reverted() -> list[State]:
     """The first error is the one to tell; that the way back failed too is added to it."""
-    also = "$error.Cause & ' And the alias could not be set back: ' & $states.errorOutput.Cause"
+    also = "[$error.Cause, ''][0] & ' And the alias could not be set back: ' & $states.errorOutput.Cause"
     error = {"Error": "NotReverted", "Cause": f"{{% {also} %}}"}
     return [{"ErrorEquals": ["States.ALL"], "Assign": {"error": error}, "Next": "EndFailed"}]
 
@@ -157,7 +175,7 @@ def _endings(parts: RolloutParts) -> dict[str, State]:
         "EndRolledBack": end("rolled back", "Failed", error="{% $error %}"),
         "EndFailed": end("failed", "Failed", error="{% $error %}"),
         "Live": {"Type": "Succeed"},
-        "Failed": {"Type": "Fail", "Error": "{% $error.Error %}", "Cause": "{% $error.Cause %}"},
+        "Failed": {"Type": "Fail", "Error": "{% $error.Error %}", "Cause": CAUSE},
     }
 
 

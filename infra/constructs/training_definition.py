@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from infra.constructs.definitions import Definition, State, catch, invoke, retry
+from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke, retry
 from penstock.spec import Training
 
 VALIDATE_SECONDS, REGISTER_SECONDS, END_SECONDS = 900, 300, 60
@@ -88,9 +88,28 @@ def _steps(parts: TrainingParts) -> dict[str, State]:
             "Assign": {"attempt": "{% $attempt + 1 %}"},
             "Next": "Train",
         },
+        # A job that was stopped (by hand, or at the end of its time) has not failed, and has not trained.
+        "Trained?": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.status = 'Completed' %}", "Next": "Register"}],
+            "Default": "Stopped",
+        },
+        "Stopped": {
+            "Type": "Pass",
+            "Assign": {
+                "step": "training",
+                "error": {"Error": "Stopped", "Cause": "{% 'the training job ended ' & $states.input.status %}"},
+            },
+            "Next": "EndFailed",
+        },
         "Register": invoke(
             parts.register,
-            {"run": "{% $run %}", "dataset": "{% $dataset %}", "artifact": "{% $states.input.artifact %}"},
+            {
+                "run": "{% $run %}",
+                "dataset": "{% $dataset %}",
+                "artifact": "{% $states.input.artifact %}",
+                "image": parts.image,
+            },
             timeout_seconds=REGISTER_SECONDS,
             attempts=1,
             caught=catch("EndFailed", step="registration"),
@@ -106,7 +125,10 @@ def _train(parts: TrainingParts) -> State:
         "Type": "Task",
         "Resource": "arn:aws:states:::sagemaker:createTrainingJob.sync",
         "Arguments": _job(parts),
-        "Output": {"artifact": "{% $states.result.ModelArtifacts.S3ModelArtifacts %}"},
+        "Output": {
+            "status": "{% $states.result.TrainingJobStatus %}",
+            "artifact": "{% [$states.result.ModelArtifacts.S3ModelArtifacts, ''][0] %}",
+        },
         "TimeoutSeconds": job_seconds(parts.training) + _MARGIN_SECONDS,
         "Retry": [
             # Throttling and the account's limit on instances; a job that failed is States.TaskFailed and is not this.
@@ -118,7 +140,7 @@ def _train(parts: TrainingParts) -> State:
             )
         ],
         "Catch": [no_job, failed],
-        "Next": "Register",
+        "Next": "Trained?",
     }
 
 
@@ -129,7 +151,6 @@ def _job(parts: TrainingParts) -> dict[str, Any]:
     limits = {"MaxRuntimeInSeconds": training.max_runtime_minutes * 60}
     spot = {
         "EnableManagedSpotTraining": True,
-        "CheckpointConfig": {"S3Uri": "{% $job.checkpoints %}"},
         "StoppingCondition": limits | {"MaxWaitTimeInSeconds": training.max_wait_minutes * 60},
     }
     return {
@@ -184,5 +205,5 @@ def _endings(parts: TrainingParts) -> dict[str, State]:
             next_state="Failed",
         ),
         # The ledger knows why; failing the execution too is what alarms see.
-        "Failed": {"Type": "Fail", "Error": "{% $error.Error %}", "Cause": "{% $error.Cause %}"},
+        "Failed": {"Type": "Fail", "Error": "{% $error.Error %}", "Cause": CAUSE},
     }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from aws_cdk import IgnoreMode, Stack
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -28,6 +29,7 @@ class TrainingJob(Construct):
         lake.grant_write(self.role, RUNS)
         self._grant_volume(lake)
         self._grant_logs_and_metrics(stack)
+        self._repository: ecr.IRepository | None = None
         self.image = stage.image or self._built(root)
         self._jobs_arn = stack.format_arn(
             service="sagemaker", resource="training-job", resource_name=f"{stage.name}-{lake.model}-*"
@@ -42,6 +44,7 @@ class TrainingJob(Construct):
                     "sagemaker:AddTags",
                     "sagemaker:CreateTrainingJob",
                     "sagemaker:DescribeTrainingJob",
+                    "sagemaker:ListTags",
                     "sagemaker:StopTrainingJob",
                 ],
                 resources=[self._jobs_arn],
@@ -58,6 +61,11 @@ class TrainingJob(Construct):
         )
         acknowledge_wildcards(grantee, "Jobs are named by runs, as they come.", rendered(grantee, self._jobs_arn))
 
+    def grant_look_at_image(self, grantee: iam.IRole) -> None:
+        """Read the image's manifest: the registry looks at it in the name of whoever registers."""
+        if self._repository is not None:
+            self._repository.grant(grantee, "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer")
+
     def _built(self, root: Path) -> str:
         asset = ecr_assets.DockerImageAsset(
             self,
@@ -67,6 +75,7 @@ class TrainingJob(Construct):
             platform=ecr_assets.Platform.LINUX_AMD64,
             ignore_mode=IgnoreMode.DOCKER,
         )
+        self._repository = asset.repository
         asset.repository.grant_pull(self.role)
         acknowledge(self.role, {"IAM5[Resource::*]": "A registry's login token and metrics have no resource."})
         return asset.image_uri

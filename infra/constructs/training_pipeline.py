@@ -6,16 +6,13 @@ alarm, the end of the run before) reaches it by events, so that this construct k
 
 from pathlib import Path
 
-from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.acknowledge import acknowledge_wildcards
 from infra.constructs.function import Function, Workshop
 from infra.constructs.listener import listen
 from infra.constructs.model_lake import ModelLake
-from infra.constructs.rendered import rendered
 from infra.constructs.training_definition import (
     END_SECONDS,
     REGISTER_SECONDS,
@@ -84,7 +81,7 @@ class TrainingPipeline(Construct):
             self,
             "Register",
             name="register",
-            settings=RegisterSettings(**kept, group=group_name, image=self.job.image, code=code),
+            settings=RegisterSettings(**kept, group=group_name),
             memory_mb=2048,
             timeout_seconds=REGISTER_SECONDS,
             takes_events=False,
@@ -122,23 +119,6 @@ class TrainingPipeline(Construct):
             failures=self._workshop.failures,
             description=f"penstock-{self._stage.name}-{self._spec.name}: wakes start_run ({construct_id})",
         )
-
-    def grant_start(self, grantee: iam.IRole) -> None:
-        """Start executions and see how they ended."""
-        self.machine.grant_start_execution(grantee)
-        stack = Stack.of(self)
-        name = stack.split_arn(self.machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
-        executions = stack.format_arn(
-            service="states",
-            resource="execution",
-            resource_name=f"{name}:*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
-        grantee.add_to_principal_policy(
-            # CDK's own grant for executions takes one execution's name; here each run has its own.
-            iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions])
-        )
-        acknowledge_wildcards(grantee, "Executions are named by runs, as they come.", rendered(grantee, executions))
 
     def _machine(self) -> sfn.StateMachine:
         scope = Construct(self, "Machine")

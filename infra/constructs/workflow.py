@@ -1,13 +1,14 @@
 """The one way to make a state machine: definition as a value, own role, full history in a log, traces."""
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.acknowledge import acknowledge
+from infra.acknowledge import acknowledge, acknowledge_wildcards
 from infra.constructs.definitions import Definition
+from infra.constructs.rendered import rendered
 from infra.stages import Stage
 
 
@@ -55,3 +56,21 @@ class Workflow(Construct):
 def workflow_role(scope: Construct) -> iam.Role:
     """A role for a state machine, with nothing granted yet."""
     return iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+
+
+def grant_run(machine: sfn.StateMachine, grantee: iam.IRole) -> None:
+    """Start executions and see how they ended."""
+    machine.grant_start_execution(grantee)
+    stack = Stack.of(machine)
+    name = stack.split_arn(machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
+    executions = stack.format_arn(
+        service="states",
+        resource="execution",
+        resource_name=f"{name}:*",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+    grantee.add_to_principal_policy(
+        # CDK's own grant for executions takes one execution's name; here they are named as they come.
+        iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions])
+    )
+    acknowledge_wildcards(grantee, "Executions are named by content, as they come.", rendered(grantee, executions))

@@ -14,7 +14,7 @@ from penstock.check import TableError
 from penstock.cli import cloud, data, data_versions, init, models, runs, serving
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
-from penstock.cli.target import UnreachableError, UsageError
+from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract import ContractError
 from penstock.deployment import NotDeployedError
 from penstock.init import InitError
@@ -48,9 +48,15 @@ SENTENCES = (
 )
 
 
+CHANGING = {"push", "approve", "reject", "retrain", "predict"}
+"""Commands that leave something in the laptop cloud."""
+
+
 def main() -> None:
     """Run the command; errors that a person can act on are one sentence."""
     try:
+        if sys.argv[1:2] and sys.argv[1] in CHANGING:
+            keep_from_demo()
         app()
     except UsageError as error:
         sys.exit(_say(str(error), 2))

@@ -8,7 +8,9 @@ import typer
 from penstock.cli.options import Json
 from penstock.cli.output import as_json, console
 from penstock.cli.target import laptop_cloud, project_root
+from penstock.contract import read_contract
 from penstock.local.deploy import deploy
+from penstock.spec import model_folders
 
 IMAGE = "penstock-training"
 
@@ -26,6 +28,8 @@ def up(
 ) -> None:
     """Start the laptop cloud and deploy this project to it, with the CDK's own command."""
     root = project_root()
+    for folder in model_folders(root):
+        read_contract(folder)
     cloud = laptop_cloud(root)
     before = cloud.status().running
     with console.status("starting the laptop cloud"):

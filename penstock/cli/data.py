@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from penstock.check import readable
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import as_json, console
-from penstock.cli.runs import follow_upload
+from penstock.cli.runs import follow_uploads
 from penstock.cli.target import Target, UsageError
 
 
@@ -31,16 +32,20 @@ def push(
     json: Json = False,
 ) -> None:
     """Upload files; each starts a run, or is taken by the next one."""
+    if labels and wait:
+        raise UsageError("--wait follows a run, and labels start none: `penstock drift` and the next run show them")
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file} is not a file")
+        if not readable(file.name):
+            raise UsageError(f"{file} is neither .csv, .jsonl nor .parquet")
     target = Target.of(stage, model)
     sent = upload(target, files, labels=labels, quiet=json)
     if not json:
         for item in sent:
             console.print(f"uploaded {item['uri']}")
-    if wait and not labels:
-        follow_upload(target, sent[-1]["key"], sent[-1]["version_id"], json=json)
+    if wait:
+        follow_uploads(target, [(item["key"], item["version_id"]) for item in sent], json=json)
     elif json:
         as_json(sent)
 

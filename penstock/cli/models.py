@@ -1,5 +1,6 @@
 """`models`, `approve`, `reject`, `why`: versions and decisions on them."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -8,10 +9,10 @@ from rich.tree import Tree
 from penstock.cli.client import curl_line, example
 from penstock.cli.options import Json, NamedModel, Stage, Version
 from penstock.cli.output import Word, ago, as_json, coloured, console, line, mark, table
-from penstock.cli.target import Target, UsageError, project_root
-from penstock.ledger import Ledger, Record
+from penstock.cli.target import Target, UsageError, model_names, project_root
+from penstock.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.registry import APPROVED, REJECTED, Registry
-from penstock.spec import METRICS, MODELS, model_folders, read_model
+from penstock.spec import METRICS, MODELS, read_model
 from penstock.why import why as chain
 
 Reason = Annotated[str, typer.Option("--reason", help="Stands in the registry and the ledger.", show_default=False)]
@@ -32,7 +33,7 @@ def models(context: typer.Context, *, stage: Stage = "local", json: Json = False
     """List the models of the stage: what serves, and what waits for approval."""
     if context.invoked_subcommand:
         return
-    found = [_summary(Target.of(stage, folder.name)) for folder in model_folders(project_root())]
+    found = [_summary(Target.of(stage, name)) for name in model_names(project_root())]
     if json:
         as_json(found)
         return
@@ -59,7 +60,7 @@ def _summary(target: Target) -> Record:
         "model": target.model,
         "live": live["version"] if live else None,
         "newest": versions[0]["version"] if versions else None,
-        "pending": [item["version"] for item in versions if not target.ledger.approvals(item["version"])],
+        "pending": [item["version"] for item in versions if _pending(target.ledger, item["version"])],
         "url": target.url,
     }
 
@@ -91,6 +92,8 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     ]
     table(["version", "state", "registered", "run", "dataset", metric], rows, title="versions")
     console.print()
+    if stage != "local":
+        console.print('export your credentials first: eval "$(aws configure export-credentials --format env)"')
     print(curl_line(target, instance))  # noqa: T201 - to be copied, so nothing may wrap or colour it
 
 
@@ -99,27 +102,82 @@ def _decision(ledger: Ledger, version: int) -> Word:
     return coloured(decisions[-1]["decision"]) if decisions else "pending"
 
 
-def approve(model: NamedModel = None, *, reason: Reason, version: Version = None, stage: Stage = "local") -> None:
-    """Approve a version, the newest unless one is named; its rollout follows."""
-    _decide(Target.of(stage, model), version, APPROVED, reason)
+def _pending(ledger: Ledger, version: int) -> bool:
+    """Whether a version waits for a decision; a refused approval is none."""
+    decisions = ledger.approvals(version)
+    return not decisions or decisions[-1]["decision"] not in {"approved", "rejected"}
+
+
+def approve(
+    model: NamedModel = None,
+    *,
+    reason: Reason,
+    version: Version = None,
+    stage: Stage = "local",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the rollout to its end.")] = True,
+) -> None:
+    """Approve a version, the newest unless one is named, and follow its rollout. Exit code 1 if it does not go live."""
+    target = Target.of(stage, model)
+    number, since = _decide(target, version, APPROVED, reason)
+    if wait:
+        with console.status("the rollout: publish, golden examples, traffic"):
+            outcome, sentence = wait_for_rollout(target, number, since)
+        console.print(line(coloured(outcome), f": {sentence}"))
+        if outcome != "live":
+            raise typer.Exit(1)
 
 
 def reject(model: NamedModel = None, *, reason: Reason, version: Version = None, stage: Stage = "local") -> None:
-    """Reject a version, the newest unless one is named."""
-    _decide(Target.of(stage, model), version, REJECTED, reason)
+    """Reject a version, the newest unless one is named. What is live goes on serving."""
+    target = Target.of(stage, model)
+    number, _ = _decide(target, version, REJECTED, reason)
+    live = target.ledger.live()
+    if live is not None and live["version"] == number:
+        console.print(f"version {number} is live and goes on serving until another one is approved")
 
 
-def _decide(target: Target, version: int | None, status: str, reason: str) -> None:
+def _decide(target: Target, version: int | None, status: str, reason: str) -> tuple[int, str]:
+    """Set the status in the registry; which version's, and when."""
     if not reason.strip():
         raise UsageError("a decision needs a reason: --reason '…'")
     versions = target.ledger.versions()
     if not versions:
         raise UsageError(f"{target.model} has no version yet: push data first")
     about = target.ledger.version(version) if version is not None else versions[0]
-    Registry(target.outputs.GroupName).set_status(about["arn"], status, reason)
-    console.print(
-        line(f"version {about['version']} of {target.model} is ", coloured(status.lower()), " in the registry")
-    )
+    registry = Registry(target.outputs.GroupName)
+    registry.set_status(about["arn"], status, reason)
+    words = line(f"version {about['version']} of {target.model} is ", coloured(status.lower()), " in the registry")
+    console.print(words)
+    return int(about["version"]), timestamp(registry.describe(about["arn"]).changed)
+
+
+def wait_for_rollout(target: Target, version: int, since: str, *, patience: float = 60) -> tuple[str, str]:
+    """What came of an approval: `live`, `rolled back`, `failed` or `refused`, with the sentence.
+
+    Args:
+        target: the model.
+        version: what was approved.
+        since: when, as the registry has it; what was decided or rolled out before is an older story.
+        patience: seconds to wait while no rollout is under way.
+
+    Raises:
+        NoRecordError: nothing came of it in time, and no rollout is under way.
+    """
+    ledger, end = target.ledger, time.monotonic() + patience
+    while True:
+        refused = [item for item in ledger.approvals(version) if item["at"] >= since and "refusal" in item]
+        if refused:
+            return "refused", str(refused[-1]["refusal"])
+        own = [item for item in ledger.rollouts() if item["version"] == version and item["opened"] >= since]
+        if own and own[0]["state"] == "ended":
+            return str(own[0]["outcome"]), str(own[0]["reason"])
+        if ledger.holder("rollout") is not None:
+            end = time.monotonic() + patience
+        elif time.monotonic() > end:
+            raise NoRecordError(
+                f"rollout of version {version} after {patience:.0f} s; `penstock why --version {version}`"
+            )
+        time.sleep(0.4 if target.stage == "local" else 4)
 
 
 def why(model: NamedModel = None, *, version: Version = None, stage: Stage = "local", json: Json = False) -> None:

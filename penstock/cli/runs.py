@@ -14,11 +14,13 @@ from rich.text import Text
 
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, mark, table, took
-from penstock.cli.target import Target
+from penstock.cli.target import Target, UsageError
 from penstock.ledger import NoRecordError, Record
 
 EXIT = {"registered": 0, "skipped": 0, "rejected": 10, "quarantined": 11, "failed": 12}
 POLL_SECONDS = 0.4
+STEPS = {"Validate": "validate", "Train": "train", "Register": "gates and registry"}
+"""The pipeline's states that do work; the others only lead from one to the next."""
 
 
 def register(app: typer.Typer) -> None:
@@ -85,30 +87,40 @@ def retrain(
     payload = jsonlib.dumps({"retrain": reason, "request": uuid.uuid4().hex})
     reply = target.client("lambda").invoke(FunctionName=target.outputs.StartRunName, Payload=payload)
     answer = jsonlib.loads(reply["Payload"].read())
-    console.print(answer.get("said") or answer.get("errorMessage"))
+    if "FunctionError" in reply:
+        raise UsageError(f"start_run failed: {answer.get('errorMessage', answer)}")
+    console.print(answer["said"])
 
 
-def follow_upload(target: Target, key: str, version_id: str, *, json: bool, timeout: float = 60) -> None:
-    """Wait until a run has taken an upload, follow it, and exit with its ending's code."""
-    name = f"{key}#{version_id}"
-    end = time.monotonic() + timeout
-    with console.status("waiting for the run that takes it"):
-        while (run_id := taker(target, name)) is None:
-            if time.monotonic() > end:
-                raise NoRecordError(f"run that took {key} within {timeout:.0f} s; see `penstock runs`")
-            time.sleep(POLL_SECONDS)
-    record = follow(target, run_id, quiet=json)
+def follow_uploads(target: Target, uploads: list[tuple[str, str]], *, json: bool) -> None:
+    """Follow the runs that take uploads (key, version id), one after the other; the worst ending is the exit code."""
+    records: dict[str, Record] = {}
+    for key, version_id in uploads:
+        with console.status("waiting for the run that takes it"):
+            run_id = wait_for_taker(target, key, version_id)
+        if run_id not in records:
+            records[run_id] = follow(target, run_id, quiet=json)
     if json:
-        as_json(record)
-    raise typer.Exit(EXIT.get(record["outcome"], 0))
+        as_json(list(records.values()))
+    raise typer.Exit(max(EXIT.get(record["outcome"], 0) for record in records.values()))
 
 
-def taker(target: Target, name: str) -> str | None:
-    """The run that took an upload (`key#version id`), None while none has."""
-    for record in target.ledger.runs():
-        if any(f"{upload['key']}#{upload['version_id']}" == name for upload in record["uploads"]):
-            return str(record["id"])
-    return None
+def wait_for_taker(target: Target, key: str, version_id: str, *, patience: float = 60) -> str:
+    """The run that takes an upload. While another run is under way it waits for its turn, however long that is.
+
+    Raises:
+        NoRecordError: no run is under way and none takes it.
+    """
+    ledger, end = target.ledger, time.monotonic() + patience
+    while True:
+        upload = ledger.upload(key, version_id)
+        if upload and "run" in upload:
+            return str(upload["run"])
+        if ledger.holder("run") is not None:
+            end = time.monotonic() + patience
+        elif time.monotonic() > end:
+            raise NoRecordError(f"run that took {key} within {patience:.0f} s; `penstock runs` lists what there is")
+        time.sleep(POLL_SECONDS if target.stage == "local" else 10 * POLL_SECONDS)
 
 
 def follow(target: Target, run_id: str, *, quiet: bool = False) -> Record:
@@ -160,10 +172,12 @@ def view(record: Record, entered: list[dict[str, Any]]) -> RenderableType:
     """A run as a person reads it: cause, states with their times, gates, ending with its reason."""
     parts: list[RenderableType] = [line((f"run {record['id']}", "bold"), f" · {record['cause']}")]
     grid = Table.grid(padding=(0, 2))
-    for state in entered:
+    shown = [state for state in entered if state["name"] in STEPS]
+    for state in shown:
         ended = state["left"] or record.get("ended")
         spent = took(state["entered"], ended or datetime.now(UTC).isoformat())
-        grid.add_row(line(mark(good=True) if ended else ("…", "blue")), state["name"], spent)
+        good = record.get("outcome") != "failed" or state is not shown[-1]
+        grid.add_row(line(mark(good=good) if ended else ("…", "blue")), STEPS[state["name"]], spent)
     parts.append(grid)
     steps = record["steps"]
     if compared := steps.get("validate", {}).get("compared"):

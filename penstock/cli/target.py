@@ -14,9 +14,11 @@ from penstock.deployment import LakeOutputs, ModelOutputs, NotDeployedError
 from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.local.cloud import LaptopCloud
-from penstock.spec import model_folders
+from penstock.spec import MODELS
 
 HOME, PORT = ".penstock", 4566
+DEMO = "demo"
+"""File in the laptop cloud's folder that says: all in here is the demo's, who may remove it."""
 
 
 class UsageError(Exception):
@@ -40,13 +42,18 @@ def project_root(start: Path | None = None) -> Path:
     raise UsageError(f"{start} is not in a Penstock project (a folder with cdk.json and training/models)")
 
 
+def keep_from_demo() -> None:
+    """Somebody works here by hand: the demo may no longer start from nothing in this folder."""
+    (project_root() / HOME / DEMO).unlink(missing_ok=True)
+
+
 def laptop_cloud(root: Path) -> LaptopCloud:
     """The laptop cloud of a project; PENSTOCK_PORT chooses another port than 4566.
 
     Raises:
         UsageError: a port that is no port.
     """
-    port = os.environ.get("PENSTOCK_PORT", str(PORT))
+    port = os.environ.get("PENSTOCK_PORT") or str(PORT)
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise UsageError(f"PENSTOCK_PORT is {port!r}, a number from 1 to 65535 is needed")
     return LaptopCloud(root / HOME, int(port))
@@ -76,6 +83,8 @@ class Target:
     def enter(self) -> None:
         """Point this process at the laptop cloud, if that is the stage; at AWS, boto3 finds its own way."""
         if self.stage != "local":
+            if region := os.environ.get("AWS_REGION"):  # the CDK and the AWS CLI take it, boto3 does not
+                os.environ.setdefault("AWS_DEFAULT_REGION", region)
             return
         cloud = laptop_cloud(self.root)
         if not cloud.status().running:
@@ -118,13 +127,18 @@ class Target:
 _ORIGINAL = dict(os.environ)
 
 
+def model_names(root: Path) -> list[str]:
+    """The project's models, by folder: a mistake in one of them must not keep the operator from another."""
+    return sorted(path.parent.name for path in (root / MODELS).glob("*/model.yaml"))
+
+
 def model_of(root: Path, model: str | None) -> str:
     """The model that is meant: the named one, or the only one.
 
     Raises:
         UsageError: no such model, or none named where there are several.
     """
-    names = [folder.name for folder in model_folders(root)]
+    names = model_names(root)
     if model is None and len(names) == 1:
         return names[0]
     if model is None:

@@ -226,7 +226,9 @@ class LaptopCloud:
             return
         owner = processes.port_owner(self.port)
         by = f" by {owner}" if owner else " by another program"
-        raise CloudError(f"Port {self.port} is in use{by}. End that program, or choose another port with --port.")
+        raise CloudError(
+            f"Port {self.port} is in use{by}. End that program, or choose another port: PENSTOCK_PORT=4567."
+        )
 
     def _wait(self, record: _Record, timeout: float) -> None:
         deadline = time.monotonic() + timeout

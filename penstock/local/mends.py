@@ -26,10 +26,7 @@ from penstock.local import (
 from penstock.local.cloud import ACCOUNT, REGION
 
 Json = dict[str, Any]
-INTERRUPTED_CAUSE = (
-    "The laptop cloud was stopped while this execution ran; start it again with: "
-    "aws stepfunctions start-execution --state-machine-arn {machine}"
-)
+INTERRUPTED_CAUSE = "the laptop cloud was stopped while this execution ran"
 
 
 def install() -> None:
@@ -63,9 +60,8 @@ def end_interrupted_executions() -> list[Json]:
     ended = []
     for execution in stepfunctions._executions.all_values():
         if execution.get("error") == "States.ServiceRestart" and not _has_ending(execution):
-            cause = INTERRUPTED_CAUSE.format(machine=execution["stateMachineArn"])
-            execution["cause"] = cause
-            details = {"error": execution["error"], "cause": cause}
+            execution["cause"] = INTERRUPTED_CAUSE
+            details = {"error": execution["error"], "cause": INTERRUPTED_CAUSE}
             stepfunctions._add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": details})
             ended.append(execution)
     return ended

@@ -24,6 +24,10 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 
 
+def nothing() -> None:
+    """Before a server runs there is nothing to save."""
+
+
 class StateSaver:
     """A background thread that writes what changed since it last looked."""
 
@@ -32,9 +36,12 @@ class StateSaver:
         self._digests: dict[str, bytes] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin to save."""
+        """Begin to save, in turns and whenever `save_now` is called."""
+        global save_now  # noqa: PLW0603 - one server a process
+        save_now = self.save
         self._thread = threading.Thread(target=self._run, name="state-saver", daemon=True)
         self._thread.start()
 
@@ -54,6 +61,10 @@ class StateSaver:
 
     def save(self) -> None:
         """Write every service whose state changed."""
+        with self._lock:
+            self._save()
+
+    def _save(self) -> None:
         for service, get_state in ministack._build_persistence_save_dict().items():
             text = _serialised(service, get_state)
             if text is None:
@@ -84,3 +95,7 @@ def _serialised(service: str, get_state: Callable[[], Any]) -> str | None:
             _log.exception("The state of %s cannot be saved", service)
             return None
     return None
+
+
+save_now: Callable[[], None] = nothing
+"""Called before something long begins, so that a cloud killed in the middle of it remembers what led there."""

@@ -52,7 +52,9 @@ class Synthesis:
         return document
 
 
-def synthesise(folder: Path, context: Mapping[str, str], *, root: Path, validation: bool = False) -> Synthesis:
+def synthesise(
+    folder: Path, context: Mapping[str, str], *, root: Path, validation: bool = False, module: str = "infra.app"
+) -> Synthesis:
     """Run the app as somebody with an empty environment would: no credentials, no region, no Docker on the PATH."""
     environment = {
         "PATH": str(folder / "no-programs-here"),
@@ -61,7 +63,7 @@ def synthesise(folder: Path, context: Mapping[str, str], *, root: Path, validati
         "CDK_CONTEXT_JSON": json.dumps({**context, "aws:cdk:enable-path-metadata": True}),
         "CDK_VALIDATION": str(validation).lower(),
     }
-    command = [sys.executable, "-m", "infra.app"]
+    command = [sys.executable, "-m", module]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False)
     return Synthesis(done.returncode, done.stderr, folder)
 

@@ -119,15 +119,16 @@ def test_the_training_steps_are_those_of_the_design() -> None:
     states = training()["States"]
     assert states["Validate"]["Next"] == "Worth training?"
     assert states["Train"]["Resource"].endswith("sagemaker:createTrainingJob.sync")
-    assert states["Train"]["Next"] == "Register"
+    assert states["Train"]["Next"] == "Trained?"
+    assert states["Trained?"]["Choices"][0]["Next"] == "Register"
+    assert states["Trained?"]["Default"] == "Stopped"
     assert states["Register"]["Next"] == "End"
 
 
-def test_spot_asks_for_checkpoints_and_waits() -> None:
+def test_spot_waits_for_capacity() -> None:
     job = training(spot=True, max_runtime_minutes=10, max_wait_minutes=30)["States"]["Train"]["Arguments"]
     assert job["EnableManagedSpotTraining"] is True
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 1800}
-    assert job["CheckpointConfig"] == {"S3Uri": "{% $job.checkpoints %}"}
 
 
 def test_on_demand_has_neither() -> None:

@@ -87,3 +87,21 @@ def test_the_alias_starts_at_the_version_without_a_model(synthesis: Synthesis) -
     assert alias["Properties"]["Name"] == "live"
     assert alias["Properties"]["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
     assert "RoutingConfig" not in alias["Properties"]
+
+
+def test_the_answer_is_remembered_and_is_the_same(tmp_path: Path) -> None:
+    # Given a project that was synthesised once by `python -m infra`, rules off
+    root = copy_of_project(tmp_path / "project")
+    context = {"stage": "local"}
+    first = synthesise(tmp_path / "first", context, root=root, validation=False, module="infra")
+    remembered = list((root / ".bundles" / "assemblies").iterdir())
+    # When it is asked again, and once more after a change
+    again = synthesise(tmp_path / "again", context, root=root, validation=False, module="infra")
+    anew = synthesise(tmp_path / "anew", context, root=root, validation=False)
+    handler = root / "functions" / "end_run" / "handler.py"
+    handler.write_text(handler.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    changed = synthesise(tmp_path / "changed", context, root=root, validation=False, module="infra")
+    # Then the remembered answer is what the app itself says, and a change is not overlooked
+    assert len(remembered) == 1
+    assert first.texts() == again.texts() == anew.texts()
+    assert changed.texts() != first.texts()

@@ -1,5 +1,6 @@
 """What the templates promise: outputs, settings, protection, and what tells people of trouble."""
 
+import json
 from typing import Any
 
 import pytest
@@ -61,8 +62,10 @@ def test_the_stages_are_those_that_the_command_knows() -> None:
 
 
 def test_only_the_laptop_uses_a_shared_image(synthesis: Synthesis, stage: str) -> None:
-    image = functions(synthesis.model())["register"]["Environment"]["Variables"]["PENSTOCK_IMAGE"]
-    assert (image == "penstock-training:local") == (stage == "local")
+    machines = resources(synthesis.model(), "AWS::StepFunctions::StateMachine").values()
+    text = "".join(json.dumps(found["Properties"]["DefinitionString"]) for found in machines)
+    assert ("penstock-training:local" in text) == (stage == "local")
+    assert ("container-assets" in text) == (stage != "local")
 
 
 def test_data_outlives_its_stack_except_on_the_laptop(synthesis: Synthesis, stage: str) -> None:

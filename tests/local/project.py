@@ -51,7 +51,9 @@ class Project:
 
     def json(self, *arguments: str, check: bool = True) -> Any:
         """What a reading command says as JSON."""
-        return json.loads(self.run(*arguments, "--json", check=check).stdout)
+        done = self.run(*arguments, "--json", check=check)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
 
 
 def copy_project(root: Path, port: int) -> Project:

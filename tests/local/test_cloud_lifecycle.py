@@ -74,7 +74,7 @@ def test_a_taken_port_is_told_with_its_owner(tmp_path: Path) -> None:
         listener.listen()
         port = listener.getsockname()[1]
         # When a cloud is started on it, then the error names the port, the process and the mend
-        with pytest.raises(CloudError, match=rf"Port {port} is in use by process {os.getpid()}.*--port"):
+        with pytest.raises(CloudError, match=rf"Port {port} is in use by process {os.getpid()}.*PENSTOCK_PORT"):
             LaptopCloud(tmp_path / "home", port=port).up()
 
 
@@ -216,7 +216,7 @@ def test_a_kill_loses_nothing_that_was_there_a_moment_ago(own: LaptopCloud) -> N
     assert "the laptop cloud was stopped while this job ran" in job["FailureReason"]
     described = client("stepfunctions").describe_execution(executionArn=execution)
     assert described["status"] == "FAILED"
-    assert "The laptop cloud was stopped while this execution ran" in described["cause"]
+    assert "the laptop cloud was stopped while this execution ran" in described["cause"]
     # And both endings are told
     told: set[str] = set()
 

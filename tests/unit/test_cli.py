@@ -133,7 +133,13 @@ def registered(world: World, version: int = 1) -> str:
     part = {"sha256": "p" * 64, "rows": 10, "size": 5, "uploads": [f"s3://{BUCKET}/{upload.key}?versionId=v1"]}
     ledger.put_dataset("d" * 64, rows=10, parts=[part], contract="c" * 64)
     package = Registry(world.group).register(
-        run=run, description="d", image="i", artifact="s3://b/a", metrics="s3://b/m", properties={"run": run}
+        run=run,
+        since=datetime(2020, 1, 1, tzinfo=UTC),
+        description="d",
+        image="i",
+        artifact="s3://b/a",
+        metrics="s3://b/m",
+        properties={"run": run},
     )
     ledger.put_version(
         package.version, arn=package.arn, run=run, dataset="d" * 64, sha256="s" * 64, code="c" * 64,
@@ -170,7 +176,7 @@ def test_a_folder_that_is_no_project(command: Command, tmp_path: Path, monkeypat
     assert "is not in a Penstock project (a folder with cdk.json and training/models)" in said.err
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "many", "-1", ""])
+@pytest.mark.parametrize("port", ["0", "65536", "many", "-1"])
 def test_a_port_that_is_none(command: Command, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
     monkeypatch.setenv("PENSTOCK_PORT", port)
     said = command("status")
@@ -218,7 +224,7 @@ def test_an_older_deployment_names_what_it_lacks(stack: Stack, command: Command)
 def test_a_model_file_with_a_fault_is_a_sentence(command: Command, project: Path) -> None:
     path = project / MODELS / MODEL / "model.yaml"
     path.write_text("name: flight-delay\nspeed: 3\n")
-    said = command("runs")
+    said = command("up")
     assert said.code == 1
     assert f"{path}:2: speed: is not a field here" in said.err
 
@@ -227,9 +233,24 @@ def test_sentences_are_printed_as_they_are(command: Command, project: Path) -> N
     """Brackets are text, not markup."""
     path = project / MODELS / MODEL / "model.yaml"
     path.write_text("name: '[/b] [red]x[a-z]'\n")
-    said = command("runs")
+    said = command("up")
     assert said.code == 1
     assert "'[/b] [red]x[a-z]' is not lower-case letters" in said.err
+
+
+def test_a_contract_with_a_fault_is_a_sentence_before_anything_starts(command: Command, project: Path) -> None:
+    path = project / MODELS / MODEL / "contract.yaml"
+    path.write_text(path.read_text().replace("value: target", "value: traget"))
+    said = command("up")
+    assert said.code == 1
+    assert f"{path}: column 'late': role: 'traget' is not one of" in said.err
+
+
+def test_a_fault_in_a_model_does_not_keep_the_operator_from_its_runs(
+    stage: World, command: Command, project: Path
+) -> None:
+    (project / MODELS / MODEL / "model.yaml").write_text("nmae: x\n")
+    assert command("runs").code == 0
 
 
 def test_runs_are_listed_with_their_endings(stage: World, command: Command) -> None:
@@ -308,7 +329,7 @@ def test_an_example_is_made_from_the_contract_where_there_is_no_version(
 
 def test_an_approval_stands_in_the_registry(stage: World, command: Command) -> None:
     arns = [registered(stage, version) for version in (1, 2)]
-    assert "version 2 of flight-delay is approved" in command("approve", "--reason", "it's better").out
+    assert "version 2 of flight-delay is approved" in command("approve", "--no-wait", "--reason", "it's better").out
     assert "version 1 of flight-delay is rejected" in command("reject", "--version", "1", "--reason", "old").out
     packages = [Registry(stage.group).describe(arn) for arn in arns]
     assert [(p.status, p.description) for p in packages] == [("Rejected", "old"), ("Approved", "it's better")]

@@ -1,11 +1,13 @@
 """The last steps of a run and of a rollout."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from penstock.ledger import NoRecordError
+from penstock.registry import APPROVED, PENDING, REJECTED, Registry
 from tests.unit.world import World
 
 
@@ -50,13 +52,26 @@ def test_a_run_that_is_not_there(world: World) -> None:
         world.load("end_run").handler({"run": "run9", "outcome": "skipped", "reason": "x"}, None)
 
 
-def rollout(world: World) -> None:
-    assert world.ledger.open_rollout("o1", 3, "t", arn="arn", sha256="s3")
+def rollout(world: World, status: str = APPROVED) -> str:
+    """An open rollout of a version that the registry has under this status; the version's ARN."""
+    registry = Registry(world.group)
+    package = registry.register(
+        run="run1",
+        since=datetime(2020, 1, 1, tzinfo=UTC),
+        description="d",
+        image="i",
+        artifact="s3://b/a",
+        metrics="s3://b/m",
+        properties={"run": "run1"},
+    )
+    registry.set_status(package.arn, status, "the test said so")
+    assert world.ledger.open_rollout("o1", 3, "t", arn=package.arn, sha256="s3")
+    return package.arn
 
 
 def test_a_rollout_that_went_through_is_live(world: World) -> None:
     function = world.load("end_rollout")
-    rollout(world)
+    arn = rollout(world)
     replies = [function.handler({"rollout": "o1", "outcome": "live", "lambda_version": 7}, None) for _ in range(2)]
     assert replies[0] == {"rollout": "o1", "outcome": "live", "reason": "version 3 serves all traffic"}
     live = world.ledger.live()
@@ -65,6 +80,7 @@ def test_a_rollout_that_went_through_is_live(world: World) -> None:
         "version": 3, "sha256": "s3", "lambda_version": "7", "rollout": "o1",
     }  # fmt: skip
     assert [notice["subject"] for notice in world.notices()] == ["flight-delay: version 3 live"]
+    assert Registry(world.group).describe(arn).approved
 
 
 @pytest.mark.parametrize(
@@ -79,9 +95,65 @@ def test_a_rollout_that_went_through_is_live(world: World) -> None:
 )
 def test_a_rollout_that_was_taken_back_says_why(world: World, error: Any, words: str) -> None:
     function = world.load("end_rollout")
-    rollout(world)
+    arn = rollout(world)
     reply = function.handler({"rollout": "o1", "outcome": "rolled back", "lambda_version": None, "error": error}, None)
     assert reply["reason"] == f"version 3 was taken back: {words}"
     assert world.ledger.live() is None
     assert world.ledger.rollout("o1")["outcome"] == "rolled back"
     assert world.notices()[0]["text"] == reply["reason"]
+    # And the registry says so too, for it to be approved again
+    package = Registry(world.group).describe(arn)
+    assert (package.status, package.description) == (PENDING, reply["reason"])
+
+
+def test_a_rollout_that_failed_before_it_moved_traffic(world: World) -> None:
+    function = world.load("end_rollout")
+    arn = rollout(world)
+    error = {"Error": "NotConfigured", "Cause": "Lambda refused the configuration: too large"}
+    reply = function.handler({"rollout": "o1", "outcome": "failed", "error": error}, None)
+    assert reply["reason"] == "version 3 did not go live: Lambda refused the configuration: too large"
+    assert world.ledger.rollout("o1")["outcome"] == "failed"
+    assert Registry(world.group).describe(arn).status == PENDING
+
+
+def test_what_was_rejected_during_its_rollout_stays_rejected(world: World) -> None:
+    # Given a version that somebody rejected while it was being rolled out
+    function = world.load("end_rollout")
+    arn = rollout(world, REJECTED)
+    # When the rollout ends for that reason
+    error = {"Error": "Withdrawn", "Cause": "the registry has it as Rejected by now"}
+    function.handler({"rollout": "o1", "outcome": "rolled back", "error": error}, None)
+    # Then the registry keeps what the person said
+    package = Registry(world.group).describe(arn)
+    assert (package.status, package.description) == (REJECTED, "the test said so")
+
+
+def test_a_repeated_ending_takes_back_no_later_approval(world: World) -> None:
+    # Given a rollout that was taken back, and its version approved again since
+    function = world.load("end_rollout")
+    arn = rollout(world)
+    event = {"rollout": "o1", "outcome": "rolled back", "error": {"Error": "AlarmRaised"}}
+    function.handler(event, None)
+    Registry(world.group).set_status(arn, APPROVED, "the cause is mended")
+    # When the last step is repeated
+    function.handler(event, None)
+    # Then the approval stands, and people were told once
+    assert Registry(world.group).describe(arn).approved
+    assert len(world.notices()) == 1
+
+
+def test_a_last_step_that_died_before_the_ledger_had_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given the step dies between registry and ledger
+    function = world.load("end_rollout")
+    arn = rollout(world)
+    event = {"rollout": "o1", "outcome": "rolled back", "error": {"Error": "AlarmRaised"}}
+    with monkeypatch.context() as patch:
+        patch.delattr(type(function.ledger), "end_rollout")
+        with pytest.raises(AttributeError):
+            function.handler(event, None)
+    # When it is repeated
+    function.handler(event, None)
+    # Then both say the same
+    assert Registry(world.group).describe(arn).status == PENDING
+    assert world.ledger.rollout("o1")["outcome"] == "rolled back"
+    assert world.ledger.holder("rollout") is None

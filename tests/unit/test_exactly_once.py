@@ -114,7 +114,7 @@ def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode) -> Ledger:
     """Have the functions work in this cloud."""
     ledger = cloud.ledger()
     start_run, validate, end_run = (functions[name] for name in NAMES)
-    start_run.ledger, start_run.steps = ledger, cloud.steps()  # type: ignore[attr-defined]
+    start_run.ledger, start_run.executions._client = ledger, cloud.steps()  # type: ignore[attr-defined]
     end_run.ledger, end_run.notifier = ledger, cloud.notifier()  # type: ignore[attr-defined]
     known: Validation = validate.validation
     validate.validation = Quick(  # type: ignore[attr-defined]

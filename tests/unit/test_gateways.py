@@ -2,18 +2,20 @@
 
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from penstock import captures
+from penstock.executions import Ended, Executions
 from penstock.metrics import Metrics
 from penstock.notify import Notifier
-from penstock.registry import APPROVED, PENDING, Registry, version_of
+from penstock.registry import APPROVED, PENDING, Package, Registry, group_of
+from penstock.service import Service, Serving
 from penstock.store import NoObjectError, Store, sha256
-from tests.unit.world import BUCKET, World, client
+from tests.unit.world import BUCKET, FUNCTION, GROUP, World, client
 
 
 def test_a_version_of_an_object_stays_readable(world: World) -> None:
@@ -54,6 +56,7 @@ def test_documents_and_keys(world: World) -> None:
 
 
 ABOUT: dict[str, Any] = {
+    "since": datetime(2020, 1, 1, tzinfo=UTC),
     "description": "run r1",
     "image": "an/image:1",
     "artifact": "s3://b/model.tar.gz",
@@ -61,7 +64,7 @@ ABOUT: dict[str, Any] = {
 }
 
 
-def registered(registry: Registry, run: str) -> Any:
+def registered(registry: Registry, run: str) -> Package:
     return registry.register(run=run, properties={"run": run, "sha256": "s"}, **ABOUT)
 
 
@@ -70,8 +73,8 @@ def test_a_version_waits_for_approval_with_its_origin(world: World) -> None:
     # When a run registers its model
     package = registered(Registry(world.group), "r1")
     # Then it is version 1, pending, and the registry knows run, file and metrics
-    assert (package.version, package.status) == (1, PENDING)
-    assert version_of(package.arn) == 1
+    assert (package.version, package.status, package.approved) == (1, PENDING, False)
+    assert group_of(package.arn) == GROUP
     about = client("sagemaker").describe_model_package(ModelPackageName=package.arn)
     assert about["CustomerMetadataProperties"] == {"run": "r1", "sha256": "s"}
     assert about["ModelPackageDescription"] == "run r1"
@@ -90,9 +93,55 @@ def test_a_status_is_set_with_its_reason(world: World) -> None:
     arn = registered(registry, "r1").arn
     registry.set_status(arn, APPROVED, "because " + "x" * 2_000)
     package = registry.describe(arn)
-    assert package.status == APPROVED
+    assert (package.status, package.approved) == (APPROVED, True)
     assert package.description.startswith("because x")
     assert package.created <= package.changed
+
+
+def test_a_run_finds_only_what_is_newer_than_itself(world: World) -> None:
+    # Given a version that says it is of run r1, and is older than it
+    registry = Registry(world.group)
+    registered(registry, "r1")
+    # When the run registers, twice
+    later = ABOUT | {"since": datetime.now(UTC) + timedelta(days=1)}
+    package = registry.register(run="r1", properties={"run": "r1"}, **later)
+    # Then it is its own
+    assert package.version == 2
+
+
+def test_an_execution_is_started_once_and_says_how_it_ended(world: World) -> None:
+    # Given an execution that is started twice
+    executions = Executions(world.rollout)
+    assert [executions.start("o1", {"a": 1}) for _ in range(2)] == [None, None]
+    assert [json.loads(item["input"]) for item in world.executions(world.rollout)] == [{"a": 1}]
+    # When it is stopped and started again
+    arn = world.executions(world.rollout)[0]["executionArn"]
+    client("stepfunctions").stop_execution(executionArn=arn)
+    ended = executions.start("o1", {"a": 1})
+    # Then it says so, and there is no other
+    assert ended == Ended("ABORTED", "")  # moto keeps no cause
+    assert Ended("ABORTED", "by hand").sentence("it") == "it ended ABORTED: by hand"
+    assert Ended("TIMED_OUT", "").sentence("it") == "it ended TIMED_OUT"
+    assert len(world.executions(world.rollout)) == 1
+
+
+def test_a_machine_that_is_not_there_is_not_taken_for_a_running_one(world: World) -> None:
+    with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
+        Executions(world.rollout + "-not").start("o1", {})
+
+
+def test_what_serves_is_asked_of_the_alias(world: World) -> None:
+    # Given the function as CloudFormation makes it
+    world.predict()
+    service = Service(FUNCTION)
+    assert service.live() == Serving("1", None, "")
+    # When a version with a model is published, and another after it that takes no traffic
+    version = world.publish({"PENSTOCK_VERSION": "3", "PENSTOCK_MODEL_SHA256": "s3"})
+    client("lambda").update_function_configuration(
+        FunctionName=FUNCTION, Environment={"Variables": {"PENSTOCK_VERSION": "4"}}
+    )
+    # Then the first is what serves
+    assert service.live() == Serving(version, 3, "s3")
 
 
 def test_a_notice_has_one_line_of_at_most_100_characters_as_subject(world: World) -> None:

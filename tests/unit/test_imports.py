@@ -18,10 +18,10 @@ MAY_USE_BOTO3 = {
     "penstock/ledger.py",
     "penstock/store.py",
     "penstock/registry.py",
+    "penstock/executions.py",
+    "penstock/service.py",
     "penstock/notify.py",
     "penstock/metrics.py",
-    "functions/start_run/handler.py",
-    "functions/authorize/authorization.py",
     "functions/smoke_test/handler.py",
     "functions/predict/capture.py",
 }

@@ -22,7 +22,6 @@ LAKE = Lake("bucket", "m")
         (LAKE.run_input("r1"), "runs/m/r1/input/"),
         (LAKE.run_input("r1", "request.json"), "runs/m/r1/input/request.json"),
         (LAKE.run_output("r1"), "runs/m/r1/output/"),
-        (LAKE.job_file("r1", "job", "model.tar.gz"), "runs/m/r1/output/job/output/model.tar.gz"),
         (LAKE.model_file("s1", "model.onnx"), "models/m/s1/model.onnx"),
         (LAKE.monitor("3", "mark.json"), "monitor/m/3/mark.json"),
         (LAKE.uri("raw/m/a"), "s3://bucket/raw/m/a"),

@@ -272,7 +272,7 @@ def test_a_version_is_registered_once(ledger: Ledger) -> None:
     assert ledger.put_version(10, run="run1", metrics={"roc_auc": 0.9})
     assert not ledger.put_version(10, run="run2")
     assert ledger.put_version(9, run="run0")
-    ledger.note_version(10, approved=AT)
+    ledger.decide(10, AT, approved=True, decision="approved")
     assert [(v["version"], v["run"], v.get("approved")) for v in ledger.versions()] == [
         (10, "run1", AT),
         (9, "run0", None),
@@ -287,6 +287,69 @@ def test_decisions_on_a_version_stand_in_their_order(ledger: Ledger) -> None:
     assert not ledger.put_approval(1, "2026-02-02", decision="approved", by="b")
     assert ledger.put_approval(11, "2026-02-02", decision="approved", by="c")
     assert [(d["decision"], d["by"]) for d in ledger.approvals(1)] == [("refused", "a"), ("approved", "b")]
+
+
+def test_a_decision_and_what_follows_from_it_are_written_together(ledger: Ledger) -> None:
+    # Given a version that is approved, that told twice, and then rejected
+    ledger.put_version(1, run="run1")
+    for _ in range(2):
+        ledger.decide(1, "2026-02-01", approved=True, decision="approved", by="a", reason="good")
+    approved = ledger.version(1)
+    ledger.decide(1, "2026-02-02", approved=False, decision="rejected", by="b", reason="bad")
+    # Then each stands once, and the version carries the last
+    assert (approved["approved"], approved["decision"]) == ("2026-02-01", "approved")
+    rejected = ledger.version(1)
+    assert (rejected["approved"], rejected["decision"], rejected["run"]) == (None, "rejected", "run1")
+    assert [(d["decision"], d["by"], d["reason"]) for d in ledger.approvals(1)] == [
+        ("approved", "a", "good"),
+        ("rejected", "b", "bad"),
+    ]
+
+
+def test_a_rollout_needs_its_approval_as_it_was(ledger: Ledger) -> None:
+    # Given a version that was approved
+    ledger.put_version(1, run="run1")
+    ledger.decide(1, "2026-02-01", approved=True, decision="approved")
+    # When a rollout is opened for another approval than that
+    assert not ledger.open_rollout("o1", 1, AT, approved="2026-01-01")
+    # Then nothing is written
+    assert ledger.holder("rollout") is None
+    assert ledger.rollouts() == []
+    assert "rolled_out" not in ledger.version(1)
+    # And for its own it is, and the version has that
+    assert ledger.open_rollout("o1", 1, AT, approved="2026-02-01")
+    assert ledger.version(1)["rolled_out"] == "2026-02-01"
+    assert ledger.holder("rollout") == "o1"
+
+
+def test_an_approval_that_was_withdrawn_opens_no_rollout(ledger: Ledger) -> None:
+    ledger.put_version(1, run="run1")
+    ledger.decide(1, "2026-02-01", approved=True, decision="approved")
+    ledger.decide(1, "2026-02-02", approved=False, decision="rejected")
+    assert not ledger.open_rollout("o1", 1, AT, approved="2026-02-01")
+    assert ledger.rollouts() == []
+
+
+def test_a_version_is_not_marked_while_another_is_rolled_out(ledger: Ledger) -> None:
+    ledger.put_version(2, run="run2")
+    ledger.decide(2, "2026-02-01", approved=True, decision="approved")
+    assert ledger.open_rollout("o1", 1, AT)
+    assert not ledger.open_rollout("o2", 2, AT, approved="2026-02-01")
+    assert "rolled_out" not in ledger.version(2)
+
+
+def test_an_upload_names_the_run_that_took_it(ledger: Ledger) -> None:
+    key = "raw/flight-delay/a.csv"
+    assert ledger.upload(key, "v1") is None
+    ledger.record_upload(upload("a.csv"))
+    before = ledger.upload(key, "v1")
+    assert before is not None
+    assert (before["state"], "run" in before) == ("waiting", False)
+    opened(ledger)
+    taken = ledger.upload(key, "v1")
+    assert taken is not None
+    assert (taken["state"], taken["run"]) == ("taken", "run1")
+    assert ledger.upload(key, "v2") is None
 
 
 def test_one_rollout_at_a_time_and_each_once(ledger: Ledger) -> None:

@@ -187,7 +187,7 @@ def test_the_same_labels_again_wait_already(world: World, function: ModuleType, 
     capture(world, as_captured(rows[:2]), "a")
     text = "id,late\na-0,true\na-1,false\n"
     told(world, function, "truth.csv", text)
-    assert told(world, function, "again.csv", text)["sentence"].endswith("these rows wait already")
+    assert told(world, function, "again.csv", text)["sentence"].endswith("these rows are known already")
     assert len(world.ledger.waiting()) == 1
 
 
@@ -250,3 +250,16 @@ def test_labels_of_a_regression_give_the_error_in_the_targets_unit(world: World,
     assert "accuracy" not in found
     metrics = client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
     assert {item["MetricName"] for item in metrics} == {"LiveRMSE", "LabelledRows"}
+
+
+def test_a_capture_file_that_appears_late_is_still_read(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    # Given a verdict over a file
+    go_live(world, baseline)
+    capture(world, rows[3_000:3_600], "b")
+    assert look(function)["rows"] == 600
+    # When one appears whose name comes before it
+    capture(world, rows[3_600:4_200], "a")
+    # Then it is read, once
+    assert [look(function)["rows"] for _ in range(2)] == [600, 0]

@@ -64,7 +64,8 @@ def test_no_version_yet_is_a_clear_503(world: World) -> None:
     status, kind, problem = asked(world.load("predict"), request(GOOD))
     assert (status, kind, problem["title"]) == (503, "application/problem+json", "Service Unavailable")
     assert (
-        problem["detail"] == "no version of flight-delay is live yet: approve one with `penstock approve flight-delay`"
+        problem["detail"]
+        == "no version of flight-delay is live yet: approve one with `penstock approve flight-delay --reason …`"
     )
 
 

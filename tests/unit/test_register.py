@@ -41,9 +41,10 @@ def trained(world: World, data: bytes, run: str = "run1") -> dict[str, str]:
     """A run whose training job left an artifact; the step's event."""
     if world.ledger.holder("run") is None:
         world.open_run(run)
-    key = world.lake.job_file(run, "job", "model.tar.gz")
+    world.ledger.note_step(run, "validate", "t", code=CODE)
+    key = f"{world.lake.run_output(run)}job/output/model.tar.gz"
     world.store.write(key, data)
-    return {"run": run, "dataset": "d" * 64, "artifact": world.lake.uri(key)}
+    return {"run": run, "dataset": "d" * 64, "artifact": world.lake.uri(key), "image": "an/image:1"}
 
 
 def packages() -> list[dict[str, Any]]:
@@ -64,7 +65,8 @@ def test_what_passes_waits_for_approval(world: World, function: ModuleType) -> N
     assert package["CustomerMetadataProperties"] == {
         "run": "run1", "dataset": "d" * 64, "sha256": digest, "code": CODE,
     }  # fmt: skip
-    assert package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == event["artifact"]
+    container = package["InferenceSpecification"]["Containers"][0]
+    assert (container["ModelDataUrl"], container["Image"]) == (event["artifact"], "an/image:1")
     # And in the ledger
     version = world.ledger.version(1)
     assert (version["sha256"], version["run"], version["metrics"]) == (digest, "run1", GOOD)

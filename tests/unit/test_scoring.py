@@ -139,7 +139,7 @@ def without(name: str) -> dict[str, Any]:
         (GOOD | {"colour": "blue"}, "colour"),
         (GOOD | {"colour": 1}, "colour"),
         (GOOD | {"note": "longer"}, "note"),
-        (GOOD | {"row_id": 5}, "row_id"),
+        (GOOD | {"row_id": [5]}, "row_id"),
     ],
 )
 def test_a_bad_field_is_named_with_its_row(model: Model, row: dict[str, Any], field: str) -> None:

@@ -216,6 +216,7 @@ def project(tmp_path: Path) -> Path:
         "training/models/flight-delay/contract.yaml",
         "training/models/flight-delay/train.py",
         "training/models/flight-delay/helper.py",
+        "training/models/flight-delay/notes.md",
         "training/Dockerfile",
         "uv.lock",
     ],
@@ -237,12 +238,13 @@ def test_the_code_digest_changes_with_what_the_job_runs(project: Path, name: str
         "penstock/ui/app.py",
         "penstock/local/app.py",
         "training/models/other/model.yaml",
-        "training/models/flight-delay/notes.md",
+        "training/models/flight-delay/__pycache__/train.cpython-311.pyc",
         "README.md",
     ],
 )
 def test_the_code_digest_stays_with_what_no_job_runs(project: Path, name: str) -> None:
     before = code_digest(project, "flight-delay")
+    (project / name).parent.mkdir(exist_ok=True)
     (project / name).write_text("changed\n")
     assert code_digest(project, "flight-delay") == before
 

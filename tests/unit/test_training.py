@@ -242,8 +242,11 @@ def test_a_champion_that_was_changed_fails_the_job(
         ("fit = 3\n", "flight-delay/train.py has no function fit(train, validation, params)"),
         ("import a_package_that_is_not_there\n", "a_package_that_is_not_there"),
         ("def fit(\n", "SyntaxError"),
-        ("def fit(train, validation, params):\n    return object()\n", "object cannot be exported to ONNX"),
-        ("def fit(train, validation, params):\n    return None\n", "cannot be exported to ONNX"),
+        (
+            "def fit(train, validation, params):\n    return object()\n",
+            "fit must return a fitted estimator (or pipeline) or an ONNX graph, it returned <object",
+        ),
+        ("def fit(train, validation, params):\n    return None\n", "it returned None"),
     ],
 )
 def test_code_that_gives_no_model_fails_with_its_words(

@@ -1,9 +1,11 @@
 """The parts of a stage in moto's AWS, and the functions imported into it as Lambda imports them."""
 
 import importlib
+import io
 import json
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ import pytest
 
 from penstock.lake import Lake
 from penstock.ledger import Ledger, Upload, timestamp
+from penstock.service import LIVE
 from penstock.settings import (
     AuthorizeSettings,
     EndRolloutSettings,
@@ -95,6 +98,32 @@ class World:
         client("sagemaker").create_model_package_group(ModelPackageGroupName=GROUP)
         return GROUP
 
+    def predict(self) -> None:
+        """The predict function as CloudFormation makes it: a version and the alias, and no model."""
+        role = client("iam").create_role(RoleName="predict", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("handler.py", "")
+        client("lambda").create_function(
+            FunctionName=FUNCTION,
+            Runtime="python3.13",
+            Role=role,
+            Handler="handler.handler",
+            Code={"ZipFile": buffer.getvalue()},
+        )
+        self.publish({})
+
+    def publish(self, variables: dict[str, str]) -> str:
+        """A published version of the predict function, with the alias pointed at it."""
+        functions = client("lambda")
+        functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": variables})
+        version = str(functions.publish_version(FunctionName=FUNCTION)["Version"])
+        try:
+            functions.update_alias(FunctionName=FUNCTION, Name=LIVE, FunctionVersion=version)
+        except functions.exceptions.ResourceNotFoundException:
+            functions.create_alias(FunctionName=FUNCTION, Name=LIVE, FunctionVersion=version)
+        return version
+
     @staticmethod
     def _machine(name: str) -> str:
         role = f"arn:aws:iam::{ACCOUNT}:role/steps"
@@ -120,7 +149,7 @@ class World:
         makers: dict[str, Callable[[], Settings]] = {
             "start_run": lambda: StartRunSettings(**lake, pipeline=self.pipeline),
             "validate": lambda: ValidateSettings(**lake, code=CODE),
-            "register": lambda: RegisterSettings(**lake, group=self.group, image="an/image:1", code=CODE),
+            "register": lambda: RegisterSettings(**lake, group=self.group),
             "end_run": lambda: EndRunSettings(**lake, topic=self.topic),
             "authorize": lambda: AuthorizeSettings(
                 **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM
@@ -158,6 +187,11 @@ class World:
         steps = client("stepfunctions")
         found = steps.list_executions(stateMachineArn=machine)["executions"]
         return [steps.describe_execution(executionArn=item["executionArn"]) for item in reversed(found)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """All items of the ledger's table."""
+        found: list[dict[str, Any]] = client("dynamodb").scan(TableName=TABLE)["Items"]
+        return found
 
     def keys(self, prefix: str) -> list[str]:
         return list(self.store.keys(prefix))

@@ -81,6 +81,10 @@ def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.
     """
     if isinstance(fitted, onnx.ModelProto):
         return _checked(fitted, features, task)
+    if not hasattr(fitted, "predict"):
+        raise StepError(
+            f"fit must return a fitted estimator (or pipeline) or an ONNX graph, it returned {fitted!r:.80}"
+        )
     _check_kind(fitted, task)
     inputs = [
         (column.name, FloatTensorType([None, 1]) if column.numeric else StringTensorType([None, 1]))
@@ -148,6 +152,9 @@ def fields(features: list[Column]) -> tuple[Field, ...]:
 
 def sealed(model: onnx.ModelProto, signature: Signature) -> bytes:
     """The file: the graph with its signature in the metadata."""
+    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))  # they come out of a set
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     entry = model.metadata_props.add()
     entry.key, entry.value = SIGNATURE, msgspec.json.encode(signature).decode()
     onnx.checker.check_model(model)

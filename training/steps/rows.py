@@ -26,6 +26,10 @@ class Rows:
         """The features as `scoring.Model.score` takes them."""
         return {column.name: self.table[column.name].to_list() for column in self.contract.features}
 
+    def features(self) -> pl.DataFrame:
+        """The features alone, as `fit` had them."""
+        return self.table.select([column.name for column in self.contract.features])
+
     def truth(self) -> list[Class]:
         """The target's values."""
         return self.table[self.contract.target.name].to_list()

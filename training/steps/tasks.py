@@ -45,7 +45,7 @@ class Binary:
         """
         if not hasattr(fitted, "predict_proba"):
             return 0.0
-        return _compared(fitted.predict_proba(holdout.table)[:, 1], scores, EXPORT_TOLERANCE)
+        return _compared(fitted.predict_proba(holdout.features())[:, 1], scores, EXPORT_TOLERANCE)
 
     def evaluate(
         self, holdout: Rows, train: Rows, model: Model, scores: Scores, champion: Champion | None
@@ -84,7 +84,7 @@ class Regression:
         """
         if not hasattr(fitted, "predict"):
             return 0.0
-        own = np.asarray(fitted.predict(holdout.table), dtype=np.float64).reshape(-1)
+        own = np.asarray(fitted.predict(holdout.features()), dtype=np.float64).reshape(-1)
         return _compared(own, scores, EXPORT_TOLERANCE * self.spread + FLOAT32_TOLERANCE * float(np.abs(own).max()))
 
     def evaluate(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from penstock.local import saving
 from penstock.local.sagemaker import events, images, roles
 from penstock.local.sagemaker.container import Container, Ending
 from penstock.local.sagemaker.context import Caller, account_scope, arn, now
@@ -272,6 +273,7 @@ class Jobs(ABC):
             if run.stop.is_set():
                 return  # ended while it waited
             run.started = True
+        saving.save_now()
         try:
             with account_scope():
                 self.execute(run)

@@ -1,0 +1,41 @@
+"""What really serves: asked of Lambda, not of our own records."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+
+from penstock.settings import PredictSettings
+
+LIVE = "live"
+"""The alias that takes the traffic."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The published version that the alias points at."""
+
+    lambda_version: str
+    version: int | None
+    """The model package version that it binds; None for the version that CloudFormation made, which has no model."""
+    sha256: str
+
+
+class Service:
+    """One model's predict function."""
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self._client: Any = boto3.client("lambda")
+
+    def live(self) -> Serving:
+        """What the alias points at now."""
+        alias = self._client.get_alias(FunctionName=self._function, Name=LIVE)
+        found = self._client.get_function_configuration(FunctionName=f"{self._function}:{alias['FunctionVersion']}")
+        variables = found.get("Environment", {}).get("Variables", {})
+        version = variables.get(PredictSettings.variable("version"))
+        return Serving(
+            lambda_version=str(alias["FunctionVersion"]),
+            version=int(version) if version else None,
+            sha256=variables.get(PredictSettings.variable("model_sha256"), ""),
+        )
