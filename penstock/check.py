@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from penstock.contract import Column, Contract
+from penstock.rowkey import RowKeys
 
 ROW, REASONS = "_row", "_reasons"
 TRUE, FALSE = ["true", "t", "yes", "1"], ["false", "f", "no", "0"]
@@ -98,6 +99,7 @@ def check(contract: Contract, table: pl.DataFrame) -> Checked:
     Raises:
         TableError: a required column is not there, or there are no rows.
     """
+    table = _with_key(contract, table)
     names = [column.name for column in contract.columns]
     needed = [c.name for c in contract.columns if c.required]
     if missing := [name for name in needed if name not in table.columns]:
@@ -120,6 +122,16 @@ def check(contract: Contract, table: pl.DataFrame) -> Checked:
         reasons={rules[int(name)][1]: count for name, count in broken.sum().row(0, named=True).items() if count},
         unknown=tuple(name for name in table.columns if name not in names),
     )
+
+
+def _with_key(contract: Contract, table: pl.DataFrame) -> pl.DataFrame:
+    """The table with the keys that its rows have by their content, where the contract says so and the file has none."""
+    if not contract.key.derived or contract.key.name in table.columns:
+        return table
+    columns = [column for column in contract.columns if column.name in table.columns]
+    blanked = table.with_columns(_blank_is_null(table, column.name) for column in columns)
+    typed = blanked.select(_typed(blanked, column) for column in columns)
+    return table.with_columns(RowKeys().of(typed).alias(contract.key.name))
 
 
 def _with_reasons(rows: pl.DataFrame, broken: pl.DataFrame, sentences: list[str]) -> pl.DataFrame:

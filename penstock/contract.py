@@ -26,6 +26,8 @@ Type = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 Role = Literal["feature", "target", "key", "event_time", "ignore"]
 TYPES: tuple[Type, ...] = ("string", "integer", "number", "boolean", "timestamp", "date")
 ROLES: tuple[Role, ...] = ("feature", "target", "key", "event_time", "ignore")
+ROW_HASH = "row_hash"
+"""As a key column's `transformLogic`: a file without the column gets it, a hash of the row's other values."""
 OPTIONS = {"minimum", "maximum", "minLength", "maxLength", "pattern", "format"}
 
 
@@ -49,6 +51,8 @@ class Column:
     pattern: str | None = None
     allowed: tuple[str | int | float, ...] = ()
     personal: bool = False
+    derived: bool = False
+    """Whether a file without this key gets it from its rows' content."""
     description: str = ""
 
     @property
@@ -171,8 +175,11 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         pattern=options.get("pattern"),
         allowed=_allowed(item.quality or []),
         personal=item.classification in {"personal", "pii"},
+        derived=item.transformLogic == ROW_HASH,
         description=item.description or "",
     )
+    if item.transformLogic and (item.transformLogic != ROW_HASH or (column.role, column.type) != ("key", "string")):
+        raise ContractError(f"transformLogic: all that can be made here is {ROW_HASH!r}, a key of type string")
     _check_options(column)
     if column.role == "feature" and column.type in {"timestamp", "date"}:
         raise ContractError(

@@ -11,18 +11,24 @@ import numpy.typing as npt
 from sklearn import metrics
 
 from penstock.signature import Scores
+from penstock.spec import Task
 
 Truth = npt.NDArray[np.bool_]
+Amounts = npt.NDArray[np.float64]
 Metrics = dict[str, float]
 
 
 class Evaluation(TypedDict):
     """What the training job hands to the gates; JSON."""
 
+    task: Task
     holdout_rows: int
-    positives: float
-    """Share of positive rows in the holdout, 0–1."""
-    threshold: float
+    positives: float | None
+    """Share of positive rows in the holdout, 0–1; None for a regression."""
+    spread: float | None
+    """Standard deviation of a regression's target in the holdout, in its unit; None where there are classes."""
+    threshold: float | None
+    """The challenger's; None for a regression."""
     challenger: Metrics
     baseline: Metrics
     champion: Metrics | None
@@ -62,6 +68,34 @@ def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
     return {name: float(value) for name, value in numbers.items()}
 
 
+def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
+    """The metrics of a regression's scores; all but `r2` in the target's unit.
+
+    The pinball losses say what it costs to answer too much (`pinball_10`: nine times what too little costs) or too
+    little (`pinball_90`).
+
+    Args:
+        truth: shape (rows,), what the target really was.
+        scores: shape (rows,).
+
+    Raises:
+        EvaluationError: fewer than two rows, or a target that is the same in all of them.
+    """
+    if len(np.unique(truth)) < 2:
+        raise EvaluationError(
+            f"the target is the same in all of the {len(truth)} rows to measure on: more data, or another split, is "
+            "needed"
+        )
+    numbers = {
+        "r2": metrics.r2_score(truth, scores),
+        "rmse": metrics.root_mean_squared_error(truth, scores),
+        "mae": metrics.mean_absolute_error(truth, scores),
+        "pinball_10": metrics.mean_pinball_loss(truth, scores, alpha=0.1),
+        "pinball_90": metrics.mean_pinball_loss(truth, scores, alpha=0.9),
+    }
+    return {name: float(value) for name, value in numbers.items()}
+
+
 def best_f1_threshold(truth: Truth, scores: Scores) -> float:
     """The score from which labelling positive gives the highest F1."""
     precision, recall, thresholds = metrics.precision_recall_curve(truth, scores)
@@ -70,8 +104,8 @@ def best_f1_threshold(truth: Truth, scores: Scores) -> float:
     return float(thresholds[int(np.argmax(f1))])
 
 
-def naive_scores(train_truth: Truth, rows: int) -> Scores:
-    """The naive baseline: every row gets the training rows' share of positives. Shape (rows,)."""
+def naive_scores(train_truth: Truth | Amounts, rows: int) -> Scores:
+    """The naive baseline: every row gets the training rows' share of positives, or their mean. Shape (rows,)."""
     return np.full(rows, float(np.mean(train_truth)))
 
 
@@ -93,12 +127,31 @@ def evaluate(
         champion: package version, scores and threshold of the live model, if there is one.
     """
     return Evaluation(
+        task="binary",
         holdout_rows=len(truth),
         positives=float(np.mean(truth)),
+        spread=None,
         threshold=threshold,
         challenger=measure(truth, challenger, threshold),
         baseline=measure(truth, baseline, threshold),
         champion=measure(truth, champion[1], champion[2]) if champion else None,
+        champion_version=champion[0] if champion else None,
+    )
+
+
+def evaluate_amounts(
+    truth: Amounts, *, challenger: Scores, baseline: Scores, champion: tuple[int, Scores] | None
+) -> Evaluation:
+    """`evaluate` of a regression; the champion as package version and scores."""
+    return Evaluation(
+        task="regression",
+        holdout_rows=len(truth),
+        positives=None,
+        spread=float(np.std(truth)),
+        threshold=None,
+        challenger=measure_amounts(truth, challenger),
+        baseline=measure_amounts(truth, baseline),
+        champion=measure_amounts(truth, champion[1]) if champion else None,
         champion_version=champion[0] if champion else None,
     )
 

@@ -64,6 +64,10 @@ class ObjectCreated(Contract):
     size: int
     etag: str
     version_id: str
+    at: str = ""
+    """When it was put (ISO 8601)."""
+    sequencer: str = ""
+    """Hexadecimal; orders what was put under one key."""
 
     @classmethod
     def pattern(cls, *, bucket: str, prefix: str) -> Pattern:
@@ -71,7 +75,7 @@ class ObjectCreated(Contract):
         return cls._pattern({"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": prefix}]}})
 
     @classmethod
-    def _from(cls, detail: Event, _event: Event) -> Self:
+    def _from(cls, detail: Event, event: Event) -> Self:
         item = detail["object"]
         return cls(
             bucket=detail["bucket"]["name"],
@@ -79,6 +83,8 @@ class ObjectCreated(Contract):
             size=int(item["size"]),
             etag=item["etag"],
             version_id=item.get("version-id", "null"),
+            at=event.get("time", ""),
+            sequencer=item.get("sequencer", ""),
         )
 
 

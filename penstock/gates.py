@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from penstock.spec import Gate
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier"})
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "pinball_10", "pinball_90"})
 Numbers = Mapping[str, float]
 
 

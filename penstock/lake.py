@@ -4,11 +4,13 @@ The folders are the journey: raw → (quarantine | datasets) → runs → models
 next run. A prefix always ends with the model's name and a slash, so that a grant or a rule can be cut per model.
 
     raw/<model>/<name>                        an upload, as it came
+    raw/<model>/<folder>/<name>               one of many objects that are one upload, once `_SUCCESS` closes the folder
     labelled/<model>/<digest>.parquet         captured rows with their ground truth, an upload that waits
     quarantine/<model>/<run>/<upload>.parquet refused rows with reasons; report.json beside them
     datasets/<model>/parts/<sha256>.parquet   accepted rows, immutable
     datasets/<model>/versions/<version>.json  a dataset version: its parts in order
     datasets/<model>/manifests/<version>.json the same for SageMaker (`ManifestFile`)
+    runs/<model>/<run>/folders/<digest>.json  what was in a closed folder when the run took it, with version ids
     runs/<model>/<run>/input/                 what the training job is asked, the champion's file with it
     runs/<model>/<run>/output/                what SageMaker writes
     models/<model>/<sha256>/                  model.onnx and what belongs to it
@@ -68,6 +70,9 @@ class Lake:
     def manifest(self, version: str) -> str:
         return f"{self.prefix(DATASETS)}manifests/{version}.json"
 
+    def listing(self, run: str, digest: str) -> str:
+        return f"{self.prefix(RUNS)}{run}/folders/{digest}.json"
+
     def run_input(self, run: str, name: str = "") -> str:
         return f"{self.prefix(RUNS)}{run}/input/{name}"
 
@@ -96,6 +101,11 @@ def name_of(key: str, folder: str, model: str) -> str:
     if not key.startswith(start) or len(key) == len(start):
         raise LakeKeyError(f"{key!r} is not an object under {start}")
     return key[len(start) :]
+
+
+def holds_rows(name: str) -> bool:
+    """Whether a name is data: neither a folder nor a marker (`_SUCCESS`, `_temporary/…`, `.part.crc`)."""
+    return not name.endswith("/") and not any(step.startswith(("_", ".")) for step in name.split("/"))
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ write; what belongs together is one transaction.
     upload#<key>#<version id>     an object that came, and what became of it
     waiting#<key>#<version id>    the same while no run has taken it
     run#<run>                     a run, its steps' results, its ending
+    occasion#<occasion>           the alarm's change or the operator's request that a run was opened for
     lock#run, lock#rollout        the one that is under way
     dataset#<version>             a dataset version; `current` names the newest
     trained#<dataset>#<code>      the run that trained this code on this data
@@ -17,8 +18,9 @@ write; what belongs together is one transaction.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal, Self, cast
@@ -27,22 +29,32 @@ import boto3
 from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
-from penstock.lake import LABELLED
+from penstock.lake import LABELLED, SUCCESS
 
 Record = dict[str, Any]
 Lock = Literal["run", "rollout"]
 UploadEnd = Literal["dataset", "quarantined"]
 MOST_UPLOADS = 45
 """Uploads that one run takes; a transaction holds 100 items, and each upload needs two."""
+MOST_TRIES = 5
+"""After so many runs that ended before they dealt with an upload, it goes to quarantine: it may be what ends them."""
+MOST_PARTS = 500
+"""Parts that a dataset's record names; an item holds 400 kB, and the version's file in the lake names all."""
+CONFLICTS = 5
+"""Attempts at a transaction that another one meets."""
 
 
 class NoRecordError(Exception):
     """The ledger has no such record; the message names it."""
 
 
+class StaleError(Exception):
+    """A run wrote that is no longer the one under way: it was given up, and what it took belongs to another."""
+
+
 @dataclass(frozen=True)
 class Upload:
-    """One version of one object."""
+    """One version of one object, or of the `_SUCCESS` that closes a folder of them."""
 
     key: str
     version_id: str
@@ -50,12 +62,25 @@ class Upload:
     size: int
     """Bytes."""
     at: str
+    """When it was put, as S3 tells."""
     tries: int = 0
     """How many runs took it and failed before they dealt with it."""
+    sequencer: str = ""
+    """S3's hexadecimal number, which orders what was put under one key in one second."""
 
     @property
     def name(self) -> str:
         return f"{self.key}#{self.version_id}"
+
+    @property
+    def place(self) -> str:
+        """Sorts uploads as they were put, in whichever order their events came."""
+        return f"{self.at} {self.sequencer:0>32} {self.name}"
+
+    @property
+    def folder(self) -> str | None:
+        """The prefix that it closes; None for an upload that is one object."""
+        return self.key.removesuffix(SUCCESS) if self.key.endswith(f"/{SUCCESS}") else None
 
     @property
     def asks_for_run(self) -> bool:
@@ -73,6 +98,8 @@ class Run:
     """A sentence: what set it off."""
     uploads: tuple[Upload, ...]
     opened: str
+    occasion: str = ""
+    """The alarm's change or the operator's request; one opens one run."""
 
 
 def timestamp(now: datetime) -> str:
@@ -106,11 +133,17 @@ class Ledger:
     def waiting(self) -> list[Upload]:
         """Uploads that no run has taken, oldest first."""
         found = [_as(Upload, item) for item in self._all("waiting#")]
-        return sorted(found, key=lambda upload: (upload.at, upload.name))
+        return sorted(found, key=lambda upload: upload.place)
 
     def settle_upload(self, upload: Upload, state: UploadEnd, **found: Any) -> None:
-        """Note where an upload ended: in a dataset version or in quarantine."""
-        self._update(f"upload#{upload.name}", {"state": state} | found)
+        """Note where an upload ended: in a dataset version or in quarantine.
+
+        Raises:
+            StaleError: `run` is given, and the upload is no longer that run's.
+        """
+        condition = ("run", found["run"]) if "run" in found else None
+        if not self._transact(self._set(f"upload#{upload.name}", {"state": state} | found, condition)):
+            raise StaleError(f"{upload.key} no longer belongs to run {found['run']}: the run was given up meanwhile")
 
     def uploads(self) -> list[Record]:
         """Every upload and what became of it."""
@@ -124,13 +157,14 @@ class Ledger:
 
     def open_run(self, run: Run) -> bool:
         """Open a run and take its uploads, all or nothing; False when another is open or an upload is gone."""
-        taken = run.uploads[:MOST_UPLOADS]
         record = asdict(run) | {"state": "open", "steps": {}}
+        once = [self._put(f"occasion#{run.occasion}", {"run": run.id}, new=True)] if run.occasion else []
         return self._transact(
             self._put("lock#run", {"holder": run.id, "since": run.opened}, new=True),
             self._put(f"run#{run.id}", record, new=True),
-            *(self._delete(f"waiting#{upload.name}", exists=True) for upload in taken),
-            *(self._put(f"upload#{u.name}", asdict(u) | {"state": "taken", "run": run.id}) for u in taken),
+            *once,
+            *(self._delete(f"waiting#{upload.name}", exists=True) for upload in run.uploads),
+            *(self._put(f"upload#{u.name}", asdict(u) | {"state": "taken", "run": run.id}) for u in run.uploads),
         )
 
     def run(self, run: str) -> Record:
@@ -160,19 +194,35 @@ class Ledger:
         )
 
     def end_run(self, run: str, outcome: str, reason: str, at: str) -> bool:
-        """End a run, once; False when it had ended. Uploads that it did not deal with wait again."""
-        record = self.run(run)
-        if record["state"] != "open":
-            return False
-        left = [upload for upload in self.uploads_of(record) if self._state_of(upload) == "taken"]
-        again = [replace(upload, tries=upload.tries + 1) for upload in left]
+        """End a run, once; False when it had ended.
+
+        Uploads that it did not deal with wait again, until MOST_TRIES runs have ended so; then they are quarantined.
+        """
         ending = {"state": "ended", "outcome": outcome, "reason": reason, "ended": at}
-        return self._transact(
-            self._set(f"run#{run}", ending, condition=("state", "open")),
-            *(self._put(f"upload#{u.name}", asdict(u) | {"state": "waiting"}) for u in again),
-            *(self._put(f"waiting#{u.name}", asdict(u)) for u in again),
-            self._delete("lock#run", holder=run),
-        )
+        while (record := self.run(run))["state"] == "open":
+            left = [upload for upload in self.uploads_of(record) if self._state_of(upload) == "taken"]
+            if self._transact(
+                self._set(f"run#{run}", ending, condition=("state", "open")),
+                *(write for upload in left for write in self._given_back(upload, run, reason)),
+                self._delete("lock#run", holder=run),
+            ):
+                return True
+            # One of them was dealt with since it was looked at, or the run has ended: look again.
+        return False
+
+    def note_told(self, run: str) -> None:
+        """Remember that people were told how a run ended."""
+        self._update(f"run#{run}", {"told": True})
+
+    def _given_back(self, upload: Upload, run: str, reason: str) -> list[Record]:
+        again = replace(upload, tries=upload.tries + 1)
+        name, taken = f"upload#{upload.name}", ("state", "taken")
+        if again.tries < MOST_TRIES:
+            waits = {"state": "waiting", "tries": again.tries}
+            return [self._set(name, waits, taken), self._put(f"waiting#{upload.name}", asdict(again))]
+        refusal = f"{again.tries} runs ended before they dealt with it, the last one so: {reason}"
+        given_up = {"state": "quarantined", "tries": again.tries, "run": run, "refusal": refusal}
+        return [self._set(name, given_up, taken)]
 
     def _state_of(self, upload: Upload) -> str:
         return str(self._get(f"upload#{upload.name}", upload.name)["state"])
@@ -184,12 +234,27 @@ class Ledger:
 
     # Datasets
 
-    def put_dataset(self, version: str, **about: Any) -> None:
-        """Record a dataset version and make it the current one."""
-        self._transact(
-            self._put(f"dataset#{version}", {"version": version} | about),
-            self._put("current", {"dataset": version}),
-        )
+    def put_dataset(self, version: str, *, run: str | None = None, current: bool = True, **about: Any) -> None:
+        """Record a dataset version.
+
+        Args:
+            version: its name.
+            run: what makes it; only the run that is under way may.
+            current: whether it is the newest from now on.
+            about: the record.
+
+        Raises:
+            StaleError: `run` is no longer under way.
+        """
+        parts = about.get("parts", [])
+        about |= {"parts": parts[-MOST_PARTS:], "part_count": len(parts)}
+        writes = [self._put(f"dataset#{version}", {"version": version, "run": run} | about)]
+        if current:
+            writes.append(self._put("current", {"dataset": version}))
+        if run is not None:
+            writes.append(self._holds("lock#run", run))
+        if not self._transact(*writes):
+            raise StaleError(f"run {run} was given up meanwhile, so its dataset version {version[:12]} is not taken")
 
     def current_dataset(self) -> str | None:
         item = self._find("current")
@@ -197,6 +262,10 @@ class Ledger:
 
     def dataset(self, version: str) -> Record:
         return self._get(f"dataset#{version}", f"dataset {version!r} of {self.model}")
+
+    def datasets(self) -> list[Record]:
+        """All dataset versions, newest first."""
+        return sorted(self._all("dataset#"), key=lambda item: str(item.get("at", "")), reverse=True)
 
     def note_trained(self, dataset: str, code: str, run: str) -> None:
         """Remember which run trained this code on this data."""
@@ -345,16 +414,26 @@ class Ledger:
             delete["ExpressionAttributeValues"] = {":holder": holder}
         return {"Delete": delete}
 
+    def _holds(self, sk: str, holder: str) -> Record:
+        check: Record = {"TableName": self._name, "Key": self._key(sk), "ConditionExpression": "holder = :holder"}
+        return {"ConditionCheck": check | {"ExpressionAttributeValues": {":holder": holder}}}
+
     def _transact(self, *writes: Record) -> bool:
         """All writes or none; False when a condition did not hold."""
-        try:
-            self._client.transact_write_items(TransactItems=list(writes))
-        except ClientError as error:
-            reasons = cast("Any", error.response).get("CancellationReasons") or []
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-                return False
-            raise
-        return True
+        for attempt in range(1, CONFLICTS + 1):
+            try:
+                self._client.transact_write_items(TransactItems=list(writes))
+            except ClientError as error:
+                reasons = cast("Any", error.response).get("CancellationReasons") or []
+                codes = {reason.get("Code") for reason in reasons}
+                if "ConditionalCheckFailed" in codes:
+                    return False
+                if "TransactionConflict" not in codes or attempt == CONFLICTS:
+                    raise
+                time.sleep(0.02 * 2**attempt)  # another transaction holds one of the items, for milliseconds
+            else:
+                return True
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _stored(value: Any) -> Any:
@@ -374,4 +453,8 @@ def _plain(value: Any) -> Any:
 
 
 def _as(kind: type[Upload], item: Record) -> Upload:
-    return kind(**{name: item[name] for name in kind.__dataclass_fields__})
+    """A record as a value; what was written before a field was there has the field's default."""
+    known = {field.name: item.get(field.name, field.default) for field in fields(kind)}
+    if missing := [name for name, value in known.items() if value is MISSING]:
+        raise NoRecordError(f"{missing[0]!r} of {item}")
+    return kind(**known)

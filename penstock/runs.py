@@ -13,6 +13,8 @@ from penstock.ledger import MOST_UPLOADS, Ledger, Run, Upload, timestamp
 from penstock.spec import Retraining
 
 Trigger = Literal["upload", "alarm", "operator"]
+SUSPECT = 2
+"""From so many failed runs on, an upload may be what they failed on."""
 Start = Callable[[str], None]
 """Starts the pipeline's execution of that name; starting one that exists is no error."""
 
@@ -49,14 +51,28 @@ def open_next(ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occ
         start(holder)
     if (holder := ledger.holder("run")) is not None:
         return f"run {holder} is under way; what waits is taken by the next one"
-    uploads = tuple(ledger.waiting()[:MOST_UPLOADS])
+    uploads = _taken(ledger.waiting(), trigger)
     if trigger == "upload" and not any(upload.asks_for_run for upload in uploads):
         return "nothing new waits"
-    run = Run(run_id(ledger.model, uploads, occasion), trigger, cause, uploads, timestamp(now))
+    run = Run(run_id(ledger.model, uploads, occasion), trigger, cause, uploads, timestamp(now), occasion)
     if not ledger.open_run(run):
         return f"run {run.id} is known, or another was opened first"
     start(run.id)
     return f"run {run.id} opened for {len(uploads)} uploads"
+
+
+def _taken(waiting: Sequence[Upload], trigger: Trigger) -> tuple[Upload, ...]:
+    """What one run takes, as it was put.
+
+    New uploads first: no number of others that wait may keep them out. Of those that two runs failed on only one at a
+    time, so that the one that makes runs fail does not keep its company out; all of them when the operator asks.
+    """
+    suspect = [upload for upload in waiting if upload.tries >= SUSPECT]
+    willing = sorted((u for u in waiting if u.tries < SUSPECT), key=lambda upload: not upload.asks_for_run)
+    company = suspect if trigger == "operator" else suspect[:1]
+    room = MOST_UPLOADS - min(len(company), 1)
+    chosen = [*willing[:room], *company][:MOST_UPLOADS]
+    return tuple(sorted(chosen, key=lambda upload: upload.place))
 
 
 def may_retrain(ledger: Ledger, policy: Retraining, now: datetime) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from penstock.signature import SIGNATURE, Class, Columns, Field, Scores, Signature, Value
+from penstock.signature import SIGNATURE, Columns, Field, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
@@ -95,26 +95,29 @@ class Model:
         return rows
 
     def score(self, columns: Columns) -> Scores:
-        """The probability of the positive class for each row.
+        """The probability of the positive class for each row; of a regression, the amount.
 
         Args:
             columns: for every field of the signature as many values as there are rows; None where one is missing.
 
         Returns:
-            Shape (rows,), 0–1.
+            Shape (rows,); a probability is from 0 to 1.
         """
         feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
-        probabilities = self._session.run([self.signature.output], feeds)[0]
-        scores: Scores = np.asarray(probabilities)[:, 1].astype(np.float64)
+        # The last column: of (negative, positive), or the only one.
+        found = np.asarray(self._session.run([self.signature.output], feeds)[0])
+        scores: Scores = found.reshape(len(found), -1)[:, -1].astype(np.float64)
         return scores
 
     def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
         """`score` for rows as a request has them."""
         return self.score({field.name: [row.get(field.name) for row in rows] for field in self._fields})
 
-    def label(self, score: float) -> Class:
-        """The class that a score stands for."""
-        return self.signature.classes[int(score >= self.signature.threshold)]
+    def prediction(self, score: float) -> dict[str, Any]:
+        """A score as it is answered: with the class that it stands for as `label`, where there are classes."""
+        if self.signature.threshold is None:
+            return {"score": score}
+        return {"score": score, "label": self.signature.classes[int(score >= self.signature.threshold)]}
 
 
 def _tensor(field: Field, values: Sequence[Value]) -> npt.NDArray[Any]:

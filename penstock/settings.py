@@ -73,6 +73,10 @@ class StartRunSettings(LakeSettings):
 class ValidateSettings(LakeSettings):
     code: str
     """Digest of everything that decides what the training job does (see `penstock.spec.code_digest`)."""
+    sources: str = ""
+    """The same without the model's specification: tells other code from other parameters."""
+    image: str = ""
+    """What the training job runs in."""
 
 
 @dataclass(frozen=True, kw_only=True)

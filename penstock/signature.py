@@ -38,11 +38,11 @@ class Signature(msgspec.Struct, frozen=True):
 
     model: str
     fields: tuple[Field, ...]
-    classes: tuple[Class, Class]
-    """The target's values, negative first."""
-    threshold: float
-    """The score from which the label is `classes[1]`."""
+    classes: tuple[Class, ...]
+    """The target's two values, negative first; a regression has none."""
+    threshold: float | None
+    """The score from which the label is `classes[1]`; a regression has none."""
     output: str
-    """The ONNX output that holds the class probabilities, shape (rows, 2)."""
+    """The ONNX output that holds the class probabilities, shape (rows, 2); a regression's amounts, shape (rows, 1)."""
     carried: tuple[str, ...] = ()
     """Columns a request may give besides (row key, event time), as text or number: captured, not scored."""

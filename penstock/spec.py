@@ -9,7 +9,18 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from penstock import yamlfile
 
@@ -17,6 +28,12 @@ MODELS = Path("training") / "models"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Task = Literal["binary", "regression"]
+METRICS: dict[Task, tuple[str, ...]] = {
+    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall"),
+    "regression": ("r2", "rmse", "mae", "pinball_10", "pinball_90"),
+}
+"""What an evaluation measures, the metric that says most first."""
 
 
 class Strict(BaseModel):
@@ -24,8 +41,12 @@ class Strict(BaseModel):
 
 
 class Split(Strict):
-    """How rows are dealt out. By hash of the row key: a row is always on the same side."""
+    """How rows are dealt out."""
 
+    by: Literal["key", "time"] = "key"
+    """`key`: by hash of the row key, so a row is always on the same side. `time`: the newest rows by event time are
+    the holdout; the boundary is kept with the dataset version and only ever moves on, so that no model is judged on a
+    row that an earlier one was trained on. Change it: the champion may then have seen holdout rows."""
     holdout: Share = 0.2
     """Share of rows that no model is ever trained on; gates are decided on them."""
     validation: Share = 0.15
@@ -38,6 +59,38 @@ class Split(Strict):
         if self.holdout + self.validation > 0.9:
             raise ValueError("holdout and validation together leave less than a tenth of the rows for training")
         return self
+
+
+class Window(Strict):
+    """A dataset of the newest data only. Give `days` or `uploads`."""
+
+    days: int | None = Field(default=None, ge=1)
+    """Rows whose event time is at most this long before the newest one's."""
+    uploads: int | None = Field(default=None, ge=1)
+    """The rows of this many uploads, the newest; a closed folder is one upload."""
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> "Window":
+        if (self.days is None) == (self.uploads is None):
+            raise ValueError("a window is measured in days or in uploads: give one of them")
+        return self
+
+
+def _names_a_mode(value: Any) -> Any:
+    if isinstance(value, dict | Window) or value in ("append", "replace"):
+        return value
+    raise ValueError("input should be 'append' or 'replace', or a window: {days: 90} or {uploads: 12}")
+
+
+def _mode_kind(value: Any) -> str:
+    return "window" if isinstance(value, dict | Window) else "name"
+
+
+Mode = Annotated[
+    Annotated[Literal["append", "replace"], Tag("name")] | Annotated[Window, Tag("window")],
+    Discriminator(_mode_kind),
+    BeforeValidator(_names_a_mode),
+]
 
 
 class Training(Strict):
@@ -65,7 +118,7 @@ class Gate(Strict):
     """One condition on a number. Give `min` or `max`, or compare with `against` and `by`."""
 
     metric: str
-    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`."""
+    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`; of a regression `r2`, `rmse`, `mae`."""
     min: float | None = None
     """The metric must be at least this."""
     max: float | None = None
@@ -127,28 +180,59 @@ class Retraining(Strict):
     """At most this many alarm-started runs in 24 hours."""
 
 
+def _first_gates(task: Task) -> list[Gate]:
+    """Better than the naive baseline, and no worse than the champion, by the task's first metric."""
+    first = METRICS[task][0]
+    return [Gate(metric=first, against="baseline", by=0.05), Gate(metric=first, against="champion")]
+
+
 class ModelSpec(Strict):
     """One model: what it predicts, how it is trained, when it may go live, how it is served and watched."""
 
     name: str
     """The folder's name: lower-case letters, digits and hyphens."""
     description: str = ""
-    task: Literal["binary"] = "binary"
-    """What the target is."""
-    dataset: Literal["append", "replace"] = "append"
-    """`append`: uploads add to the data. `replace`: an upload is all of the data."""
+    task: Task = "binary"
+    """What the target is: one of two values (`binary`), or an amount (`regression`)."""
+    dataset: Mode = "append"
+    """`append`: uploads add to the data. `replace`: the newest upload is all of the data. A window, `{days: 90}` or
+    `{uploads: 12}`: uploads add to the data, and what is older leaves it."""
     decision: Literal["f1"] | Share = "f1"
-    """The score from which the label is positive: a number, or what is best for F1 on the validation rows."""
+    """The score from which the label is positive: a number, or what is best for F1 on the validation rows. A
+    regression's score is the amount itself, and has no label."""
     split: Split = Split()
     training: Training = Training()
-    gates: list[Gate] = [
-        Gate(metric="roc_auc", against="baseline", by=0.05),
-        Gate(metric="roc_auc", against="champion"),
-    ]
+    gates: list[Gate] = _first_gates("binary")
+    """All must pass. Unless given: `roc_auc` (a regression: `r2`) is 0.05 better than the baseline's, and not worse
+    than the champion's."""
     approval: Approval = Approval()
     serving: Serving = Serving()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gates_of_a_regression(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("task") == "regression" and "gates" not in given:
+            return given | {"gates": _first_gates("regression")}
+        return given
+
+    @field_validator("gates")
+    @classmethod
+    def _measured(cls, gates: list[Gate], info: ValidationInfo) -> list[Gate]:
+        task = info.data.get("task", "binary")
+        if strange := [gate.metric for gate in gates if gate.metric not in METRICS[task]]:
+            raise ValueError(
+                f"{strange[0]!r} is not measured where the task is {task}; there are {', '.join(METRICS[task])}"
+            )
+        return gates
+
+    @field_validator("decision")
+    @classmethod
+    def _decides(cls, decision: float | str, info: ValidationInfo) -> float | str:
+        if info.data.get("task") == "regression":
+            raise ValueError("a regression has no label to decide on: take the line out")
+        return decision
 
 
 class SpecError(Exception):
@@ -184,16 +268,18 @@ def model_folders(root: Path) -> list[Path]:
     return folders
 
 
-def code_digest(root: Path, model: str) -> str:
+def code_digest(root: Path, model: str, *, specification: bool = True) -> str:
     """SHA-256 (hex) over every file that decides what the model's training job does.
 
-    The model's folder, the entry points, the library below them and the locked packages; not the command, the page or
-    the laptop cloud, which no job runs.
+    The model's folder, the entry points, the library below them and the locked packages; not the command, the page,
+    the laptop cloud or what writes a first model folder, which no job runs.
+    Without `specification`, not what `model.yaml` and `contract.yaml` say either.
     """
     folders = [root / MODELS / model, root / "training" / "steps", root / "penstock"]
-    aside = {root / "penstock" / name for name in ("cli", "ui", "local")}
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    kept = [path for path in files if not aside & set(path.parents) and "__pycache__" not in path.parts]
+    said = {"model.yaml", "contract.yaml"} if not specification else set()
+    aside = {root / "penstock" / name for name in ("cli", "ui", "local", "init.py", "init_files.py", "init_types.py")}
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name not in said]
+    kept = [path for path in files if not aside & {path, *path.parents} and "__pycache__" not in path.parts]
     digest = hashlib.sha256()
     for path in sorted([*kept, root / "uv.lock", root / "training" / "Dockerfile"]):
         digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())

@@ -2,15 +2,33 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
+CHUNK = 4 << 20
+ONE_PUT = 4 << 30
+"""Bytes up to which an object is put in one piece; S3 takes 5 GiB."""
+
 
 class NoObjectError(Exception):
     """There is no such object (any more)."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of one object, as S3 lists it."""
+
+    key: str
+    version_id: str
+    etag: str
+    size: int
+    """Bytes."""
 
 
 class Store:
@@ -30,14 +48,22 @@ class Store:
         Raises:
             NoObjectError: naming the object.
         """
+        body: bytes = self._body(key, version_id).read()
+        return body
+
+    def download(self, key: str, version_id: str | None, path: Path) -> None:
+        """An object's content into a file, never in memory as a whole; arguments and errors as `read`."""
+        with path.open("wb") as file:
+            shutil.copyfileobj(self._body(key, version_id), file, CHUNK)
+
+    def _body(self, key: str, version_id: str | None) -> Any:
         version = {"VersionId": version_id} if version_id and version_id != "null" else {}
         try:
-            body: bytes = self._client.get_object(Bucket=self.bucket, Key=key, **version)["Body"].read()
+            return self._client.get_object(Bucket=self.bucket, Key=key, **version)["Body"]
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion"}:
                 raise NoObjectError(f"s3://{self.bucket}/{key} is not there") from None
             raise
-        return body
 
     def json(self, key: str) -> Any:
         """A JSON object's document."""
@@ -47,6 +73,14 @@ class Store:
         """Put an object; the same content at the same key changes nothing that matters. Returns its version id."""
         reply = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
         return str(reply.get("VersionId", "null"))
+
+    def write_file(self, key: str, path: Path) -> None:
+        """Put a file as an object, never in memory as a whole."""
+        if path.stat().st_size > ONE_PUT:
+            self._client.upload_file(str(path), self.bucket, key)
+            return
+        with path.open("rb") as file:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=file)
 
     def write_json(self, key: str, document: Any) -> None:
         self.write(key, json.dumps(document, indent=1).encode(), "application/json")
@@ -58,6 +92,14 @@ class Store:
         )
         for page in pages:
             yield from (item["Key"] for item in page.get("Contents", []))
+
+    def versions(self, prefix: str) -> Iterator[Version]:
+        """The newest version of every object under a prefix, in order of their keys."""
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
+        for page in pages:
+            for item in page.get("Versions", []):
+                if item["IsLatest"]:
+                    yield Version(item["Key"], item["VersionId"], item["ETag"].strip('"'), item["Size"])
 
 
 def sha256(data: bytes) -> str:

@@ -6,17 +6,21 @@ the same.
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
+from penstock import inputs
 from penstock.check import REASONS, Checked, TableError, check, read_table
 from penstock.contract import Contract
-from penstock.dataset import Dataset, Part
-from penstock.lake import Lake
-from penstock.ledger import Ledger, Record, Upload, UploadEnd
+from penstock.dataset import Dataset, Part, spread
+from penstock.lake import Lake, holds_rows
+from penstock.ledger import Ledger, Record, Upload
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
+
+TOLD = 200_000
+"""Characters of findings that a run's record in the ledger holds at most; report.json in quarantine holds all."""
 
 
 @dataclass(frozen=True)
@@ -57,53 +61,116 @@ class Validation:
     ledger: Ledger
     code: str
     stage: str
+    sources: str = ""
+    """Digest of the code without the model's specification."""
+    image: str = ""
+    """What the training job runs in."""
 
     def run(self, run: str, at: str) -> Record:
         """Validate a run's uploads and say what is next: `train`, `skipped` or `quarantined`."""
-        found = [self._upload(run, upload) for upload in self.ledger.uploads_of(self.ledger.run(run))]
+        taken = [(upload, self._found(run, upload)) for upload in self.ledger.uploads_of(self.ledger.run(run))]
+        found = [item for _, items in taken for item in items]
+        report = [item.document() for item in found]
         if found:
-            self.store.write_json(self.lake.quarantine(run, "report.json"), [item.document() for item in found])
-        parts = [item.part for item in found if item.part]
+            self.store.write_json(self.lake.quarantine(run, "report.json"), report)
         before = self._current()
-        dataset = self._next(before, parts)
+        dataset = self._next(before, [item.part for item in found if item.part])
         result = self._outcome(run, found, dataset)
         if dataset is not None and dataset != before:
             self._write(dataset, run, at)
-        for item in found:
-            state: UploadEnd = "dataset" if item.part else "quarantined"
-            self.ledger.settle_upload(
-                item.upload, state, run=run, dataset=dataset.version if dataset and item.part else None
-            )
-        self.ledger.note_step(
-            run, "validate", at, code=self.code, uploads=[item.document() for item in found], **result
-        )
+        for upload, items in taken:
+            self._settle(run, upload, items, dataset, at)
+        self.ledger.note_step(run, "validate", at, code=self.code, uploads=_told(report), files=len(report), **result)
         return result
+
+    def _found(self, run: str, upload: Upload) -> list[Found]:
+        """What became of an upload: of its object, or of each object in its folder."""
+        found = [self._upload(run, member) for member in self._members(run, upload)]
+        needs_time = self.spec.split.by == "time" or getattr(self.spec.dataset, "days", None) is not None
+        for index, item in enumerate(found):
+            if item.part and needs_time and not item.part.times:
+                refusal = "no row has an event time, and model.yaml splits or cuts the dataset by it"
+                found[index] = replace(item, part=None, refusal=refusal)
+            elif item.part:
+                found[index] = replace(item, part=item.part.of((upload.place, uri) for uri in item.part.uploads))
+        return found or [Found(upload, 0, 0, {}, "the folder holds no files", None)]
+
+    def _members(self, run: str, upload: Upload) -> list[Upload]:
+        """The objects of an upload, each by its version.
+
+        A folder is listed once for a run: what a repeated step reads is what the first one read.
+        """
+        if upload.folder is None:
+            return [upload]
+        name = self.lake.listing(run, sha256(upload.name.encode())[:12])
+        try:
+            listed = self.store.json(name)
+        except NoObjectError:
+            versions = self.store.versions(upload.folder)
+            listed = [asdict(item) for item in versions if holds_rows(item.key.removeprefix(upload.folder))]
+            self.store.write_json(name, listed)
+        return [replace(upload, **item) for item in listed]
+
+    def _settle(self, run: str, upload: Upload, found: list[Found], dataset: Dataset | None, at: str) -> None:
+        """Note where an upload ended. Newer ones may have left it no place: then it is a version of its own."""
+        parts = [item.part for item in found if item.part]
+        if dataset is None or not parts:
+            self.ledger.settle_upload(upload, "quarantined", run=run, dataset=None)
+            return
+        version = dataset.version
+        own = None if dataset.has(upload.place) else self._next(None, parts)
+        if own is not None and own.version != version:
+            self._write(own, run, at, current=False)
+            version = own.version
+        self.ledger.settle_upload(upload, "dataset", run=run, dataset=version)
 
     def _current(self) -> Dataset | None:
         version = self.ledger.current_dataset()
-        return Dataset.read(self.store.read(self.lake.version(version))) if version else None
+        if version is None:
+            return None
+        document = self.ledger.dataset(version).get("document")
+        return Dataset.read(self.store.read(self.lake.version(version), document))
 
     def _next(self, before: Dataset | None, parts: list[Part]) -> Dataset | None:
         if before is None and not parts:
             return None
         start = before or Dataset(model=self.spec.name, contract=self.contract.digest, parts=())
-        replace = self.spec.dataset == "replace" and bool(parts)
-        return start.with_parts(parts, contract=self.contract.digest, replace=replace)
+        return start.with_parts(parts, contract=self.contract.digest, mode=self.spec.dataset, split=self.spec.split)
 
     def _outcome(self, run: str, found: list[Found], dataset: Dataset | None) -> Record:
         version = dataset.version if dataset else None
         nothing: Record = {"dataset": version, "job": None}
         refused = [item for item in found if item.refusal]
         if found and len(refused) == len(found):
-            reason = "; ".join(f"{item.upload.key}: {item.refusal}" for item in refused)
-            return nothing | {"outcome": "quarantined", "reason": reason}
+            said = "; ".join(f"{item.upload.key}: {item.refusal}" for item in refused[:5])
+            more = f"; and {len(refused) - 5} more files" if len(refused) > 5 else ""
+            return nothing | {"outcome": "quarantined", "reason": said + more}
         if dataset is None or version is None:
             return nothing | {"outcome": "skipped", "reason": "there is no data yet: upload some first"}
-        if earlier := self.ledger.trained(version, self.code):
+        given = self._inputs(dataset)
+        about: Record = {"inputs": given, "compared": inputs.compared(given, self.ledger.runs(), but=run)}
+        if (earlier := self.ledger.trained(version, self.code)) and self._equals(earlier, given):
             reason = f"same data, code and parameters as run {earlier}: nothing would come out differently"
-            return nothing | {"outcome": "skipped", "reason": reason, "same_as": earlier}
+            same = inputs.equal(earlier)
+            return nothing | {"outcome": "skipped", "reason": reason, "same_as": earlier} | about | {"compared": same}
         reason = f"dataset {version[:12]} of {dataset.rows} rows in {len(dataset.parts)} parts"
-        return {"outcome": "train", "reason": reason, "dataset": version, "job": self._job(run, dataset)}
+        return {"outcome": "train", "reason": reason, "dataset": version, "job": self._job(run, dataset)} | about
+
+    def _inputs(self, dataset: Dataset) -> inputs.Inputs:
+        """The digest of each thing that decides what comes out of a run."""
+        parameters = self.spec.model_dump_json(exclude={"description"})
+        return {
+            "data": dataset.data,
+            "code": self.sources or self.code,
+            "parameters": sha256(parameters.encode()),
+            "image": sha256(self.image.encode()),
+            "contract": dataset.contract,
+        }
+
+    def _equals(self, run: str, given: inputs.Inputs) -> bool:
+        """Whether a run that trained this code on this data had the image of today too."""
+        known = self.ledger.run(run)["steps"].get("validate", {}).get("inputs", {})
+        return bool(known.get("image", given["image"]) == given["image"])
 
     def _job(self, run: str, dataset: Dataset) -> Record:
         """Leave the training job's input and say where it is."""
@@ -118,7 +185,7 @@ class Validation:
             "dataset": dataset.version,
             "parts": [part.sha256 for part in dataset.parts],
             "champion": champion,
-        }
+        } | ({"cut": dataset.cut} if dataset.cut else {})
         self.store.write_json(self.lake.run_input(run, "request.json"), request)
         return {
             "name": f"{self.stage}-{self.spec.name}-{run}",
@@ -127,17 +194,21 @@ class Validation:
             "output": self.lake.uri(self.lake.run_output(run)),
         }
 
-    def _write(self, dataset: Dataset, run: str, at: str) -> None:
+    def _write(self, dataset: Dataset, run: str, at: str, *, current: bool = True) -> None:
         manifest = dataset.manifest(self.lake.uri(self.lake.parts()))
         self.store.write(self.lake.manifest(dataset.version), json.dumps(manifest).encode(), "application/json")
-        self.store.write(self.lake.version(dataset.version), dataset.document().encode(), "application/json")
+        document = self.store.write(self.lake.version(dataset.version), dataset.document().encode(), "application/json")
+        parts = [asdict(replace(part, times=(), places=())) for part in dataset.parts]
         self.ledger.put_dataset(
             dataset.version,
             rows=dataset.rows,
-            parts=[asdict(part) for part in dataset.parts],
+            parts=parts,
             contract=dataset.contract,
             run=run,
             at=at,
+            # By its version: a run that was given up may still write the file, but not this record.
+            document=document,
+            current=current,
         )
 
     def _upload(self, run: str, upload: Upload) -> Found:
@@ -171,7 +242,14 @@ class Validation:
         digest = sha256(data)
         self.store.write(self.lake.part(digest), data)
         source = f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
-        return Part(sha256=digest, rows=good.height, size=len(data), uploads=(source,))
+        return Part(sha256=digest, rows=good.height, size=len(data), uploads=(source,), times=self._times(good))
+
+    def _times(self, good: pl.DataFrame) -> tuple[int, ...]:
+        column = self.contract.event_time
+        if column is None:
+            return ()
+        times = good[column.name].cast(pl.Datetime("us")).drop_nulls().dt.epoch("us").sort()
+        return spread(times.to_list())
 
 
 def _parquet(table: pl.DataFrame) -> bytes:
@@ -183,3 +261,14 @@ def _parquet(table: pl.DataFrame) -> bytes:
 def _commonest(reasons: dict[str, int]) -> str:
     most = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
     return ", ".join(f"{count} × {reason}" for reason, count in most)
+
+
+def _told(report: list[Record]) -> list[Record]:
+    """As many findings as a record can hold, the refused files' first."""
+    told, size = [], 0
+    for item in sorted(report, key=lambda item: item["refusal"] is None):
+        size += len(json.dumps(item))
+        if size > TOLD:
+            break
+        told.append(item)
+    return told

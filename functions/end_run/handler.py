@@ -20,8 +20,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """`{"run", "outcome", "reason"}` or `{"run", "outcome": "failed", "step", "error"}` in; the ending out."""
     run, outcome = event["run"], event["outcome"]
     reason = event.get("reason") or f"{event.get('step', 'a step')} failed: {words(event.get('error') or {})}"[:1500]
-    if ledger.end_run(run, outcome, reason, timestamp(datetime.now(UTC))):
+    ledger.end_run(run, outcome, reason, timestamp(datetime.now(UTC)))
+    record = ledger.run(run)
+    if record["outcome"] == outcome and not record.get("told"):
         review = f"penstock run {run} --model {settings.model} --stage {settings.stage}"
         notifier.tell(f"{settings.model}: run {run} {outcome}", f"{reason}\n\n{review}\n")
+        ledger.note_told(run)  # behind the notice: rather told twice, after a crash between the two, than never
     logger.info(reason, extra={"run": run, "outcome": outcome})
     return {"run": run, "outcome": outcome, "reason": reason}

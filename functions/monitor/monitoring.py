@@ -20,6 +20,8 @@ from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
 
 ID = "id"
+LIVE = {"accuracy": "LiveAccuracy", "rmse": "LiveRMSE"}
+"""The CloudWatch metric of each live quality."""
 LATE = timedelta(hours=6)
 """How much later than its neighbours a capture file may appear."""
 NEWEST = "null"
@@ -100,18 +102,29 @@ class Monitoring:
                 name = row[ID] if row[ID] in truth else str(row["instance"].get(self.contract.key.name))
                 if name in truth:
                     made = self._labelled(row, truth[name])
-                    matched[name], answered[str(made[self.contract.key.name])] = made, row["label"]
+                    matched[name], answered[str(made[self.contract.key.name])] = made, row[self._answer]
         if not matched:
             return _refused("no match", f"{key}: none of {len(truth)} labels belongs to a captured row")
         good = self._checked(list(matched.values()))
         if not good.height:
             return _refused("refused", f"{key}: no label is a value of {self.contract.target.name!r} in the contract")
-        labels = good.select(self.contract.key.name, self.contract.target.name).iter_rows()
-        accuracy = sum(answered[str(name)] == label for name, label in labels) / good.height
-        self.metrics.put({"LiveAccuracy": accuracy, "LabelledRows": good.height})
+        labels = list(good.select(self.contract.key.name, self.contract.target.name).iter_rows())
+        name, number = self._quality([(answered[str(row)], label) for row, label in labels])
+        self.metrics.put({LIVE[name]: number, "LabelledRows": good.height})
         said = self._keep(key, good, now)
-        sentence = f"{good.height} of {len(truth)} labels joined, accuracy {accuracy:.3f}; {said}"
-        return {"outcome": "labelled", "sentence": sentence, "rows": good.height, "accuracy": accuracy}
+        sentence = f"{good.height} of {len(truth)} labels joined, {name} {number:.3f}; {said}"
+        return {"outcome": "labelled", "sentence": sentence, "rows": good.height, name: number}
+
+    @property
+    def _answer(self) -> str:
+        """What of an answer is held against the ground truth."""
+        return "score" if self.spec.task == "regression" else "label"
+
+    def _quality(self, pairs: list[tuple[Any, Any]]) -> tuple[str, float]:
+        """How well answers met the truth: their accuracy, or a regression's root mean squared error."""
+        if self.spec.task == "regression":
+            return "rmse", (sum((answer - truth) ** 2 for answer, truth in pairs) / len(pairs)) ** 0.5
+        return "accuracy", sum(answer == truth for answer, truth in pairs) / len(pairs)
 
     def _truth(self, key: str, version_id: str) -> dict[str, str]:
         """Inference id or row key → label."""
@@ -129,7 +142,8 @@ class Monitoring:
         made[self.contract.target.name] = label
         made[self.contract.key.name] = made[self.contract.key.name] or row[ID]
         if (event_time := self.contract.event_time) is not None:
-            made[event_time.name] = made[event_time.name] or row["at"]
+            at = row["at"][:10] if event_time.type == "date" else row["at"]
+            made[event_time.name] = made[event_time.name] or at
         return made
 
     def _checked(self, rows: list[Record]) -> pl.DataFrame:

@@ -48,9 +48,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return _reply(error.status, error.problem(), PROBLEM)
     request = event["requestContext"]["requestId"]
     scores = model.score_rows(rows).tolist()
-    predictions = [
-        {"id": f"{request}-{index}", "score": score, "label": model.label(score)} for index, score in enumerate(scores)
-    ]
+    predictions = [{"id": f"{request}-{index}"} | model.prediction(score) for index, score in enumerate(scores)]
     if not event.get("smoke_test"):
         capture.send(rows, predictions, datetime.now(UTC), time.perf_counter() - started)
     return _reply(200, {"model": settings.model, "version": int(settings.version), "predictions": predictions}, JSON)

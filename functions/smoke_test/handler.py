@@ -20,7 +20,8 @@ ledger = Ledger.of(settings)
 functions: Any = boto3.client("lambda", config=Config(read_timeout=60, retries={"max_attempts": 2}))
 logger = Logger(service="smoke_test")
 TOLERANCE = 1e-6
-"""Of a score: the processor that trained and the one that serves may round the last float32 digits differently."""
+"""Of a probability, or of the largest amount: the processor that trained and the one that serves may round the last
+float32 digits differently."""
 
 
 class SmokeTestFailed(Exception):  # noqa: N818 - the name is the error that the state machine catches
@@ -54,8 +55,10 @@ def _compare(version: str, package: int, golden: list[dict[str, Any]], start: in
     scores = [prediction["score"] for prediction in body["predictions"]]
     if len(scores) != len(golden):
         raise SmokeTestFailed(f"{len(golden)} golden examples were asked, {len(scores)} answered")
-    pairs = enumerate(zip([example["score"] for example in golden], scores, strict=True), start)
-    if wrong := [(number, *pair) for number, pair in pairs if not isclose(*pair, rel_tol=0, abs_tol=TOLERANCE)]:
+    recorded = [example["score"] for example in golden]
+    tolerance = TOLERANCE * max(1.0, *map(abs, recorded))
+    pairs = enumerate(zip(recorded, scores, strict=True), start)
+    if wrong := [(number, *pair) for number, pair in pairs if not isclose(*pair, rel_tol=0, abs_tol=tolerance)]:
         number, expected, score = wrong[0]
         raise SmokeTestFailed(
             f"{len(wrong)} golden examples differ, first number {number}: {score}, recorded {expected}"

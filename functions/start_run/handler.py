@@ -43,9 +43,13 @@ def _answer(event: dict[str, Any], now: datetime) -> str:
 
 def _uploaded(event: events.ObjectCreated, now: datetime) -> str:
     name = lake.name_of(event.key, lake.RAW, settings.model)
-    if name.endswith(("/", lake.SUCCESS)):
+    folder, _, last = name.rpartition("/")
+    if folder and last not in {"", lake.SUCCESS}:
+        return f"{event.key} is taken when {lake.SUCCESS} closes its folder"
+    if not last or name == lake.SUCCESS:
         return f"{event.key} holds no rows"
-    ledger.record_upload(Upload(event.key, event.version_id, event.etag, event.size, timestamp(now)))
+    at = timestamp(datetime.fromisoformat(event.at)) if event.at else timestamp(now)
+    ledger.record_upload(Upload(event.key, event.version_id, event.etag, event.size, at, sequencer=event.sequencer))
     return runs.open_next(ledger, _start, trigger="upload", cause=f"upload of {name}", now=now)
 
 

@@ -23,6 +23,8 @@ validation = Validation(
     ledger=Ledger.of(settings),
     code=settings.code,
     stage=settings.stage,
+    sources=settings.sources,
+    image=settings.image,
 )
 logger = Logger(service="validate")
 

@@ -62,6 +62,11 @@ class ModelLake(Construct):
         _grant(grantee, ["s3:ListBucket"], self.bucket_arn, within)
         self._grant_key(grantee)
 
+    def grant_list_versions(self, grantee: iam.IRole, *folders: str) -> None:
+        """List the model's folders with the objects' version ids."""
+        within = {"StringLike": {"s3:prefix": [f"{self.prefix(folder)}*" for folder in folders]}}
+        _grant(grantee, ["s3:ListBucketVersions"], self.bucket_arn, within)
+
     def grant_write(self, grantee: iam.IRole, *folders: str) -> None:
         """Put objects into the model's folders."""
         self._grant_objects(grantee, ["s3:AbortMultipartUpload", "s3:PutObject"], folders)

@@ -70,7 +70,9 @@ class TrainingPipeline(Construct):
             self,
             "Validate",
             name="validate",
-            settings=ValidateSettings(**kept, code=code),
+            settings=ValidateSettings(
+                **kept, code=code, sources=code_digest(root, spec.name, specification=False), image=self.job.image
+            ),
             memory_mb=3008,
             timeout_seconds=VALIDATE_SECONDS,
             takes_events=False,

@@ -1,7 +1,7 @@
 """The command's commands, and the one place where an error becomes a sentence and an exit code.
 
 Exit codes: 0 done · 1 an error · 2 wrong usage · 3 the stage is not there · 10 rejected · 11 quarantined · 12 failed
-(a run that was waited for) · 13 drift (`drift --check`).
+(a run that was waited for; 11 also a file that `check` would refuse) · 13 drift (`drift --check`).
 """
 
 import sys
@@ -11,12 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
 from penstock.check import TableError
-from penstock.cli import cloud, data, models, runs, serving
+from penstock.cli import cloud, data, data_versions, init, models, runs, serving
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract import ContractError
 from penstock.deployment import NotDeployedError
+from penstock.init import InitError
 from penstock.lake import LakeKeyError
 from penstock.ledger import NoRecordError
 from penstock.local.cloud import CloudError
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, data, runs, models, serving):
+for module in (cloud, init, data, data_versions, runs, models, serving):
     module.register(app)
 
 SENTENCES = (
@@ -38,6 +39,7 @@ SENTENCES = (
     ArchiveError,
     CloudError,
     ContractError,
+    InitError,
     LakeKeyError,
     NoObjectError,
     NoRecordError,

@@ -12,6 +12,7 @@ from penstock.cli.output import Word, ago, as_json, coloured, console, line, mar
 from penstock.cli.target import Target, UsageError, model_names, project_root
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.registry import APPROVED, REJECTED, Registry
+from penstock.spec import METRICS, MODELS, read_model
 from penstock.why import why as chain
 
 Reason = Annotated[str, typer.Option("--reason", help="Stands in the registry and the ledger.", show_default=False)]
@@ -71,6 +72,7 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     instance = example(target)
     versions = target.ledger.versions()
     live = target.ledger.live()
+    metric = METRICS[read_model(target.root / MODELS / target.model).task][0]
     if json:
         as_json(_summary(target) | {"curl": curl_line(target, instance), "versions": versions})
         return
@@ -84,11 +86,11 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
             ago(item["registered"]),
             item["run"],
             item["dataset"][:12],
-            f"{item['metrics']['roc_auc']:.4f}",
+            f"{item['metrics'].get(metric, float('nan')):.4f}",
         )
         for item in versions
     ]
-    table(["version", "state", "registered", "run", "dataset", "roc_auc"], rows, title="versions")
+    table(["version", "state", "registered", "run", "dataset", metric], rows, title="versions")
     console.print()
     if stage != "local":
         console.print('export your credentials first: eval "$(aws configure export-credentials --format env)"')

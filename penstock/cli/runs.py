@@ -48,11 +48,12 @@ def runs(
             item["trigger"],
             ago(item["opened"]),
             coloured(item.get("outcome", "open")),
+            item["steps"].get("validate", {}).get("compared", {}).get("sentence", ""),
             item.get("reason", ""),
         )
         for item in found
     ]
-    table(["run", "trigger", "opened", "ending", "reason"], rows, title="runs")
+    table(["run", "trigger", "opened", "ending", "inputs", "reason"], rows, title="runs")
 
 
 def run(
@@ -179,6 +180,8 @@ def view(record: Record, entered: list[dict[str, Any]]) -> RenderableType:
         grid.add_row(line(mark(good=good) if ended else ("…", "blue")), STEPS[state["name"]], spent)
     parts.append(grid)
     steps = record["steps"]
+    if compared := steps.get("validate", {}).get("compared"):
+        parts.append(line("  ", compared["sentence"]))
     parts += [_upload(upload) for upload in steps.get("validate", {}).get("uploads", [])]
     parts += [
         line("  ", mark(good=verdict["passed"]), f" {verdict['sentence']}")

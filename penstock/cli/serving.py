@@ -39,7 +39,7 @@ def predict(
     if json:
         as_json(answers)
         return
-    rows = [(item["id"], f"{item['score']:.6f}", str(item["label"])) for item in answers["predictions"]]
+    rows = [(item["id"], f"{item['score']:.6f}", str(item.get("label", ""))) for item in answers["predictions"]]
     table(["id", "score", "label"], rows, title=f"{answers['model']} version {answers['version']}")
 
 
@@ -60,7 +60,11 @@ def read_instances(file: str, contract: Contract) -> list[dict[str, Any]]:
     """
     name, data = (file, Path(file).read_bytes()) if file != "-" and Path(file).is_file() else _stdin(file)
     found = read_table(data, name)
-    kinds = {column.name: column.type for column in contract.columns if column.role != "target"}
+    kinds = {
+        column.name: "string" if column.role == "key" else column.type
+        for column in contract.columns
+        if column.role in {"feature", "key", "event_time"}
+    }
     rows = [
         {key: _typed(value, kinds[key]) for key, value in row.items() if key in kinds and value not in (None, "")}
         for row in found.to_dicts()
@@ -78,6 +82,8 @@ def _stdin(file: str) -> tuple[str, bytes]:
 
 def _typed(value: Any, kind: str) -> Any:
     """A CSV's cell as JSON has it; what does not convert goes as it is, the API says what is wrong with it."""
+    if kind == "string" and isinstance(value, int):
+        return str(value)  # as the check takes it
     if not isinstance(value, str) or kind not in {"integer", "number", "boolean"}:
         return value if isinstance(value, str | int | float | bool) else str(value)
     try:

@@ -76,7 +76,7 @@ class Target:
             UnreachableError: the laptop cloud is down.
         """
         root = project_root()
-        target = cls(root, stage, _model(root, model))
+        target = cls(root, stage, model_of(root, model))
         target.enter()
         return target
 
@@ -132,7 +132,12 @@ def model_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / MODELS).glob("*/model.yaml"))
 
 
-def _model(root: Path, model: str | None) -> str:
+def model_of(root: Path, model: str | None) -> str:
+    """The model that is meant: the named one, or the only one.
+
+    Raises:
+        UsageError: no such model, or none named where there are several.
+    """
     names = model_names(root)
     if model is None and len(names) == 1:
         return names[0]

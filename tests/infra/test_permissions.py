@@ -71,7 +71,7 @@ def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None
     [
         ("ServicePredictRole", "s3:GetObject", {"models"}),
         ("ServicePredictRole", "s3:PutObject", set()),
-        ("PipelineValidateRole", "s3:GetObject", {"raw", "labelled", "datasets", "models"}),
+        ("PipelineValidateRole", "s3:GetObject", {"raw", "labelled", "datasets", "models", "runs"}),
         ("PipelineValidateRole", "s3:PutObject", {"datasets", "quarantine", "runs"}),
         ("PipelineRegisterRole", "s3:PutObject", {"models"}),
         ("PipelineJobRole", "s3:GetObject", {"datasets", "runs"}),

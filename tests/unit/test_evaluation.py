@@ -5,6 +5,7 @@ import pytest
 from sklearn import metrics
 
 from penstock import evaluation
+from penstock.spec import METRICS
 
 RANDOM = np.random.default_rng(3)
 TRUTH = RANDOM.random(500) < 0.3
@@ -71,3 +72,41 @@ def test_without_champion_there_is_none() -> None:
 def test_positives_are_the_values_that_equal_the_class() -> None:
     assert evaluation.positives(["no", "yes", "yes"], "yes").tolist() == [False, True, True]
     assert evaluation.positives([True, False], True).tolist() == [True, False]
+
+
+AMOUNTS = 50 + 10 * RANDOM.standard_normal(500)
+GUESSES = AMOUNTS + RANDOM.standard_normal(500)
+
+
+def test_every_metric_of_a_regression_is_scikit_learns() -> None:
+    assert evaluation.measure_amounts(AMOUNTS, GUESSES) == {
+        "r2": metrics.r2_score(AMOUNTS, GUESSES),
+        "rmse": metrics.root_mean_squared_error(AMOUNTS, GUESSES),
+        "mae": metrics.mean_absolute_error(AMOUNTS, GUESSES),
+        "pinball_10": metrics.mean_pinball_loss(AMOUNTS, GUESSES, alpha=0.1),
+        "pinball_90": metrics.mean_pinball_loss(AMOUNTS, GUESSES, alpha=0.9),
+    }
+
+
+def test_the_spec_knows_what_is_measured() -> None:
+    assert tuple(evaluation.measure(TRUTH, SCORES, 0.5)) == METRICS["binary"]
+    assert tuple(evaluation.measure_amounts(AMOUNTS, GUESSES)) == METRICS["regression"]
+
+
+@pytest.mark.parametrize("truth", [np.ones(5), np.array([1.0]), np.array([])])
+def test_amounts_that_are_all_the_same_are_refused(truth: evaluation.Amounts) -> None:
+    with pytest.raises(evaluation.EvaluationError, match=f"the same in all of the {len(truth)} rows to measure on"):
+        evaluation.measure_amounts(truth, truth)
+
+
+def test_a_regressions_naive_baseline_is_the_training_mean() -> None:
+    baseline = evaluation.naive_scores(AMOUNTS, len(AMOUNTS))
+    found = evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=(3, AMOUNTS))
+    assert baseline.tolist() == [float(AMOUNTS.mean())] * len(AMOUNTS)
+    assert found["baseline"]["r2"] == pytest.approx(0)
+    assert found["baseline"]["rmse"] == pytest.approx(found["spread"])
+    assert (found["task"], found["positives"], found["threshold"]) == ("regression", None, None)
+    assert (found["champion_version"], found["champion"] and found["champion"]["rmse"]) == (3, 0.0)
+    assert (
+        evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=None)["champion"] is None
+    )

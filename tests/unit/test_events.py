@@ -35,7 +35,7 @@ def fits(pattern: Any, value: Any) -> bool:
         (
             UPLOAD,
             events.ObjectCreated.pattern(bucket=BUCKET, prefix="raw/m/"),
-            events.ObjectCreated(BUCKET, "raw/m/a b+c.csv", 12, "e1", "v1"),
+            events.ObjectCreated(BUCKET, "raw/m/a b+c.csv", 12, "e1", "v1", "2026-03-04T05:06:07Z", "00617F08299329"),
         ),
         (
             execution_ended(MACHINE, "run1", "FAILED", "it broke"),

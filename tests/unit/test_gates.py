@@ -85,3 +85,16 @@ def test_all_gates_must_pass_and_all_failures_are_said() -> None:
         ("f1 min", 0.6, 0.5, True),
         ("brier max", 0.1, 0.01, False),
     ]
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae", "pinball_10", "pinball_90"])
+def test_an_error_in_the_targets_unit_is_better_when_it_is_lower(metric: str) -> None:
+    gate = Gate(metric=metric, against="champion", by=2)
+    assert decide([gate], {metric: 8.0}, baseline={}, champion={metric: 10.0}).passed
+    assert not decide([gate], {metric: 9.0}, baseline={}, champion={metric: 10.0}).passed
+
+
+def test_r2_is_better_when_it_is_higher() -> None:
+    gate = Gate(metric="r2", against="baseline", by=0.05)
+    found = decide([gate], {"r2": 0.4}, baseline={"r2": -0.01}, champion=None)
+    assert found.verdicts[0].sentence == "r2 0.4000 ≥ 0.0400 (the baseline's -0.0100, 0.05 better)"

@@ -18,6 +18,7 @@ LAKE = Lake("bucket", "m")
         (LAKE.part("d1"), "datasets/m/parts/d1.parquet"),
         (LAKE.version("v1"), "datasets/m/versions/v1.json"),
         (LAKE.manifest("v1"), "datasets/m/manifests/v1.json"),
+        (LAKE.listing("r1", "d1"), "runs/m/r1/folders/d1.json"),
         (LAKE.run_input("r1"), "runs/m/r1/input/"),
         (LAKE.run_input("r1", "request.json"), "runs/m/r1/input/request.json"),
         (LAKE.run_output("r1"), "runs/m/r1/output/"),
@@ -48,3 +49,18 @@ def test_a_uri_is_split() -> None:
 def test_what_is_no_s3_uri_is_refused(uri: str) -> None:
     with pytest.raises(LakeKeyError, match="is not of the form s3://bucket/key"):
         lake.split_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [
+        ("a.csv", True),
+        ("year=1/a.csv", True),
+        ("_SUCCESS", False),
+        ("_temporary/a", False),
+        (".a.crc", False),
+        ("a/", False),
+    ],
+)
+def test_markers_are_no_data(name: str, holds: bool) -> None:
+    assert lake.holds_rows(name) is holds

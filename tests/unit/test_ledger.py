@@ -2,10 +2,22 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from penstock.ledger import MOST_UPLOADS, Ledger, NoRecordError, Run, Upload, timestamp
+from penstock.ledger import (
+    MOST_PARTS,
+    MOST_TRIES,
+    MOST_UPLOADS,
+    Ledger,
+    NoRecordError,
+    Run,
+    StaleError,
+    Upload,
+    timestamp,
+)
 from tests.unit.world import NOW, TABLE, World
 
 AT = timestamp(NOW)
@@ -136,6 +148,85 @@ def test_uploads_that_a_run_did_not_deal_with_wait_again(ledger: Ledger) -> None
     assert not ledger.waiting()[0].asks_for_run
     states = {item["key"].rpartition("/")[2]: item["state"] for item in ledger.uploads()}
     assert states == {"a.csv": "dataset", "b.csv": "quarantined", "c.csv": "waiting"}
+
+
+def test_an_upload_that_five_runs_failed_on_is_given_up(ledger: Ledger) -> None:
+    # Given an upload that four runs have failed on
+    ledger.record_upload(upload("a.csv"))
+    for number in range(1, MOST_TRIES):
+        opened(ledger, f"run{number}")
+        ledger.end_run(f"run{number}", "failed", "out of memory", AT)
+        assert [item.tries for item in ledger.waiting()] == [number]
+    # When the fifth fails too
+    opened(ledger, "run5")
+    ledger.end_run("run5", "failed", "out of memory", AT)
+    # Then it is in quarantine, with the reason
+    assert ledger.waiting() == []
+    found = ledger.uploads()[0]
+    assert (found["state"], found["run"]) == ("quarantined", "run5")
+    assert found["refusal"] == "5 runs ended before they dealt with it, the last one so: out of memory"
+
+
+def test_a_run_that_was_given_up_settles_nothing_and_makes_no_dataset(ledger: Ledger) -> None:
+    # Given a run that was ended while its function went on
+    ledger.record_upload(upload("a.csv"))
+    opened(ledger)
+    ledger.put_dataset("d1", run="run1", rows=1)
+    ledger.end_run("run1", "failed", "stopped", AT)
+    opened(ledger, "run2")
+    # Then what it writes now is refused
+    with pytest.raises(StaleError, match=r"a\.csv no longer belongs to run run1"):
+        ledger.settle_upload(upload("a.csv"), "dataset", run="run1", dataset="d2")
+    with pytest.raises(StaleError, match="run run1 was given up meanwhile"):
+        ledger.put_dataset("d2", run="run1", rows=2)
+    assert ledger.current_dataset() == "d1"
+    assert ledger.uploads()[0]["state"] == "taken"
+
+
+def test_one_occasion_opens_one_run(ledger: Ledger) -> None:
+    assert ledger.open_run(Run("run1", "operator", "x", (), AT, occasion="request 1"))
+    ledger.end_run("run1", "skipped", "x", AT)
+    assert not ledger.open_run(Run("run2", "operator", "x", (), AT, occasion="request 1"))
+    assert ledger.holder("run") is None
+
+
+def test_a_version_that_is_not_the_newest_is_recorded_beside_it(ledger: Ledger) -> None:
+    ledger.put_dataset("d2", at="t2", rows=1)
+    ledger.put_dataset("d1", at="t1", rows=1, current=False)
+    assert ledger.current_dataset() == "d2"
+    assert [item["version"] for item in ledger.datasets()] == ["d2", "d1"]
+
+
+def test_a_record_names_as_many_parts_as_it_holds(ledger: Ledger) -> None:
+    ledger.put_dataset("d1", parts=[{"sha256": str(number)} for number in range(MOST_PARTS + 2)])
+    found = ledger.dataset("d1")
+    assert (len(found["parts"]), found["part_count"]) == (MOST_PARTS, MOST_PARTS + 2)
+    assert found["parts"][-1] == {"sha256": str(MOST_PARTS + 1)}
+
+
+def test_an_upload_from_before_there_were_sequencers_is_read(ledger: Ledger) -> None:
+    ledger.record_upload(upload("a.csv"))
+    for sk in ("upload#", "waiting#"):
+        item = f"{sk}{upload('a.csv').name}"
+        ledger._client.update_item(TableName=TABLE, Key=ledger._key(item), UpdateExpression="REMOVE sequencer")
+    assert ledger.waiting() == [upload("a.csv")]
+
+
+def test_a_transaction_that_meets_another_is_tried_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a table on which another transaction is under way, twice
+    real, met = ledger._client.transact_write_items, []
+
+    def meets(**request: Any) -> Any:
+        met.append(request)
+        if len(met) < 3:
+            reasons: Any = {"CancellationReasons": [{"Code": "TransactionConflict"}], "Error": {"Code": "x"}}
+            raise ClientError(reasons, "TransactWriteItems")
+        return real(**request)
+
+    monkeypatch.setattr(ledger._client, "transact_write_items", meets)
+    # Then the upload is recorded all the same
+    assert ledger.record_upload(upload("a.csv"))
+    assert len(met) == 3
 
 
 def test_captured_rows_wait_for_a_reason(ledger: Ledger) -> None:

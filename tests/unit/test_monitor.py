@@ -233,6 +233,25 @@ def test_labels_that_are_none_do_not_wait_for_a_run(
     assert "no label is a value of 'late' in the contract" in found["sentence"]
 
 
+def test_labels_of_a_regression_give_the_error_in_the_targets_unit(world: World, rows: list[dict[str, Any]]) -> None:
+    # Given a regression whose target is a number
+    for name, old, new in (
+        ("model.yaml", "task: binary", "task: regression"),
+        ("contract.yaml", "logicalType: boolean", "logicalType: number"),
+    ):
+        path = world.root / "model" / name
+        text = path.read_text().replace(old, new)
+        path.write_text(text[: text.index("gates:")] if "gates:" in text else text)
+    capture(world, as_captured(rows[:2]), "a")
+    # When the truth of two answers (0 and 0.5) comes
+    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,3\na-1,4.5\n")
+    # Then the quality is their root mean squared error
+    assert (found["outcome"], found["rows"], found["rmse"]) == ("labelled", 2, 12.5**0.5)
+    assert "accuracy" not in found
+    metrics = client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
+    assert {item["MetricName"] for item in metrics} == {"LiveRMSE", "LabelledRows"}
+
+
 def test_a_capture_file_that_appears_late_is_still_read(
     world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from penstock.scoring import Model, ModelFileError
 from penstock.store import sha256
-from tests.unit.tiny import GOOD, SMALLEST
+from tests.unit.tiny import GOOD, SMALLEST, build_regression
 from tests.unit.world import ACCOUNT, BUCKET, STREAM, World, client
 
 
@@ -91,6 +91,22 @@ def test_a_prediction(world: World, function: ModuleType, tiny_onnx: bytes) -> N
             for index, score in enumerate(own)
         ],
     }
+
+
+def test_a_regressions_prediction_is_an_amount_without_a_label(world: World) -> None:
+    # Given a published version of a regression
+    data = build_regression()
+    world.store.write("models/m/amounts.onnx", data)
+    function = world.load("predict", version="3", model_key="models/m/amounts.onnx", model_sha256=sha256(data))
+    stream()
+    # When a row is asked for
+    status, _, answer = asked(function, request(GOOD | {"amount": 10}))
+    # Then its score is the amount, and the capture is the same
+    (prediction,) = answer["predictions"]
+    assert (status, set(prediction)) == (200, {"id", "score"})
+    assert prediction["score"] == pytest.approx(31, rel=1e-5)
+    assert captured(world)[0] | prediction == captured(world)[0]
+    assert "label" not in captured(world)[0]
 
 
 def test_a_body_in_base64_is_the_same(world: World, function: ModuleType) -> None:

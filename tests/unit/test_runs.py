@@ -131,6 +131,53 @@ def test_more_uploads_than_a_run_takes_wait_for_the_next(ledger: Ledger, start: 
     assert len(ledger.waiting()) == 3
 
 
+def failed(ledger: Ledger, start: Starts, times: int) -> None:
+    for number in range(times):
+        next_run(ledger, start, trigger="operator", occasion=f"failing {number}")
+        ledger.end_run(start[-1], "failed", "x", timestamp(NOW))
+
+
+def test_what_failed_never_keeps_new_uploads_out(ledger: Ledger, start: Starts) -> None:
+    # Given more captured rows and failed uploads than one run takes
+    for number in range(MOST_UPLOADS):
+        came(ledger, f"{number:03}.csv")
+    failed(ledger, start, 1)
+    for number in range(MOST_UPLOADS):
+        came(ledger, f"{number:03}.parquet", "labelled")
+    # When a new upload comes
+    new = came(ledger, "zzz.csv")
+    next_run(ledger, start)
+    # Then it is in the run
+    taken = ledger.uploads_of(ledger.run(start[-1]))
+    assert new in taken
+    assert len(taken) == MOST_UPLOADS
+
+
+def test_of_what_failed_twice_one_is_taken_at_a_time(ledger: Ledger, start: Starts) -> None:
+    # Given three uploads on which two runs have failed: one of them may be why
+    for name in ("a.csv", "b.csv", "c.csv"):
+        came(ledger, name)
+    failed(ledger, start, 2)
+    # When a new one comes
+    came(ledger, "d.csv")
+    next_run(ledger, start)
+    # Then one of the three goes with it
+    assert [item.tries for item in ledger.uploads_of(ledger.run(start[-1]))] == [2, 0]
+    ledger.end_run(start[-1], "failed", "x", timestamp(NOW))
+    # And the operator has all of them taken
+    next_run(ledger, start, trigger="operator", occasion="now")
+    assert sorted(item.tries for item in ledger.uploads_of(ledger.run(start[-1]))) == [1, 2, 2, 3]
+
+
+def test_a_request_that_comes_again_is_known_whatever_waits_by_then(ledger: Ledger, start: Starts) -> None:
+    came(ledger, "a.csv")
+    next_run(ledger, start, trigger="operator", occasion="request 1")
+    ledger.end_run(start[0], "failed", "x", timestamp(NOW))
+    came(ledger, "b.csv")
+    assert "is known" in next_run(ledger, start, trigger="operator", occasion="request 1")
+    assert len(start) == 1
+
+
 def alarm_run(ledger: Ledger, start: Starts, ago: timedelta) -> None:
     at = NOW - ago
     next_run(ledger, start, trigger="alarm", occasion=f"alarm {at}", now=at)

@@ -85,7 +85,9 @@ def test_missing_null_and_empty_are_one(model: Model) -> None:
 
 
 def test_the_label_turns_at_the_threshold(model: Model) -> None:
-    assert [model.label(score) for score in (0.0, 0.4999, 0.5, 1.0)] == [False, False, True, True]
+    found = [model.prediction(score) for score in (0.0, 0.4999, 0.5, 1.0)]
+    assert [item["label"] for item in found] == [False, False, True, True]
+    assert [item["score"] for item in found] == [0.0, 0.4999, 0.5, 1.0]
 
 
 def test_a_good_request_is_taken(model: Model) -> None:

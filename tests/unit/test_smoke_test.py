@@ -55,6 +55,22 @@ def test_float_arithmetic_of_another_machine_lets_it_pass(function: ModuleType, 
     assert function.handler(event(), None) == {"examples": 2}
 
 
+@pytest.mark.parametrize(("score", "passes"), [(2_000_000.5, True), (2_000_003.0, False)])
+def test_the_last_digits_of_a_large_amount_may_differ(
+    world: World, function: ModuleType, stub: Stubber, score: float, passes: bool
+) -> None:
+    # Given golden examples of a regression, one near zero
+    golden = [{"instance": {"x": 1}, "score": 0.5}, {"instance": {"x": 2}, "score": 2_000_000.0}]
+    world.store.write_json(world.lake.model_file("s3", "golden.json"), golden)
+    answering(stub, answer([0.75, score]))
+    # Then what counts is the largest amount
+    if passes:
+        assert function.handler(event(), None) == {"examples": 2}
+    else:
+        with pytest.raises(function.SmokeTestFailed, match="first number 1: 2000003"):
+            function.handler(event(), None)
+
+
 @pytest.mark.parametrize(
     ("given", "about", "words"),
     [

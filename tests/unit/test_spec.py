@@ -23,7 +23,7 @@ def test_every_field_has_its_documented_default(model_folder: Write) -> None:
         "task": "binary",
         "dataset": "append",
         "decision": "f1",
-        "split": {"holdout": 0.2, "validation": 0.15, "salt": "penstock"},
+        "split": {"by": "key", "holdout": 0.2, "validation": 0.15, "salt": "penstock"},
         "training": {
             "instance_type": "ml.m5.large",
             "volume_gb": 30,
@@ -66,8 +66,23 @@ WRITTEN = {
         ("name: a\ncolour: red\n", 2, "colour", "is not a field here"),
         ("name: a\n\nserving:\n  memory: 3\n", 4, "serving.memory", "is not a field here"),
         ("description: x\n", 1, "name", "field required"),
-        ("name: a\ntask: regression\n", 2, "task", "input should be 'binary'"),
+        ("name: a\ntask: ranking\n", 2, "task", "input should be 'binary' or 'regression'"),
+        (
+            "name: a\ntask: regression\ngates:\n  - {metric: roc_auc, min: 1}\n",
+            3,
+            "gates",
+            "'roc_auc' is not measured where the task is regression; there are r2, rmse",
+        ),
+        (
+            "name: a\ngates:\n  - {metric: rmse, max: 1}\n",
+            2,
+            "gates",
+            "'rmse' is not measured where the task is binary",
+        ),
+        ("name: a\ntask: regression\ndecision: 0.5\n", 3, "decision", "a regression has no label to decide on"),
         ("name: a\ndataset: both\n", 2, "dataset", "input should be 'append' or 'replace'"),
+        ("name: a\ndataset: {days: 0}\n", 2, "dataset.window.days", "greater than or equal to 1"),
+        ("name: a\ndataset: {}\n", 2, "dataset.window", "measured in days or in uploads: give one of them"),
         ("name: a\nsplit:\n  holdout: 1\n", 3, "split.holdout", "input should be less than 1"),
         ("name: a\nsplit:\n  holdout: 0.6\n  validation: 0.4\n", 2, "split", "less than a tenth of the rows"),
         ("name: a\nserving:\n  max_rows: 0\n", 3, "serving.max_rows", "greater than or equal to 1"),
@@ -166,6 +181,14 @@ def test_every_field_of_the_schema_is_described() -> None:
     ]
     # Then none is without its sentence
     assert bare == []
+
+
+def test_a_regression_has_gates_of_its_own(model_folder: Write) -> None:
+    spec = read_model(model_folder("name: a\ntask: regression\n", ""))
+    assert [(gate.metric, gate.against, gate.by) for gate in spec.gates] == [
+        ("r2", "baseline", 0.05),
+        ("r2", "champion", 0.0),
+    ]
 
 
 @pytest.fixture

@@ -43,11 +43,39 @@ def test_the_same_upload_five_times_is_one_execution(world: World, function: Mod
     assert (record["trigger"], record["cause"]) == ("upload", "upload of a.csv")
 
 
-@pytest.mark.parametrize("name", ["_SUCCESS", "2013/_SUCCESS", "folder/"])
+@pytest.mark.parametrize("name", ["_SUCCESS", "folder/"])
 def test_markers_hold_no_rows(world: World, function: ModuleType, name: str) -> None:
     assert said(function, world.upload(name, b"")).endswith("holds no rows")
     assert world.ledger.waiting() == []
     assert world.executions(world.pipeline) == []
+
+
+def test_a_folder_is_one_upload_when_it_is_closed(world: World, function: ModuleType) -> None:
+    # Given objects in a folder: no run is opened for them
+    for name in ("2013/a.csv", "2013/more/b.csv"):
+        assert said(function, world.upload(name, b"x")).endswith("is taken when _SUCCESS closes its folder")
+    assert world.ledger.runs() == []
+    # When the folder is closed, and its marker's event comes before another object's
+    late = world.upload("2013/c.csv", b"y")
+    closed = world.upload("2013/_SUCCESS", b"")
+    answers = [said(function, event) for event in (closed, late, closed)]
+    # Then one run has the folder as its one upload
+    run = world.ledger.runs()[0]
+    assert answers[0] == f"run {run['id']} opened for 1 uploads"
+    assert [item["key"] for item in run["uploads"]] == ["raw/flight-delay/2013/_SUCCESS"]
+    assert len(world.executions(world.pipeline)) == 1
+
+
+def test_uploads_stand_in_the_order_in_which_they_were_put(world: World, function: ModuleType) -> None:
+    # Given the newer upload's event comes first, while a run is under way
+    said(function, world.upload("first.csv", b"x"))
+    older, newer = world.upload("b.csv", b"x"), world.upload("a.csv", b"x")
+    older["time"], newer["time"] = "2026-03-04T05:06:08Z", "2026-03-04T05:06:09Z"
+    for event in (newer, older):
+        said(function, event)
+    # Then they wait as they were put
+    assert [item.key.rpartition("/")[2] for item in world.ledger.waiting()] == ["b.csv", "a.csv"]
+    assert world.ledger.waiting()[0].at == "2026-03-04T05:06:08.000+00:00"
 
 
 def test_an_upload_of_another_model_is_refused(function: ModuleType) -> None:

@@ -7,23 +7,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn import metrics
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from demo.flights import flights
 from penstock import drift
 from penstock.check import check, read_table
-from penstock.contract import Contract, read_contract
+from penstock.contract import Column, Contract, read_contract
 from penstock.dataset import side
 from penstock.scoring import Model
-from penstock.spec import MODELS, ModelSpec
+from penstock.spec import MODELS, ModelSpec, read_model
 from penstock.store import sha256
+from tests.unit import tiny
 from training.steps import __main__ as entry
-from training.steps import train
+from training.steps import export, tasks, train
 from training.steps.container import Container, StepError
-from training.steps.rows import read_sides
+from training.steps.rows import Rows, read_sides
 
 ROWS = 3_000
 PROJECT = Path(__file__).parents[2]
@@ -136,7 +144,7 @@ def test_the_signature_says_what_the_contract_says(trained: Trained, contract: C
 
 
 def test_the_estimator_and_its_file_agree(trained: Trained) -> None:
-    assert 0 <= trained.json("report.json")["largest_export_difference"] < train.EXPORT_TOLERANCE
+    assert 0 <= trained.json("report.json")["largest_export_difference"] < tasks.EXPORT_TOLERANCE
 
 
 def test_the_holdout_does_not_drift_from_its_own_baseline(trained: Trained, holdout: Any) -> None:
@@ -236,7 +244,7 @@ def test_a_champion_that_was_changed_fails_the_job(
         ("def fit(\n", "SyntaxError"),
         (
             "def fit(train, validation, params):\n    return object()\n",
-            "fit must return a fitted classifier (or pipeline) or an ONNX graph, it returned <object",
+            "fit must return a fitted estimator (or pipeline) or an ONNX graph, it returned <object",
         ),
         ("def fit(train, validation, params):\n    return None\n", "it returned None"),
     ],
@@ -315,3 +323,211 @@ def test_without_a_setting_the_container_is_sagemakers(monkeypatch: pytest.Monke
     assert Container.here().root == Path("/opt/ml")
     with pytest.raises(StepError, match="no input channel 'x'"):
         Container(Path("/nowhere")).channel("x")
+
+
+AMOUNT_FIT = """
+from lightgbm import LGBMRegressor
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+def fit(train, validation, params):
+    columns = ColumnTransformer([("numbers", "passthrough", ["distance", "sched_dep_minute"])])
+    trees = LGBMRegressor(n_estimators=30, random_state=0, verbosity=-1)
+    return Pipeline([("columns", columns), ("trees", trees)]).fit(train, train["dep_delay"].to_numpy())
+"""
+
+
+@pytest.fixture
+def regression(project: Project, tmp_path: Path) -> Callable[[str], None]:
+    """The flight-delay model as a regression: how late does it leave?"""
+
+    def write(code: str) -> None:
+        project(code)
+        folder = tmp_path / "project" / MODELS / "flight-delay"
+        lines = (folder / "contract.yaml").read_text()
+        role = "        customProperties: [{property: role, value: target}]\n"
+        assert lines.count(role) == 1
+        target = "        description: Minutes, negative is early.\n"
+        lines = lines.replace(role, role.replace("target", "ignore")).replace(target, target + role)
+        (folder / "contract.yaml").write_text(lines)
+        (folder / "model.yaml").write_text("name: flight-delay\ntask: regression\n")
+
+    return write
+
+
+def test_a_regression_is_trained_scored_and_measured(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    regression: Project,
+    table: pl.DataFrame,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Given a target that depends on the distance, in thousands of millions
+    regression(AMOUNT_FIT)
+    amounts = table.with_columns(dep_delay=2e9 + 1e6 * pl.col("distance"))
+    container = prepared(tmp_path / "ml", amounts)
+    # When it is trained
+    assert ran(monkeypatch, container) == 0
+    # Then the file answers with amounts, and the evaluation is of them
+    found = json.loads((container.root / "model" / "evaluation.json").read_text())
+    model = Model((container.root / "model" / "model.onnx").read_bytes())
+    folder = tmp_path / "project" / MODELS / "flight-delay"
+    rows = read_sides(container.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
+    truth, scores = np.array(rows["holdout"].truth()), model.score(rows["holdout"].columns())
+    assert found["task"] == "regression"
+    assert found["challenger"]["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, scores))
+    assert found["challenger"]["r2"] > 0.9
+    assert found["baseline"]["r2"] == pytest.approx(0, abs=0.01)
+    assert (model.signature.classes, model.signature.threshold) == ((), None)
+    # And golden examples, baseline and log are as for any model
+    golden = json.loads((container.root / "model" / "golden.json").read_text())
+    assert golden[0]["score"] > 2e9
+    baseline = json.loads((container.root / "model" / "baseline.json").read_text())
+    window = dict(rows["holdout"].columns()) | {drift.SCORE: scores.tolist()}
+    looked = drift.compare(baseline, window, rows=len(scores), min_rows=1, threshold=0.05)
+    assert (looked.outcome, looked.psi) == ("no drift", 0.0)
+    assert "metric rmse=" in capsys.readouterr().out
+
+
+def test_a_regressions_champion_is_compared_by_its_amounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regression: Project, table: pl.DataFrame, trained: Trained
+) -> None:
+    regression(AMOUNT_FIT)
+    first = prepared(tmp_path / "first", table)
+    assert ran(monkeypatch, first) == 0
+    data = (first.root / "model" / "model.onnx").read_bytes()
+    # When the same model is trained again, and once a classification is live
+    for name, champion in (("same", data), ("other", trained.onnx)):
+        assert ran(monkeypatch, prepared(tmp_path / name, table, champion=champion)) == 0
+    # Then the same is as good, and the other was not compared
+    same, other = (json.loads((tmp_path / name / "model/evaluation.json").read_text()) for name in ("same", "other"))
+    assert same["champion"] == same["challenger"]
+    assert (other["champion"], other["champion_version"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            FIT,
+            "`fit` gave a classifier (Pipeline), the task in model.yaml is regression: return a regressor, or change",
+        ),
+        (AMOUNT_FIT.replace('["distance"', '["dep_delay"'), "dep_delay"),
+    ],
+)
+def test_code_that_gives_no_regression_fails_with_its_words(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    regression: Project,
+    table: pl.DataFrame,
+    code: str,
+    words: str,
+) -> None:
+    regression(code.replace('train["late"]', "(train['dep_delay'] > 15)"))
+    container = prepared(tmp_path / "ml", table)
+    assert ran(monkeypatch, container) == 1
+    assert words in failure(container)
+
+
+def test_a_regressor_for_a_classification_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
+) -> None:
+    project(AMOUNT_FIT)
+    container = prepared(tmp_path / "ml", table)
+    assert ran(monkeypatch, container) == 1
+    assert "`fit` gave a regressor (Pipeline), the task in model.yaml is binary: return a classifier" in failure(
+        container
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "type_", "values", "words"),
+    [
+        ("regression", "boolean", [True, False], "the target 'y' is boolean: it needs a number"),
+        (
+            "binary",
+            "string",
+            ["a", "b", "c"],
+            "has 3 values in the training rows, it needs 2; more than two classes: a",
+        ),
+        ("binary", "string", ["a", "a"], "has 1 values in the training rows, it needs 2"),
+    ],
+)
+def test_a_target_that_does_not_fit_the_task(task: Any, type_: Any, values: list[Any], words: str) -> None:
+    columns = (Column("k", "string", "key"), Column("x", "number", "feature"), Column("y", type_, "target"))
+    contract = Contract(name="a", version="", columns=columns, tolerance=0.0, digest="")
+    rows = Rows(pl.DataFrame({"y": values}), contract)
+    with pytest.raises(StepError, match=words):
+        tasks.task_of(ModelSpec(name="a", task=task), rows)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LinearRegression(),
+        Ridge(),
+        RandomForestRegressor(n_estimators=10, random_state=0),
+        GradientBoostingRegressor(n_estimators=10, random_state=0),
+        LGBMRegressor(n_estimators=10, random_state=0, verbosity=-1),
+        LGBMRegressor(n_estimators=10, objective="poisson", random_state=0, verbosity=-1),
+    ],
+    ids=lambda value: f"{type(value).__name__}-{getattr(value, 'objective', '')}",
+)
+def test_regressors_are_exported_exactly(estimator: Any) -> None:
+    # Given a regressor on text and numbers, fitted to large amounts
+    rows = tiny.table()
+    steps = [
+        ("text", OneHotEncoder(handle_unknown="ignore", sparse_output=False), tiny.TEXT),
+        ("numbers", "passthrough", tiny.NUMBERS),
+    ]
+    truth = 1_000 + 50 * rows["amount"].to_numpy().astype(np.float64) + 3 * (rows["city"].to_numpy() == "JFK")
+    fitted = Pipeline([("columns", ColumnTransformer(steps)), ("last", estimator)]).fit(rows, truth)
+    # When it is exported
+    about = msgspec.structs.replace(tiny.signature(), classes=(), threshold=None, output=export.OUTPUTS["regression"])
+    model = Model(export.sealed(export.to_onnx(fitted, tiny.COLUMNS, "regression"), about))
+    scores = model.score({column.name: rows[column.name].to_list() for column in tiny.COLUMNS})
+    # Then the file gives the same amounts
+    assert scores.shape == (rows.height,)
+    assert np.abs(scores - fitted.predict(rows)).max() < 1e-4 * np.std(truth) + 1e-6 * truth.max()
+
+
+def test_a_row_that_lies_on_a_threshold_keeps_its_side() -> None:
+    # Given decimal data, in which the middle of two training rows is another row's value
+    train = pl.DataFrame({"x": np.repeat(np.array([1.374, 1.378], dtype=np.float32), 50)})
+    between = pl.DataFrame({"x": np.array([1.3759999, 1.376, 1.3760001], dtype=np.float32)})
+    truth = (train["x"].to_numpy() > 1.376).astype(np.int64)
+    columns = ColumnTransformer([("numbers", "passthrough", ["x"])])
+    trees = LGBMClassifier(n_estimators=5, verbosity=-1)
+    fitted = Pipeline([("columns", columns), ("trees", trees)]).fit(train, truth)
+    # When it is exported
+    features = [Column("x", "number", "feature")]
+    about = msgspec.structs.replace(tiny.signature(), fields=export.fields(features))
+    model = Model(export.sealed(export.to_onnx(fitted, features), about))
+    # Then the file scores that value as the estimator does
+    assert model.score({"x": between["x"].to_list()}) == pytest.approx(fitted.predict_proba(between)[:, 1], abs=1e-6)
+
+
+def test_columns_may_be_called_what_they_like() -> None:
+    # Given columns whose names are no identifiers, some alike once they are made ones
+    names = ["mean radius", "mean_radius", "mean_radius1", "2nd (cm)", "Größe", "a+b"]
+    random = np.random.default_rng(2)
+    rows = pl.DataFrame({name: random.uniform(0, 9, 100).astype(np.float32) for name in names})
+    truth = sum((index + 1) * rows[name].to_numpy().astype(np.float64) for index, name in enumerate(names))
+    columns = ColumnTransformer([("numbers", "passthrough", names)])
+    fitted = Pipeline([("columns", columns), ("last", LinearRegression())]).fit(rows, truth)
+    # When it is exported
+    features = [Column(name, "number", "feature") for name in names]
+    about = msgspec.structs.replace(
+        tiny.signature(),
+        classes=(),
+        threshold=None,
+        output=export.OUTPUTS["regression"],
+        fields=export.fields(features),
+    )
+    model = Model(export.sealed(export.to_onnx(fitted, features, "regression"), about))
+    # Then each goes in under its own name
+    scores = model.score({name: rows[name].to_list() for name in names})
+    assert scores == pytest.approx(np.asarray(truth), rel=1e-4)
+    assert model.decode(json.dumps({"instances": [dict.fromkeys(names, 1.5)]}).encode()) == [
+        dict.fromkeys(names, 1.5) | {"row_id": None, "at": None}
+    ]

@@ -1,10 +1,11 @@
 """A tiny real model: logistic regression on text, numbers and a boolean, exported as the training job exports."""
 
+import msgspec
 import numpy as np
 import polars as pl
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -70,7 +71,7 @@ def signature(threshold: float = THRESHOLD, name: str = "tiny") -> Signature:
         fields=export.fields(COLUMNS),
         classes=(False, True),
         threshold=threshold,
-        output=export.PROBABILITIES,
+        output=export.OUTPUTS["binary"],
         carried=("row_id", "at"),
     )
 
@@ -78,3 +79,13 @@ def signature(threshold: float = THRESHOLD, name: str = "tiny") -> Signature:
 def build(threshold: float = THRESHOLD) -> bytes:
     """The sealed file."""
     return export.sealed(export.to_onnx(estimator(table()), COLUMNS), signature(threshold))
+
+
+def build_regression() -> bytes:
+    """A sealed file that answers with an amount: three times `amount`, plus one."""
+    rows = table()
+    truth = 3 * rows["amount"].to_numpy() + 1
+    columns = ColumnTransformer([("numbers", SimpleImputer(), ["amount"])])
+    fitted = Pipeline([("columns", columns), ("regression", LinearRegression())]).fit(rows, truth)
+    about = msgspec.structs.replace(signature(), classes=(), threshold=None, output=export.OUTPUTS["regression"])
+    return export.sealed(export.to_onnx(fitted, COLUMNS, "regression"), about)

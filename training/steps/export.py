@@ -1,43 +1,91 @@
 """A fitted estimator as one ONNX file that takes raw columns and carries its signature."""
 
+import itertools
+import re
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
-from lightgbm import LGBMClassifier
+from lightgbm import LGBMClassifier, LGBMRegressor
 from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 from skl2onnx import convert_sklearn, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+from skl2onnx.common.shape_calculator import (
+    calculate_linear_classifier_output_shapes,
+    calculate_linear_regressor_output_shapes,
+)
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from penstock.contract import Column
 from penstock.signature import SIGNATURE, Field, Signature
+from penstock.spec import Task
 from training.steps.container import StepError
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
-PROBABILITIES = "probabilities"
+OUTPUTS: dict[Task, str] = {"binary": "probabilities", "regression": "variable"}
+"""The graph's output that holds the scores, by the exporter's own names."""
+WANTED: dict[Task, str] = {"binary": "a classifier", "regression": "a regressor"}
+
+
+class _RoundingDown:
+    """The exporter's container, with thresholds of trees rounded down to float32.
+
+    A column's values are float32, so `value <= threshold` stays the same question. Rounded to the nearest, a threshold
+    between two values of the training rows may become the very value of another row, and that row changes sides.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, *about: Any, **attributes: Any) -> Any:
+        if "nodes_values" in attributes:
+            exact = np.array(attributes["nodes_values"], dtype=np.float64)
+            near = exact.astype(np.float32)
+            below = np.nextafter(near, np.float32(-np.inf))
+            asked = np.array(attributes["nodes_modes"]) == "BRANCH_LEQ"
+            attributes["nodes_values"] = np.where(asked & (near > exact), below, near).tolist()
+        return self._container.add_node(*about, **attributes)
+
+
+def _convert_exactly(scope: Any, operator: Any, container: Any) -> None:
+    convert_lightgbm(scope, operator, _RoundingDown(container))
+
 
 update_registered_converter(
     LGBMClassifier,
     "LightGbmLGBMClassifier",
     calculate_linear_classifier_output_shapes,
-    convert_lightgbm,
+    _convert_exactly,
     options={"nocl": [True, False], "zipmap": [True, False, "columns"], "raw_scores": [True, False]},
+)
+update_registered_converter(
+    LGBMRegressor,
+    "LightGbmLGBMRegressor",
+    calculate_linear_regressor_output_shapes,
+    _convert_exactly,
+    options={"split": None},
 )
 
 
-def to_onnx(fitted: Any, features: list[Column]) -> onnx.ModelProto:
-    """The estimator as ONNX: one input a column, shape (rows, 1); class probabilities, shape (rows, 2).
+def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.ModelProto:
+    """The estimator as ONNX: one input a column, shape (rows, 1).
+
+    Its output is class probabilities, shape (rows, 2), or a regression's amounts, shape (rows, 1).
 
     Raises:
         StepError: an estimator that has no ONNX form, or a graph that does not take the contract's columns.
     """
     if isinstance(fitted, onnx.ModelProto):
-        return _checked(fitted, features)
-    if not hasattr(fitted, "predict_proba"):
+        return _checked(fitted, features, task)
+    if not hasattr(fitted, "predict"):
         raise StepError(
-            f"fit must return a fitted classifier (or pipeline) or an ONNX graph, it returned {fitted!r:.80}"
+            f"fit must return a fitted estimator (or pipeline) or an ONNX graph, it returned {fitted!r:.80}"
         )
+    _check_kind(fitted, task)
     inputs = [
         (column.name, FloatTensorType([None, 1]) if column.numeric else StringTensorType([None, 1]))
         for column in features
@@ -45,19 +93,49 @@ def to_onnx(fitted: Any, features: list[Column]) -> onnx.ModelProto:
     try:
         # Without a name the graph gets a random one, and the same data and code another digest.
         model = convert_sklearn(
-            fitted, name="model", initial_types=inputs, target_opset=OPSET, options={id(fitted): {"zipmap": False}}
+            fitted,
+            name="model",
+            initial_types=inputs,
+            target_opset=OPSET,
+            options={id(fitted): {"zipmap": False}} if task == "binary" else None,
         )
     except (RuntimeError, ValueError, NameError, KeyError, NotImplementedError) as error:
-        raise StepError(f"{type(fitted).__name__} cannot be exported to ONNX: {error}") from error
-    return _checked(model, features)
+        # Some errors list a whole tree.
+        raise StepError(f"{type(fitted).__name__} cannot be exported to ONNX: {str(error)[:500]}") from error
+    return _checked(_with_own_names(model, features), features, task)
 
 
-def _checked(model: onnx.ModelProto, features: list[Column]) -> onnx.ModelProto:
+def _with_own_names(model: onnx.ModelProto, features: list[Column]) -> onnx.ModelProto:
+    """The graph with the columns' own names at its inputs: the exporter makes identifiers of them, `a b` is `a_b`."""
+    own: dict[str, str] = {}
+    for column in features:
+        made = re.sub(r"[^\w+]", "_", column.name)
+        made = f"_{made}" if made[0].isdigit() else made
+        unique = (f"{made}{index or ''}" for index in itertools.count())
+        own[next(name for name in unique if name not in own)] = column.name
+    for item in model.graph.input:
+        item.name = own.get(item.name, item.name)
+    for node in model.graph.node:
+        node.input[:] = [own.get(name, name) for name in node.input]
+    return model
+
+
+def _check_kind(fitted: Any, task: Task) -> None:
+    wrong = is_regressor if task == "binary" else is_classifier
+    if isinstance(fitted, BaseEstimator) and wrong(fitted):
+        kind = WANTED["regression" if task == "binary" else "binary"]
+        raise StepError(
+            f"`fit` gave {kind} ({type(fitted).__name__}), the task in model.yaml is {task}: "
+            f"return {WANTED[task]}, or change the task"
+        )
+
+
+def _checked(model: onnx.ModelProto, features: list[Column], task: Task) -> onnx.ModelProto:
     known = {column.name for column in features}
     if strange := [item.name for item in model.graph.input if item.name not in known]:
         raise StepError(f"the ONNX graph wants {strange[0]!r}, which is no feature in contract.yaml")
-    if PROBABILITIES not in {item.name for item in model.graph.output}:
-        raise StepError(f"the ONNX graph has no output {PROBABILITIES!r}: is the estimator a classifier?")
+    if OUTPUTS[task] not in {item.name for item in model.graph.output}:
+        raise StepError(f"the ONNX graph has no output {OUTPUTS[task]!r}: is the estimator {WANTED[task]}?")
     return model
 
 

@@ -1,5 +1,6 @@
 """The rows of a dataset version as training sees them: once each, dealt to their side, typed as the ONNX file's."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import polars as pl
 
 from penstock.check import TYPES
 from penstock.contract import Contract
-from penstock.dataset import sides
+from penstock.dataset import Side, sides, sides_by_time
 from penstock.signature import Class, Columns, Value
 from penstock.spec import Split
 from training.steps.container import StepError
@@ -25,6 +26,10 @@ class Rows:
         """The features as `scoring.Model.score` takes them."""
         return {column.name: self.table[column.name].to_list() for column in self.contract.features}
 
+    def features(self) -> pl.DataFrame:
+        """The features alone, as `fit` had them."""
+        return self.table.select([column.name for column in self.contract.features])
+
     def truth(self) -> list[Class]:
         """The target's values."""
         return self.table[self.contract.target.name].to_list()
@@ -36,10 +41,19 @@ class Rows:
         return [{name: value for name, value in row.items() if value not in (None, "")} for row in rows]
 
 
-def read_sides(folder: Path, parts: list[str], contract: Contract, split: Split) -> dict[str, Rows]:
+def read_sides(
+    folder: Path, parts: list[str], contract: Contract, split: Split, cut: Mapping[str, int] | None = None
+) -> dict[str, Rows]:
     """The dataset's rows by side (`train`, `validation`, `holdout`).
 
     Where a row key comes twice, the row of the later part stands.
+
+    Args:
+        folder: where the parts are.
+        parts: their names, in the manifest's order.
+        contract: of the model.
+        split: of the model.
+        cut: the dataset version's boundaries (`penstock.dataset.Dataset.cut`).
 
     Raises:
         StepError: a part that is not in the channel, or a side without rows.
@@ -47,9 +61,10 @@ def read_sides(folder: Path, parts: list[str], contract: Contract, split: Split)
     paths = [folder / f"{part}.parquet" for part in parts]
     if missing := [path.name for path in paths if not path.exists()]:
         raise StepError(f"the channel lacks the part {missing[0]}")
-    table = pl.concat([pl.read_parquet(path) for path in paths], how="diagonal")
-    table = table.unique(subset=[contract.key.name], keep="last", maintain_order=True)
-    dealt = table.with_columns(pl.Series("_side", sides(table[contract.key.name].cast(pl.String).to_list(), split)))
+    every = pl.concat([pl.read_parquet(path) for path in paths], how="diagonal")
+    table = every.unique(subset=[contract.key.name], keep="last", maintain_order=True)
+    table = _within(table, contract, (cut or {}).get("since"))
+    dealt = table.with_columns(pl.Series("_side", _sides(table, every, contract, split, cut or {}), pl.String))
     found = {
         name: Rows(_as_scored(dealt.filter(pl.col("_side") == name), contract), contract)
         for name in ("train", "validation", "holdout")
@@ -57,6 +72,31 @@ def read_sides(folder: Path, parts: list[str], contract: Contract, split: Split)
     if empty := [name for name, rows in found.items() if not rows.table.height]:
         raise StepError(f"{table.height} rows leave the {empty[0]} side empty: more data, or another split, is needed")
     return found
+
+
+def _sides(
+    table: pl.DataFrame, every: pl.DataFrame, contract: Contract, split: Split, cut: Mapping[str, int]
+) -> list[Side]:
+    if split.by == "key":
+        return sides(table[contract.key.name].cast(pl.String).to_list(), split)
+    if "holdout_from" not in cut:
+        raise StepError("the run's request has no boundary for a split by time: start a run with `penstock retrain`")
+    # By the earliest time that a key came with: a row that comes again with a later one may have been trained on.
+    first = every.group_by(contract.key.name).agg(_time(contract).min().alias("_first"))
+    times = table.select(contract.key.name).join(first, on=contract.key.name, how="left", maintain_order="left")
+    return sides_by_time(times["_first"].to_list(), split, cut["holdout_from"])
+
+
+def _within(table: pl.DataFrame, contract: Contract, since: int | None) -> pl.DataFrame:
+    """The rows of a window of days: none that is older, none whose age is unknown."""
+    return table if since is None else table.filter(_time(contract) >= since)
+
+
+def _time(contract: Contract) -> pl.Expr:
+    """The event time in µs since 1970."""
+    if contract.event_time is None:
+        raise StepError("a split or window by time needs a column with the role event_time in contract.yaml")
+    return pl.col(contract.event_time.name).cast(pl.Datetime("us")).dt.epoch("us")
 
 
 def _as_scored(table: pl.DataFrame, contract: Contract) -> pl.DataFrame:

@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from penstock import drift, evaluation
+from penstock import drift
 from penstock.contract import Contract, read_contract
 from penstock.scoring import Model
-from penstock.signature import Class, Columns, Scores, Signature
+from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
 from training.steps import export
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
+from training.steps.tasks import Binary, Champion, Regression, task_of
 
 GOLDEN = 25
 PROJECT = Path(__file__).parents[2]
-EXPORT_TOLERANCE = 1e-4
-"""Largest difference between estimator and ONNX file that float32 arithmetic explains."""
 
 
 def run(container: Container) -> None:
@@ -42,29 +40,28 @@ def run(container: Container) -> None:
     folder = PROJECT / MODELS / request["model"]
     spec, contract = read_model(folder), read_contract(folder)
     with _leg(container, "read the dataset"):
-        rows = read_sides(container.channel("dataset"), request["parts"], contract, spec.split)
-    classes = _classes(rows["train"])
+        rows = read_sides(container.channel("dataset"), request["parts"], contract, spec.split, request.get("cut"))
+    task = task_of(spec, rows["train"])
     with _leg(container, f"fit on {rows['train'].table.height} rows"):
         fitted = _fit_function(folder)(rows["train"].table, rows["validation"].table, dict(spec.training.params))
     with _leg(container, "export and evaluate"):
-        model = _exported(fitted, spec, contract, rows["validation"], classes)
-        _write(container, request, model, rows, fitted)
+        model = _exported(fitted, spec, contract, rows["validation"], task)
+        _write(container, request, model, rows, fitted, task)
 
 
 def _write(
-    container: Container, request: dict[str, Any], model: tuple[bytes, Model], rows: dict[str, Rows], fitted: Any
+    container: Container,
+    request: dict[str, Any],
+    model: tuple[bytes, Model],
+    rows: dict[str, Rows],
+    fitted: Any,
+    task: Binary | Regression,
 ) -> None:
     data, scorer = model
     holdout, columns = rows["holdout"], rows["holdout"].columns()
     scores = scorer.score(columns)
-    difference = _difference(fitted, holdout, scores)
-    result = evaluation.evaluate(
-        _truth(holdout, scorer.signature.classes),
-        challenger=scores,
-        threshold=scorer.signature.threshold,
-        baseline=evaluation.naive_scores(_truth(rows["train"], scorer.signature.classes), len(scores)),
-        champion=_champion(container, request, columns),
-    )
+    difference = task.difference(fitted, holdout, scores)
+    result = task.evaluate(holdout, rows["train"], scorer, scores, _champion(container, request, columns, task))
     instances = holdout.instances(GOLDEN)
     golden = [
         {"instance": instance, "score": float(score)}
@@ -91,24 +88,20 @@ def _write(
 
 
 def _exported(
-    fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, classes: tuple[Class, Class]
+    fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, task: Binary | Regression
 ) -> tuple[bytes, Model]:
     """The sealed file and the model loaded from it, its threshold chosen on the validation rows."""
-    graph = export.to_onnx(fitted, contract.features)
+    graph = export.to_onnx(fitted, contract.features, task.name)
     carried = [contract.key.name] + ([contract.event_time.name] if contract.event_time else [])
     signature = Signature(
         model=spec.name,
         fields=export.fields(contract.features),
-        classes=classes,
-        threshold=0.5,
-        output=export.PROBABILITIES,
+        classes=task.classes,
+        threshold=None,
+        output=export.OUTPUTS[task.name],
         carried=tuple(carried),
     )
-    if spec.decision == "f1":
-        scores = Model(export.sealed(_copy(graph), signature)).score(validation.columns())
-        threshold = evaluation.best_f1_threshold(_truth(validation, classes), scores)
-    else:
-        threshold = float(spec.decision)
+    threshold = task.threshold(validation, lambda: Model(export.sealed(_copy(graph), signature)))
     data = export.sealed(graph, msgspec.structs.replace(signature, threshold=threshold))
     return data, Model(data)
 
@@ -119,42 +112,19 @@ def _copy(graph: Any) -> Any:
     return copy
 
 
-def _champion(container: Container, request: dict[str, Any], columns: Columns) -> tuple[int, Scores, float] | None:
+def _champion(
+    container: Container, request: dict[str, Any], columns: Columns, task: Binary | Regression
+) -> Champion | None:
     if not request["champion"]:
         return None
     champion = Model((container.channel("run") / "champion.onnx").read_bytes(), sha256=request["champion"]["sha256"])
     if missing := [field.name for field in champion.signature.fields if field.name not in columns]:
         container.say(f"the champion wants {missing[0]!r}, which the contract no longer has: not compared")
         return None
+    if champion.signature.classes != task.classes:
+        container.say("the champion answers another question (the target's values were others): not compared")
+        return None
     return int(request["champion"]["version"]), champion.score(columns), champion.signature.threshold
-
-
-def _difference(fitted: Any, holdout: Rows, scores: Scores) -> float:
-    """The largest difference between the estimator's own probabilities and the file's; 0 where `fit` gave a graph."""
-    if not hasattr(fitted, "predict_proba"):
-        return 0.0
-    names = [column.name for column in holdout.contract.features]
-    own = fitted.predict_proba(holdout.table.select(names))[:, 1]
-    apart = np.abs(own - scores)
-    if np.mean(apart > EXPORT_TOLERANCE) > 0.001:
-        raise StepError(
-            f"the ONNX file scores {np.mean(apart > EXPORT_TOLERANCE):.1%} of the rows otherwise than the estimator "
-            f"(up to {apart.max():.4f}): a step of the pipeline does not export exactly"
-        )
-    return float(apart.max())
-
-
-def _classes(train: Rows) -> tuple[Class, Class]:
-    found = sorted(set(train.truth()))
-    if len(found) != 2:
-        raise StepError(
-            f"the target {train.contract.target.name!r} has {len(found)} values in the training rows, it needs 2"
-        )
-    return found[0], found[1]
-
-
-def _truth(rows: Rows, classes: tuple[Class, Class]) -> evaluation.Truth:
-    return evaluation.positives(rows.truth(), classes[1])
 
 
 def _fit_function(folder: Path) -> Any:

@@ -1,0 +1,141 @@
+"""What differs between a classification and a regression in the training job: target, threshold, metrics, tolerance."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from penstock import evaluation
+from penstock.evaluation import Evaluation
+from penstock.scoring import Model
+from penstock.signature import Class, Scores
+from penstock.spec import ModelSpec, Task
+from training.steps.container import StepError
+from training.steps.rows import Rows
+
+Champion = tuple[int, Scores, float | None]
+"""Package version, scores and threshold of the live model."""
+EXPORT_TOLERANCE = 1e-4
+"""Largest difference between estimator and ONNX file that float32 arithmetic explains: of a probability, or of the
+target's spread."""
+FLOAT32_TOLERANCE = 1e-6
+"""The same, of an amount itself: what remains where amounts are large and lie close together."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """The target has two values; the score is the probability of the second."""
+
+    classes: tuple[Class, ...]
+    decision: Literal["f1"] | float
+    name: ClassVar[Task] = "binary"
+
+    def threshold(self, validation: Rows, model: Callable[[], Model]) -> float | None:
+        """The decision threshold: as the spec gives it, or what is best for F1 on the validation rows."""
+        if self.decision != "f1":
+            return float(self.decision)
+        return evaluation.best_f1_threshold(self._truth(validation), model().score(validation.columns()))
+
+    def difference(self, fitted: Any, holdout: Rows, scores: Scores) -> float:
+        """The largest difference between the estimator's own probabilities and the file's; 0 for a given graph.
+
+        Raises:
+            StepError: more than one row of a thousand differs beyond the tolerance.
+        """
+        if not hasattr(fitted, "predict_proba"):
+            return 0.0
+        return _compared(fitted.predict_proba(holdout.features())[:, 1], scores, EXPORT_TOLERANCE)
+
+    def evaluate(
+        self, holdout: Rows, train: Rows, model: Model, scores: Scores, champion: Champion | None
+    ) -> Evaluation:
+        """What the gates decide on."""
+        return evaluation.evaluate(
+            self._truth(holdout),
+            challenger=scores,
+            threshold=_given(model.signature.threshold),
+            baseline=evaluation.naive_scores(self._truth(train), len(scores)),
+            champion=(champion[0], champion[1], _given(champion[2])) if champion else None,
+        )
+
+    def _truth(self, rows: Rows) -> evaluation.Truth:
+        return evaluation.positives(rows.truth(), self.classes[1])
+
+
+@dataclass(frozen=True)
+class Regression:
+    """The target is an amount, and so is the score."""
+
+    spread: float
+    """Standard deviation of the target in the training rows."""
+    classes: ClassVar[tuple[Class, ...]] = ()
+    name: ClassVar[Task] = "regression"
+
+    def threshold(self, validation: Rows, model: Callable[[], Model]) -> None:
+        """None: there is no label."""
+        del validation, model
+
+    def difference(self, fitted: Any, holdout: Rows, scores: Scores) -> float:
+        """The largest difference between the estimator's own amounts and the file's; 0 for a given graph.
+
+        Raises:
+            StepError: more than one row of a thousand differs by more than the target's spread allows.
+        """
+        if not hasattr(fitted, "predict"):
+            return 0.0
+        own = np.asarray(fitted.predict(holdout.features()), dtype=np.float64).reshape(-1)
+        return _compared(own, scores, EXPORT_TOLERANCE * self.spread + FLOAT32_TOLERANCE * float(np.abs(own).max()))
+
+    def evaluate(
+        self, holdout: Rows, train: Rows, model: Model, scores: Scores, champion: Champion | None
+    ) -> Evaluation:
+        """What the gates decide on."""
+        del model
+        return evaluation.evaluate_amounts(
+            _amounts(holdout),
+            challenger=scores,
+            baseline=evaluation.naive_scores(_amounts(train), len(scores)),
+            champion=champion[:2] if champion else None,
+        )
+
+
+def task_of(spec: ModelSpec, train: Rows) -> Binary | Regression:
+    """The spec's task on these rows.
+
+    Raises:
+        StepError: a target that does not fit the task.
+    """
+    target = train.contract.target
+    if spec.task == "regression":
+        if target.type not in {"integer", "number"}:
+            raise StepError(f"the task is regression, the target {target.name!r} is {target.type}: it needs a number")
+        return Regression(float(np.std(_amounts(train))))
+    found = sorted(set(train.truth()))
+    if len(found) != 2:
+        mend = "; more than two classes: a column that is true for one of them, or task: regression for amounts"
+        raise StepError(
+            f"the target {target.name!r} has {len(found)} values in the training rows, it needs 2"
+            + (mend if len(found) > 2 else "")
+        )
+    return Binary(tuple(found), spec.decision)
+
+
+def _amounts(rows: Rows) -> evaluation.Amounts:
+    return np.array(rows.truth(), dtype=np.float64)
+
+
+def _given(threshold: float | None) -> float:
+    if threshold is None:
+        raise StepError("the model file has classes but no threshold: export it with Penstock")
+    return threshold
+
+
+def _compared(own: Scores, scores: Scores, tolerance: float) -> float:
+    apart = np.abs(own - scores)
+    if np.mean(apart > tolerance) > 0.001:
+        raise StepError(
+            f"the ONNX file scores {np.mean(apart > tolerance):.1%} of the rows otherwise than the estimator "
+            f"(up to {apart.max():.4g}): a step of the pipeline does not export exactly"
+        )
+    return float(apart.max())
