@@ -22,10 +22,11 @@ from penstock.cli import data, models, runs, serving
 from penstock.cli.client import Client
 from penstock.cli.output import seconds_between, took
 from penstock.cli.target import DEMO, Target, UnreachableError, UsageError, laptop_cloud, project_root
-from penstock.contract import Contract, read_contract
+from penstock.contract import Contract
 from penstock.ledger import Record, timestamp
 from penstock.local.cloud import CloudError
 from penstock.local.deploy import deploy
+from penstock.odcs import read_contract
 from penstock.spec import MODELS
 from penstock.store import Store
 

@@ -20,7 +20,8 @@ from infra.bundling import BundleError
 from infra.lake_stack import LakeStack
 from infra.model_stack import ModelStack
 from infra.stages import Stage, StageError, stage_named
-from penstock.contract import ContractError, read_contract
+from penstock.contract import ContractError
+from penstock.odcs import read_contract
 from penstock.spec import SpecError, model_folders, read_model
 
 ROOT = Path(__file__).resolve().parents[1]

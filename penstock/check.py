@@ -1,45 +1,31 @@
-"""The contract applied to a table: which rows are good, and every reason why the others are not.
+"""The contract applied to rows: which are good, and every reason why the others are not.
 
-Vectorised in Polars. A rule is a boolean expression that is true for a bad row, and a sentence; the sentences are only
-put together for the rows that broke one.
+A file is checked batch after batch, so that its size does not matter. Vectorised in Polars: a rule is a boolean
+expression that is true for a bad row, and a sentence; which rules were broken is asked first, and rows and sentences
+are only put together where one was. What holds for the file as a whole is `penstock.refusal`'s.
 """
 
-import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
 
 import polars as pl
 
+from penstock.cells import TYPES, WORDS, blank_is_null, typed_cell
+from penstock.conditions import conditions
 from penstock.contract import Column, Contract
+from penstock.reading import TableError
 from penstock.rowkey import RowKeys
+from penstock.uniqueness import Repeated, Uniqueness
 
 ROW, REASONS = "_row", "_reasons"
-TRUE, FALSE = ["true", "t", "yes", "1"], ["false", "f", "no", "0"]
-TYPES: dict[str, pl.DataType] = {
-    "string": pl.String(),
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "timestamp": pl.Datetime("us", "UTC"),
-    "date": pl.Date(),
-}
-WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "timestamp": "a timestamp (2013-01-31T08:00:00Z)",
-    "date": "a date (2013-01-31)",
-    "string": "text",
-}
-
-
-class TableError(Exception):
-    """A file that cannot be read as a table, or that lacks a column: refused as a whole, the message says why."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A checked table; `good` and `bad` together are all its rows."""
+    """Checked rows; `good` and `bad` together are all of them."""
 
     good: pl.DataFrame
     """Accepted rows, in order, with the contract's columns and types (those with the role `ignore` left out)."""
@@ -60,162 +46,183 @@ class Checked:
         return self.bad.height / self.rows if self.rows else 0.0
 
 
-def readable(name: str) -> bool:
-    """Whether a file's name says that it is a table that can be read."""
-    return name.lower().endswith((".csv", ".jsonl", ".ndjson", ".parquet"))
+@dataclass
+class Tally:
+    """What was found in a file so far; all that its refusal depends on."""
+
+    rows: int = 0
+    bad: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """How many rows broke each rule; a row may break several."""
+    wrong: Counter[str] = field(default_factory=Counter)
+    """In how many rows a column that has a tolerance of its own is wrong."""
+    nulls: Counter[str] = field(default_factory=Counter)
+    """How many values of a column are missing, where the contract bounds that."""
+    newest: datetime | None = None
+    """The newest event time of a good row."""
+    unknown: tuple[str, ...] = ()
+    """Columns that the contract does not know; left out."""
 
 
-def read_table(data: bytes, name: str) -> pl.DataFrame:
-    """A CSV, JSON Lines or Parquet file as a table; a CSV's cells stay text, the check gives them types.
+@dataclass(frozen=True)
+class Rule:
+    bad: pl.Expr
+    """Over the typed rows: true where one is bad."""
+    sentence: str
+    column: str = ""
 
-    Raises:
-        TableError: an ending that is none of these, an empty file, or content that is not what the ending says.
-    """
-    if not data:
-        raise TableError("the file is empty")
-    kind = name.lower()
-    try:
-        if kind.endswith(".parquet"):
-            return pl.read_parquet(io.BytesIO(data))
-        if kind.endswith((".jsonl", ".ndjson")):
-            return pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
-        if kind.endswith(".csv"):
-            return pl.read_csv(io.BytesIO(data), infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        first = str(error).strip().splitlines()
-        raise TableError(
-            f"the content cannot be read as {name.rpartition('.')[2]}: {first[0] if first else error}"
-        ) from None
-    raise TableError(f"{name.rpartition('/')[2]!r} is neither .csv, .jsonl nor .parquet")
+
+class Check:
+    """One file's check. Give it the file's batches in order; then ask `repeated` whether to go through it again."""
+
+    def __init__(self, contract: Contract, names: Sequence[str], repeated: Repeated | None = None) -> None:
+        """Begin.
+
+        Args:
+            contract: what each row must be.
+            names: the file's columns, in any order; extra ones are left out.
+            repeated: what an earlier reading of the same file found to come more than once.
+
+        Raises:
+            TableError: a required column is not there.
+        """
+        self._contract = contract
+        self._keys = RowKeys() if contract.key.derived and contract.key.name not in names else None
+        given = [*names, contract.key.name] if self._keys else list(names)
+        _be_complete(contract, given)
+        self._names = [column.name for column in contract.columns]
+        self._kept = [column.name for column in contract.columns if column.role != "ignore"]
+        self._uniqueness = Uniqueness(contract.unique, repeated)
+        self._conditions = conditions(contract)
+        self.tally = Tally(unknown=tuple(name for name in given if name not in self._names))
+
+    def batch(self, rows: pl.DataFrame) -> Checked:
+        """Check the next rows, any number of them."""
+        raw = self._raw(rows)
+        typed = raw.select(typed_cell(raw.schema, column) for column in self._contract.columns)
+        rules = [*self._rules(raw), *(Rule(bad, sentence) for bad, sentence in self._conditions)]
+        fired = typed.select(rule.bad.any().alias(str(i)) for i, rule in enumerate(rules)).row(0) if rules else ()
+        broken = [(rule, typed.select(rule.bad.fill_null(value=False)).to_series()) for rule in _where(rules, fired)]
+        broken += [(_repeats(names), bad) for names, bad in self._uniqueness.repeats(typed)]
+        checked = self._sorted(raw, typed, broken)
+        self._count(raw, checked, broken)
+        return checked
+
+    def repeated(self) -> Repeated | None:
+        """What must be unique and is not: the file has to be read again with it; None where all is said."""
+        return self._uniqueness.repeated()
+
+    def _raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The contract's columns as they came; absent ones and blank cells are null."""
+        known = rows.select(name for name in rows.columns if name in self._names)
+        known = known.select(blank_is_null(known.schema, name) for name in known.columns)
+        if self._keys:
+            typed = known.select(typed_cell(known.schema, c) for c in self._contract.columns if c.name in known.columns)
+            known = known.with_columns(self._keys.of(typed).alias(self._contract.key.name))
+        return known.with_columns(pl.lit(None, pl.String).alias(n) for n in self._names if n not in known.columns)
+
+    def _rules(self, raw: pl.DataFrame) -> Iterator[Rule]:
+        for column in self._contract.columns:
+            for bad, sentence in _rules(raw, column):
+                yield Rule(bad, f"{column.name}: {sentence}", column.name)
+
+    def _sorted(self, raw: pl.DataFrame, typed: pl.DataFrame, broken: list[tuple[Rule, pl.Series]]) -> Checked:
+        unknown = self.tally.unknown
+        if not broken:
+            none = raw.clear().with_columns(
+                pl.lit(None, pl.UInt32).alias(ROW), pl.lit(None, pl.List(pl.String)).alias(REASONS)
+            )
+            return Checked(typed.select(self._kept), none.clear(), {}, unknown)
+        flags = pl.DataFrame({str(i): bad for i, (_, bad) in enumerate(broken)})
+        is_bad = _any([bad for _, bad in broken])
+        said = [pl.when(pl.col(str(i))).then(pl.lit(rule.sentence)) for i, (rule, _) in enumerate(broken)]
+        reasons = flags.filter(is_bad).select(pl.concat_list(said).list.drop_nulls().alias(REASONS))
+        numbered = raw.with_row_index(ROW, offset=self.tally.rows + 1)
+        counts: Counter[str] = Counter()
+        for rule, bad in broken:
+            counts[rule.sentence] += int(bad.sum())
+        return Checked(
+            good=typed.filter(~is_bad).select(self._kept),
+            bad=numbered.filter(is_bad).hstack(reasons),
+            reasons=dict(counts),
+            unknown=unknown,
+        )
+
+    def _count(self, raw: pl.DataFrame, checked: Checked, broken: list[tuple[Rule, pl.Series]]) -> None:
+        tally = self.tally
+        tally.rows += checked.rows
+        tally.bad += checked.bad.height
+        tally.reasons.update(checked.reasons)
+        for column in self._contract.columns:
+            if column.nulls is not None:
+                tally.nulls[column.name] += raw[column.name].null_count()
+            own = [bad for rule, bad in broken if rule.column == column.name]
+            if column.tolerance is not None and own:
+                tally.wrong[column.name] += int(_any(own).sum())
+        if self._contract.event_time and checked.good.height:
+            newest = checked.good.select(pl.col(self._contract.event_time.name).cast(pl.Datetime("us", "UTC"))).max()
+            tally.newest = max((at for at in (tally.newest, newest.item()) if at is not None), default=None)
 
 
 def check(contract: Contract, table: pl.DataFrame) -> Checked:
-    """The table against the contract.
-
-    Args:
-        contract: what each row must be.
-        table: any number of rows; columns in any order, extra ones are left out.
+    """A table in memory against the contract, as `Check` does it.
 
     Raises:
         TableError: a required column is not there, or there are no rows.
     """
-    table = _with_key(contract, table)
-    names = [column.name for column in contract.columns]
-    needed = [c.name for c in contract.columns if c.required]
-    if missing := [name for name in needed if name not in table.columns]:
-        raise TableError(
-            f"the column {missing[0]!r} is missing" + (f", and {', '.join(missing[1:])}" if missing[1:] else "")
-        )
+    first = Check(contract, table.columns)
     if not table.height:
         raise TableError("there are no rows")
-    known = table.select(name for name in table.columns if name in names)
-    raw = known.with_columns(pl.lit(None, pl.String).alias(n) for n in names if n not in table.columns)
-    raw = raw.with_columns(_blank_is_null(raw, name) for name in names).with_row_index(ROW, offset=1)
-    typed = raw.select(ROW, *(_typed(raw, column) for column in contract.columns))
-    rules = [rule for column in contract.columns for rule in _rules(raw, column)]
-    broken = typed.select(bad.fill_null(value=False).alias(str(i)) for i, (bad, _) in enumerate(rules))
-    is_bad = broken.select(pl.any_horizontal(pl.all())).to_series()
-    kept = [column.name for column in contract.columns if column.role != "ignore"]
-    return Checked(
-        good=typed.filter(~is_bad).select(kept),
-        bad=_with_reasons(raw.filter(is_bad), broken.filter(is_bad), [sentence for _, sentence in rules]),
-        reasons={rules[int(name)][1]: count for name, count in broken.sum().row(0, named=True).items() if count},
-        unknown=tuple(name for name in table.columns if name not in names),
-    )
+    checked = first.batch(table)
+    if repeated := first.repeated():
+        checked = Check(contract, table.columns, repeated).batch(table)
+    return checked
 
 
-def _with_key(contract: Contract, table: pl.DataFrame) -> pl.DataFrame:
-    """The table with the keys that its rows have by their content, where the contract says so and the file has none."""
-    if not contract.key.derived or contract.key.name in table.columns:
-        return table
-    columns = [column for column in contract.columns if column.name in table.columns]
-    blanked = table.with_columns(_blank_is_null(table, column.name) for column in columns)
-    typed = blanked.select(_typed(blanked, column) for column in columns)
-    return table.with_columns(RowKeys().of(typed).alias(contract.key.name))
+def _be_complete(contract: Contract, names: Sequence[str]) -> None:
+    missing = [column.name for column in contract.columns if column.required and column.name not in names]
+    if not missing:
+        return
+    close = get_close_matches(missing[0].lower(), [name.strip().lower() for name in names], 1, 0.8)
+    alike = next((name for name in names if close and name.strip().lower() == close[0]), None)
+    hint = f" (there is {alike!r})" if alike and alike not in {c.name for c in contract.columns} else ""
+    more = f", and {', '.join(missing[1:])}" if missing[1:] else ""
+    raise TableError(f"the column {missing[0]!r} is missing{hint}{more}")
 
 
-def _with_reasons(rows: pl.DataFrame, broken: pl.DataFrame, sentences: list[str]) -> pl.DataFrame:
-    said = [pl.when(pl.col(str(i))).then(pl.lit(sentence)) for i, sentence in enumerate(sentences)]
-    reasons = broken.select(pl.concat_list(said).list.drop_nulls().alias(REASONS))
-    return rows.hstack(reasons)
+def _any(flags: Sequence[pl.Series]) -> pl.Series:
+    return pl.select(pl.any_horizontal(flag.alias(str(i)) for i, flag in enumerate(flags))).to_series()
 
 
-def _blank_is_null(raw: pl.DataFrame, name: str) -> pl.Expr:
-    column = pl.col(name)
-    if raw.schema[name] == pl.String:
-        return pl.when(column.str.strip_chars() == "").then(None).otherwise(column).alias(name)
-    return column
+def _where(rules: Sequence[Rule], fired: Sequence[bool | None]) -> list[Rule]:
+    return [rule for rule, is_so in zip(rules, fired, strict=True) if is_so]
 
 
-def _typed(raw: pl.DataFrame, column: Column) -> pl.Expr:
-    """The column in its contract's type; what cannot be it is null."""
-    given, wanted, value = raw.schema[column.name], TYPES[column.type], pl.col(column.name)
-    if given == pl.String:
-        return _parsed(value, column).alias(column.name)
-    if given.is_nested() or given in UNFIT or (column.type == "string" and given not in PLAIN):
-        return pl.lit(None, wanted).alias(column.name)
-    if column.type in {"timestamp", "date"} and not given.is_temporal():
-        return pl.lit(None, wanted).alias(column.name)
-    if column.type == "boolean" and given.is_numeric():
-        value = pl.when(value.is_in([0, 1])).then(value)
-    if column.type == "integer" and given.is_float():
-        value = _whole(value)
-    return value.cast(wanted, strict=False)
-
-
-UNFIT = (pl.Binary, pl.Object, pl.Duration, pl.Time)
-PLAIN = (pl.Categorical, pl.Enum, pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
-"""Types that have one natural text."""
-ISO = ["%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f"]
-"""ISO 8601 with or without zone (without: UTC), `T` or a blank; tried one by one, so that a row is judged by itself."""
-
-
-def _parsed(value: pl.Expr, column: Column) -> pl.Expr:
-    """Text in its contract's type."""
-    text = value.str.strip_chars()
-    if column.type == "boolean":
-        word = text.str.to_lowercase()
-        return pl.when(word.is_in(TRUE)).then(True).when(word.is_in(FALSE)).then(False)
-    if column.type == "timestamp":
-        return pl.coalesce(
-            text.str.strptime(pl.Datetime("us"), form, strict=False).dt.replace_time_zone("UTC")
-            if form in ISO[1::2]
-            else text.str.strptime(pl.Datetime("us", "UTC"), form, strict=False)
-            for form in ISO
-        )
-    if column.type == "date":
-        return text.str.to_date("%Y-%m-%d", strict=False)
-    if column.type == "integer":
-        whole = _whole(text.cast(pl.Float64, strict=False)).cast(pl.Int64, strict=False)
-        return pl.coalesce(text.cast(pl.Int64, strict=False), whole)
-    return value if column.type == "string" else text.cast(pl.Float64, strict=False)
-
-
-def _whole(value: pl.Expr) -> pl.Expr:
-    return pl.when(value == value.round()).then(value)
+def _repeats(names: tuple[str, ...]) -> Rule:
+    said = "appears more than once" if len(names) == 1 else "appear together more than once"
+    return Rule(pl.lit(value=False), f"{' and '.join(names)}: {said}", names[0] if len(names) == 1 else "")
 
 
 def _rules(raw: pl.DataFrame, column: Column) -> Iterator[tuple[pl.Expr, str]]:
-    """Expressions over the typed table that are true where a row is bad, each with its sentence."""
+    """Expressions over the typed rows that are true where one is bad, each with its sentence."""
     name, value = column.name, pl.col(column.name)
-    present = raw[name].is_not_null()
-    if column.required:
-        yield pl.lit(~present), f"{name}: missing"
-    yield value.is_null() & pl.lit(present), f"{name}: not {WORDS[column.type]}"
+    given = raw[name]
+    if column.required and given.null_count():
+        yield pl.lit(given.is_null()), "missing"
+    if given.dtype != TYPES[column.type] or column.type == "string":
+        yield value.is_null() & pl.lit(given.is_not_null()), f"not {WORDS[column.type]}"
     if column.type == "number":
-        yield ~value.is_finite(), f"{name}: not a finite number"
+        yield ~value.is_finite(), "not a finite number"
     if column.minimum is not None:
-        yield value < column.minimum, f"{name}: below {column.minimum}"
+        yield value < column.minimum, f"below {column.minimum}"
     if column.maximum is not None:
-        yield value > column.maximum, f"{name}: above {column.maximum}"
+        yield value > column.maximum, f"above {column.maximum}"
     if column.min_length is not None:
-        yield value.str.len_chars() < column.min_length, f"{name}: shorter than {column.min_length} characters"
+        yield value.str.len_chars() < column.min_length, f"shorter than {column.min_length} characters"
     if column.max_length is not None:
-        yield value.str.len_chars() > column.max_length, f"{name}: longer than {column.max_length} characters"
+        yield value.str.len_chars() > column.max_length, f"longer than {column.max_length} characters"
     if column.pattern is not None:
-        yield ~value.str.contains(f"^(?:{column.pattern})$"), f"{name}: not of the form {column.pattern}"
+        yield ~value.str.contains(f"^(?:{column.pattern})$"), f"not of the form {column.pattern}"
     if column.allowed:
         allowed = pl.Series(column.allowed).cast(TYPES[column.type]).implode()
-        yield ~value.is_in(allowed), f"{name}: not one of {', '.join(map(str, column.allowed))}"
-    if column.unique:
-        yield ~value.is_first_distinct() & value.is_not_null(), f"{name}: appears more than once"
+        yield ~value.is_in(allowed), f"not one of {', '.join(map(str, column.allowed))}"

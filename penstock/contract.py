@@ -1,38 +1,48 @@
-"""The data contract: Open Data Contract Standard v3 YAML as the typed columns that the rest works with.
+"""The data contract as values: the columns an upload has, and every rule that its rows and the file must keep.
 
-The standard says what a column is; three things it has no field for stand in its `customProperties`: a column's `role`
-(`feature` unless said otherwise; `target`, `event_time`, `ignore`), and on the schema object the `tolerance`, the share
-of bad rows up to which a file is taken without them.
+`penstock.odcs` reads it from Open Data Contract Standard YAML. It is kept apart from that, so that whoever only applies
+a contract loads neither YAML nor Pydantic.
 """
 
 import hashlib
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, cast
-
-from open_data_contract_standard.model import (
-    CustomProperty,
-    DataQuality,
-    OpenDataContractStandard,
-    SchemaObject,
-    SchemaProperty,
-)
-
-from penstock import yamlfile
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 Role = Literal["feature", "target", "key", "event_time", "ignore"]
+Unit = Literal["rows", "percent"]
 TYPES: tuple[Type, ...] = ("string", "integer", "number", "boolean", "timestamp", "date")
 ROLES: tuple[Role, ...] = ("feature", "target", "key", "event_time", "ignore")
 ROW_HASH = "row_hash"
 """As a key column's `transformLogic`: a file without the column gets it, a hash of the row's other values."""
-OPTIONS = {"minimum", "maximum", "minLength", "maxLength", "pattern", "format"}
 
 
 class ContractError(Exception):
     """A contract that cannot be used; the message says where and what to change."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a number must be: the operators of the standard."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def hold(self, number: float) -> bool:
+        """Whether a number keeps them."""
+        return not (
+            (self.least is not None and number < self.least)
+            or (self.most is not None and number > self.most)
+            or (self.above is not None and number <= self.above)
+            or (self.below is not None and number >= self.below)
+        )
+
+    def __str__(self) -> str:
+        words = {"at least": self.least, "at most": self.most, "more than": self.above, "less than": self.below}
+        return " and ".join(f"{word} {value:,g}" for word, value in words.items() if value is not None)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,11 @@ class Column:
     max_length: int | None = None
     pattern: str | None = None
     allowed: tuple[str | int | float, ...] = ()
+    nulls: Bounds | None = None
+    """How many values of a file may be missing."""
+    nulls_in: Unit = "rows"
+    tolerance: float | None = None
+    """Share of a file's rows (0–1) in which the column may be wrong; beyond it the file is refused."""
     personal: bool = False
     derived: bool = False
     """Whether a file without this key gets it from its rows' content."""
@@ -59,6 +74,15 @@ class Column:
     def numeric(self) -> bool:
         """Whether the model takes the column as a number."""
         return self.type in {"integer", "number", "boolean"}
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule over several columns."""
+
+    bad: str
+    """An SQL condition that is true for a bad row; one that is null is not."""
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,12 @@ class Contract:
     """Share of bad rows (0–1) up to which a file is taken without them."""
     digest: str
     """SHA-256 (hex) of the contract file."""
+    rules: tuple[RowRule, ...] = ()
+    together: tuple[tuple[str, ...], ...] = ()
+    """Columns whose values taken together are unique."""
+    row_count: Bounds | None = None
+    max_age: float | None = None
+    """Seconds that a file's newest event time may lie before its upload."""
 
     def role(self, role: Role) -> list[Column]:
         """The columns with a role, in order."""
@@ -93,154 +123,17 @@ class Contract:
     def event_time(self) -> Column | None:
         return next(iter(self.role("event_time")), None)
 
+    @property
+    def unique(self) -> list[tuple[str, ...]]:
+        """What appears once in a file: columns, each alone or several together."""
+        return [*((column.name,) for column in self.columns if column.unique), *self.together]
 
-def read_contract(folder: Path) -> Contract:
-    """The contract of a model folder.
-
-    Raises:
-        ContractError: naming file and field.
-    """
-    path = folder / "contract.yaml"
-    try:
-        document = yamlfile.read(path, OpenDataContractStandard)
-    except yamlfile.FileError as error:
-        raise ContractError(str(error)) from None
-    try:
-        return _contract(document, hashlib.sha256(path.read_bytes()).hexdigest())
-    except ContractError as error:
-        raise ContractError(f"{path}: {error}") from None
+    @property
+    def rulings(self) -> str:
+        """SHA-256 (hex) of all that decides what becomes of a file: another comment or description changes nothing."""
+        said = replace(self, name="", version="", digest="", columns=tuple(map(_bare, self.columns)))
+        return hashlib.sha256(json.dumps(asdict(said), sort_keys=True).encode()).hexdigest()
 
 
-def _contract(document: OpenDataContractStandard, digest: str) -> Contract:
-    if document.schema_ is None or len(document.schema_) != 1:
-        raise ContractError("schema: one object is expected, the rows of an upload")
-    rows: SchemaObject = document.schema_[0]
-    columns = tuple(_column(item) for item in rows.properties or [])
-    contract = Contract(
-        name=document.name or document.id or rows.name or "",
-        version=document.version or "",
-        columns=columns,
-        tolerance=_tolerance(_custom(rows.customProperties, "tolerance", 0.0)),
-        digest=digest,
-    )
-    _check_roles(contract)
-    return contract
-
-
-def _check_roles(contract: Contract) -> None:
-    names = [column.name for column in contract.columns]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ContractError(f"schema: the column {min(twice)!r} stands there twice")
-    wanted: list[tuple[Role, str]] = [
-        ("key", "primaryKey: true"),
-        ("target", "customProperties: [{property: role, value: target}]"),
-    ]
-    for role, mend in wanted:
-        if len(contract.role(role)) != 1:
-            raise ContractError(f"schema: exactly one column is the {role} ({mend}), not {len(contract.role(role))}")
-    if len(contract.role("event_time")) > 1:
-        raise ContractError("schema: at most one column is the event_time")
-    if not contract.features:
-        raise ContractError("schema: no column is a feature, there is nothing to learn from")
-
-
-def _column(item: SchemaProperty) -> Column:
-    if not item.name:
-        raise ContractError("schema.properties: a column has no name")
-    try:
-        return _named_column(item, item.name)
-    except ContractError as error:
-        raise ContractError(f"column {item.name!r}: {error}") from None
-
-
-def _named_column(item: SchemaProperty, name: str) -> Column:
-    options = item.logicalTypeOptions or {}
-    if unknown := set(options) - OPTIONS:
-        raise ContractError(f"logicalTypeOptions: {min(unknown)!r} is not one of {', '.join(sorted(OPTIONS))}")
-    if item.logicalType not in TYPES:
-        raise ContractError(f"logicalType: {item.logicalType!r} is not one of {', '.join(TYPES)}")
-    role = _custom(item.customProperties, "role", "key" if item.primaryKey else "feature")
-    if role not in ROLES:
-        raise ContractError(f"role: {role!r} is not one of {', '.join(ROLES)}")
-    column = Column(
-        name=name,
-        type=item.logicalType,
-        role=cast("Role", role),
-        required=bool(item.required) or role in {"key", "target"},
-        unique=bool(item.unique) or role == "key",
-        minimum=options.get("minimum"),
-        maximum=options.get("maximum"),
-        min_length=options.get("minLength"),
-        max_length=options.get("maxLength"),
-        pattern=options.get("pattern"),
-        allowed=_allowed(item.quality or []),
-        personal=item.classification in {"personal", "pii"},
-        derived=item.transformLogic == ROW_HASH,
-        description=item.description or "",
-    )
-    if item.transformLogic and (item.transformLogic != ROW_HASH or (column.role, column.type) != ("key", "string")):
-        raise ContractError(f"transformLogic: all that can be made here is {ROW_HASH!r}, a key of type string")
-    _check_options(column)
-    if column.role == "feature" and column.type in {"timestamp", "date"}:
-        raise ContractError(
-            "a model takes numbers, booleans and strings; give the column the role event_time or ignore"
-        )
-    return column
-
-
-def _check_options(column: Column) -> None:
-    text = [name for name in ("min_length", "max_length", "pattern") if getattr(column, name) is not None]
-    if text and column.type != "string":
-        raise ContractError(f"logicalTypeOptions: {text[0]} is for strings, this column is {column.type}")
-    bounds = [name for name in ("minimum", "maximum") if getattr(column, name) is not None]
-    if bounds and column.type not in {"integer", "number"}:
-        raise ContractError(f"logicalTypeOptions: {bounds[0]} is for numbers, this column is {column.type}")
-    if strange := [name for name in bounds if not isinstance(getattr(column, name), int | float)]:
-        raise ContractError(f"logicalTypeOptions: {strange[0]} is {getattr(column, strange[0])!r}, a number is needed")
-    for low, high in (("minimum", "maximum"), ("min_length", "max_length")):
-        least, most = getattr(column, low), getattr(column, high)
-        if least is not None and most is not None and least > most:
-            raise ContractError(f"logicalTypeOptions: {low} {least} is above {high} {most}")
-    if column.pattern is not None and (fault := _pattern_fault(column.pattern)):
-        raise ContractError(f"logicalTypeOptions: pattern {column.pattern!r} {fault}")
-    kinds: dict[str, tuple[type, ...]] = {
-        "string": (str,),
-        "integer": (int,),
-        "number": (int, float),
-        "boolean": (bool,),
-    }
-    kind = kinds.get(column.type, ())
-    if odd := [value for value in column.allowed if not isinstance(value, kind)]:
-        raise ContractError(f"quality: the valid value {odd[0]!r} is no {column.type}")
-
-
-def _pattern_fault(pattern: str) -> str | None:
-    """Why a pattern cannot be used; rows and requests are matched by engines without look-around or back-references."""
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"is no regular expression: {error}"
-    found = re.search(r"\(\?(=|!|<=|<!)|\\[1-9]", pattern)
-    return f"uses {found[0]!r}, which cannot be checked in a column" if found else None
-
-
-def _allowed(quality: Sequence[DataQuality]) -> tuple[str | int | float, ...]:
-    """ODCS's `invalidValues` metric with `validValues`, that must be 0."""
-    for rule in quality:
-        if rule.metric != "invalidValues" or rule.mustBe != 0 or not (rule.arguments or {}).get("validValues"):
-            raise ContractError(
-                "quality: the rule that can be checked here is "
-                "{metric: invalidValues, arguments: {validValues: […]}, mustBe: 0}"
-            )
-        return tuple((rule.arguments or {})["validValues"])
-    return ()
-
-
-def _tolerance(value: object) -> float:
-    if not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ContractError(f"schema.customProperties: tolerance is a share from 0 to below 1, not {value!r}")
-    return float(value)
-
-
-def _custom(properties: Sequence[CustomProperty] | None, name: str, default: object) -> Any:
-    return next((p.value for p in properties or [] if p.property == name), default)
+def _bare(column: Column) -> Column:
+    return replace(column, description="")

@@ -11,7 +11,7 @@ of a split by time has a memory, since it must: it moves on from version to vers
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from typing import Any, Literal, Self
@@ -43,6 +43,14 @@ class Part:
     """For each of these, its upload's place in the order of uploads; a closed folder's objects have one in common."""
     times: tuple[int, ...] = ()
     """Event times of its rows (µs since 1970), spread evenly over them, sorted; empty where they have none."""
+    rulings: str = ""
+    """What its rows were checked against (`Contract.rulings`)."""
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """The part of a JSON record."""
+        lists = ("uploads", "places", "times")
+        return cls(**{**record, **{name: tuple(record.get(name, ())) for name in lists}})
 
     @property
     def sources(self) -> list[tuple[str, str]]:
@@ -97,6 +105,11 @@ class Dataset:
         """Whether a part came with the upload at this place."""
         return any(place in part.places for part in self.parts)
 
+    def without(self, parts: Iterable[Part]) -> "Dataset":
+        """The version less some parts; the boundaries stay."""
+        less = {part.sha256 for part in parts}
+        return replace(self, parts=tuple(part for part in self.parts if part.sha256 not in less))
+
     def with_parts(self, parts: Iterable[Part], *, contract: str, mode: Mode, split: Split | None = None) -> "Dataset":
         """The next version: parts added, those that it has already not twice, and what the mode drops left out.
 
@@ -112,7 +125,7 @@ class Dataset:
         held: dict[str, Part] = {}
         for part in (*self.parts, *parts):
             known = held.get(part.sha256)
-            held[part.sha256] = part if known is None else known.of((*known.sources, *part.sources))
+            held[part.sha256] = part if known is None else part.of((*known.sources, *part.sources))
         since = _since(held.values(), mode)
         kept = _newest_uploads(list(held.values()), _most(mode))
         if since is not None:
@@ -129,8 +142,7 @@ class Dataset:
     def read(cls, document: str | bytes) -> Self:
         """The version of a JSON document."""
         data = json.loads(document)
-        lists = ("uploads", "places", "times")
-        parts = tuple(Part(**part | {name: tuple(part.get(name, ())) for name in lists}) for part in data["parts"])
+        parts = tuple(map(Part.read, data["parts"]))
         return cls(data["model"], data["contract"], parts, data.get("since"), data.get("holdout_from"))
 
     def manifest(self, folder_uri: str) -> list[Any]:
@@ -138,10 +150,10 @@ class Dataset:
         return [{"prefix": folder_uri}, *(f"{part.sha256}.parquet" for part in self.parts)]
 
 
-def _order(part: Part) -> tuple[str, str]:
+def _order(part: Part) -> tuple[str, str, str]:
     """Where a part stands; those from before there were places stay as they are, at the front."""
     place, upload = part.sources[0]
-    return (place, upload) if place else ("", "")
+    return (place, upload, part.sha256) if place else ("", "", "")
 
 
 def _hash(lines: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     datasets/<model>/versions/<version>.json  a dataset version: its parts in order
     datasets/<model>/manifests/<version>.json the same for SageMaker (`ManifestFile`)
     runs/<model>/<run>/folders/<digest>.json  what was in a closed folder when the run took it, with version ids
+    runs/<model>/<run>/found/<digest>.json    what a job found in a file that was too large for validate
     runs/<model>/<run>/input/                 what the training job is asked, the champion's file with it
     runs/<model>/<run>/output/                what SageMaker writes
     models/<model>/<sha256>/                  model.onnx and what belongs to it
@@ -72,6 +73,9 @@ class Lake:
 
     def listing(self, run: str, digest: str) -> str:
         return f"{self.prefix(RUNS)}{run}/folders/{digest}.json"
+
+    def finding(self, run: str, digest: str) -> str:
+        return f"{self.prefix(RUNS)}{run}/found/{digest}.json"
 
     def run_input(self, run: str, name: str = "") -> str:
         return f"{self.prefix(RUNS)}{run}/input/{name}"

@@ -145,6 +145,10 @@ class Ledger:
         if not self._transact(self._set(f"upload#{upload.name}", {"state": state} | found, condition)):
             raise StaleError(f"{upload.key} no longer belongs to run {found['run']}: the run was given up meanwhile")
 
+    def note_refused(self, name: str, run: str, refusal: str) -> None:
+        """Note that an upload was refused when a changed contract was held against it; `name` is `Upload.name`."""
+        self._update(f"upload#{name}", {"state": "quarantined", "dataset": None, "again": run, "refusal": refusal})
+
     def uploads(self) -> list[Record]:
         """Every upload and what became of it."""
         return self._all("upload#")

@@ -93,6 +93,19 @@ Mode = Annotated[
 ]
 
 
+class Validating(Strict):
+    """Where uploads are checked: by a function; above a size by a SageMaker Processing job, with the same code."""
+
+    job_above_mb: int = Field(default=1000, ge=0, le=2000)
+    """Megabytes of a run's files above which a job checks them, as they are stored (gzip counts as it is)."""
+    instance_type: str = "ml.m5.xlarge"
+    """SageMaker instance type of that job."""
+    volume_gb: int = Field(default=100, ge=1)
+    """Its disk: three times the largest file, decompressed, is enough."""
+    max_runtime_minutes: int = Field(default=240, ge=1)
+    """It is stopped after this time."""
+
+
 class Training(Strict):
     instance_type: str = "ml.m5.large"
     """SageMaker instance type of the training job."""
@@ -201,6 +214,7 @@ class ModelSpec(Strict):
     """The score from which the label is positive: a number, or what is best for F1 on the validation rows. A
     regression's score is the amount itself, and has no label."""
     split: Split = Split()
+    validation: Validating = Validating()
     training: Training = Training()
     gates: list[Gate] = _first_gates("binary")
     """All must pass. Unless given: `roc_auc` (a regression: `r2`) is 0.05 better than the baseline's, and not worse

@@ -11,6 +11,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+GONE = {"NoSuchKey", "NoSuchVersion", "404"}
+"""What S3 says of an object or a version that is not there; to a HEAD it can say only the number."""
 CHUNK = 4 << 20
 ONE_PUT = 4 << 30
 """Bytes up to which an object is put in one piece; S3 takes 5 GiB."""
@@ -56,12 +58,20 @@ class Store:
         with path.open("wb") as file:
             shutil.copyfileobj(self._body(key, version_id), file, CHUNK)
 
-    def _body(self, key: str, version_id: str | None) -> Any:
-        version = {"VersionId": version_id} if version_id and version_id != "null" else {}
+    def size(self, key: str, version_id: str | None) -> int | None:
+        """An object's bytes; None where it is not there."""
         try:
-            return self._client.get_object(Bucket=self.bucket, Key=key, **version)["Body"]
+            return int(self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))["ContentLength"])
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchVersion"}:
+            if error.response["Error"]["Code"] in GONE:
+                return None
+            raise
+
+    def _body(self, key: str, version_id: str | None) -> Any:
+        try:
+            return self._client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in GONE:
                 raise NoObjectError(f"s3://{self.bucket}/{key} is not there") from None
             raise
 
@@ -100,6 +110,10 @@ class Store:
             for item in page.get("Versions", []):
                 if item["IsLatest"]:
                     yield Version(item["Key"], item["VersionId"], item["ETag"].strip('"'), item["Size"])
+
+
+def _version(version_id: str | None) -> dict[str, str]:
+    return {"VersionId": version_id} if version_id and version_id != "null" else {}
 
 
 def sha256(data: bytes) -> str:

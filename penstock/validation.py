@@ -1,53 +1,29 @@
 """Uploads checked against the contract; the good rows become parts of a dataset version, the others go to quarantine.
 
 Repeating it changes nothing: parts and versions are named by their content, and an upload's record is overwritten with
-the same.
+the same. Files that are too large to be checked here are left to a job, which runs the same inspection; then this is
+called again and goes on from what the job found.
 """
 
-import io
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-import polars as pl
-
 from penstock import inputs
-from penstock.check import REASONS, Checked, TableError, check, read_table
 from penstock.contract import Contract
-from penstock.dataset import Dataset, Part, spread
+from penstock.dataset import Dataset, Part
+from penstock.inspection import Found, Inspection
 from penstock.lake import Lake, holds_rows
 from penstock.ledger import Ledger, Record, Upload
+from penstock.renewal import Renewal, refused, renewals, stale
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
 
 TOLD = 200_000
 """Characters of findings that a run's record in the ledger holds at most; report.json in quarantine holds all."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What became of one upload."""
-
-    upload: Upload
-    rows: int
-    bad: int
-    reasons: dict[str, int]
-    refusal: str | None
-    """Why the whole file was refused."""
-    part: Part | None
-    unknown: tuple[str, ...] = ()
-
-    def document(self) -> Record:
-        """For the report and the ledger."""
-        about = {
-            "key": self.upload.key,
-            "version_id": self.upload.version_id,
-            "part": self.part.sha256 if self.part else None,
-        }
-        return (
-            about
-            | {name: getattr(self, name) for name in ("rows", "bad", "reasons", "refusal")}
-            | {"unknown": list(self.unknown)}
-        )
+FILES = "files.json"
+"""In a run's input: what a job has to look at."""
+MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,34 +42,86 @@ class Validation:
     image: str = ""
     """What the training job runs in."""
 
-    def run(self, run: str, at: str) -> Record:
-        """Validate a run's uploads and say what is next: `train`, `skipped` or `quarantined`."""
-        taken = [(upload, self._found(run, upload)) for upload in self.ledger.uploads_of(self.ledger.run(run))]
+    def run(self, run: str, at: str, *, inspected: bool = False) -> Record:
+        """Validate a run's uploads and say what is next: `inspect`, `train`, `skipped` or `quarantined`.
+
+        Args:
+            run: its name.
+            at: now.
+            inspected: whether a job has looked at the files.
+        """
+        taken = [(upload, self._members(run, upload)) for upload in self.ledger.uploads_of(self.ledger.run(run))]
+        before = self._current()
+        again = renewals(before, self.contract, self.lake, self.store)
+        files = [*(file for _, members in taken for file in members), *(item.file for item in again)]
+        if not inspected and sum(file.size for file in files) > self.spec.validation.job_above_mb * MEGABYTE:
+            return self._inspect(run, files)
+        found = [(upload, self._found(run, upload, members, inspected)) for upload, members in taken]
+        renewed = [(item, self._renewed(run, item, inspected)) for item in again]
+        return self._concluded(run, at, before, found, renewed)
+
+    def _inspect(self, run: str, files: Sequence[Upload]) -> Record:
+        """Leave a job the list of what it has to look at."""
+        self.store.write_json(self.lake.run_input(run, FILES), [asdict(file) for file in files])
+        total = sum(file.size for file in files) / MEGABYTE
+        job = {"name": f"{self.stage}-{self.spec.name}-{run}-check"}
+        reason = f"{len(files)} files of {total:,.0f} MB are checked by a processing job"
+        return {"outcome": "inspect", "reason": reason, "dataset": None, "job": job}
+
+    def _concluded(
+        self,
+        run: str,
+        at: str,
+        before: Dataset | None,
+        taken: list[tuple[Upload, list[Found]]],
+        renewed: list[tuple[Renewal, Found]],
+    ) -> Record:
         found = [item for _, items in taken for item in items]
         report = [item.document() for item in found]
-        if found:
+        report += [item.document() | {"again": True} for _, item in renewed]
+        if report:
             self.store.write_json(self.lake.quarantine(run, "report.json"), report)
-        before = self._current()
-        dataset = self._next(before, [item.part for item in found if item.part])
-        result = self._outcome(run, found, dataset)
+        start = before.without(stale(before, self.contract)) if before else None
+        parts = [part for item in (*(item for _, item in renewed), *found) for part in item.parts]
+        dataset = self._next(start, parts)
+        if dataset is not None and not dataset.parts:
+            dataset = None
+        result = _all_refused(renewed) if renewed and dataset is None else self._outcome(run, found, dataset)
         if dataset is not None and dataset != before:
             self._write(dataset, run, at)
         for upload, items in taken:
             self._settle(run, upload, items, dataset, at)
+        for name, reason in refused(renewed):
+            self.ledger.note_refused(name, run, reason)
         self.ledger.note_step(run, "validate", at, code=self.code, uploads=_told(report), files=len(report), **result)
         return result
 
-    def _found(self, run: str, upload: Upload) -> list[Found]:
+    def _found(self, run: str, upload: Upload, members: Sequence[Upload], inspected: bool) -> list[Found]:
         """What became of an upload: of its object, or of each object in its folder."""
-        found = [self._upload(run, member) for member in self._members(run, upload)]
+        found = [
+            self._placed(self._upload(run, member, inspected=inspected), [(upload.place, self._uri(member))])
+            for member in members
+        ]
+        return found or [Found(upload, refusal="the folder holds no files")]
+
+    def _renewed(self, run: str, item: Renewal, inspected: bool) -> Found:
+        return self._placed(self._upload(run, item.file, inspected=inspected), item.sources)
+
+    def _placed(self, found: Found, sources: Sequence[tuple[str, str]]) -> Found:
+        """With the uploads that its parts are known from; refused where the dataset needs times and there are none."""
         needs_time = self.spec.split.by == "time" or getattr(self.spec.dataset, "days", None) is not None
-        for index, item in enumerate(found):
-            if item.part and needs_time and not item.part.times:
-                refusal = "no row has an event time, and model.yaml splits or cuts the dataset by it"
-                found[index] = replace(item, part=None, refusal=refusal)
-            elif item.part:
-                found[index] = replace(item, part=item.part.of((upload.place, uri) for uri in item.part.uploads))
-        return found or [Found(upload, 0, 0, {}, "the folder holds no files", None)]
+        if needs_time and any(not part.times for part in found.parts):
+            refusal = "no row has an event time, and model.yaml splits or cuts the dataset by it"
+            return replace(found, parts=(), refusal=refusal)
+        return replace(found, parts=tuple(part.of(sources) for part in found.parts))
+
+    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> Found:
+        if inspected:
+            return Found.read(self.store.json(self.lake.finding(run, sha256(upload.name.encode())[:12])))
+        return Inspection(contract=self.contract, lake=self.lake, store=self.store).file(run, upload)
+
+    def _uri(self, upload: Upload) -> str:
+        return f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
 
     def _members(self, run: str, upload: Upload) -> list[Upload]:
         """The objects of an upload, each by its version.
@@ -113,7 +141,7 @@ class Validation:
 
     def _settle(self, run: str, upload: Upload, found: list[Found], dataset: Dataset | None, at: str) -> None:
         """Note where an upload ended. Newer ones may have left it no place: then it is a version of its own."""
-        parts = [item.part for item in found if item.part]
+        parts = [part for item in found for part in item.parts]
         if dataset is None or not parts:
             self.ledger.settle_upload(upload, "quarantined", run=run, dataset=None)
             return
@@ -211,56 +239,11 @@ class Validation:
             current=current,
         )
 
-    def _upload(self, run: str, upload: Upload) -> Found:
-        try:
-            checked = check(self.contract, read_table(self.store.read(upload.key, upload.version_id), upload.key))
-        except (TableError, NoObjectError) as error:
-            return Found(upload, 0, 0, {}, str(error), None)
-        refusal = self._refusal(checked)
-        if checked.bad.height:
-            self._quarantine(run, upload, checked)
-        part = None if refusal else self._part(upload, checked.good)
-        return Found(upload, checked.rows, checked.bad.height, checked.reasons, refusal, part, checked.unknown)
 
-    def _refusal(self, checked: Checked) -> str | None:
-        if not checked.good.height:
-            return f"none of the {checked.rows} rows is good ({_commonest(checked.reasons)})"
-        if checked.share <= self.contract.tolerance:
-            return None
-        return (
-            f"{checked.bad.height} of {checked.rows} rows are bad ({checked.share:.1%}), "
-            f"the contract tolerates {self.contract.tolerance:.1%} ({_commonest(checked.reasons)})"
-        )
-
-    def _quarantine(self, run: str, upload: Upload, checked: Checked) -> None:
-        name = sha256(upload.name.encode())[:12]
-        bad = checked.bad.with_columns(pl.col(REASONS).list.join("; "))
-        self.store.write(self.lake.quarantine(run, f"{name}.parquet"), _parquet(bad))
-
-    def _part(self, upload: Upload, good: pl.DataFrame) -> Part:
-        data = _parquet(good)
-        digest = sha256(data)
-        self.store.write(self.lake.part(digest), data)
-        source = f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
-        return Part(sha256=digest, rows=good.height, size=len(data), uploads=(source,), times=self._times(good))
-
-    def _times(self, good: pl.DataFrame) -> tuple[int, ...]:
-        column = self.contract.event_time
-        if column is None:
-            return ()
-        times = good[column.name].cast(pl.Datetime("us")).drop_nulls().dt.epoch("us").sort()
-        return spread(times.to_list())
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _commonest(reasons: dict[str, int]) -> str:
-    most = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
-    return ", ".join(f"{count} × {reason}" for reason, count in most)
+def _all_refused(renewed: Sequence[tuple[Renewal, Found]]) -> Record:
+    said = "; ".join(f"{item.file.key}: {found.refusal}" for item, found in renewed[:5])
+    reason = f"the changed contract leaves no row of what was uploaded before: {said}"
+    return {"outcome": "quarantined", "reason": reason, "dataset": None, "job": None}
 
 
 def _told(report: list[Record]) -> list[Record]:

@@ -7,10 +7,10 @@ from aws_lambda_powertools import Logger
 
 from functions.monitor.monitoring import Monitoring
 from penstock import events
-from penstock.contract import read_contract
 from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.metrics import Metrics
+from penstock.odcs import read_contract
 from penstock.settings import MonitorSettings, model_folder
 from penstock.spec import read_model
 from penstock.store import Store

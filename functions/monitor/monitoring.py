@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 
 from penstock import captures, drift
-from penstock.check import TableError, check, read_table
+from penstock.check import check
 from penstock.contract import Contract
 from penstock.lake import Lake
 from penstock.ledger import Ledger, Record, Upload, timestamp
 from penstock.metrics import Metrics
+from penstock.reading import TableError, read_table
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock.contract import read_contract
 from penstock.lake import Lake
 from penstock.ledger import Ledger, timestamp
+from penstock.odcs import read_contract
 from penstock.settings import ValidateSettings, model_folder
 from penstock.spec import read_model
 from penstock.store import Store
@@ -30,7 +30,7 @@ logger = Logger(service="validate")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"run"}` in; `{"outcome", "reason", "dataset", "job"}` out."""
-    result = validation.run(event["run"], timestamp(datetime.now(UTC)))
+    """`{"run", "inspected"}` in, the latter true once a job has looked at the files; outcome, reason, dataset, job out."""
+    result = validation.run(event["run"], timestamp(datetime.now(UTC)), inspected=event.get("inspected", False))
     logger.info(result["reason"], extra={"run": event["run"], "outcome": result["outcome"]})
     return result

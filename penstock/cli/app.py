@@ -10,7 +10,6 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
-from penstock.check import TableError
 from penstock.cli import cloud, data, data_versions, init, models, runs, serving
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
@@ -21,6 +20,7 @@ from penstock.init import InitError
 from penstock.lake import LakeKeyError
 from penstock.ledger import NoRecordError
 from penstock.local.cloud import CloudError
+from penstock.reading import TableError
 from penstock.spec import SpecError
 from penstock.store import NoObjectError
 

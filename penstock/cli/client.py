@@ -13,7 +13,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from penstock.cli.target import Target
-from penstock.contract import Column, read_contract
+from penstock.contract import Column
+from penstock.odcs import read_contract
 from penstock.spec import MODELS
 from penstock.store import NoObjectError, Store
 

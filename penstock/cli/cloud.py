@@ -8,8 +8,8 @@ import typer
 from penstock.cli.options import Json
 from penstock.cli.output import as_json, console
 from penstock.cli.target import laptop_cloud, project_root
-from penstock.contract import read_contract
 from penstock.local.deploy import deploy
+from penstock.odcs import read_contract
 from penstock.spec import model_folders
 
 IMAGE = "penstock-training"

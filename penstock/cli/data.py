@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from penstock.check import readable
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import as_json, console
 from penstock.cli.runs import follow_uploads
 from penstock.cli.target import Target, UsageError
+from penstock.reading import readable
 
 
 def register(app: typer.Typer) -> None:

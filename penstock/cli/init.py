@@ -1,7 +1,11 @@
 """`init`, `check`: a first model folder from a sample, and a file held against a contract; neither needs a cloud."""
 
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import polars as pl
@@ -9,15 +13,22 @@ import typer
 
 from penstock import init as drafting
 from penstock import init_files
-from penstock.check import REASONS, Checked, TableError, check, read_table
+from penstock.check import Tally
 from penstock.cli.options import Json, Model
 from penstock.cli.output import as_json, console, line, mark, table
 from penstock.cli.target import UsageError, model_of, project_root
-from penstock.contract import Contract, read_contract
+from penstock.contract import Contract
+from penstock.inspection import examine
+from penstock.odcs import read_contract
+from penstock.parts import PartWriter
+from penstock.reading import TableError, open_table
+from penstock.refusal import refusal
 from penstock.spec import MODELS
 
 QUARANTINED = 11
-WRITERS = {".csv": "write_csv", ".jsonl": "write_ndjson", ".ndjson": "write_ndjson", ".parquet": "write_parquet"}
+WRITERS = {".csv": "sink_csv", ".jsonl": "sink_ndjson", ".ndjson": "sink_ndjson", ".parquet": "sink_parquet"}
+SAMPLE = 1_000_000
+"""Rows of a file from which a first contract is guessed."""
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +52,7 @@ def init(
     """Write a first model folder from a sample: contract, gates and training function. It runs as it is."""
     root = project_root()
     _be_file(file)
-    sample = read_table(file.read_bytes(), file.name)
+    sample = _sample(file)
     named = name or drafting.model_name(file.name)
     draft = drafting.draft(sample, name=named, source=file.name, target=target, key=key)
     folder = init_files.write(draft, root)
@@ -73,46 +84,58 @@ def check_file(
     if bad is not None and bad.suffix not in WRITERS:
         raise UsageError(f"--bad {bad}: the name ends with one of {', '.join(WRITERS)}")
     contract = read_contract(root / MODELS / model_of(root, model))
-    try:
-        checked = check(contract, read_table(file.read_bytes(), file.name))
-    except TableError as error:
-        found: dict[str, Any] = {"rows": 0, "bad": 0, "reasons": {}, "refusal": str(error), "unknown": []}
-    else:
-        found = _document(contract, checked)
-        if bad is not None and checked.bad.height:
-            _write(checked.bad, bad)
+    found = _found(file, contract, bad, quiet=json)
     as_json({"file": str(file), "model": contract.name} | found) if json else _print(file, found)
     raise typer.Exit(QUARANTINED if found["refusal"] else 0)
 
 
-def refusal(contract: Contract, checked: Checked) -> str | None:
-    """Why the whole file would be refused, in the cloud's words; None where it would be taken."""
-    most = sorted(checked.reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
-    commonest = ", ".join(f"{count} × {reason}" for reason, count in most)
-    if not checked.good.height:
-        return f"none of the {checked.rows} rows is good ({commonest})"
-    if checked.share <= contract.tolerance:
-        return None
-    return (
-        f"{checked.bad.height} of {checked.rows} rows are bad ({checked.share:.1%}), "
-        f"the contract tolerates {contract.tolerance:.1%} ({commonest})"
-    )
+def _found(file: Path, contract: Contract, bad: Path | None, *, quiet: bool) -> dict[str, Any]:
+    """What an upload of the file would be found to be, as the cloud's report has it."""
+    tally, refused = Tally(), None
+    with TemporaryDirectory(prefix="penstock-") as folder, _status(f"checking {file}", quiet=quiet) as say:
+        writer = PartWriter(Path(folder) / "bad") if bad is not None else None
+        try:
+            with open_table(file, file.name, scratch=Path(folder)) as table:
+                tally = examine(contract, table, bad=writer, seen=say)
+        except TableError as error:
+            refused = str(error)
+        if writer is not None and bad is not None and (files := writer.close()):
+            _write([file.path for file in files], bad)
+    return {
+        "rows": tally.rows,
+        "bad": tally.bad,
+        "reasons": dict(tally.reasons),
+        "refusal": refused or refusal(contract, tally, datetime.now(UTC)),
+        "unknown": list(tally.unknown),
+    }
+
+
+@contextmanager
+def _status(what: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    if quiet or not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(what) as status:
+        yield lambda rows: status.update(f"{what}: {rows:,} rows")
+
+
+def _sample(file: Path) -> pl.DataFrame:
+    """The rows that are guessed from."""
+    rows: list[pl.DataFrame] = []
+    with (
+        TemporaryDirectory(prefix="penstock-") as folder,
+        open_table(file, file.name, scratch=Path(folder)) as table,
+    ):
+        for batch in table.batches():
+            rows.append(batch)
+            if sum(frame.height for frame in rows) >= SAMPLE:
+                break
+        return pl.concat(rows) if rows else pl.DataFrame(schema=dict.fromkeys(table.names, pl.String))
 
 
 def _be_file(file: Path) -> None:
     if not file.is_file():
         raise UsageError(f"{file} is not a file")
-
-
-def _document(contract: Contract, checked: Checked) -> dict[str, Any]:
-    """As the cloud's report has it."""
-    return {
-        "rows": checked.rows,
-        "bad": checked.bad.height,
-        "reasons": checked.reasons,
-        "refusal": refusal(contract, checked),
-        "unknown": list(checked.unknown),
-    }
 
 
 def _print(file: Path, found: dict[str, Any]) -> None:
@@ -129,7 +152,6 @@ def _print(file: Path, found: dict[str, Any]) -> None:
         console.print(f"not in the contract, left out: {', '.join(found['unknown'])}")
 
 
-def _write(rows: pl.DataFrame, path: Path) -> None:
+def _write(rows: list[Path], path: Path) -> None:
     """Bad rows as a file of the kind that its name says."""
-    flat = rows.with_columns(pl.col(REASONS).list.join("; "))
-    getattr(flat, WRITERS[path.suffix])(path)
+    getattr(pl.scan_parquet(rows), WRITERS[path.suffix])(path)

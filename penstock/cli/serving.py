@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.check import read_table
 from penstock.cli.client import Client
 from penstock.cli.options import Json, Model, NamedModel, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError
-from penstock.contract import Contract, read_contract
+from penstock.contract import Contract
+from penstock.odcs import read_contract
+from penstock.reading import read_table
 from penstock.spec import MODELS, read_model
 
 

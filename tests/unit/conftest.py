@@ -9,7 +9,8 @@ import hypothesis
 import pytest
 from moto import mock_aws
 
-from penstock.contract import Contract, read_contract
+from penstock.contract import Contract
+from penstock.odcs import read_contract
 from penstock.spec import ModelSpec, read_model
 from tests.unit.world import REGION, World
 

@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from penstock.dataset import Dataset, Part
+from penstock.inspection import Found
 from penstock.ledger import Ledger, StaleError, Upload
 from penstock.settings import EndRunSettings, StartRunSettings, ValidateSettings
 from penstock.spec import Mode, Window
 from penstock.store import sha256
-from penstock.validation import Found, Validation
+from penstock.validation import Validation
 from tests.unit.crashing_cloud import MACHINE, Cloud, Fault
 from tests.unit.world import BUCKET, CODE, FLIGHT_DELAY, MODEL, STAGE, TABLE
 
@@ -32,14 +33,14 @@ SCHEDULES = 1_500
 class Quick(Validation):
     """Takes a file that begins with `good` and refuses the others."""
 
-    def _upload(self, _run: str, upload: Upload) -> Found:
+    def _upload(self, _run: str, upload: Upload, *, inspected: bool) -> Found:
         data = self.store.read(upload.key, upload.version_id)
         if not data.startswith(b"good"):
-            return Found(upload, 1, 1, {"bad": 1}, "none of the 1 rows is good", None)
+            return Found(upload, 1, 1, {"bad": 1}, "none of the 1 rows is good")
         digest = sha256(data)
         self.store.write(self.lake.part(digest), data)
         source = f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
-        return Found(upload, 1, 0, {}, None, Part(digest, 1, len(data), (source,)))
+        return Found(upload, 1, parts=(Part(digest, 1, len(data), (source,), rulings=self.contract.rulings),))
 
 
 @pytest.fixture(scope="module")

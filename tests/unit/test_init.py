@@ -17,9 +17,10 @@ from penstock import init_files
 from penstock.check import check
 from penstock.cli import app as command
 from penstock.cli.serving import read_instances
-from penstock.contract import Column, Contract, read_contract
+from penstock.contract import Column, Contract
 from penstock.init import Draft, InitError, draft, model_name
 from penstock.init_types import types_of
+from penstock.odcs import read_contract
 from penstock.rowkey import RowKeys
 from penstock.spec import read_model
 

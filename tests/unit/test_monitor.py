@@ -132,7 +132,7 @@ def test_a_personal_column_that_is_never_captured_is_no_drift(world: World, rows
     path.write_text(
         path.read_text().replace("- name: manufacturer\n", "- name: manufacturer\n        classification: personal\n")
     )
-    from penstock.contract import read_contract
+    from penstock.odcs import read_contract
     from training.steps.export import fields
 
     contract = read_contract(world.root / "model")

@@ -21,9 +21,11 @@ from sklearn.preprocessing import OneHotEncoder
 
 from demo.flights import flights
 from penstock import drift
-from penstock.check import check, read_table
-from penstock.contract import Column, Contract, read_contract
+from penstock.check import check
+from penstock.contract import Column, Contract
 from penstock.dataset import side
+from penstock.odcs import read_contract
+from penstock.reading import read_table
 from penstock.scoring import Model
 from penstock.spec import MODELS, ModelSpec, read_model
 from penstock.store import sha256

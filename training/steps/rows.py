@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from penstock.check import TYPES
+from penstock.cells import TYPES
 from penstock.contract import Contract
 from penstock.dataset import Side, sides, sides_by_time
 from penstock.signature import Class, Columns, Value

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from penstock import drift
-from penstock.contract import Contract, read_contract
+from penstock.contract import Contract
+from penstock.odcs import read_contract
 from penstock.scoring import Model
 from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model

@@ -1,0 +1,148 @@
+"""One file against the contract, from its bytes to its parts: for `validate`, a Processing job and `penstock check`.
+
+The file is on disk and read in batches; what is good and what is bad of it goes to disk, too, as it comes. So memory is
+bounded whatever the file's size, but for 8 bytes of hash for each row.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import polars as pl
+
+from penstock.check import REASONS, Check, Tally
+from penstock.contract import Contract
+from penstock.dataset import Part
+from penstock.lake import Lake
+from penstock.ledger import Record, Upload
+from penstock.parts import PartWriter
+from penstock.reading import Table, TableError, open_table
+from penstock.refusal import refusal
+from penstock.store import NoObjectError, Store, sha256
+from penstock.uniqueness import Repeated
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of one file of an upload."""
+
+    upload: Upload
+    rows: int = 0
+    bad: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    refusal: str | None = None
+    """Why the whole file was refused."""
+    parts: tuple[Part, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def document(self) -> Record:
+        """For the report and the ledger."""
+        about = {
+            "key": self.upload.key,
+            "version_id": self.upload.version_id,
+            "parts": [part.sha256 for part in self.parts],
+        }
+        names = ("rows", "bad", "refusal")
+        found = {name: getattr(self, name) for name in names}
+        return about | found | {"reasons": dict(self.reasons), "unknown": list(self.unknown)}
+
+    def record(self) -> Record:
+        """All of it as JSON, for whoever goes on with it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """What `record` wrote."""
+        parts = tuple(Part.read(part) for part in record["parts"])
+        rest = {"upload": Upload(**record["upload"]), "parts": parts, "unknown": tuple(record["unknown"])}
+        return cls(**{**record, **rest})
+
+
+def examine(
+    contract: Contract,
+    table: Table,
+    good: PartWriter | None = None,
+    bad: PartWriter | None = None,
+    seen: Callable[[int], None] = lambda _: None,
+) -> Tally:
+    """Check a file's rows.
+
+    Args:
+        contract: what each row must be.
+        table: the file.
+        good: takes the accepted rows, in the contract's types.
+        bad: takes the refused ones as they came, with row number and reasons.
+        seen: told how many rows have been looked at.
+
+    Raises:
+        TableError: the file cannot be read to its end, or lacks a column.
+    """
+    repeated: Repeated | None = None
+    while True:
+        one = Check(contract, table.names, repeated)
+        for rows in table.batches():
+            checked = one.batch(rows)
+            seen(one.tally.rows)
+            if good:
+                good.add(checked.good)
+            if bad:
+                bad.add(checked.bad.with_columns(pl.col(REASONS).list.join("; ")))
+        if repeated is not None or (repeated := one.repeated()) is None:
+            return one.tally
+        for writer in (good, bad):
+            if writer:
+                writer.clear()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A model's files in the lake."""
+
+    contract: Contract
+    lake: Lake
+    store: Store
+
+    def file(self, run: str, upload: Upload) -> Found:
+        """Check one object, and leave its parts or its bad rows in the lake.
+
+        Repeating it changes nothing: parts are named by their content.
+        """
+        with TemporaryDirectory(prefix="penstock-") as scratch:
+            path = Path(scratch) / "upload"
+            try:
+                self.store.download(upload.key, upload.version_id, path)
+            except NoObjectError as error:
+                return Found(upload, refusal=str(error))
+            return self._checked(run, upload, path, Path(scratch))
+
+    def _checked(self, run: str, upload: Upload, path: Path, scratch: Path) -> Found:
+        time = self.contract.event_time.name if self.contract.event_time else None
+        good, bad = PartWriter(scratch / "good", time), PartWriter(scratch / "bad")
+        try:
+            with open_table(path, upload.key, scratch=scratch) as table:
+                tally = examine(self.contract, table, good, bad)
+        except TableError as error:
+            return Found(upload, refusal=str(error))
+        uploaded = datetime.fromisoformat(upload.at) if upload.at else None
+        refused = refusal(self.contract, tally, uploaded)
+        self._quarantine(run, upload, bad)
+        parts = () if refused else self._parts(upload, good)
+        return Found(upload, tally.rows, tally.bad, dict(tally.reasons), refused, parts, tally.unknown)
+
+    def _quarantine(self, run: str, upload: Upload, bad: PartWriter) -> None:
+        name = sha256(upload.name.encode())[:12]
+        for index, file in enumerate(bad.close()):
+            number = f"-{index + 1}" if index else ""
+            self.store.write_file(self.lake.quarantine(run, f"{name}{number}.parquet"), file.path)
+
+    def _parts(self, upload: Upload, good: PartWriter) -> tuple[Part, ...]:
+        files = good.close()
+        for file in files:
+            self.store.write_file(self.lake.part(file.sha256), file.path)
+        uploads, rulings = (f"{self.lake.uri(upload.key)}?versionId={upload.version_id}",), self.contract.rulings
+        return tuple(
+            Part(file.sha256, file.rows, file.size, uploads, times=file.times, rulings=rulings) for file in files
+        )
