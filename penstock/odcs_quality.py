@@ -130,8 +130,6 @@ def _bounds(rule: DataQuality) -> Bounds:
     if rule.mustBe is not None:
         given |= {"least": rule.mustBe, "most": rule.mustBe}
     if rule.mustBeBetween is not None:
-        if len(rule.mustBeBetween) != 2:
-            raise ContractError(f"quality: {rule.metric}: mustBeBetween is [least, most], not {rule.mustBeBetween}")
         given |= dict(zip(("least", "most"), rule.mustBeBetween, strict=True))
     if rule.mustNotBe is not None or rule.mustNotBeBetween is not None or not given:
         raise ContractError(

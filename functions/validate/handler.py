@@ -30,7 +30,7 @@ logger = Logger(service="validate")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"run", "inspected"}` in, the latter true once a job has looked at the files; outcome, reason, dataset, job out."""
+    """`{"run"}` in, with `"inspected": true` once a job has looked at the files; outcome, dataset and job out."""
     result = validation.run(event["run"], timestamp(datetime.now(UTC)), inspected=event.get("inspected", False))
     logger.info(result["reason"], extra={"run": event["run"], "outcome": result["outcome"]})
     return result
