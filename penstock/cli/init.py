@@ -13,12 +13,11 @@ import typer
 
 from penstock import init as drafting
 from penstock import init_files
-from penstock.check import Tally
+from penstock.check import Tally, examine
 from penstock.cli.options import Json, Model
 from penstock.cli.output import as_json, console, line, mark, table
 from penstock.cli.target import UsageError, model_of, project_root
 from penstock.contract import Contract
-from penstock.inspection import examine
 from penstock.odcs import read_contract
 from penstock.parts import PartWriter
 from penstock.reading import TableError, open_table
