@@ -85,12 +85,18 @@ class Check:
         _be_complete(contract, given)
         self._names = [column.name for column in contract.columns]
         self._kept = [column.name for column in contract.columns if column.role != "ignore"]
+        self._counted = [(contract.event_time or contract.key).name]
         self._uniqueness = Uniqueness(contract.unique, repeated)
         self._conditions = conditions(contract)
         self.tally = Tally(unknown=tuple(name for name in given if name not in self._names))
 
-    def batch(self, rows: pl.DataFrame) -> Checked:
-        """Check the next rows, any number of them."""
+    def batch(self, rows: pl.DataFrame, *, count: bool = False) -> Checked:
+        """Check the next rows, any number of them.
+
+        Args:
+            rows: with the columns that were given.
+            count: the good rows are only counted: of their columns there is one.
+        """
         known = rows.select(name for name in rows.columns if name in self._names)
         look = suspects(known, self._contract.columns)
         raw = self._raw(known, look)
@@ -98,7 +104,7 @@ class Check:
         found = [rule for column in self._contract.columns for rule in rules(raw, column, look)]
         broken = broken_rules(typed, [*found, *(Rule(bad, sentence) for bad, sentence in self._conditions)])
         broken += [(_repeats(names), bad) for names, bad in self._uniqueness.repeats(typed)]
-        checked = self._sorted(raw, typed, broken)
+        checked = self._sorted(raw, typed.select(self._counted if count else self._kept), broken)
         self._count(raw, checked, broken)
         return checked
 
@@ -117,26 +123,23 @@ class Check:
         columns = [column for column in self._contract.columns if column.name in raw.columns]
         return raw.select(typed_cell(raw.schema, column, nested=column.name in look.text) for column in columns)
 
-    def _sorted(self, raw: pl.DataFrame, typed: pl.DataFrame, broken: list[tuple[Rule, pl.Series]]) -> Checked:
-        unknown = self.tally.unknown
+    def _sorted(self, raw: pl.DataFrame, kept: pl.DataFrame, broken: list[tuple[Rule, pl.Series]]) -> Checked:
         if not broken:
-            none = raw.clear().with_columns(
-                pl.lit(None, pl.UInt32).alias(ROW), pl.lit(None, pl.List(pl.String)).alias(REASONS)
-            )
-            return Checked(typed.select(self._kept), none.clear(), {}, unknown)
-        flags = pl.DataFrame({str(i): bad for i, (_, bad) in enumerate(broken)})
+            none = raw.clear().with_row_index(ROW).with_columns(pl.lit(None, pl.List(pl.String)).alias(REASONS))
+            return Checked(kept, none, {}, self.tally.unknown)
         is_bad = _any([bad for _, bad in broken])
+        flags = pl.DataFrame({str(i): bad.filter(is_bad) for i, (_, bad) in enumerate(broken)})
         said = [pl.when(pl.col(str(i))).then(pl.lit(rule.sentence)) for i, (rule, _) in enumerate(broken)]
-        reasons = flags.filter(is_bad).select(pl.concat_list(said).list.drop_nulls().alias(REASONS))
-        numbered = raw.with_row_index(ROW, offset=self.tally.rows + 1)
+        reasons = flags.select(pl.concat_list(said).list.drop_nulls().alias(REASONS))
+        numbers = pl.select(pl.int_range(1, raw.height + 1, dtype=pl.UInt32).alias(ROW) + self.tally.rows)
         counts: Counter[str] = Counter()
         for rule, bad in broken:
             counts[rule.sentence] += int(bad.sum())
         return Checked(
-            good=typed.filter(~is_bad).select(self._kept),
-            bad=numbered.filter(is_bad).hstack(reasons),
+            good=kept.filter(~is_bad),
+            bad=pl.concat([numbers.filter(is_bad), raw.filter(is_bad), reasons], how="horizontal"),
             reasons=dict(counts),
-            unknown=unknown,
+            unknown=self.tally.unknown,
         )
 
     def _count(self, raw: pl.DataFrame, checked: Checked, broken: list[tuple[Rule, pl.Series]]) -> None:
@@ -190,7 +193,7 @@ def examine(
     while True:
         one = Check(contract, table.names, repeated)
         for rows in table.batches(columns):
-            checked = one.batch(rows)
+            checked = one.batch(rows, count=good is None)
             seen(one.tally.rows)
             if good:
                 good.add(checked.good)
