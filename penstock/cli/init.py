@@ -9,12 +9,13 @@ import typer
 
 from penstock import init as drafting
 from penstock import init_files
+from penstock.agreement import agree
 from penstock.check import REASONS, Checked, TableError, check, read_table
 from penstock.cli.options import Json, Model
 from penstock.cli.output import as_json, console, line, mark, table
 from penstock.cli.target import UsageError, model_of, project_root
 from penstock.contract import Contract, read_contract
-from penstock.spec import MODELS
+from penstock.spec import MODELS, read_model
 
 QUARANTINED = 11
 WRITERS = {".csv": "write_csv", ".jsonl": "write_ndjson", ".ndjson": "write_ndjson", ".parquet": "write_parquet"}
@@ -72,7 +73,9 @@ def check_file(
     _be_file(file)
     if bad is not None and bad.suffix not in WRITERS:
         raise UsageError(f"--bad {bad}: the name ends with one of {', '.join(WRITERS)}")
-    contract = read_contract(root / MODELS / model_of(root, model))
+    folder = root / MODELS / model_of(root, model)
+    contract = read_contract(folder)
+    agree(folder, read_model(folder), contract)
     try:
         checked = check(contract, read_table(file.read_bytes(), file.name))
     except TableError as error:
