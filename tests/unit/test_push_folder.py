@@ -110,6 +110,19 @@ def test_the_same_folder_again_is_only_closed_again(stage: World, command: Comma
     assert said.out.endswith("(3 files, all there already: nothing was sent, it is only closed again)\n")
 
 
+def test_a_file_that_goes_in_pieces(stage: World, command: Command, folder: Path) -> None:
+    # Given a file larger than one call takes
+    content = os.urandom(1 << 20) * 9
+    (folder / "large.parquet").write_bytes(content)
+    # When it is pushed twice
+    said = [command("push", str(folder)).out for _ in range(2)]
+    # Then it has arrived as it was, once
+    place = prefix(stage)
+    assert stage.store.read(f"{place}large.parquet") == content
+    assert versions(stage).count(f"{place}large.parquet") == 1
+    assert ["nothing was sent" in text for text in said] == [False, True]
+
+
 def test_other_content_is_another_upload(stage: World, command: Command, folder: Path) -> None:
     # Given a push, after which a file went, one came and one is another
     command("push", str(folder))
