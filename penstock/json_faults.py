@@ -12,8 +12,6 @@ import msgspec
 from penstock.csv_blocks import Block, FaultError
 from penstock.tables import shortened
 
-DEEP = 500
-"""Arrays and objects within each other that no cell has."""
 ONE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 SPACED = (b" :", b"\t:", b"\n:", b"\r:")
 MEND = "write each row as one object on a line of its own"
@@ -31,7 +29,7 @@ def be_single(block: Block, rows: Sequence[dict[str, Any]]) -> None:
     string itself the quote is escaped.
 
     Raises:
-        FaultError: naming the line and the key.
+        FaultError: naming the line and the key, or the line that is not one object.
     """
     data = block.data
     if not any(sign in data for sign in SPACED):
@@ -44,6 +42,9 @@ def be_single(block: Block, rows: Sequence[dict[str, Any]]) -> None:
         except _RepeatedError as repeated:
             said = f"line {{line}} has the key {shortened(str(repeated))!r} twice: leave one of them out"
             raise FaultError(at, said) from None
+        except (ValueError, RecursionError) as error:
+            # The decoder of whole blocks also takes an object over two lines, or two on one.
+            raise FaultError(at, f"line {{line}} {_said(line.strip(), error, last=False)}") from None
 
 
 def first_fault(block: Block) -> FaultError:
@@ -63,7 +64,7 @@ def _said(line: bytes, error: Exception, *, last: bool) -> str:
     bare = next((word for word in WORDS if _bare(line, word)), "")
     shown = shortened(line[:100].decode(errors="replace"), 30)
     causes = {
-        f"has arrays or objects within each other, deeper than {DEEP}": isinstance(error, RecursionError),
+        "has arrays or objects within each other, deeper than is read": isinstance(error, RecursionError),
         "has a number of more digits than a number may have: write it as text, in quotes": "range" in str(error),
         f"is an array, and not an object: {MEND}, without brackets and commas around it": line.startswith(b"["),
         f"is no JSON object but {shown!r}: {MEND}": not line.startswith(b"{"),

@@ -22,7 +22,7 @@ from penstock.tables import CELLS, Table, TableError, be_names, rows_of_a_batch
 BLOCK = 8 << 20
 """Bytes of a block, and of a line at most."""
 NESTED = "\x00"
-"""What the text of an array or object starts with: it is no cell."""
+"""The text of an array or object, whatever is in it: it is no cell."""
 Rows = list[dict[str, Any]]
 Names = dict[str, None]
 ROWS = msgspec.json.Decoder(dict[str, Any], float_hook=str)
@@ -134,5 +134,5 @@ def _texts(values: list[Any]) -> pl.Series:
 
 def _text(value: Any) -> Any:
     if isinstance(value, dict | list):
-        return NESTED + msgspec.json.encode(value).decode()
+        return NESTED
     return str(value) if type(value) is int else value

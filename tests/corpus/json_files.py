@@ -29,6 +29,7 @@ KINDS = {
     "a key twice among colons": kind("a.jsonl", b'{"a:":1,"b":"\\":","b":2}\n', "line 1 has the key 'b' twice"),
     "NaN": kind("a.jsonl", LINES + b'{"id":"a","x":NaN}\n', "line 301 has NaN", "write null"),
     "Infinity": kind("a.jsonl", LINES + b'{"id": "a", "x": -Infinity}\n', "line 301 has -Infinity", "write null"),
+    "an object over two lines, with blanks": kind("a.jsonl", b'{"id" :\n"a"}\n', "line 1 is not a JSON object"),
     "100,000 arrays within each other": kind(
         "a.jsonl", LINES + b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", "line 301", "deep", bomb=True
     ),
