@@ -71,8 +71,8 @@ class JsonTable(Table):
                 yield pl.DataFrame({name: part[name].slice(start, rows) if name in own else nulls for name in wanted})
 
     def _keep(self, rows: Rows, own: Names) -> None:
-        columns = {name: _texts([row.get(name) for row in rows]) for name in own}
-        if columns:
+        if own:
+            columns = {name: _texts(values) for name, values in _columns(rows, own)}
             pl.DataFrame(columns).write_ipc(self._part(len(self._parts)), compression="lz4")
         self._parts.append((len(rows), own))
 
@@ -110,7 +110,7 @@ def _decoded(block: Block) -> Rows:
 
 def _chunked(rows: Rows) -> Iterator[tuple[Rows, Names]]:
     """The rows in lists that come to at most `CELLS` cells once each row has every column of its list."""
-    own = dict.fromkeys(chain.from_iterable(rows))
+    own = dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, rows))))
     if len(rows) < 2 or len(rows) * len(own) <= CELLS:
         yield from [(rows, own)] if rows else []
         return
@@ -119,7 +119,17 @@ def _chunked(rows: Rows) -> Iterator[tuple[Rows, Names]]:
     yield from _chunked(rows[half:])
 
 
-def _texts(values: list[Any]) -> pl.Series:
+def _columns(rows: Rows, own: Names) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Each name with its values."""
+    # Mostly all objects have the same keys in one order, and then this takes a tenth of the time.
+    if all(map(tuple(own).__eq__, map(tuple, rows))):
+        yield from zip(own, zip(*map(dict.values, rows), strict=True), strict=True)
+        return
+    for name in own:
+        yield name, [row.get(name) for row in rows]
+
+
+def _texts(values: Sequence[Any]) -> pl.Series:
     """Values as a CSV would have them: text, or null."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds == {int}:
