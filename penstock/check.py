@@ -191,7 +191,13 @@ def examine(
     columns = [name for name in table.names if name in known]
     repeated: Repeated | None = None
     while True:
-        one = Check(contract, table.names, repeated)
+        try:
+            one = Check(contract, table.names, repeated)
+        except TableError:
+            next(
+                table.batches(), None
+            )  # a file that is damaged as well hears that: it may be why the column is missing
+            raise
         for rows in table.batches(columns):
             checked = one.batch(rows, count=good is None)
             seen(one.tally.rows)

@@ -1,30 +1,22 @@
-"""Files as tables (for now)."""
+"""An upload from a file on disk, whatever its size: batches of rows, or one sentence that says why there are none.
 
-import io
-from collections.abc import Iterator, Sequence
+The name's ending says what the content has to be; `penstock.magic` knows what it is instead. Each format has a module
+of its own, and none holds more of a file than a block.
+"""
+
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
-ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
+from penstock import magic, reading_csv, reading_gzip, reading_json, reading_parquet
+from penstock.tables import BATCH, CELLS, COLUMNS, Table, TableError
 
+__all__ = ["BATCH", "CELLS", "COLUMNS", "ENDINGS", "Table", "TableError", "open_table", "read_table", "readable"]
 
-class TableError(Exception):
-    """A file that cannot be read as a table, or that lacks a column: refused as a whole, the message says why."""
-
-
-@dataclass
-class Table:
-    frame: pl.DataFrame
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.frame.columns)
-
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        yield self.frame
+ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
 
 
 def readable(name: str) -> bool:
@@ -34,23 +26,49 @@ def readable(name: str) -> bool:
 
 @contextmanager
 def open_table(path: Path, name: str, *, scratch: Path) -> Iterator[Table]:
-    yield Table(read_table(path.read_bytes(), name))
+    """A file as a table.
+
+    Args:
+        path: where it is on disk.
+        name: what it was uploaded as; the ending decides how it is read.
+        scratch: an existing folder on a disk with room; what is put there is removed afterwards.
+
+    Raises:
+        TableError: an ending that is none of `ENDINGS`, or content that is not what the ending says.
+    """
+    if not readable(name):
+        own = name.rpartition("/")[2]
+        raise TableError(f"{own!r} does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, so it is not read")
+    with TemporaryDirectory(dir=scratch) as folder:
+        yield _opened(path, name.lower(), Path(folder))
 
 
 def read_table(data: bytes, name: str) -> pl.DataFrame:
-    if not data:
+    """The whole of a small file, as `open_table` reads it.
+
+    Raises:
+        TableError: as `open_table`.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(data)
+        with open_table(path, name, scratch=Path(folder)) as table:
+            batches = list(table.batches())
+            return pl.concat(batches) if batches else pl.DataFrame(schema=dict.fromkeys(table.names, pl.String))
+
+
+def _opened(path: Path, name: str, scratch: Path) -> Table:
+    if not path.is_file():
+        raise TableError("this is a folder, not a file" if path.is_dir() else "this is no file")
+    if not path.stat().st_size:
         raise TableError("the file is empty")
-    kind = name.lower()
-    try:
-        if kind.endswith(".parquet"):
-            return pl.read_parquet(io.BytesIO(data))
-        if kind.endswith((".jsonl", ".ndjson")):
-            return pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
-        if kind.endswith(".csv"):
-            return pl.read_csv(io.BytesIO(data), infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        first = str(error).strip().splitlines()
-        raise TableError(
-            f"the content cannot be read as {name.rpartition('.')[2]}: {first[0] if first else error}"
-        ) from None
-    raise TableError(f"{name.rpartition('/')[2]!r} is neither .csv, .jsonl nor .parquet")
+    if name.endswith(".gz"):
+        magic.be(path, "gzip", name)
+        path, name = reading_gzip.unpacked(path, scratch), name.removesuffix(".gz")
+    if name.endswith(".parquet"):
+        magic.be(path, "Parquet", name)
+        return reading_parquet.ParquetTable(path)
+    magic.be(path, "text", name)
+    if name.endswith(".csv"):
+        return reading_csv.CsvTable(path)
+    return reading_json.JsonTable(path, scratch)

@@ -13,7 +13,7 @@ from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import as_json, console
 from penstock.cli.runs import follow_uploads
 from penstock.cli.target import Target, UsageError
-from penstock.reading import readable
+from penstock.reading import ENDINGS, readable
 
 
 def register(app: typer.Typer) -> None:
@@ -64,7 +64,7 @@ def _folders(files: list[Path], *, labels: bool) -> dict[Path, list[str]]:
         if not file.is_file():
             raise UsageError(f"{file} is not a file")
         if not readable(file.name):
-            raise UsageError(f"{file} is neither .csv, .jsonl nor .parquet")
+            raise UsageError(f"{file} ends in none of {', '.join(ENDINGS)}")
     return {file: data_files(file) for file in found}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.cli.target import UsageError
 from penstock.lake import holds_rows
-from penstock.reading import readable
+from penstock.reading import ENDINGS, readable
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def data_files(path: Path) -> list[str]:
         raise UsageError(f"{path} holds no files to push (names that begin with . or _ are left out)")
     if strange := [name for name in names if not readable(name)]:
         more = f", and {len(strange) - 1} more files" if len(strange) > 1 else ""
-        raise UsageError(f"{path / strange[0]} is neither .csv, .jsonl nor .parquet{more}: nothing was sent")
+        raise UsageError(f"{path / strange[0]} ends in none of {', '.join(ENDINGS)}{more}: nothing was sent")
     return names
 
 

@@ -356,7 +356,7 @@ def test_init_writes_and_says_what_it_guessed(run: Run, tmp_path: Path) -> None:
     [
         (("nothing.csv", "--target", "x"), 2, "nothing.csv is not a file"),
         (("My data.csv", "--target", "x"), 1, "My data.csv has no column 'x'"),
-        (("cdk.json", "--target", "x"), 1, "neither .csv, .jsonl nor .parquet"),
+        (("cdk.json", "--target", "x"), 1, "does not end in .csv, .csv.gz,"),
     ],
 )
 def test_init_of_what_is_no_sample(run: Run, arguments: tuple[str, ...], code: int, words: str) -> None:

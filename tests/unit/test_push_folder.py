@@ -223,8 +223,16 @@ def test_a_folder_that_is_not_what_was_closed_is_sent_again(
     [
         ([], (), "holds no files to push (names that begin with . or _ are left out)"),
         (["_SUCCESS", ".x.csv"], (), "holds no files to push"),
-        (["a.csv", "2013/b.txt"], (), "b.txt is neither .csv, .jsonl nor .parquet: nothing was sent"),
-        (["a.txt", "b.txt", "c"], (), "a.txt is neither .csv, .jsonl nor .parquet, and 2 more files: nothing was sent"),
+        (
+            ["a.csv", "2013/b.txt"],
+            (),
+            "b.txt ends in none of .csv, .csv.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .parquet: nothing was sent",
+        ),
+        (
+            ["a.txt", "b.txt", "c"],
+            (),
+            "a.txt ends in none of .csv, .csv.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .parquet, and 2 more files: nothing was sent",
+        ),
         (["a.csv"], ("--labels",), "is a folder, and labels are pushed file by file"),
         (["x" * 200 + "/" + "/".join(["y" * 200] * 4) + "/" + "z" * 100 + ".csv"], (), "the name is too long for S3"),
     ],

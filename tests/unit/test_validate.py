@@ -111,8 +111,8 @@ def test_a_file_beyond_the_tolerance_is_quarantined_as_a_whole(
     ("name", "data", "words"),
     [
         ("a.csv", b"", "the file is empty"),
-        ("a.xlsx", b"PK", "'a.xlsx' is neither .csv, .jsonl nor .parquet"),
-        ("a.parquet", b"id,x\n1,2\n", "cannot be read as parquet"),
+        ("a.xlsx", b"PK", "'a.xlsx' does not end in .csv, .csv.gz"),
+        ("a.parquet", b"id,x\n1,2\n", "the content is plain text, not Parquet"),
         ("a.csv", b"flight_id,late\na,true\n", "the column 'departs_at' is missing"),
     ],
 )
