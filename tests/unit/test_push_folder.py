@@ -11,12 +11,14 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from penstock.reading import ENDINGS
 from tests.unit.test_cli import URL, Command, command, project, stack, stage
 from tests.unit.world import BUCKET, MODEL, World, client
 
 __all__ = ["command", "project", "stack", "stage"]
 RAW = f"raw/{MODEL}/"
 Hook = Callable[[str, Callable[[str], None]], None]
+KINDS = ", ".join(ENDINGS)
 
 
 @pytest.fixture
@@ -226,12 +228,12 @@ def test_a_folder_that_is_not_what_was_closed_is_sent_again(
         (
             ["a.csv", "2013/b.txt"],
             (),
-            "b.txt ends in none of .csv, .csv.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .parquet: nothing was sent",
+            f"b.txt ends in none of {KINDS}: nothing was sent",
         ),
         (
             ["a.txt", "b.txt", "c"],
             (),
-            "a.txt ends in none of .csv, .csv.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .parquet, and 2 more files: nothing was sent",
+            f"a.txt ends in none of {KINDS}, and 2 more files: nothing was sent",
         ),
         (["a.csv"], ("--labels",), "is a folder, and labels are pushed file by file"),
         (["x" * 200 + "/" + "/".join(["y" * 200] * 4) + "/" + "z" * 100 + ".csv"], (), "the name is too long for S3"),
