@@ -6,6 +6,7 @@ written when it is done, behind its parts.
 """
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from penstock.inspection import Found, Inspection
@@ -22,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def run(container: Container) -> None:
-    """Inspect the files of a run and leave a finding for each.
+    """Inspect the files of the run that the environment names.
 
     Raises:
         StepError: naming the file on which the inspection broke; a file that is merely bad is a finding.
@@ -30,18 +31,32 @@ def run(container: Container) -> None:
     settings = InspectSettings.read()
     lake, store = Lake(settings.bucket, settings.model), Store(settings.bucket)
     contract = read_contract(PROJECT / MODELS / settings.model)
-    inspection = Inspection(contract=contract, lake=lake, store=store)
-    files = [Upload(**file) for file in store.json(lake.run_input(settings.run, FILES))]
+    inspect_files(settings.run, Inspection(contract=contract, lake=lake, store=store), container.say)
+
+
+def inspect_files(run: str, inspection: Inspection, say: Callable[[str], None]) -> None:
+    """Inspect the files on a run's list, and leave a finding for each that has none yet.
+
+    Args:
+        run: its name.
+        inspection: of the model.
+        say: takes lines for the log.
+
+    Raises:
+        StepError: as `run`.
+    """
+    lake, store = inspection.lake, inspection.store
+    files = [Upload(**file) for file in store.json(lake.run_input(run, FILES))]
     for index, upload in enumerate(files):
         place = f"file {index + 1} of {len(files)}: {upload.key}"
-        name = lake.finding(settings.run, sha256(upload.name.encode())[:12])
+        name = lake.finding(run, sha256(upload.name.encode())[:12])
         if store.size(name, None) is not None:
-            container.say(f"{place}: inspected before")
+            say(f"{place}: inspected before")
             continue
-        container.say(f"{place}: {upload.size / 1_000_000:,.1f} MB")
-        found = _inspected(inspection, settings.run, upload)
+        say(f"{place}: {upload.size / 1_000_000:,.1f} MB")
+        found = _inspected(inspection, run, upload)
         store.write_json(name, found.record())
-        container.say(f"{place}: {_told(found)}")
+        say(f"{place}: {_told(found)}")
 
 
 def _inspected(inspection: Inspection, run: str, upload: Upload) -> Found:
