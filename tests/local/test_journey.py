@@ -372,6 +372,26 @@ def test_a_check_that_is_stopped_by_hand_fails_the_run_with_a_sentence(
     assert "-check-" in job["ProcessingJobName"]
 
 
+def test_a_check_that_breaks_fails_the_run_with_its_own_words(project: Project, client: Client, january: Path) -> None:
+    # Given a job that finds a contract that it cannot read
+    contract = project.root / "training" / "models" / "large" / "contract.yaml"
+    text = contract.read_text()
+    contract.write_text("apiVersion: [")
+    before = len(project.json("runs", "--model", "large"))
+
+    # When a file comes
+    client("s3").put_object(Bucket=bucket(client), Key="raw/large/again.csv", Body=january.read_bytes())
+    newest = until(lambda: project.json("runs", "--model", "large")[:-before], 60)[0]["id"]
+    run = until(lambda: _ended(project, newest, "large"), 60)
+    contract.write_text(text)
+
+    # Then the run has failed, in the words that the job left
+    assert run["outcome"] == "failed"
+    assert run["reason"].startswith("inspection failed: ")
+    assert "contract.yaml" in run["reason"]
+    assert "{" not in run["reason"]
+
+
 def test_the_official_sdk_trains_with_our_image(cloud: LaptopCloud, client: Client) -> None:
     # Given the dataset of the journey and a role that SageMaker may assume
     name = bucket(client)
