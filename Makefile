@@ -6,7 +6,7 @@ HOST_PYTHON := $(shell command -v $(PYTHON))
 export PATH := $(abspath $(BIN)):$(PATH)
 UV_VERSION := 0.13.8
 
-.PHONY: setup docs demo test lint types unit infra-tests local-tests up down clean lock
+.PHONY: setup docs demo test lint types unit infra-tests contracts local-tests up down clean lock
 .DEFAULT_GOAL := setup
 
 setup: .venv/.synced node_modules/.installed  ## Python packages, Node and the CDK CLI, all into this folder
@@ -23,6 +23,12 @@ $(BIN)/uv:
 	@VIRTUAL_ENV= UV_COMPILE_BYTECODE=1 $(BIN)/uv sync --frozen --group dev
 	@touch $@
 
+.venv-datacontract/.synced: tests/contracts/requirements.txt .venv/.synced
+	@echo "installing datacontract-cli (80 MB) into an environment of its own"
+	@$(BIN)/uv venv --quiet --clear .venv-datacontract
+	@VIRTUAL_ENV=.venv-datacontract $(BIN)/uv pip sync --quiet --require-hashes $<
+	@touch $@
+
 node_modules/.installed: package.json package-lock.json .venv/.synced
 	@echo "installing the CDK command line"
 	@$(BIN)/npm ci --no-audit --no-fund --loglevel=error
@@ -34,7 +40,7 @@ demo: setup  ## The whole story on real flights
 up down: setup
 	@$(BIN)/penstock $@
 
-test: lint types unit infra-tests local-tests  ## Everything that must hold
+test: lint types unit infra-tests contracts local-tests  ## Everything that must hold
 
 lint: setup
 	$(BIN)/ruff check .
@@ -49,18 +55,22 @@ unit: setup
 infra-tests: setup
 	$(BIN)/pytest tests/infra
 
+contracts: setup .venv-datacontract/.synced  ## Our contracts held to the standard, by its own linter
+	$(BIN)/pytest tests/contracts
+
 local-tests: setup
 	$(BIN)/pytest tests/local
 
 bench-%: setup
 	$(BIN)/python -m bench.$(subst -,_,$*)
 
-lock:  ## After a change of pyproject.toml or package.json
+lock:  ## After a change of pyproject.toml, package.json or tests/contracts/requirements.in
 	$(BIN)/uv lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 tests/contracts/requirements.in -o tests/contracts/requirements.txt
 	$(BIN)/npm install --package-lock-only
 
 docs: setup  ## The generated reference
 	$(BIN)/python -m docs.generate
 
 clean:
-	rm -rf .venv node_modules cdk.out .bundles .mypy_cache .ruff_cache
+	rm -rf .venv .venv-datacontract node_modules cdk.out .bundles .mypy_cache .ruff_cache

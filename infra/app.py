@@ -20,6 +20,7 @@ from infra.bundling import BundleError
 from infra.lake_stack import LakeStack
 from infra.model_stack import ModelStack
 from infra.stages import Stage, StageError, stage_named
+from penstock.agreement import agree
 from penstock.contract import ContractError
 from penstock.odcs import read_contract
 from penstock.spec import SpecError, model_folders, read_model
@@ -36,10 +37,9 @@ def build(app: App, stage: Stage, root: Path = ROOT) -> None:
     """
     lake = LakeStack(app, stage=stage, synthesizer=_synthesizer(stage))
     for folder in model_folders(root):
-        read_contract(folder)  # a mistake in it would otherwise show in the first run
-        ModelStack(
-            app, stage=stage, root=root, spec=read_model(folder), lake_stack=lake, synthesizer=_synthesizer(stage)
-        )
+        spec = read_model(folder)
+        agree(folder, spec, read_contract(folder))  # a mistake would otherwise show in the first run
+        ModelStack(app, stage=stage, root=root, spec=spec, lake_stack=lake, synthesizer=_synthesizer(stage))
     Tags.of(app).add("penstock:stage", stage.name)
 
 

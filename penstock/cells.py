@@ -32,17 +32,23 @@ ISO = ["%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:
 """ISO 8601 with or without zone (without: UTC), `T` or a blank; tried one by one, so that a row is judged by itself."""
 
 
-def blank_is_null(given: Mapping[str, pl.DataType], name: str) -> pl.Expr:
-    """The column, a text of nothing but blanks as null."""
+def blank_is_null(name: str) -> pl.Expr:
+    """The column of text, a cell of nothing but blanks as null."""
     column = pl.col(name)
-    if given[name] != pl.String:
-        return column
     return pl.when(column.str.strip_chars().str.len_bytes() > 0).then(column).alias(name)
 
 
-def typed_cell(given: Mapping[str, pl.DataType], column: Column) -> pl.Expr:
-    """The column in its contract's type; what cannot be it is null."""
+def typed_cell(given: Mapping[str, pl.DataType], column: Column, *, nested: bool) -> pl.Expr:
+    """The column in its contract's type; what cannot be it is null.
+
+    Args:
+        given: the types of the columns as they came.
+        column: what it should be.
+        nested: whether a text may stand for a JSON array or object.
+    """
     kind, wanted, value = given[column.name], TYPES[column.type], pl.col(column.name)
+    if kind == wanted and not nested:
+        return value
     if kind == pl.String:
         return _parsed(value, column).alias(column.name)
     if kind.is_nested() or kind in UNFIT or (column.type == "string" and kind not in PLAIN):

@@ -1,23 +1,24 @@
 """The contract applied to rows: which are good, and every reason why the others are not.
 
-A file is checked batch after batch, so that its size does not matter. Vectorised in Polars: a rule is a boolean
-expression that is true for a bad row, and a sentence; which rules were broken is asked first, and rows and sentences
-are only put together where one was. What holds for the file as a whole is `penstock.refusal`'s.
+A file is checked batch after batch, so that its size does not matter. Which rules were broken is asked first, and rows
+and sentences are only put together where one was. What holds for the file as a whole is `penstock.refusal`'s.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
+from typing import Protocol
 
 import polars as pl
 
-from penstock.cells import TYPES, WORDS, blank_is_null, typed_cell
+from penstock.cells import blank_is_null, typed_cell
 from penstock.conditions import conditions
-from penstock.contract import Column, Contract
-from penstock.reading import TableError
+from penstock.contract import Contract
+from penstock.reading import Table, TableError
 from penstock.rowkey import RowKeys
+from penstock.rules import Rule, Suspects, broken_rules, rules, suspects
 from penstock.uniqueness import Repeated, Uniqueness
 
 ROW, REASONS = "_row", "_reasons"
@@ -64,14 +65,6 @@ class Tally:
     """Columns that the contract does not know; left out."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    bad: pl.Expr
-    """Over the typed rows: true where one is bad."""
-    sentence: str
-    column: str = ""
-
-
 class Check:
     """One file's check. Give it the file's batches in order; then ask `repeated` whether to go through it again."""
 
@@ -92,19 +85,26 @@ class Check:
         _be_complete(contract, given)
         self._names = [column.name for column in contract.columns]
         self._kept = [column.name for column in contract.columns if column.role != "ignore"]
+        self._counted = [(contract.event_time or contract.key).name]
         self._uniqueness = Uniqueness(contract.unique, repeated)
         self._conditions = conditions(contract)
         self.tally = Tally(unknown=tuple(name for name in given if name not in self._names))
 
-    def batch(self, rows: pl.DataFrame) -> Checked:
-        """Check the next rows, any number of them."""
-        raw = self._raw(rows)
-        typed = raw.select(typed_cell(raw.schema, column) for column in self._contract.columns)
-        rules = [*self._rules(raw), *(Rule(bad, sentence) for bad, sentence in self._conditions)]
-        fired = typed.select(rule.bad.any().alias(str(i)) for i, rule in enumerate(rules)).row(0) if rules else ()
-        broken = [(rule, typed.select(rule.bad.fill_null(value=False)).to_series()) for rule in _where(rules, fired)]
+    def batch(self, rows: pl.DataFrame, *, count: bool = False) -> Checked:
+        """Check the next rows, any number of them.
+
+        Args:
+            rows: with the columns that were given.
+            count: the good rows are only counted: of their columns there is one.
+        """
+        known = rows.select(name for name in rows.columns if name in self._names)
+        look = suspects(known, self._contract.columns)
+        raw = self._raw(known, look)
+        typed = self._typed(raw, look)
+        found = [rule for column in self._contract.columns for rule in rules(raw, column, look)]
+        broken = broken_rules(typed, [*found, *(Rule(bad, sentence) for bad, sentence in self._conditions)])
         broken += [(_repeats(names), bad) for names, bad in self._uniqueness.repeats(typed)]
-        checked = self._sorted(raw, typed, broken)
+        checked = self._sorted(raw, typed.select(self._counted if count else self._kept), broken)
         self._count(raw, checked, broken)
         return checked
 
@@ -112,40 +112,34 @@ class Check:
         """What must be unique and is not: the file has to be read again with it; None where all is said."""
         return self._uniqueness.repeated()
 
-    def _raw(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def _raw(self, known: pl.DataFrame, look: Suspects) -> pl.DataFrame:
         """The contract's columns as they came; absent ones and blank cells are null."""
-        known = rows.select(name for name in rows.columns if name in self._names)
-        known = known.select(blank_is_null(known.schema, name) for name in known.columns)
+        known = known.with_columns(blank_is_null(name) for name in sorted(look.text))
         if self._keys:
-            typed = known.select(typed_cell(known.schema, c) for c in self._contract.columns if c.name in known.columns)
-            known = known.with_columns(self._keys.of(typed).alias(self._contract.key.name))
+            known = known.with_columns(self._keys.of(self._typed(known, look)).alias(self._contract.key.name))
         return known.with_columns(pl.lit(None, pl.String).alias(n) for n in self._names if n not in known.columns)
 
-    def _rules(self, raw: pl.DataFrame) -> Iterator[Rule]:
-        for column in self._contract.columns:
-            for bad, sentence in _rules(raw, column):
-                yield Rule(bad, f"{column.name}: {sentence}", column.name)
+    def _typed(self, raw: pl.DataFrame, look: Suspects) -> pl.DataFrame:
+        columns = [column for column in self._contract.columns if column.name in raw.columns]
+        return raw.select(typed_cell(raw.schema, column, nested=column.name in look.text) for column in columns)
 
-    def _sorted(self, raw: pl.DataFrame, typed: pl.DataFrame, broken: list[tuple[Rule, pl.Series]]) -> Checked:
-        unknown = self.tally.unknown
+    def _sorted(self, raw: pl.DataFrame, kept: pl.DataFrame, broken: list[tuple[Rule, pl.Series]]) -> Checked:
         if not broken:
-            none = raw.clear().with_columns(
-                pl.lit(None, pl.UInt32).alias(ROW), pl.lit(None, pl.List(pl.String)).alias(REASONS)
-            )
-            return Checked(typed.select(self._kept), none.clear(), {}, unknown)
-        flags = pl.DataFrame({str(i): bad for i, (_, bad) in enumerate(broken)})
+            none = raw.clear().with_row_index(ROW).with_columns(pl.lit(None, pl.List(pl.String)).alias(REASONS))
+            return Checked(kept, none, {}, self.tally.unknown)
         is_bad = _any([bad for _, bad in broken])
+        flags = pl.DataFrame({str(i): bad.filter(is_bad) for i, (_, bad) in enumerate(broken)})
         said = [pl.when(pl.col(str(i))).then(pl.lit(rule.sentence)) for i, (rule, _) in enumerate(broken)]
-        reasons = flags.filter(is_bad).select(pl.concat_list(said).list.drop_nulls().alias(REASONS))
-        numbered = raw.with_row_index(ROW, offset=self.tally.rows + 1)
+        reasons = flags.select(pl.concat_list(said).list.drop_nulls().alias(REASONS))
+        numbers = pl.select(pl.int_range(1, raw.height + 1, dtype=pl.UInt32).alias(ROW) + self.tally.rows)
         counts: Counter[str] = Counter()
         for rule, bad in broken:
             counts[rule.sentence] += int(bad.sum())
         return Checked(
-            good=typed.filter(~is_bad).select(self._kept),
-            bad=numbered.filter(is_bad).hstack(reasons),
+            good=kept.filter(~is_bad),
+            bad=pl.concat([numbers.filter(is_bad), raw.filter(is_bad), reasons], how="horizontal"),
             reasons=dict(counts),
-            unknown=unknown,
+            unknown=self.tally.unknown,
         )
 
     def _count(self, raw: pl.DataFrame, checked: Checked, broken: list[tuple[Rule, pl.Series]]) -> None:
@@ -162,6 +156,54 @@ class Check:
         if self._contract.event_time and checked.good.height:
             newest = checked.good.select(pl.col(self._contract.event_time.name).cast(pl.Datetime("us", "UTC"))).max()
             tally.newest = max((at for at in (tally.newest, newest.item()) if at is not None), default=None)
+
+
+class Sink(Protocol):
+    """Takes rows as they come."""
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Take the next rows."""
+
+    def clear(self) -> None:
+        """Forget all rows; they come again."""
+
+
+def examine(
+    contract: Contract,
+    table: Table,
+    good: Sink | None = None,
+    bad: Sink | None = None,
+    seen: Callable[[int], None] = lambda _: None,
+) -> Tally:
+    """Check a file's rows.
+
+    Args:
+        contract: what each row must be.
+        table: the file.
+        good: takes the accepted rows, in the contract's types.
+        bad: takes the refused ones as they came, with row number and reasons.
+        seen: told how many rows have been looked at.
+
+    Raises:
+        TableError: the file cannot be read to its end, or lacks a column.
+    """
+    known = {column.name for column in contract.columns}
+    columns = [name for name in table.names if name in known]
+    repeated: Repeated | None = None
+    while True:
+        one = Check(contract, table.names, repeated)
+        for rows in table.batches(columns):
+            checked = one.batch(rows, count=good is None)
+            seen(one.tally.rows)
+            if good:
+                good.add(checked.good)
+            if bad:
+                bad.add(checked.bad.with_columns(pl.col(REASONS).list.join("; ")))
+        if repeated is not None or (repeated := one.repeated()) is None:
+            return one.tally
+        for writer in (good, bad):
+            if writer:
+                writer.clear()
 
 
 def check(contract: Contract, table: pl.DataFrame) -> Checked:
@@ -194,35 +236,6 @@ def _any(flags: Sequence[pl.Series]) -> pl.Series:
     return pl.select(pl.any_horizontal(flag.alias(str(i)) for i, flag in enumerate(flags))).to_series()
 
 
-def _where(rules: Sequence[Rule], fired: Sequence[bool | None]) -> list[Rule]:
-    return [rule for rule, is_so in zip(rules, fired, strict=True) if is_so]
-
-
 def _repeats(names: tuple[str, ...]) -> Rule:
     said = "appears more than once" if len(names) == 1 else "appear together more than once"
     return Rule(pl.lit(value=False), f"{' and '.join(names)}: {said}", names[0] if len(names) == 1 else "")
-
-
-def _rules(raw: pl.DataFrame, column: Column) -> Iterator[tuple[pl.Expr, str]]:
-    """Expressions over the typed rows that are true where one is bad, each with its sentence."""
-    name, value = column.name, pl.col(column.name)
-    given = raw[name]
-    if column.required and given.null_count():
-        yield pl.lit(given.is_null()), "missing"
-    if given.dtype != TYPES[column.type] or column.type == "string":
-        yield value.is_null() & pl.lit(given.is_not_null()), f"not {WORDS[column.type]}"
-    if column.type == "number":
-        yield ~value.is_finite(), "not a finite number"
-    if column.minimum is not None:
-        yield value < column.minimum, f"below {column.minimum}"
-    if column.maximum is not None:
-        yield value > column.maximum, f"above {column.maximum}"
-    if column.min_length is not None:
-        yield value.str.len_chars() < column.min_length, f"shorter than {column.min_length} characters"
-    if column.max_length is not None:
-        yield value.str.len_chars() > column.max_length, f"longer than {column.max_length} characters"
-    if column.pattern is not None:
-        yield ~value.str.contains(f"^(?:{column.pattern})$"), f"not of the form {column.pattern}"
-    if column.allowed:
-        allowed = pl.Series(column.allowed).cast(TYPES[column.type]).implode()
-        yield ~value.is_in(allowed), f"not one of {', '.join(map(str, column.allowed))}"

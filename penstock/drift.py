@@ -62,9 +62,14 @@ def _present(values: Sequence[Value]) -> list[Value]:
     return [value for value in values if value not in (None, "") and value == value]  # noqa: PLR0124 - NaN
 
 
-def bins_of(values: Sequence[Value], *, numeric: bool) -> Bins:
-    """Bins from a sample: deciles (at the distinct ones), or the 20 commonest categories."""
+def bins_of(values: Sequence[Value], *, numeric: bool, allowed: Sequence[str | float] = ()) -> Bins:
+    """Bins from a sample: deciles (at the distinct ones), or the 20 commonest categories.
+
+    Where the contract lists no more than that, its values are the categories: one that the sample lacks may still come.
+    """
     present = _present(values)
+    if not numeric and 0 < len(allowed) <= CATEGORIES:
+        return Bins(edges=None, categories=tuple(sorted(map(str, allowed))))
     if not numeric:
         common = [str(value) for value, _ in Counter(map(str, present)).most_common(CATEGORIES)]
         return Bins(edges=None, categories=tuple(sorted(common)))
@@ -77,7 +82,10 @@ def bins_of(values: Sequence[Value], *, numeric: bool) -> Bins:
 def baseline(fields: Sequence[Field], columns: Columns, scores: Scores) -> dict[str, Any]:
     """The baseline document of a model: for each feature and the score, bins and counts. JSON."""
     made = {
-        field.name: (bins_of(columns[field.name], numeric=field.type != "string"), columns[field.name])
+        field.name: (
+            bins_of(columns[field.name], numeric=field.type != "string", allowed=field.allowed),
+            columns[field.name],
+        )
         for field in fields
         if not field.personal  # never captured, so there will be nothing to compare
     }

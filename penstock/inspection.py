@@ -4,25 +4,22 @@ The file is on disk and read in batches; what is good and what is bad of it goes
 bounded whatever the file's size, but for 8 bytes of hash for each row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import polars as pl
-
-from penstock.check import REASONS, Check, Tally
+from penstock.check import examine
 from penstock.contract import Contract
 from penstock.dataset import Part
 from penstock.lake import Lake
 from penstock.ledger import Record, Upload
 from penstock.parts import PartWriter
-from penstock.reading import Table, TableError, open_table
+from penstock.reading import TableError, open_table
 from penstock.refusal import refusal
 from penstock.store import NoObjectError, Store, sha256
-from penstock.uniqueness import Repeated
 
 
 @dataclass(frozen=True)
@@ -59,42 +56,6 @@ class Found:
         parts = tuple(Part.read(part) for part in record["parts"])
         rest = {"upload": Upload(**record["upload"]), "parts": parts, "unknown": tuple(record["unknown"])}
         return cls(**{**record, **rest})
-
-
-def examine(
-    contract: Contract,
-    table: Table,
-    good: PartWriter | None = None,
-    bad: PartWriter | None = None,
-    seen: Callable[[int], None] = lambda _: None,
-) -> Tally:
-    """Check a file's rows.
-
-    Args:
-        contract: what each row must be.
-        table: the file.
-        good: takes the accepted rows, in the contract's types.
-        bad: takes the refused ones as they came, with row number and reasons.
-        seen: told how many rows have been looked at.
-
-    Raises:
-        TableError: the file cannot be read to its end, or lacks a column.
-    """
-    repeated: Repeated | None = None
-    while True:
-        one = Check(contract, table.names, repeated)
-        for rows in table.batches():
-            checked = one.batch(rows)
-            seen(one.tally.rows)
-            if good:
-                good.add(checked.good)
-            if bad:
-                bad.add(checked.bad.with_columns(pl.col(REASONS).list.join("; ")))
-        if repeated is not None or (repeated := one.repeated()) is None:
-            return one.tally
-        for writer in (good, bad):
-            if writer:
-                writer.clear()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,8 +49,9 @@ def _uploaded(event: events.ObjectCreated, now: datetime) -> str:
     if not last or name == lake.SUCCESS:
         return f"{event.key} holds no rows"
     at = timestamp(datetime.fromisoformat(event.at)) if event.at else timestamp(now)
+    what = f"{folder}/" if last == lake.SUCCESS else name
     ledger.record_upload(Upload(event.key, event.version_id, event.etag, event.size, at, sequencer=event.sequencer))
-    return runs.open_next(ledger, _start, trigger="upload", cause=f"upload of {name}", now=now)
+    return runs.open_next(ledger, _start, trigger="upload", cause=f"upload of {what}", now=now)
 
 
 def _alarmed(event: events.AlarmRaised, now: datetime) -> str:

@@ -13,17 +13,17 @@ import typer
 
 from penstock import init as drafting
 from penstock import init_files
-from penstock.check import Tally
+from penstock.agreement import agree
+from penstock.check import Tally, examine
 from penstock.cli.options import Json, Model
 from penstock.cli.output import as_json, console, line, mark, table
 from penstock.cli.target import UsageError, model_of, project_root
 from penstock.contract import Contract
-from penstock.inspection import examine
 from penstock.odcs import read_contract
 from penstock.parts import PartWriter
 from penstock.reading import TableError, open_table
 from penstock.refusal import refusal
-from penstock.spec import MODELS
+from penstock.spec import MODELS, read_model
 
 QUARANTINED = 11
 WRITERS = {".csv": "sink_csv", ".jsonl": "sink_ndjson", ".ndjson": "sink_ndjson", ".parquet": "sink_parquet"}
@@ -83,7 +83,9 @@ def check_file(
     _be_file(file)
     if bad is not None and bad.suffix not in WRITERS:
         raise UsageError(f"--bad {bad}: the name ends with one of {', '.join(WRITERS)}")
-    contract = read_contract(root / MODELS / model_of(root, model))
+    folder = root / MODELS / model_of(root, model)
+    contract = read_contract(folder)
+    agree(folder, read_model(folder), contract)
     found = _found(file, contract, bad, quiet=json)
     as_json({"file": str(file), "model": contract.name} | found) if json else _print(file, found)
     raise typer.Exit(QUARANTINED if found["refusal"] else 0)

@@ -62,6 +62,22 @@ def test_a_broken_model_folder_gets_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in run.errors
 
 
+def test_files_that_contradict_each_other_get_a_sentence(tmp_path: Path) -> None:
+    # Given a project whose model splits by a time that its contract does not have
+    root = copy_of_project(tmp_path / "project")
+    folder = root / "training" / "models" / "flight-delay"
+    contract, model = folder / "contract.yaml", folder / "model.yaml"
+    contract.write_text(contract.read_text(encoding="utf-8").replace("event_time", "ignore"), encoding="utf-8")
+    model.write_text(model.read_text(encoding="utf-8") + "\nsplit: {by: time}\n", encoding="utf-8")
+    # When it is synthesised
+    run = synthesise(tmp_path / "out", {"stage": "prod"}, root=root)
+    # Then the sentence names file, field and mend
+    assert run.code == 1
+    assert "split.by: a split by time needs an event time" in run.errors
+    assert "value: event_time" in run.errors
+    assert "Traceback" not in run.errors
+
+
 def test_new_code_moves_no_traffic(local: Synthesis, project: Path, tmp_path: Path) -> None:
     # Given a project whose predict function has other code
     root = copy_of_project(tmp_path / "project", project)

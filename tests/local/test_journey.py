@@ -315,6 +315,43 @@ def test_the_same_data_and_code_is_skipped_and_says_so(project: Project, january
     assert runs[1]["id"] in again.stdout
 
 
+def test_a_folder_is_one_upload_and_the_same_again_is_skipped(
+    project: Project, client: Client, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    # Given three files in a folder, one of them deeper, and another that is no data
+    folder = tmp_path / "winter"
+    (folder / "deeper").mkdir(parents=True)
+    for index, name in enumerate(["a.csv", "b.csv", "deeper/c.csv"]):
+        table.slice(ROWS + index * 500, 500).write_csv(folder / name)
+    (folder / "_notes.txt").write_text("left out")
+    before = project.json("runs", "--model", "rejects")
+
+    # When the folder is pushed
+    done = project.run("push", str(folder), "--model", "rejects", "--wait", check=False)
+
+    # Then one run took all three: the function may list versions, under IAM, below the model's own prefix
+    assert done.returncode == 10, done.stdout + done.stderr
+    run, *older = project.json("runs", "--model", "rejects")
+    assert [item["id"] for item in older] == [item["id"] for item in before]
+    taken = run["steps"]["validate"]["uploads"]
+    assert [(item["key"].split("/", 3)[3], item["rows"]) for item in taken] == [
+        ("a.csv", 500),
+        ("b.csv", 500),
+        ("deeper/c.csv", 500),
+    ]
+    assert run["cause"].startswith("upload of winter-")
+
+    # And pushed again, nothing is sent, and the run that looks says so
+    again = project.run("push", str(folder), "--model", "rejects", "--wait")
+    assert "nothing was sent" in again.stdout
+    newest = project.json("runs", "--model", "rejects")[0]
+    assert (newest["outcome"], newest["steps"]["validate"]["same_as"]) == ("skipped", run["id"])
+    listed = client("s3").list_object_versions(Bucket=bucket(client), Prefix=f"raw/rejects/{run['cause'][10:]}")
+    assert sorted(item["Key"].rpartition("/")[2] for item in listed["Versions"]) == [
+        "_SUCCESS", "_SUCCESS", "a.csv", "b.csv", "c.csv",
+    ]  # fmt: skip
+
+
 def test_training_that_raises_fails_with_its_own_words(project: Project, january: Path) -> None:
     done = project.run("push", str(january), "--model", "raises", "--wait", check=False)
 

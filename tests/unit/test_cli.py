@@ -246,6 +246,19 @@ def test_a_contract_with_a_fault_is_a_sentence_before_anything_starts(command: C
     assert f"{path}: column 'late': role: 'traget' is not one of" in said.err
 
 
+@pytest.mark.parametrize("arguments", [("up",), ("check", "cdk.json")])
+def test_files_that_contradict_each_other_are_a_sentence(
+    command: Command, project: Path, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    path = project / MODELS / MODEL / "model.yaml"
+    path.write_text(path.read_text().replace("task: binary", "task: regression").partition("gates:")[0])
+    said = command(*arguments)
+    assert said.code == 1
+    assert f"{path}:4: task: a regression predicts an amount, and the target 'late'" in said.err
+    assert "Traceback" not in said.err
+
+
 def test_a_fault_in_a_model_does_not_keep_the_operator_from_its_runs(
     stage: World, command: Command, project: Path
 ) -> None:

@@ -80,6 +80,14 @@ def test_only_the_commonest_categories_have_a_bin() -> None:
     assert set(bins.categories) == {f"c{number}" for number in range(30, 50)}
 
 
+def test_the_contract_s_values_are_the_categories() -> None:
+    # Given a sample without one of the values that the contract allows
+    bins = drift.bins_of(["a", "b", "a"], numeric=False, allowed=("c", "b", "a"))
+    # Then it has a bin of its own, so that its coming is seen for what it is
+    assert bins.categories == ("a", "b", "c")
+    assert bins.count(["c", "x", None]) == {"a": 0, "b": 0, "c": 1, drift.OTHER: 1, drift.MISSING: 1}
+
+
 def test_deciles_cut_where_values_differ() -> None:
     assert len(drift.bins_of(list(range(1000)), numeric=True).edges or ()) == 9
     assert drift.bins_of([5.0] * 100, numeric=True).edges == (5.0,)

@@ -78,7 +78,7 @@ def test_many_bad_rows_lie_in_several_files(
     world: World, january: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "CELLS", 100 * 18)
-    validated(world, world.take("jan.csv", csv(january.with_columns(origin=pl.lit("BOS")))))
+    validated(world, world.take("jan.csv", csv(january.with_columns(origin=pl.lit("SWF")))))
     files = [key for key in world.keys("quarantine/") if key.endswith(".parquet")]
     tables = [pl.read_parquet(io.BytesIO(world.store.read(key))) for key in files]
     assert sorted(table.height for table in tables) == [100, 100, 100]
@@ -140,12 +140,12 @@ def test_a_stricter_contract_judges_old_data_too(world: World, january: pl.DataF
 
 def test_a_looser_contract_takes_back_what_was_refused(world: World, january: pl.DataFrame) -> None:
     spoiled = january.with_columns(
-        origin=pl.when(pl.int_range(pl.len()) < 9).then(pl.lit("BOS")).otherwise(pl.col("origin"))
+        origin=pl.when(pl.int_range(pl.len()) < 9).then(pl.lit("SWF")).otherwise(pl.col("origin"))
     )
     first = validated(world, world.take("a.csv", csv(spoiled)))
     assert world.ledger.dataset(first["dataset"])["rows"] == 291
     world.end_run("a")
-    change(world, "[EWR, JFK, LGA]", "[EWR, JFK, LGA, BOS]")
+    change(world, "[EWR, JFK, LGA]", "[EWR, JFK, LGA, SWF]")
     result = validated(world, world.open_run("run2"))
     assert world.ledger.dataset(result["dataset"])["rows"] == 300
 

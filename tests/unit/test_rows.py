@@ -84,3 +84,39 @@ def test_by_hash_the_side_is_the_keys(tmp_path: Path, contract: Contract) -> Non
     before = read_sides(tmp_path, ["a"], contract, split)["holdout"].columns()["amount"]
     after = read_sides(tmp_path, ["b", "a"], contract, split)["holdout"].columns()["amount"]
     assert set(before) <= set(after)
+
+
+def test_what_fit_gets(tmp_path: Path) -> None:
+    """As the README says it, under "Your own model"."""
+    # Given a part with every kind of column, and values that are missing
+    columns = (
+        Column("id", "string", "key"),
+        Column("at", "timestamp", "event_time"),
+        Column("late", "boolean", "target"),
+        Column("amount", "number", "feature"),
+        Column("count", "integer", "feature"),
+        Column("member", "boolean", "feature"),
+        Column("colour", "string", "feature"),
+    )
+    contract = Contract(name="c", version="1", columns=columns, tolerance=0.0, digest="k")
+    rows = 200
+    values: dict[str, list[Any]] = {
+        "amount": [1.5, None],
+        "count": [7, None],
+        "member": [True, None],
+        "colour": ["red", None],
+    }
+    pl.DataFrame(
+        {"id": [f"k{n}" for n in range(rows)], "at": [START] * rows, "late": [False, True] * (rows // 2)}
+        | {name: pair * (rows // 2) for name, pair in values.items()}
+    ).write_parquet(tmp_path / "a.parquet")
+    # When it is read for training
+    sides = read_sides(tmp_path, ["a"], contract, Split())
+    # Then `fit` gets features and target, numbers as Float32 with nulls, text without, and no holdout row
+    for side in ("train", "validation"):
+        table = sides[side].table
+        assert dict(table.schema) == {
+            "amount": pl.Float32, "count": pl.Float32, "member": pl.Float32, "colour": pl.String, "late": pl.Boolean,
+        }  # fmt: skip
+        assert set(table.rows()) == {(1.5, 7.0, 1.0, "red", False), (None, None, None, "", True)}
+    assert sum(side.table.height for side in sides.values()) == rows

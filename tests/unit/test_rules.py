@@ -208,7 +208,8 @@ def test_what_repeats_is_found_over_any_batches(names: list[str], sizes: list[in
     # Given a file whose keys repeat, in batches of any size
     rows = pl.DataFrame({"id": names, "won": ["true"] * len(names), "x": ["1"] * len(names)})
     contract = made(Column("x", "number", "feature"))
-    batches, start = [], 0
+    batches: list[pl.DataFrame] = []
+    start = 0
     while start < len(names):
         batches.append(rows.slice(start, sizes[len(batches) % len(sizes)]))
         start += batches[-1].height

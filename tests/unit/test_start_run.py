@@ -62,6 +62,7 @@ def test_a_folder_is_one_upload_when_it_is_closed(world: World, function: Module
     # Then one run has the folder as its one upload
     run = world.ledger.runs()[0]
     assert answers[0] == f"run {run['id']} opened for 1 uploads"
+    assert run["cause"] == "upload of 2013/"
     assert [item["key"] for item in run["uploads"]] == ["raw/flight-delay/2013/_SUCCESS"]
     assert len(world.executions(world.pipeline)) == 1
 

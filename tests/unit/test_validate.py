@@ -28,7 +28,7 @@ def csv(table: pl.DataFrame) -> bytes:
 
 def spoiled(table: pl.DataFrame, rows: int) -> pl.DataFrame:
     """The first rows with an airport that is not New York's."""
-    origin = pl.when(pl.int_range(pl.len()) < rows).then(pl.lit("BOS")).otherwise(pl.col("origin"))
+    origin = pl.when(pl.int_range(pl.len()) < rows).then(pl.lit("SWF")).otherwise(pl.col("origin"))
     return table.with_columns(origin.alias("origin"))
 
 

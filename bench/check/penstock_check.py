@@ -1,0 +1,34 @@
+"""Penstock: the check that `validate` and `penstock check` run; the contract given as values, or read from a folder."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.check.rules import ALLOWED, HIGH, LOW, NUMBERS, TEXTS
+from penstock.check import examine
+from penstock.contract import Column, Contract
+from penstock.reading import open_table
+
+
+def given() -> Contract:
+    columns = [Column("id", "string", "key", required=True, unique=True)]
+    columns += [
+        Column(name, "integer" if index % 2 else "number", "feature", required=True, minimum=LOW, maximum=HIGH)
+        for index, name in enumerate(NUMBERS)
+    ]
+    columns += [Column(name, "string", "feature", required=True, allowed=tuple(ALLOWED)) for name in TEXTS]
+    return Contract("rows", "1", tuple(columns), tolerance=0.05, digest="")
+
+
+def main(path: Path, folder: str | None) -> None:
+    if folder is None:
+        contract = given()
+    else:
+        from penstock.odcs import read_contract  # noqa: PLC0415 - only the way that reads YAML pays for it
+
+        contract = read_contract(Path(folder))
+    with tempfile.TemporaryDirectory() as scratch, open_table(path, path.name, scratch=Path(scratch)) as table:
+        print(examine(contract, table).bad)
+
+
+main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)

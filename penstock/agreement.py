@@ -1,0 +1,94 @@
+"""Whether `model.yaml` and `contract.yaml` fit together: what only both show is refused before a run meets it.
+
+Whoever reads both to deploy or to check asks here, so that a model that could never be trained is never deployed.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from penstock import yamlfile
+from penstock.contract import Contract, ContractError
+from penstock.spec import ModelSpec, SpecError, Window
+
+Fault = tuple[tuple[int | str, ...], str]
+"""Where in `model.yaml`, and what is wrong with a mend."""
+
+
+def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
+    """Refuse a model folder whose files contradict each other.
+
+    Args:
+        folder: the model's, for the sentence.
+        spec: its `model.yaml`.
+        contract: its `contract.yaml`.
+
+    Raises:
+        ContractError: an event time that is no time, or a rule that cannot be asked; no run could be validated.
+        SpecError: one line a fault, `file:line: field: what`.
+    """
+    try:
+        _be_askable(contract)
+    except ContractError as error:
+        raise ContractError(f"{folder / 'contract.yaml'}: {error}") from None
+    time = contract.event_time
+    if time is not None and time.type not in {"timestamp", "date"}:
+        said = f"role: an event_time is a timestamp or a date, not {time.type}: change its logicalType or its role"
+        raise ContractError(f"{folder / 'contract.yaml'}: column {time.name!r}: {said}")
+    path = folder / "model.yaml"
+    faults = [*_times(spec, contract), *_target(spec, contract)]
+    if faults:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        lines = [f"{path}:{yamlfile.line_of(node, at)}: {'.'.join(map(str, at))}: {what}" for at, what in faults]
+        raise SpecError("\n".join(lines))
+
+
+def _be_askable(contract: Contract) -> None:
+    """Rules over several columns are SQL; what checks them is loaded where there are some."""
+    if contract.rules:
+        from penstock.conditions import conditions  # noqa: PLC0415 - half of a synthesis' time
+
+        conditions(contract)
+
+
+def _times(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """A split or window by time goes by the contract's event time."""
+    asked: list[tuple[tuple[str, ...], str, str]] = []
+    if spec.split.by == "time":
+        asked.append((("split", "by"), "a split by time", "split by key"))
+    if isinstance(spec.dataset, Window) and spec.dataset.days is not None:
+        asked.append((("dataset", "days"), "a window of days", "measure it in uploads"))
+    for field, what, instead in asked if contract.event_time is None else []:
+        yield (
+            field,
+            f"{what} needs an event time, and no column in contract.yaml has that role: give a timestamp or date "
+            f"customProperties: [{{property: role, value: event_time}}], or {instead}",
+        )
+
+
+def _target(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """The task asks something of the target's type."""
+    target, field = contract.target, ("task",)
+    said = f"the target {target.name!r} in contract.yaml"
+    if spec.task == "regression":
+        if target.type not in {"integer", "number"}:
+            yield (
+                field,
+                f"a regression predicts an amount, and {said} is {target.type}: make its logicalType number, "
+                "give another column the role target, or make the task binary",
+            )
+    elif target.type in {"timestamp", "date"}:
+        yield field, f"a model tells two values apart, and {said} is {target.type}: give another column the role target"
+    elif target.type == "number":
+        yield (
+            field,
+            f"binary tells two values apart, and {said} is number: make its logicalType integer or boolean "
+            "where it is 0 or 1, or make the task regression where it is an amount",
+        )
+    elif target.allowed and len(set(target.allowed)) != 2:
+        yield (
+            field,
+            f"binary tells two values apart, and {said} may have {len(set(target.allowed))}: "
+            "make a column that is true for the value in question, and give it the role target",
+        )

@@ -1,0 +1,90 @@
+"""What `model.yaml` and `contract.yaml` say together is refused before anything is deployed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.agreement import agree
+from penstock.contract import ContractError
+from penstock.odcs import read_contract
+from penstock.spec import SpecError, read_model
+from tests.unit.test_contract import KEY, MOMENT, TARGET, allowed, column, document, role
+
+Write = Callable[[str, str], Path]
+X = column("x", "number")
+NO_TIME = "and no column in contract.yaml has that role"
+
+
+def target(kind: str, **about: Any) -> dict[str, Any]:
+    return column("y", kind, **role("target"), **about)
+
+
+def agreed(folder: Path) -> None:
+    agree(folder, read_model(folder), read_contract(folder))
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "place", "words"),
+    [
+        ("split: {by: time}", (TARGET,), "2: split.by", f"a split by time needs an event time, {NO_TIME}"),
+        ("split:\n  salt: s\n  by: time", (TARGET,), "4: split.by", "or split by key"),
+        ("dataset: {days: 90}", (TARGET,), "2: dataset.days", f"a window of days needs an event time, {NO_TIME}"),
+        ("task: regression", (TARGET,), "2: task", "the target 'won' in contract.yaml is boolean: make"),
+        ("task: regression", (target("string"),), "2: task", "'y' in contract.yaml is string"),
+        ("task: binary", (target("number"),), "2: task", "'y' in contract.yaml is number: make its logicalType int"),
+        ("", (target("number"),), "1: task", "or make the task regression where it is an amount"),
+        ("task: binary", (target("date"),), "2: task", "'y' in contract.yaml is date: give another column"),
+        ("task: binary", (target("string", **allowed("a", "b", "c")),), "2: task", "may have 3: make a column that is"),
+        ("task: binary", (target("integer", **allowed(1)),), "2: task", "may have 1"),
+    ],
+)
+def test_files_that_contradict_each_other(
+    model_folder: Write, model: str, columns: tuple[dict[str, Any], ...], place: str, words: str
+) -> None:
+    folder = model_folder(f"name: small\n{model}\n", document(KEY, X, *columns))
+    with pytest.raises(SpecError) as caught:
+        agreed(folder)
+    assert str(caught.value).startswith(f"{folder / 'model.yaml'}:{place}: ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_fault_has_a_line_of_its_own(model_folder: Write) -> None:
+    folder = model_folder("name: small\ntask: regression\nsplit: {by: time}\n", document(KEY, X, TARGET))
+    with pytest.raises(SpecError) as caught:
+        agreed(folder)
+    said = [line.removeprefix(f"{folder / 'model.yaml'}:") for line in str(caught.value).splitlines()]
+    assert [line.partition(": ")[0] for line in said] == ["3", "2"]
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "boolean"])
+def test_an_event_time_that_is_no_time(model_folder: Write, kind: str) -> None:
+    folder = model_folder("name: small\n", document(KEY, X, TARGET, column("at", kind, **MOMENT)))
+    with pytest.raises(ContractError, match=f"column 'at': role: an event_time is a timestamp or a date, not {kind}"):
+        agreed(folder)
+
+
+@pytest.mark.parametrize(
+    ("model", "columns"),
+    [
+        ("split: {by: time}\ndataset: {days: 90}", (TARGET, column("at", "timestamp", **MOMENT))),
+        ("split: {by: time}", (TARGET, column("at", "date", **MOMENT))),
+        ("dataset: {uploads: 3}", (TARGET,)),
+        ("dataset: replace", (target("integer"),)),
+        ("task: regression", (target("integer"),)),
+        ("task: regression", (target("number"),)),
+        ("", (target("string"),)),
+        ("", (target("string", **allowed("no", "yes")),)),
+    ],
+)
+def test_files_that_fit_together(model_folder: Write, model: str, columns: tuple[dict[str, Any], ...]) -> None:
+    agreed(model_folder(f"name: small\n{model}\n", document(KEY, X, *columns)))
+
+
+def test_a_condition_that_cannot_be_asked_is_refused_before_anything_is_deployed(model_folder: Write) -> None:
+    rule = {"type": "sql", "query": "SELECT COUNT(*) FROM rows WHERE distnace > 3", "mustBe": 0}
+    folder = model_folder("name: small\n", document(KEY, column("x", "number", quality=[rule]), TARGET))
+    with pytest.raises(ContractError, match=r"contract\.yaml: quality: the condition 'distnace > 3' cannot be asked"):
+        agreed(folder)
