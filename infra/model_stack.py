@@ -84,6 +84,7 @@ class ModelStack(Stack):
 
     def _grant_training(self) -> None:
         start_run, validate = self.pipeline.start_run.role, self.pipeline.validate.role
+        inspection, training = self.pipeline.inspection.role, self.pipeline.job.role
         register, end_run = self.pipeline.register.role, self.pipeline.end_run.role
         self.lake.grant_records(start_run)
         grant_run(self.pipeline.machine, start_run)
@@ -91,11 +92,15 @@ class ModelStack(Stack):
         self.lake.grant_read(validate, RAW, LABELLED, DATASETS, MODELS, RUNS)
         self.lake.grant_list_versions(validate, RAW)
         self.lake.grant_write(validate, DATASETS, QUARANTINE, RUNS)
+        self.lake.grant_read(inspection, RAW, LABELLED, DATASETS, RUNS)
+        self.lake.grant_write(inspection, DATASETS, QUARANTINE, RUNS)
+        self.lake.grant_read(training, DATASETS, RUNS)
+        self.lake.grant_write(training, RUNS)
         self.lake.grant_records(register)
         self.lake.grant_read(register, RUNS, MODELS)
         self.lake.grant_write(register, MODELS)
         self.registry.grant_register(register)
-        self.pipeline.job.grant_look_at_image(register)
+        self.pipeline.image.grant_look(register)
         self.lake.grant_records(end_run)
         self.lake.grant_notify(end_run)
 

@@ -44,7 +44,7 @@ class Executions:
 
 
 def words(error: dict[str, Any]) -> str:
-    """The sentence in an error that a state machine caught: a job's FailureReason, or the exception's own words.
+    """The sentence in an error that a state machine caught: a job's own reason, or the exception's own words.
 
     Args:
         error: `{"Error", "Cause"}`; the cause may be JSON, as Lambda and SageMaker give it, or text, or not there.
@@ -55,6 +55,6 @@ def words(error: dict[str, Any]) -> str:
     except ValueError:
         document = {}
     inner = document if isinstance(document, dict) else {}
-    return str(
-        inner.get("FailureReason") or inner.get("errorMessage") or cause or error.get("Error") or "no reason given"
-    )
+    # A processing job says itself why it failed; its FailureReason is an exit code.
+    said = next((inner[name] for name in ("ExitMessage", "FailureReason", "errorMessage") if inner.get(name)), None)
+    return str(said or cause or error.get("Error") or "no reason given")

@@ -1,8 +1,8 @@
 """Each Lambda's environment as a typed model: infra fills it in, the handler checks it at start.
 
-One class per folder in `functions/`. A field `ledger` travels as the environment variable `PENSTOCK_LEDGER`; a field
-with a default may be absent. The same class on both sides, so a variable cannot be set under one name and read under
-another.
+One class per folder in `functions/`, and one for the job that takes over from a function. A field `ledger` travels as
+the environment variable `PENSTOCK_LEDGER`; a field with a default may be absent. The same class on both sides, so a
+variable cannot be set under one name and read under another.
 """
 
 import os
@@ -50,7 +50,7 @@ class Settings:
         required = [f.name for f in fields(cls) if f.default is MISSING]
         missing = [cls.variable(name) for name in required if not environ.get(cls.variable(name))]
         if missing:
-            raise SettingsError(f"{cls.__name__} needs {', '.join(missing)}: set by infra/constructs/function.py")
+            raise SettingsError(f"{cls.__name__} needs {', '.join(missing)}: set by infra/constructs")
         present = {f.name: environ[cls.variable(f.name)] for f in fields(cls) if environ.get(cls.variable(f.name))}
         return cls(**present)
 
@@ -77,6 +77,15 @@ class ValidateSettings(LakeSettings):
     """The same without the model's specification: tells other code from other parameters."""
     image: str = ""
     """What the training job runs in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectSettings(Settings):
+    """The processing job's that checks what is too large for validate."""
+
+    bucket: str
+    run: str
+    """Whose files it checks."""
 
 
 @dataclass(frozen=True, kw_only=True)

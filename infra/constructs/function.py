@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -31,6 +31,7 @@ class Function(Construct):
         memory_mb: int,
         timeout_seconds: int,
         failures: sqs.IQueue | None,
+        storage_mb: int | None,
     ) -> None:
         """Make the function.
 
@@ -44,6 +45,7 @@ class Function(Construct):
             memory_mb: memory; CPU grows with it.
             timeout_seconds: after which an invocation is ended.
             failures: where events go that it failed on; None for a function that is only invoked synchronously.
+            storage_mb: of `/tmp`; None for Lambda's 512.
         """
         super().__init__(scope, construct_id)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -62,6 +64,7 @@ class Function(Construct):
             role=self.role,
             environment=settings.environment(),
             memory_size=memory_mb,
+            ephemeral_storage_size=None if storage_mb is None else Size.mebibytes(storage_mb),
             timeout=Duration.seconds(timeout_seconds),
             log_group=log,
             tracing=lambda_.Tracing.ACTIVE,
@@ -96,6 +99,7 @@ class Workshop:
         memory_mb: int,
         timeout_seconds: int,
         takes_events: bool,
+        storage_mb: int | None = None,
     ) -> Function:
         """A function of the model; one that takes events keeps those that it failed on."""
         return Function(
@@ -108,4 +112,5 @@ class Workshop:
             memory_mb=memory_mb,
             timeout_seconds=timeout_seconds,
             failures=self.failures if takes_events else None,
+            storage_mb=storage_mb,
         )

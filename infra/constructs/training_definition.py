@@ -1,18 +1,15 @@
-"""The training pipeline's definition: validate → train → register, and every ending through end_run."""
+"""The training pipeline's definition: validate (→ inspect) → train → register, and every ending through end_run."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke, retry
+from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke
+from infra.constructs.inspection_definition import InspectionParts, inspection_steps, longest_seconds
+from infra.constructs.job_steps import CAPACITY_ATTEMPTS, JOB_NAME, MARGIN_SECONDS, JobStates, job_steps, volume_key
 from penstock.spec import Training
 
 VALIDATE_SECONDS, REGISTER_SECONDS, END_SECONDS = 900, 300, 60
-CAPACITY_WAIT_SECONDS, CAPACITY_ATTEMPTS = 300, 6
-_MARGIN_SECONDS = 3600
-"""Of the whole execution, over what its steps may take."""
-_OWN_DISK = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g[5-9].*|gr\d.*|p[4-9].*|trn.*)\.")
-"""Instances with disks of their own, encrypted by the hardware; SageMaker refuses a volume key for them."""
+_TRAIN = JobStates(run="Train", refused="No capacity?", wait="Wait for capacity", done="Trained?", stopped="Stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +25,16 @@ class TrainingParts:
     role: str
     """ARN of the training job's role."""
     key: str
-    """ARN of the key that encrypts what the job leaves."""
+    """ARN of the key that encrypts what jobs leave."""
     training: Training
+    inspection: InspectionParts
 
 
 def definition(parts: TrainingParts) -> Definition:
     """The state machine; its input is `{"model", "run"}`."""
-    longest = job_seconds(parts.training) * CAPACITY_ATTEMPTS + VALIDATE_SECONDS + REGISTER_SECONDS + _MARGIN_SECONDS
+    train = job_seconds(parts.training) * CAPACITY_ATTEMPTS
+    inspect = longest_seconds(parts.inspection.validating) + VALIDATE_SECONDS
+    longest = VALIDATE_SECONDS + inspect + train + REGISTER_SECONDS + MARGIN_SECONDS
     return {
         "Comment": f"Penstock: a run of {parts.model}, from uploads to a registered version",
         "QueryLanguage": "JSONata",
@@ -50,7 +50,7 @@ def job_seconds(training: Training) -> int:
 
 
 def _steps(parts: TrainingParts) -> dict[str, State]:
-    return {
+    validate: State = {
         "Validate": invoke(
             parts.validate,
             {"run": "{% $states.input.run %}"},
@@ -67,94 +67,63 @@ def _steps(parts: TrainingParts) -> dict[str, State]:
         ),
         "Worth training?": {
             "Type": "Choice",
-            "Choices": [{"Condition": "{% $states.input.outcome = 'train' %}", "Next": "Train"}],
+            "Choices": [
+                {"Condition": "{% $states.input.outcome = 'train' %}", "Next": "Train"},
+                {"Condition": "{% $states.input.outcome = 'inspect' %}", "Next": "Inspect"},
+            ],
             "Default": "End",
         },
-        "Train": _train(parts),
-        "No capacity?": {
-            "Type": "Choice",
-            "Choices": [
-                {
-                    "Condition": "{% $contains($error.Cause, /CapacityError|InternalServerError/) "
-                    f"and $attempt < {CAPACITY_ATTEMPTS} %}}",
-                    "Next": "Wait for capacity",
-                }
-            ],
-            "Default": "EndFailed",
-        },
-        "Wait for capacity": {
-            "Type": "Wait",
-            "Seconds": CAPACITY_WAIT_SECONDS,
-            "Assign": {"attempt": "{% $attempt + 1 %}"},
-            "Next": "Train",
-        },
-        # A job that was stopped (by hand, or at the end of its time) has not failed, and has not trained.
-        "Trained?": {
-            "Type": "Choice",
-            "Choices": [{"Condition": "{% $states.input.status = 'Completed' %}", "Next": "Register"}],
-            "Default": "Stopped",
-        },
-        "Stopped": {
-            "Type": "Pass",
-            "Assign": {
-                "step": "training",
-                "error": {"Error": "Stopped", "Cause": "{% 'the training job ended ' & $states.input.status %}"},
-            },
-            "Next": "EndFailed",
-        },
-        "Register": invoke(
-            parts.register,
-            {
-                "run": "{% $run %}",
-                "dataset": "{% $dataset %}",
-                "artifact": "{% $states.input.artifact %}",
-                "image": parts.image,
-            },
-            timeout_seconds=REGISTER_SECONDS,
-            attempts=1,
-            caught=catch("EndFailed", step="registration"),
-            next_state="End",
-        ),
     }
+    inspect = inspection_steps(
+        parts.inspection,
+        model=parts.model,
+        image=parts.image,
+        key=parts.key,
+        validate=parts.validate,
+        seconds=VALIDATE_SECONDS,
+        next_state="Worth training?",
+    )
+    return validate | inspect | _train(parts) | {"Register": _register(parts)}
 
 
-def _train(parts: TrainingParts) -> State:
-    failed: State = catch("EndFailed", step="training")[0]
-    no_job: State = catch("No capacity?", step="training")[0] | {"ErrorEquals": ["States.TaskFailed"]}
-    return {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::sagemaker:createTrainingJob.sync",
-        "Arguments": _job(parts),
-        "Output": {
-            "status": "{% $states.result.TrainingJobStatus %}",
-            "artifact": "{% [$states.result.ModelArtifacts.S3ModelArtifacts, ''][0] %}",
+def _train(parts: TrainingParts) -> dict[str, State]:
+    return job_steps(
+        _TRAIN,
+        "Training",
+        request=_job(parts),
+        output={"artifact": "{% [$states.result.ModelArtifacts.S3ModelArtifacts, ''][0] %}"},
+        seconds=job_seconds(parts.training),
+        step="training",
+        next_state="Register",
+    )
+
+
+def _register(parts: TrainingParts) -> State:
+    return invoke(
+        parts.register,
+        {
+            "run": "{% $run %}",
+            "dataset": "{% $dataset %}",
+            "artifact": "{% $states.input.artifact %}",
+            "image": parts.image,
         },
-        "TimeoutSeconds": job_seconds(parts.training) + _MARGIN_SECONDS,
-        "Retry": [
-            # Throttling and the account's limit on instances; a job that failed is States.TaskFailed and is not this.
-            retry(
-                ["SageMaker.AmazonSageMakerException", "SageMaker.ResourceLimitExceededException"],
-                seconds=5,
-                attempts=4,
-                most_seconds=300,
-            )
-        ],
-        "Catch": [no_job, failed],
-        "Next": "Trained?",
-    }
+        timeout_seconds=REGISTER_SECONDS,
+        attempts=1,
+        caught=catch("EndFailed", step="registration"),
+        next_state="End",
+    )
 
 
 def _job(parts: TrainingParts) -> dict[str, Any]:
-    """CreateTrainingJob's request. SageMaker takes a job's name once, so that each attempt has its own."""
+    """CreateTrainingJob's request."""
     training = parts.training
-    name = "$join([$job.name, $string($attempt), $string($states.context.State.RetryCount)], '-')"
     limits = {"MaxRuntimeInSeconds": training.max_runtime_minutes * 60}
     spot = {
         "EnableManagedSpotTraining": True,
         "StoppingCondition": limits | {"MaxWaitTimeInSeconds": training.max_wait_minutes * 60},
     }
     return {
-        "TrainingJobName": f"{{% {name} %}}",
+        "TrainingJobName": JOB_NAME,
         "AlgorithmSpecification": {
             "TrainingImage": parts.image,
             "TrainingInputMode": "File",
@@ -170,7 +139,7 @@ def _job(parts: TrainingParts) -> dict[str, Any]:
             "InstanceType": training.instance_type,
             "InstanceCount": 1,
             "VolumeSizeInGB": training.volume_gb,
-            **({} if _OWN_DISK.match(training.instance_type) else {"VolumeKmsKeyId": parts.key}),
+            **volume_key(training.instance_type, parts.key),
         },
         "StoppingCondition": limits,
         "EnableNetworkIsolation": True,

@@ -6,13 +6,16 @@ alarm, the end of the run before) reaches it by events, so that this construct k
 
 from pathlib import Path
 
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.constructs.function import Function, Workshop
+from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.listener import listen
 from infra.constructs.model_lake import ModelLake
+from infra.constructs.sagemaker_job import SageMakerJob
 from infra.constructs.training_definition import (
     END_SECONDS,
     REGISTER_SECONDS,
@@ -20,13 +23,16 @@ from infra.constructs.training_definition import (
     TrainingParts,
     definition,
 )
-from infra.constructs.training_job import TrainingJob
+from infra.constructs.training_image import TrainingImage
 from infra.constructs.workflow import Workflow, workflow_role
 from infra.stages import Stage
 from penstock import events
 from penstock.lake import RAW
 from penstock.settings import EndRunSettings, RegisterSettings, StartRunSettings, ValidateSettings
 from penstock.spec import ModelSpec, code_digest
+
+VALIDATE_STORAGE_MB = 10_240
+"""A file lies there decompressed, with its parts and its bad rows; what takes more is for a job."""
 
 
 class TrainingPipeline(Construct):
@@ -65,15 +71,18 @@ class TrainingPipeline(Construct):
             "bucket": lake.bucket,
             "ledger": lake.ledger,
         }
-        self.job = TrainingJob(self, "Job", stage=stage, root=root, lake=lake)
+        self.image = TrainingImage(self, "Image", stage=stage, root=root)
+        self.job = SageMakerJob(self, "Job", kind="Training", stage=stage, image=self.image, lake=lake)
+        self.inspection = SageMakerJob(self, "Inspection", kind="Processing", stage=stage, image=self.image, lake=lake)
         self.validate = workshop.function(
             self,
             "Validate",
             name="validate",
             settings=ValidateSettings(
-                **kept, code=code, sources=code_digest(root, spec.name, specification=False), image=self.job.image
+                **kept, code=code, sources=code_digest(root, spec.name, specification=False), image=self.image.uri
             ),
             memory_mb=3008,
+            storage_mb=VALIDATE_STORAGE_MB,
             timeout_seconds=VALIDATE_SECONDS,
             takes_events=False,
         )
@@ -129,13 +138,21 @@ class TrainingPipeline(Construct):
             validate=functions[0].function_arn,
             register=functions[1].function_arn,
             end_run=functions[2].function_arn,
-            image=self.job.image,
+            image=self.image.uri,
             role=self.job.role.role_arn,
             key=self._lake.key_arn,
             training=self._spec.training,
+            inspection=InspectionParts(
+                role=self.inspection.role.role_arn,
+                stage=self._stage.name,
+                bucket=self._lake.bucket,
+                region=Stack.of(self).region,
+                validating=self._spec.validation,
+            ),
         )
         # Not grant_invoke, which allows every version too: the definition names the functions themselves.
         called = [function.function_arn for function in functions]
         role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
         self.job.grant_run(role)
+        self.inspection.grant_run(role)
         return Workflow(scope, "Workflow", stage=self._stage, role=role, definition=definition(parts)).machine

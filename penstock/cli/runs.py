@@ -19,7 +19,13 @@ from penstock.ledger import NoRecordError, Record
 
 EXIT = {"registered": 0, "skipped": 0, "rejected": 10, "quarantined": 11, "failed": 12}
 POLL_SECONDS = 0.4
-STEPS = {"Validate": "validate", "Train": "train", "Register": "gates and registry"}
+STEPS = {
+    "Validate": "validate",
+    "Inspect": "check large files",
+    "Validate inspected": "validate what was checked",
+    "Train": "train",
+    "Register": "gates and registry",
+}
 """The pipeline's states that do work; the others only lead from one to the next."""
 
 

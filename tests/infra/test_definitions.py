@@ -5,20 +5,26 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import botocore.session
 import jsonata  # type: ignore[import-untyped]
 import pytest
+from botocore.validate import ParamValidator
 
 from infra.constructs import rollout_definition, training_definition
 from infra.constructs.definitions import Definition, State
+from infra.constructs.inspection_definition import InspectionParts
+from infra.constructs.job_steps import CAPACITY_ATTEMPTS
 from infra.constructs.rollout_definition import RolloutParts
 from infra.constructs.training_definition import TrainingParts
-from penstock.spec import Training
+from penstock.settings import InspectSettings
+from penstock.spec import Training, Validating
 from tests.infra.conftest import Synthesis, resources
+from training.steps.__main__ import STEPS
 
 NAME_LIMIT, LONGEST_MODEL = 63, 30
 
 
-def training(**about: Any) -> Definition:
+def training(validation: dict[str, Any] | None = None, **about: Any) -> Definition:
     return training_definition.definition(
         TrainingParts(
             model="m",
@@ -29,6 +35,13 @@ def training(**about: Any) -> Definition:
             role="arn:role",
             key="arn:key",
             training=Training(**about),
+            inspection=InspectionParts(
+                role="arn:inspection",
+                stage="local",
+                bucket="lake",
+                region="eu-central-1",
+                validating=Validating(**(validation or {})),
+            ),
         )
     )
 
@@ -125,6 +138,90 @@ def test_the_training_steps_are_those_of_the_design() -> None:
     assert states["Register"]["Next"] == "End"
 
 
+def test_large_uploads_go_through_a_job_and_come_back() -> None:
+    states = training()["States"]
+    assert {"Condition": "{% $states.input.outcome = 'inspect' %}", "Next": "Inspect"} in states["Worth training?"][
+        "Choices"
+    ]
+    assert states["Inspect"]["Resource"].endswith("sagemaker:createProcessingJob.sync")
+    assert states["Inspect"]["Next"] == "Inspected?"
+    assert states["Inspected?"]["Choices"][0]["Next"] == "Validate inspected"
+    assert states["Inspected?"]["Default"] == "Inspection stopped"
+    assert states["Validate inspected"]["Arguments"]["Payload"] == {"run": "{% $run %}", "inspected": True}
+    assert states["Validate inspected"]["Next"] == "Worth training?"
+    # And what fails there says so
+    assert {catch["Assign"]["step"] for catch in states["Inspect"]["Catch"]} == {"inspection"}
+    assert {catch["Assign"]["step"] for catch in states["Validate inspected"]["Catch"]} == {"validation"}
+
+
+def test_the_inspection_is_as_the_spec_says() -> None:
+    # Given a spec's validation
+    about = {"instance_type": "ml.m5.4xlarge", "volume_gb": 7, "max_runtime_minutes": 30}
+    definition = training(about)
+    task = definition["States"]["Inspect"]
+    job = task["Arguments"]
+    # Then the job has this size and this time, and so has what waits for it
+    assert job["ProcessingResources"]["ClusterConfig"] == {
+        "InstanceType": "ml.m5.4xlarge", "InstanceCount": 1, "VolumeSizeInGB": 7, "VolumeKmsKeyId": "arn:key",
+    }  # fmt: skip
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 1800}
+    assert task["TimeoutSeconds"] > 1800
+    shorter = training(about | {"max_runtime_minutes": 20})["TimeoutSeconds"]
+    assert definition["TimeoutSeconds"] - shorter == CAPACITY_ATTEMPTS * 600
+    # And it runs the step on the run's files
+    assert job["AppSpecification"] == {"ImageUri": "image", "ContainerArguments": ["inspect"]}
+    assert "inspect" in STEPS
+    variables = InspectSettings(stage="local", model="m", bucket="lake", run="{% $run %}").environment()
+    assert job["Environment"] == variables | {"AWS_DEFAULT_REGION": "eu-central-1"}
+
+
+def test_the_inspections_request_is_one_that_sagemaker_takes() -> None:
+    # Given the request, its expressions filled in
+    text = json.dumps(training()["States"]["Inspect"]["Arguments"])
+    request = json.loads(re.sub(r"{% .*? %}", "local-m-0123456789ab-check-1-0", text))
+    request["RoleArn"] = "arn:aws:iam::123456789012:role/inspection"
+    # Then botocore's model of the service has nothing to say
+    shape = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateProcessingJob")
+    assert shape.input_shape is not None
+    report = ParamValidator().validate(request, shape.input_shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+def evaluated(expression: str, **variables: Any) -> Any:
+    found = jsonata.Jsonata(expression.removeprefix("{%").removesuffix("%}"))
+    for name, value in variables.items():
+        found.assign(name, value)
+    return found.evaluate(None)
+
+
+@pytest.mark.parametrize(("kind", "refused", "wait", "stopped"), [
+    ("Training", "No capacity?", "Wait for capacity", "Stopped"),
+    ("Processing", "No capacity to inspect?", "Wait to inspect", "Inspection stopped"),
+])  # fmt: skip
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_a_job_that_did_not_complete(
+    kind: str, refused: str, wait: str, stopped: str, separators: tuple[str, str]
+) -> None:
+    # Given the step that looks at why a job did not complete
+    states = training()["States"]
+    state = states[refused]
+
+    def following(status: str, reason: str, attempt: int = 1) -> str:
+        described = {f"{kind}JobName": "Stopped", f"{kind}JobStatus": status, "FailureReason": reason}
+        error = {"Error": "States.TaskFailed", "Cause": json.dumps(described, separators=separators)}
+        taken = (c for c in state["Choices"] if evaluated(c["Condition"], error=error, attempt=attempt))
+        return str(next(taken, {"Next": state["Default"]})["Next"])
+
+    # Then it waits where there was no capacity, some times, and tells a job that was stopped from one that failed
+    assert following("Failed", "CapacityError: Unable to provision requested ML compute capacity") == wait
+    assert following("Failed", "CapacityError: still", CAPACITY_ATTEMPTS) == "EndFailed"
+    assert following("Failed", 'AlgorithmError: "Stopped"') == "EndFailed"
+    assert following("Stopped", "") == stopped
+    assert states[stopped]["Assign"]["error"]["Cause"] == (
+        f"the {kind.lower()} job was stopped, by hand or at the end of its time"
+    )
+
+
 def test_spot_waits_for_capacity() -> None:
     job = training(spot=True, max_runtime_minutes=10, max_wait_minutes=30)["States"]["Train"]["Arguments"]
     assert job["EnableManagedSpotTraining"] is True
@@ -142,16 +239,19 @@ def test_on_demand_has_neither() -> None:
     [("ml.m5.large", True), ("ml.c7i.xlarge", True), ("ml.m5d.large", False), ("ml.g5.xlarge", False)],
 )
 def test_instances_with_disks_of_their_own_take_no_volume_key(instance: str, *, volume_key: bool) -> None:
-    job = training(instance_type=instance)["States"]["Train"]["Arguments"]
-    assert ("VolumeKmsKeyId" in job["ResourceConfig"]) == volume_key
+    states = training({"instance_type": instance}, instance_type=instance)["States"]
+    assert ("VolumeKmsKeyId" in states["Train"]["Arguments"]["ResourceConfig"]) == volume_key
+    cluster = states["Inspect"]["Arguments"]["ProcessingResources"]["ClusterConfig"]
+    assert ("VolumeKmsKeyId" in cluster) == volume_key
 
 
 def test_jobs_are_isolated_and_their_names_fit() -> None:
     # Given the longest name that a job can get: stage, model, run, attempt, retry
-    longest = "-".join(["local", "m" * LONGEST_MODEL, "0" * 12, "6", "4"])
-    # Then SageMaker takes it
-    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", longest)
-    assert len(longest) <= NAME_LIMIT
+    for kind in ([], ["check"]):
+        longest = "-".join(["local", "m" * LONGEST_MODEL, "0" * 12, *kind, "6", "4"])
+        # Then SageMaker takes it
+        assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", longest)
+        assert len(longest) <= NAME_LIMIT
     assert training()["States"]["Train"]["Arguments"]["EnableNetworkIsolation"] is True
 
 

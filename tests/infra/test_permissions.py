@@ -76,6 +76,8 @@ def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None
         ("PipelineRegisterRole", "s3:PutObject", {"models"}),
         ("PipelineJobRole", "s3:GetObject", {"datasets", "runs"}),
         ("PipelineJobRole", "s3:PutObject", {"runs"}),
+        ("PipelineInspectionRole", "s3:GetObjectVersion", {"raw", "labelled", "datasets", "runs"}),
+        ("PipelineInspectionRole", "s3:PutObject", {"datasets", "quarantine", "runs"}),
         ("RegistryAuthorizeRole", "s3:PutObject", set()),
         ("MonitorRole", "s3:PutObject", {"labelled", "monitor"}),
         ("ServiceCaptureRole", "s3:PutObject", {"captures", "capture-errors"}),
@@ -83,6 +85,38 @@ def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None
 )
 def test_folders(prod: Synthesis, role: str, action: str, expected: set[str]) -> None:
     assert folders(prod.model(), role, action) == expected
+
+
+def allowed(template: Json, role: str) -> dict[str, str]:
+    """Each action that a role has, with where."""
+    return {
+        action: ", ".join(listed(statement["Resource"]))
+        for name, statement in statements(template)
+        if role in name
+        for action in listed(statement["Action"])
+    }
+
+
+@pytest.mark.parametrize("kind", ["Training", "Processing"])
+def test_the_pipeline_runs_the_models_own_jobs_and_hears_of_their_end(synthesis: Synthesis, kind: str) -> None:
+    found = allowed(synthesis.model(), "PipelineMachineRole")
+    for verb in ("Create", "Describe", "Stop"):
+        where = found[f"sagemaker:{verb}{kind}Job"]
+        assert f":{kind.lower()}-job/" in where
+        assert "-flight-delay-*" in where
+    rules = [
+        ", ".join(listed(statement["Resource"]))
+        for role, statement in statements(synthesis.model())
+        if "PipelineMachineRole" in role and "events:PutRule" in listed(statement["Action"])
+    ]
+    assert any(f"rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule" in rule for rule in rules)
+
+
+def test_the_inspection_knows_neither_ledger_nor_models(synthesis: Synthesis) -> None:
+    found = allowed(synthesis.model(), "PipelineInspectionRole")
+    assert "/aws/sagemaker/ProcessingJobs:*" in found["logs:PutLogEvents"]
+    assert {"kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"} <= set(found)
+    assert not [action for action in found if action.startswith(("dynamodb:", "sns:", "lambda:", "sagemaker:"))]
 
 
 def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
@@ -120,7 +154,7 @@ def test_the_group_denies_approval_to_this_stacks_roles(synthesis: Synthesis) ->
     # And every role of the stack carries it
     mark = {"Key": "penstock:machine", "Value": condition["aws:PrincipalTag/penstock:machine"]}
     roles = resources(synthesis.model(), "AWS::IAM::Role")
-    assert len(roles) == 13
+    assert len(roles) == 14
     assert all(mark in role["Properties"]["Tags"] for role in roles.values())
 
 

@@ -49,6 +49,12 @@ def test_a_function_gets_the_variables_that_its_settings_name(synthesis: Synthes
     assert all(variables.values())
 
 
+def test_validate_has_room_for_a_file_and_its_parts(synthesis: Synthesis) -> None:
+    found = functions(synthesis.model())
+    assert (found["validate"]["MemorySize"], found["validate"]["EphemeralStorage"]) == (3008, {"Size": 10_240})
+    assert [name for name, properties in found.items() if "EphemeralStorage" in properties] == ["validate"]
+
+
 def test_the_stacks_export_what_the_command_reads(synthesis: Synthesis, stage: str) -> None:
     assert set(LakeOutputs.__annotations__) <= set(synthesis.lake()["Outputs"])
     assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__)

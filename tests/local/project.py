@@ -57,7 +57,7 @@ class Project:
 
 
 def copy_project(root: Path, port: int) -> Project:
-    """The project with the models `flight-delay`, `raises`, `rejects` and `slow`."""
+    """The project with the models `flight-delay`, `large`, `raises`, `rejects` and `slow`."""
     for name in FILES:
         shutil.copy(ROOT / name, root / name)
     for name in FOLDERS:
@@ -65,6 +65,7 @@ def copy_project(root: Path, port: int) -> Project:
     (root / "node_modules").symlink_to(ROOT / "node_modules")
     _model(root, "raises", code=RAISES)
     _model(root, "slow", code=SLOW)
+    _model(root, "large", more="validation: {job_above_mb: 0}")
     _model(root, "rejects", gates="gates: [{metric: roc_auc, min: 0.999}]")
     _model(
         root,
@@ -74,8 +75,8 @@ def copy_project(root: Path, port: int) -> Project:
     return Project(root, port)
 
 
-def _model(root: Path, name: str, *, code: str | None = None, gates: str | None = None) -> None:
-    """A model like flight-delay: small, quick, and with another training function or other gates."""
+def _model(root: Path, name: str, *, code: str | None = None, gates: str | None = None, more: str = "") -> None:
+    """A model like flight-delay: small, quick, and with another training function other gates, or more said."""
     models = Path("training") / "models"
     real, folder = ROOT / models / "flight-delay", root / models / name
     shutil.copytree(real, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
@@ -84,6 +85,6 @@ def _model(root: Path, name: str, *, code: str | None = None, gates: str | None 
     end = next(i for i in range(start + 1, len(lines)) if lines[i] and not lines[i].startswith(" "))
     kept = lines[:start] + ([gates] if gates else lines[start:end]) + lines[end:]
     text = "\n".join(kept).replace("name: flight-delay", f"name: {name}").replace("trees: 150", "trees: 20")
-    (folder / "model.yaml").write_text(text.replace("min_rows: 500", "min_rows: 200") + "\n")
+    (folder / "model.yaml").write_text(text.replace("min_rows: 500", "min_rows: 200") + f"\n{more}\n")
     if code:
         (folder / "train.py").write_text(code)

@@ -359,6 +359,76 @@ def test_training_that_raises_fails_with_its_own_words(project: Project, january
     assert "the spline needs at least four knots" in done.stdout.replace("\n", " ")
 
 
+def test_a_large_upload_is_checked_by_a_job_and_gives_the_same_data(
+    project: Project, client: Client, january: Path
+) -> None:
+    # Given a model whose uploads are all too large for validate
+    done = project.run("push", str(january), "--model", "large", "--wait")
+
+    # Then a processing job has checked the file, and the run went on to its end
+    assert "registered" in done.stdout
+    assert "check large files" in done.stdout
+    (run,) = project.json("runs", "--model", "large")
+    (job,) = client("sagemaker").list_processing_jobs(NameContains=f"{run['id']}-check")["ProcessingJobSummaries"]
+    assert job["ProcessingJobStatus"] == "Completed"
+    log = client("logs").filter_log_events(
+        logGroupName="/aws/sagemaker/ProcessingJobs", logStreamNamePrefix=job["ProcessingJobName"]
+    )
+    lines = [event["message"] for event in log["events"]]
+    assert f"file 1 of 1: raw/large/january.csv: {ROWS} rows, 0 of them bad" in lines
+
+    # And its dataset has the very parts that the same file gave without a job
+    without = project.json("runs", "--model", MODEL)[-1]
+    steps = [one["steps"]["validate"] for one in (run, without)]
+    assert steps[0]["inputs"]["data"] == steps[1]["inputs"]["data"]
+    assert steps[0]["uploads"][0]["parts"] == steps[1]["uploads"][0]["parts"]
+
+
+def test_a_check_that_is_stopped_by_hand_fails_the_run_with_a_sentence(
+    project: Project, client: Client, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    # Given a run whose processing job is under way
+    file = tmp_path / "february.csv"
+    table.tail(ROWS).write_csv(file)
+    project.run("push", str(file), "--model", "large")
+    sagemaker = client("sagemaker")
+
+    def under_way() -> Any:
+        return sagemaker.list_processing_jobs(StatusEquals="InProgress")["ProcessingJobSummaries"]
+
+    (job,) = until(under_way, 60)
+
+    # When somebody stops it
+    sagemaker.stop_processing_job(ProcessingJobName=job["ProcessingJobName"])
+
+    # Then the run has failed, and says why
+    newest = project.json("runs", "--model", "large")[0]["id"]
+    run = until(lambda: _ended(project, newest, "large"), 60)
+    assert run["outcome"] == "failed"
+    assert run["reason"] == "inspection failed: the processing job was stopped, by hand or at the end of its time"
+    assert "-check-" in job["ProcessingJobName"]
+
+
+def test_a_check_that_breaks_fails_the_run_with_its_own_words(project: Project, client: Client, january: Path) -> None:
+    # Given a job that finds a contract that it cannot read
+    contract = project.root / "training" / "models" / "large" / "contract.yaml"
+    text = contract.read_text()
+    contract.write_text("apiVersion: [")
+    before = len(project.json("runs", "--model", "large"))
+
+    # When a file comes
+    client("s3").put_object(Bucket=bucket(client), Key="raw/large/again.csv", Body=january.read_bytes())
+    newest = until(lambda: project.json("runs", "--model", "large")[:-before], 60)[0]["id"]
+    run = until(lambda: _ended(project, newest, "large"), 60)
+    contract.write_text(text)
+
+    # Then the run has failed, in the words that the job left
+    assert run["outcome"] == "failed"
+    assert run["reason"].startswith("inspection failed: ")
+    assert "contract.yaml" in run["reason"]
+    assert "{" not in run["reason"]
+
+
 def test_the_official_sdk_trains_with_our_image(cloud: LaptopCloud, client: Client) -> None:
     # Given the dataset of the journey and a role that SageMaker may assume
     name = bucket(client)
@@ -394,6 +464,6 @@ def test_a_cloud_killed_in_mid_training_leaves_nothing_in_progress(
     assert cloud.status().jobs == 0
 
 
-def _ended(project: Project, run: str) -> Any:
-    found = project.json("run", run, "--model", "slow", check=False)
+def _ended(project: Project, run: str, model: str = "slow") -> Any:
+    found = project.json("run", run, "--model", model, check=False)
     return found if found["state"] == "ended" else None

@@ -26,11 +26,11 @@ T = TypeVar("T")
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:pipeline"
 INVOCATIONS = 3
 """One and two retries."""
-STEP_ATTEMPTS = {"validate": 2, "train": 1, "end": 5}
+STEP_ATTEMPTS = {"validate": 2, "inspect": 2, "validate_inspected": 2, "train": 1, "end": 5}
 
 
-class CrashError(Exception):
-    """The process is gone."""
+class CrashError(BaseException):
+    """The process is gone, and with it whatever might have caught an exception."""
 
 
 def refused(code: str, operation: str, **more: Any) -> ClientError:
@@ -77,6 +77,10 @@ class Cloud:
     depth: int = 0
     trained: list[str] = field(default_factory=list)
     functions: dict[str, ModuleType] = field(default_factory=dict)
+    inspect: Callable[[str], None] = lambda _: None
+    """What the processing job does for a run."""
+    inspected: int = 0
+    """Processing jobs that came to their end."""
 
     # The gate
 
@@ -170,8 +174,20 @@ class Cloud:
         execution.step, execution.attempts = "end", 0
 
     def _validate(self, execution: Execution) -> str:
-        execution.result = self.functions["validate"].handler({"run": execution.name}, None)
-        return "train" if execution.result["outcome"] == "train" else "end"
+        return self._validated(execution, {})
+
+    def _inspect(self, execution: Execution) -> str:
+        self.inspect(execution.name)
+        self.inspected += 1
+        return "validate_inspected"
+
+    def _validate_inspected(self, execution: Execution) -> str:
+        return self._validated(execution, {"inspected": True})
+
+    def _validated(self, execution: Execution, more: Item) -> str:
+        execution.result = self.functions["validate"].handler({"run": execution.name, **more}, None)
+        outcome = execution.result["outcome"]
+        return outcome if outcome in {"train", "inspect"} else "end"
 
     def _train(self, execution: Execution) -> str:
         dataset = execution.result["dataset"]
@@ -316,6 +332,14 @@ class Bucket:
             if not found:
                 raise refused("NoSuchKey", "GetObject")
             return {"Body": io.BytesIO(found[-1])}
+
+        return self.cloud.call(effect)
+
+    def head_object(self, *, Bucket: str, Key: str) -> Item:  # noqa: N803
+        def effect() -> Item:
+            if Key not in self.cloud.objects:
+                raise refused("404", "HeadObject")
+            return {"ContentLength": len(self.cloud.objects[Key][-1][1])}
 
         return self.cloud.call(effect)
 

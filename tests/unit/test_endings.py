@@ -31,6 +31,7 @@ def test_a_run_ends_with_its_reason_and_people_are_told_once(world: World) -> No
     ("error", "words"),
     [
         ({"Error": "X", "Cause": json.dumps({"FailureReason": "AlgorithmError: no rows"})}, "AlgorithmError: no rows"),
+        ({"Error": "X", "Cause": json.dumps({"FailureReason": "exit code: 1", "ExitMessage": "no rows"})}, "no rows"),
         ({"Error": "X", "Cause": json.dumps({"errorMessage": "it lacks a", "errorType": "E"})}, "it lacks a"),
         ({"Error": "States.Timeout", "Cause": ""}, "States.Timeout"),
         ({"Error": "X", "Cause": "plain words"}, "plain words"),

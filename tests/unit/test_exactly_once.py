@@ -17,23 +17,24 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from penstock.dataset import Dataset, Part
-from penstock.inspection import Found
+from penstock.inspection import Found, Inspection
 from penstock.ledger import Ledger, StaleError, Upload
 from penstock.settings import EndRunSettings, StartRunSettings, ValidateSettings
-from penstock.spec import Mode, Window
+from penstock.spec import Mode, Validating, Window
 from penstock.store import sha256
 from penstock.validation import Validation
 from tests.unit.crashing_cloud import MACHINE, Cloud, Fault
 from tests.unit.world import BUCKET, CODE, FLIGHT_DELAY, MODEL, STAGE, TABLE
+from training.steps.inspect_files import inspect_files
 
 NAMES = ("start_run", "validate", "end_run")
 SCHEDULES = 1_500
 
 
-class Quick(Validation):
+class QuickInspection(Inspection):
     """Takes a file that begins with `good` and refuses the others."""
 
-    def _upload(self, _run: str, upload: Upload, *, inspected: bool) -> Found:
+    def file(self, _run: str, upload: Upload) -> Found:
         data = self.store.read(upload.key, upload.version_id)
         if not data.startswith(b"good"):
             return Found(upload, 1, 1, {"bad": 1}, "none of the 1 rows is good")
@@ -41,6 +42,17 @@ class Quick(Validation):
         self.store.write(self.lake.part(digest), data)
         source = f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
         return Found(upload, 1, parts=(Part(digest, 1, len(data), (source,), rulings=self.contract.rulings),))
+
+
+class Quick(Validation):
+    """Checks files so; finds what a job has found as it is written."""
+
+    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> Found:
+        return super()._upload(run, upload, inspected=True) if inspected else self.inspection.file(run, upload)
+
+    @property
+    def inspection(self) -> Inspection:
+        return QuickInspection(contract=self.contract, lake=self.lake, store=self.store)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +94,8 @@ class Schedule:
     plan: tuple[tuple[int, Fault], ...]
     picks: tuple[int, ...]
     repeated: frozenset[int]
+    job: bool = False
+    """Whether files are so large that a processing job checks them."""
 
 
 CONTENT = st.sampled_from([b"good 1", b"good 2", b"good 3", b"good 4", b"bad 1", b"bad 2"])
@@ -95,6 +109,7 @@ SCHEDULE = st.builds(
     plan=st.dictionaries(st.integers(1, 150), FAULTS, max_size=4).map(lambda plan: tuple(sorted(plan.items()))),
     picks=st.lists(st.integers(0, 11), max_size=40).map(tuple),
     repeated=st.frozensets(st.integers(1, 12), max_size=4),
+    job=st.booleans(),
 )
 
 
@@ -111,15 +126,16 @@ def objects(schedule: Schedule) -> list[tuple[str, bytes]]:
     return found
 
 
-def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode) -> Ledger:
+def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bool = False) -> Ledger:
     """Have the functions work in this cloud."""
     ledger = cloud.ledger()
     start_run, validate, end_run = (functions[name] for name in NAMES)
     start_run.ledger, start_run.executions._client = ledger, cloud.steps()  # type: ignore[attr-defined]
     end_run.ledger, end_run.notifier = ledger, cloud.notifier()  # type: ignore[attr-defined]
     known: Validation = validate.validation
-    validate.validation = Quick(  # type: ignore[attr-defined]
-        spec=known.spec.model_copy(update={"dataset": mode}),
+    size = Validating(job_above_mb=0) if job else Validating()
+    quick = Quick(
+        spec=known.spec.model_copy(update={"dataset": mode, "validation": size}),
         contract=known.contract,
         lake=known.lake,
         store=cloud.store(),
@@ -127,6 +143,8 @@ def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode) -> Ledger:
         code=known.code,
         stage=known.stage,
     )
+    validate.validation = quick  # type: ignore[attr-defined]
+    cloud.inspect = lambda run: inspect_files(run, quick.inspection, lambda _: None)
     cloud.functions = functions
     return ledger
 
@@ -154,7 +172,7 @@ def one_at_a_time(cloud: Cloud) -> None:
 
 
 def clean(functions: dict[str, ModuleType], schedule: Schedule) -> tuple[Cloud, Ledger]:
-    """The same uploads, one after the other, undisturbed."""
+    """The same uploads, one after the other, undisturbed, and each small enough for validate itself."""
     cloud = Cloud(plan={}, picks=[], repeated=set())
     ledger = enter(functions, cloud, schedule.mode)
     for name, data in objects(schedule):
@@ -214,7 +232,7 @@ def test_every_upload_counts_once(functions: dict[str, ModuleType], schedule: Sc
     # Given uploads, and what goes wrong with them
     undisturbed, wanted = clean(functions, schedule)
     cloud = Cloud(plan=dict(schedule.plan), picks=list(schedule.picks), repeated=set(schedule.repeated))
-    ledger = enter(functions, cloud, schedule.mode)
+    ledger = enter(functions, cloud, schedule.mode, job=schedule.job)
     cloud.puts = objects(schedule)
     # When everything has come to rest
     settle(cloud, ledger)
@@ -231,8 +249,10 @@ def test_every_upload_counts_once(functions: dict[str, ModuleType], schedule: Sc
 
 @pytest.mark.parametrize("fault", ["before", "after", "meanwhile", "abort", "overtaken"])
 @pytest.mark.parametrize("pick", [0, 1])
-@pytest.mark.parametrize("mode", ["append", "replace"])
-def test_at_each_call_in_turn(functions: dict[str, ModuleType], fault: Fault, mode: Mode, pick: int) -> None:
+@pytest.mark.parametrize(("mode", "job"), [("append", False), ("replace", False), ("append", True)])
+def test_at_each_call_in_turn(
+    functions: dict[str, ModuleType], fault: Fault, mode: Mode, pick: int, *, job: bool
+) -> None:
     # Given three uploads, a folder among them
     uploads = (("a.csv", (b"good 1",)), ("folder/", (b"good 2", b"bad 1")), ("a.csv", (b"good 3",)))
     undisturbed, wanted = clean(functions, Schedule(uploads, mode, (), (), frozenset()))
@@ -241,7 +261,7 @@ def test_at_each_call_in_turn(functions: dict[str, ModuleType], fault: Fault, mo
     while True:
         calls += 1
         cloud = Cloud(plan={calls: fault}, picks=[pick] * 200, repeated={2})
-        ledger = enter(functions, cloud, mode)
+        ledger = enter(functions, cloud, mode, job=job)
         cloud.puts = objects(Schedule(uploads, mode, (), (), frozenset()))
         settle(cloud, ledger)
         # Then it ends as if nothing had happened
@@ -251,6 +271,7 @@ def test_at_each_call_in_turn(functions: dict[str, ModuleType], fault: Fault, mo
         if cloud.calls < calls:
             break
     assert calls > 80
+    assert (cloud.inspected > 0) == job
 
 
 def test_a_hundred_uploads_in_a_minute_end_in_few_runs(functions: dict[str, ModuleType]) -> None:

@@ -1,25 +1,25 @@
 """`python -m training.steps <step>`: what SageMaker runs in the image.
 
-A step that fails writes its reason to `/opt/ml/output/failure`, from where SageMaker takes the job's FailureReason.
+A step that fails writes its reason below `/opt/ml/output`, from where SageMaker takes it into the job's description.
 """
 
 import sys
 import traceback
-from collections.abc import Callable
+from importlib import import_module
 
-from training.steps import train
 from training.steps.container import Container, StepError
 
-STEPS: dict[str, Callable[[Container], None]] = {"train": train.run}
+STEPS = {"train": "training.steps.train", "inspect": "training.steps.inspect_files"}
+"""Step → module with its `run`. Imported when it runs: a check needs nothing of what a training loads for seconds."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run the step that SageMaker names. Exit code 0, or 1 with the reason in `output/failure`."""
+    """Run the step that SageMaker names. Exit code 0, or 1 with the reason left in the container."""
     container = Container.here()
     if len(arguments) != 1 or arguments[0] not in STEPS:
         return _fail(container, f"expected one step of {', '.join(STEPS)}, got {' '.join(arguments) or 'none'}")
     try:
-        STEPS[arguments[0]](container)
+        import_module(STEPS[arguments[0]]).run(container)
     except StepError as error:
         return _fail(container, str(error))
     except Exception as error:

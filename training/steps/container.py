@@ -48,10 +48,14 @@ class Container:
         return folder / name
 
     def fail(self, reason: str) -> None:
-        """Leave the FailureReason; SageMaker keeps 1,024 characters."""
+        """Leave the reason; SageMaker keeps 1,024 bytes.
+
+        It takes a training job's FailureReason from `failure`, and a processing job's ExitMessage from `message`.
+        """
         folder = self.root / "output"
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "failure").write_text(reason[:1024], encoding="utf-8")
+        for name in ("failure", "message"):
+            (folder / name).write_text(reason[:1024], encoding="utf-8")
 
     @staticmethod
     def say(line: str) -> None:
