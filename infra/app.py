@@ -35,9 +35,14 @@ def build(app: App, stage: Stage, root: Path = ROOT) -> None:
     """
     lake = LakeStack(app, stage=stage, synthesizer=_synthesizer(stage))
     for folder in model_folders(root):
-        read_contract(folder)  # a mistake in it would otherwise show in the first run
         ModelStack(
-            app, stage=stage, root=root, spec=read_model(folder), lake_stack=lake, synthesizer=_synthesizer(stage)
+            app,
+            stage=stage,
+            root=root,
+            spec=read_model(folder),
+            contract=read_contract(folder),
+            lake_stack=lake,
+            synthesizer=_synthesizer(stage),
         )
     Tags.of(app).add("penstock:stage", stage.name)
 

@@ -1,8 +1,9 @@
 """The data contract: Open Data Contract Standard v3 YAML as the typed columns that the rest works with.
 
-The standard says what a column is; three things it has no field for stand in its `customProperties`: a column's `role`
-(`feature` unless said otherwise; `target`, `event_time`, `ignore`), and on the schema object the `tolerance`, the share
-of bad rows up to which a file is taken without them.
+The standard says what a column is; what it has no field for stands in its `customProperties`: a column's `role`
+(`feature` unless said otherwise; `target`, `event_time`, `ignore`), a personal column's `privacy` (`drop` unless said
+otherwise; `hash`), and on the schema object the `tolerance`, the share of bad rows up to which a file is taken without
+them.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from penstock import yamlfile
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 Role = Literal["feature", "target", "key", "event_time", "ignore"]
 TYPES: tuple[Type, ...] = ("string", "integer", "number", "boolean", "timestamp", "date")
+Privacy = Literal["drop", "hash"]
 ROLES: tuple[Role, ...] = ("feature", "target", "key", "event_time", "ignore")
 ROW_HASH = "row_hash"
 """As a key column's `transformLogic`: a file without the column gets it, a hash of the row's other values."""
@@ -51,6 +53,8 @@ class Column:
     pattern: str | None = None
     allowed: tuple[str | int | float, ...] = ()
     personal: bool = False
+    privacy: Privacy = "drop"
+    """What becomes of a personal value before it is captured: left out, or a keyed hash."""
     derived: bool = False
     """Whether a file without this key gets it from its rows' content."""
     description: str = ""
@@ -59,6 +63,11 @@ class Column:
     def numeric(self) -> bool:
         """Whether the model takes the column as a number."""
         return self.type in {"integer", "number", "boolean"}
+
+    @property
+    def hashed(self) -> bool:
+        """Whether captures hold a keyed hash of the column."""
+        return self.personal and self.privacy == "hash"
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,7 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         pattern=options.get("pattern"),
         allowed=_allowed(item.quality or []),
         personal=item.classification in {"personal", "pii"},
+        privacy=_privacy(item, role),
         derived=item.transformLogic == ROW_HASH,
         description=item.description or "",
     )
@@ -186,6 +196,22 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
             "a model takes numbers, booleans and strings; give the column the role event_time or ignore"
         )
     return column
+
+
+def _privacy(item: SchemaProperty, role: str) -> Privacy:
+    """Labels are joined by the row key, so it is never dropped."""
+    personal, said = item.classification in {"personal", "pii"}, _custom(item.customProperties, "privacy", None)
+    if said not in (None, "drop", "hash"):
+        raise ContractError(f"privacy: {said!r} is not one of drop, hash")
+    if said and not personal:
+        raise ContractError("privacy: it is for personal columns; say classification: personal, or leave it out")
+    if not personal or role != "key":
+        return said or "drop"
+    if said == "drop":
+        raise ContractError("privacy: a row key is hashed, labels are joined by it; leave it out, or say hash")
+    if item.logicalType != "string":
+        raise ContractError("logicalType: a personal row key is captured as a keyed hash, which is text: say string")
+    return "hash"
 
 
 def _check_options(column: Column) -> None:

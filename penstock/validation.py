@@ -14,8 +14,9 @@ from penstock import inputs
 from penstock.check import REASONS, Checked, TableError, check, read_table
 from penstock.contract import Contract
 from penstock.dataset import Dataset, Part, spread
-from penstock.lake import Lake, holds_rows
+from penstock.lake import LABELLED, Lake, holds_rows
 from penstock.ledger import Ledger, Record, Upload
+from penstock.privacy import of_labelled
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
 
@@ -213,7 +214,8 @@ class Validation:
 
     def _upload(self, run: str, upload: Upload) -> Found:
         try:
-            checked = check(self.contract, read_table(self.store.read(upload.key, upload.version_id), upload.key))
+            contract = of_labelled(self.contract) if upload.key.startswith(f"{LABELLED}/") else self.contract
+            checked = check(contract, read_table(self.store.read(upload.key, upload.version_id), upload.key))
         except (TableError, NoObjectError) as error:
             return Found(upload, 0, 0, {}, str(error), None)
         refusal = self._refusal(checked)
