@@ -176,7 +176,7 @@ def test_a_hashed_column_is_captured_as_the_keyed_hash_of_its_value(world: World
     # And what is missing has no hash
     assert "at" not in rows[0]
     asked(hashing, request(SMALLEST))
-    assert "row_id" not in captured(world)[-1]["instance"]
+    assert sum("row_id" in row["instance"] for row in captured(world)) == 3
 
 
 def test_without_its_key_a_hashed_column_is_dropped_and_rows_are_answered(
