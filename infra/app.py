@@ -37,9 +37,17 @@ def build(app: App, stage: Stage, root: Path = ROOT) -> None:
     """
     lake = LakeStack(app, stage=stage, synthesizer=_synthesizer(stage))
     for folder in model_folders(root):
-        spec = read_model(folder)
-        agree(folder, spec, read_contract(folder))  # a mistake would otherwise show in the first run
-        ModelStack(app, stage=stage, root=root, spec=spec, lake_stack=lake, synthesizer=_synthesizer(stage))
+        spec, contract = read_model(folder), read_contract(folder)
+        agree(folder, spec, contract)  # a mistake would otherwise show in the first run
+        ModelStack(
+            app,
+            stage=stage,
+            root=root,
+            spec=spec,
+            contract=contract,
+            lake_stack=lake,
+            synthesizer=_synthesizer(stage),
+        )
     Tags.of(app).add("penstock:stage", stage.name)
 
 

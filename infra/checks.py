@@ -44,6 +44,7 @@ ENCRYPTED: Mapping[str, tuple[str, ...]] = {
     "AWS::KinesisFirehose::DeliveryStream": ("DeliveryStreamEncryptionConfigurationInput",),
     "AWS::S3::Bucket": ("BucketEncryption",),
     "AWS::SNS::Topic": ("KmsMasterKeyId",),
+    "AWS::SecretsManager::Secret": ("KmsKeyId",),
     "AWS::SQS::Queue": ("SqsManagedSseEnabled", "KmsMasterKeyId"),
 }
 """What must be encrypted, and the properties of which one says so."""

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra.constructs.alarms import alarm, metric
 from infra.constructs.function import Workshop
+from infra.constructs.hash_key import HashKey
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.model_monitor import ModelMonitor
 from infra.constructs.model_registry import ModelRegistry
@@ -21,6 +22,7 @@ from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
 from infra.stages import Stage
 from penstock import events
+from penstock.contract import Contract
 from penstock.deployment import ModelOutputs
 from penstock.lake import CAPTURES, DATASETS, LABELLED, LABELS, MODELS, MONITOR, QUARANTINE, RAW, RUNS
 from penstock.spec import ModelSpec
@@ -36,6 +38,7 @@ class ModelStack(Stack):
         stage: Stage,
         root: Path,
         spec: ModelSpec,
+        contract: Contract,
         lake_stack: LakeStack,
         synthesizer: StackSynthesizer,
     ) -> None:
@@ -55,9 +58,17 @@ class ModelStack(Stack):
         )
         self.add_stack_dependency(lake_stack)
         self.lake = ModelLake(self, "Lake", lake_stack=lake_stack.stack_name, model=spec.name)
+        hashes = any(column.hashed for column in contract.columns)
+        self.hash_key = HashKey(self, "HashKey", stage=stage, lake=self.lake) if hashes else None
         workshop = Workshop(stage=stage, root=root, failures=self.failures)
         self.service = PredictionService(
-            self, "Service", stage=stage, serving=spec.serving, workshop=workshop, lake=self.lake
+            self,
+            "Service",
+            stage=stage,
+            serving=spec.serving,
+            workshop=workshop,
+            lake=self.lake,
+            hash_key=self.hash_key,
         )
         self.registry = ModelRegistry(
             self, "Registry", stage=stage, workshop=workshop, lake=self.lake, service=self.service
@@ -73,12 +84,21 @@ class ModelStack(Stack):
             group_name=self.registry.group_name,
         )
         self.monitor = ModelMonitor(
-            self, "Monitor", stage=stage, monitoring=spec.monitoring, workshop=workshop, lake=self.lake
+            self,
+            "Monitor",
+            stage=stage,
+            monitoring=spec.monitoring,
+            workshop=workshop,
+            lake=self.lake,
+            hash_key=self.hash_key,
         )
         self.pipeline.start_on("Drifted", events.AlarmRaised.pattern(alarm_arn=self.monitor.drift_alarm.alarm_arn))
         self._grant_training()
         self._grant_service()
         self._grant_monitor()
+        if self.hash_key is not None:
+            self.hash_key.grant_read(self.service.predict.role)
+            self.hash_key.grant_read(self.monitor.monitor.role)
         self._alarms(stage)
         self._outputs()
 
@@ -169,6 +189,8 @@ class ModelStack(Stack):
             StartRunName=self.pipeline.start_run.resource.function_name,
             CaptureName=self.service.capture.ref,
             DriftAlarmName=self.monitor.drift_alarm.alarm_name,
+            HashSecretArn=self.service.hash_secret,
         )
         for name, value in vars(outputs).items():
-            CfnOutput(self, name, value=value)
+            if value:
+                CfnOutput(self, name, value=value)

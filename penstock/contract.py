@@ -13,6 +13,7 @@ Type = Literal["string", "integer", "number", "boolean", "timestamp", "date"]
 Role = Literal["feature", "target", "key", "event_time", "ignore"]
 Unit = Literal["rows", "percent"]
 TYPES: tuple[Type, ...] = ("string", "integer", "number", "boolean", "timestamp", "date")
+Privacy = Literal["drop", "hash"]
 ROLES: tuple[Role, ...] = ("feature", "target", "key", "event_time", "ignore")
 ROW_HASH = "row_hash"
 """As a key column's `transformLogic`: a file without the column gets it, a hash of the row's other values."""
@@ -66,6 +67,8 @@ class Column:
     tolerance: float | None = None
     """Share of a file's rows (0–1) in which the column may be wrong; beyond it the file is refused."""
     personal: bool = False
+    privacy: Privacy = "drop"
+    """What becomes of a personal value before it is captured: left out, or a keyed hash."""
     derived: bool = False
     """Whether a file without this key gets it from its rows' content."""
     description: str = ""
@@ -74,6 +77,11 @@ class Column:
     def numeric(self) -> bool:
         """Whether the model takes the column as a number."""
         return self.type in {"integer", "number", "boolean"}
+
+    @property
+    def hashed(self) -> bool:
+        """Whether captures hold a keyed hash of the column."""
+        return self.personal and self.privacy == "hash"
 
 
 @dataclass(frozen=True)

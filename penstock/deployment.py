@@ -5,7 +5,7 @@ other knowledge of physical names.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Self
 
 STAGES = ("local", "dev", "prod")
@@ -26,7 +26,7 @@ class Outputs:
         Raises:
             NotDeployedError: naming the outputs that the stack does not have.
         """
-        names = [f.name for f in fields(cls)]
+        names = [f.name for f in fields(cls) if f.default is MISSING or f.name in outputs]
         missing = [name for name in names if name not in outputs]
         if missing:
             raise NotDeployedError(f"stack {stack} lacks the outputs {', '.join(missing)}: deploy it again")
@@ -57,6 +57,8 @@ class ModelOutputs(Outputs):
     StartRunName: str
     CaptureName: str
     DriftAlarmName: str
+    HashSecretArn: str = ""
+    """What keys the hashes of personal columns; empty where the contract hashes none."""
 
     @staticmethod
     def stack(stage: str, model: str) -> str:

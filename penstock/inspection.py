@@ -14,9 +14,10 @@ from typing import Any, Self
 from penstock.check import examine
 from penstock.contract import Contract
 from penstock.dataset import Part
-from penstock.lake import Lake
+from penstock.lake import LABELLED, Lake
 from penstock.ledger import Record, Upload
 from penstock.parts import PartWriter
+from penstock.privacy import of_labelled
 from penstock.reading import TableError, open_table
 from penstock.refusal import refusal
 from penstock.store import NoObjectError, Store, sha256
@@ -82,13 +83,14 @@ class Inspection:
     def _checked(self, run: str, upload: Upload, path: Path, scratch: Path) -> Found:
         time = self.contract.event_time.name if self.contract.event_time else None
         good, bad = PartWriter(scratch / "good", time), PartWriter(scratch / "bad")
+        contract = of_labelled(self.contract) if upload.key.startswith(f"{LABELLED}/") else self.contract
         try:
             with open_table(path, upload.key, scratch=scratch) as table:
-                tally = examine(self.contract, table, good, bad)
+                tally = examine(contract, table, good, bad)
         except TableError as error:
             return Found(upload, refusal=str(error))
         uploaded = datetime.fromisoformat(upload.at) if upload.at else None
-        refused = refusal(self.contract, tally, uploaded)
+        refused = refusal(contract, tally, uploaded)
         self._quarantine(run, upload, bad)
         parts = () if refused else self._parts(upload, good)
         return Found(upload, tally.rows, tally.bad, dict(tally.reasons), refused, parts, tally.unknown)

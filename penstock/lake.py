@@ -19,12 +19,14 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     capture-errors/<model>/                   what Firehose could not deliver there
     labels/<model>/<name>                     ground truth, as it came
     monitor/<model>/<version>/                drift reports and the mark of what was read
+    forgetting/<model>/<token>.json           what a forgetting has still to remove; no rows
 """
 
 from dataclasses import dataclass
 
 RAW, LABELS, LABELLED, CAPTURES, CAPTURE_ERRORS = "raw", "labels", "labelled", "captures", "capture-errors"
 QUARANTINE, DATASETS, RUNS, MODELS, MONITOR = "quarantine", "datasets", "runs", "models", "monitor"
+FORGETTING = "forgetting"
 SUCCESS = "_SUCCESS"
 
 
@@ -88,6 +90,9 @@ class Lake:
 
     def monitor(self, version: str, name: str) -> str:
         return f"{self.prefix(MONITOR)}{version}/{name}"
+
+    def forgetting(self, token: str) -> str:
+        return f"{self.prefix(FORGETTING)}{token}.json"
 
 
 def prefix(folder: str, model: str) -> str:

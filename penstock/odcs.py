@@ -1,7 +1,8 @@
 """The data contract from Open Data Contract Standard v3 YAML.
 
 The standard says what a column is; what it has no field for stands in `customProperties`: a column's `role` (`feature`
-unless said otherwise; `target`, `event_time`, `ignore`), and the `tolerance`: on the schema object the share of bad
+unless said otherwise; `target`, `event_time`, `ignore`), a personal column's `privacy` (`drop` unless said otherwise;
+`hash`), and the `tolerance`: on the schema object the share of bad
 rows up to which a file is taken without them, on a column the share of rows in which it may be wrong. A rule that
 would not be checked is refused, except those of `type: text`, which are for people.
 """
@@ -21,7 +22,7 @@ from open_data_contract_standard.model import (
 )
 
 from penstock import yamlfile
-from penstock.contract import ROLES, ROW_HASH, TYPES, Column, Contract, ContractError, Role
+from penstock.contract import ROLES, ROW_HASH, TYPES, Column, Contract, ContractError, Privacy, Role
 from penstock.odcs_quality import column_quality, object_quality
 
 OPTIONS = {"minimum", "maximum", "minLength", "maxLength", "pattern", "format"}
@@ -123,6 +124,7 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         nulls_in=quality.nulls_in,
         tolerance=None if tolerance is None else _tolerance(tolerance, "column"),
         personal=item.classification in {"personal", "pii"},
+        privacy=_privacy(item, role),
         derived=item.transformLogic == ROW_HASH,
         description=item.description or "",
     )
@@ -134,6 +136,22 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
             "a model takes numbers, booleans and strings; give the column the role event_time or ignore"
         )
     return column
+
+
+def _privacy(item: SchemaProperty, role: str) -> Privacy:
+    """Labels are joined by the row key, so it is never dropped."""
+    personal, said = item.classification in {"personal", "pii"}, _custom(item.customProperties, "privacy", None)
+    if said not in (None, "drop", "hash"):
+        raise ContractError(f"privacy: {said!r} is not one of drop, hash")
+    if said and not personal:
+        raise ContractError("privacy: it is for personal columns; say classification: personal, or leave it out")
+    if not personal or role != "key":
+        return said or "drop"
+    if said == "drop":
+        raise ContractError("privacy: a row key is hashed, labels are joined by it; leave it out, or say hash")
+    if item.logicalType != "string":
+        raise ContractError("logicalType: a personal row key is captured as a keyed hash, which is text: say string")
+    return "hash"
 
 
 def _check_options(column: Column) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from penstock.ledger import MOST_UPLOADS, Ledger, Run, Upload, timestamp
+from penstock.ledger import FORGETTING, MOST_UPLOADS, Ledger, Run, Upload, timestamp
 from penstock.spec import Retraining
 
 Trigger = Literal["upload", "alarm", "operator"]
@@ -45,7 +45,10 @@ def open_next(ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occ
     Returns:
         A sentence that says what was done.
     """
-    if (holder := ledger.holder("run")) is not None:
+    holder = ledger.holder("run")
+    if holder is not None and holder.startswith(FORGETTING):
+        return "rows are being forgotten; what waits is taken after that"
+    if holder is not None:
         # Whoever opened it may have died before starting it: start it again, which changes nothing where it runs.
         # If its execution had ended meanwhile, `start` has closed it, and the way is free.
         start(holder)

@@ -111,6 +111,8 @@ class AuthorizeSettings(LakeSettings):
     """Name of the predict function."""
     capture: str
     """Name of the capture delivery stream; part of what a published version binds."""
+    hash_secret: str = ""
+    """ARN of the secret that keys the hashes of personal columns; another part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +137,13 @@ class PredictSettings(Settings):
     """Model package version; empty until a rollout has published one."""
     model_key: str = ""
     model_sha256: str = ""
+    hash_secret: str = ""
+    """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorSettings(LakeSettings):
     namespace: str
     """CloudWatch namespace of the model's metrics."""
+    hash_secret: str = ""
+    """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""

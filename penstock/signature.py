@@ -30,7 +30,7 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     pattern: str | None = None
     allowed: tuple[str | int | float, ...] = ()
     personal: bool = False
-    """Scored, but never captured."""
+    """Scored, but never captured as it is."""
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -46,3 +46,7 @@ class Signature(msgspec.Struct, frozen=True):
     """The ONNX output that holds the class probabilities, shape (rows, 2); a regression's amounts, shape (rows, 1)."""
     carried: tuple[str, ...] = ()
     """Columns a request may give besides (row key, event time), as text or number: captured, not scored."""
+    hidden: tuple[str, ...] = ()
+    """Those of them that are personal: never captured."""
+    hashed: tuple[str, ...] = ()
+    """Personal columns of which captures hold a keyed hash instead."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,20 @@ from botocore.exceptions import ClientError
 GONE = {"NoSuchKey", "NoSuchVersion", "404"}
 """What S3 says of an object or a version that is not there; to a HEAD it can say only the number."""
 CHUNK = 4 << 20
+MARK = "penstock"
+"""The object metadata that holds a mark."""
+MOST_DELETED = 1000
+"""Object versions that S3 deletes in one call."""
 ONE_PUT = 4 << 30
 """Bytes up to which an object is put in one piece; S3 takes 5 GiB."""
 
 
 class NoObjectError(Exception):
     """There is no such object (any more)."""
+
+
+class NotDeletedError(Exception):
+    """An object version that was to be deleted is still there."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +87,29 @@ class Store:
         """A JSON object's document."""
         return json.loads(self.read(key))
 
-    def write(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> str:
-        """Put an object; the same content at the same key changes nothing that matters. Returns its version id."""
-        reply = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type)
+    def write(self, key: str, data: bytes, content_type: str = "application/octet-stream", mark: str = "") -> str:
+        """Put an object; the same content at the same key changes nothing that matters. Returns its version id.
+
+        Args:
+            key: where.
+            data: its content.
+            content_type: its kind.
+            mark: a word for `mark` to tell.
+        """
+        about = {"Metadata": {MARK: mark}} if mark else {}
+        reply = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **about)
         return str(reply.get("VersionId", "null"))
+
+    def mark(self, key: str, version_id: str) -> str:
+        """The word that an object was written with; empty where there is none, or no object."""
+        version = {"VersionId": version_id} if version_id != "null" else {}
+        try:
+            found = self._client.head_object(Bucket=self.bucket, Key=key, **version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"404", "NoSuchKey", "NoSuchVersion"}:
+                return ""
+            raise
+        return str(found.get("Metadata", {}).get(MARK, ""))
 
     def write_file(self, key: str, path: Path) -> None:
         """Put a file as an object, never in memory as a whole."""
@@ -110,6 +137,27 @@ class Store:
             for item in page.get("Versions", []):
                 if item["IsLatest"]:
                     yield Version(item["Key"], item["VersionId"], item["ETag"].strip('"'), item["Size"])
+
+    def every_version(self, prefix: str) -> Iterator[tuple[Version, bool]]:
+        """All versions of every object under a prefix, old and deleted ones too, each with whether it is the newest."""
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
+        for page in pages:
+            for item in page.get("Versions", []):
+                version = Version(item["Key"], item["VersionId"], item["ETag"].strip('"'), item["Size"])
+                yield version, item["IsLatest"]
+
+    def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
+        """Delete object versions (key, version id) for good; those that are gone already are no error.
+
+        Raises:
+            NotDeletedError: S3 kept one, and says why.
+        """
+        for start in range(0, len(versions), MOST_DELETED):
+            objects = [{"Key": key, "VersionId": version} for key, version in versions[start : start + MOST_DELETED]]
+            reply = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            if kept := reply.get("Errors"):
+                first = kept[0]
+                raise NotDeletedError(f"S3 kept {first['Key']} and {len(kept) - 1} others: {first.get('Message')}")
 
 
 def _version(version_id: str | None) -> dict[str, str]:

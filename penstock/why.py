@@ -44,7 +44,8 @@ def _dataset(ledger: Ledger, version: str) -> Record:
         for part in found["parts"]
         for upload in part["uploads"]
     ]
-    return {"version": version, "rows": found["rows"], "contract": found["contract"], "uploads": uploads}
+    about = {"version": version, "rows": found["rows"], "contract": found["contract"], "uploads": uploads}
+    return about | {name: found[name] for name in ("forgotten", "replaces", "forgetting") if name in found}
 
 
 def _of(record: Record, *names: str) -> dict[str, Any]:

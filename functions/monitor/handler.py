@@ -11,6 +11,7 @@ from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.metrics import Metrics
 from penstock.odcs import read_contract
+from penstock.pseudonyms import Pseudonyms
 from penstock.settings import MonitorSettings, model_folder
 from penstock.spec import read_model
 from penstock.store import Store
@@ -24,6 +25,7 @@ monitoring = Monitoring(
     store=Store(settings.bucket),
     ledger=Ledger.of(settings),
     metrics=Metrics(settings.namespace),
+    pseudonyms=Pseudonyms.of_secret(settings.hash_secret) if settings.hash_secret else None,
 )
 logger = Logger(service="monitor")
 

@@ -16,6 +16,8 @@ from penstock.contract import Contract
 from penstock.lake import Lake
 from penstock.ledger import Ledger, Record, Upload, timestamp
 from penstock.metrics import Metrics
+from penstock.privacy import FORGOTTEN, of_labelled
+from penstock.pseudonyms import Pseudonyms
 from penstock.reading import TableError, read_table
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
@@ -39,6 +41,8 @@ class Monitoring:
     store: Store
     ledger: Ledger
     metrics: Metrics
+    pseudonyms: Pseudonyms | None
+    """Where the contract hashes a column."""
 
     def look(self, now: datetime) -> Record:
         """Compare what the live version answered since the last verdict with its baseline."""
@@ -92,17 +96,20 @@ class Monitoring:
     def labels(self, key: str, version_id: str, now: datetime) -> Record:
         """Join ground truth with what was answered; the joined rows wait for the next reason to retrain."""
         try:
+            if self.store.mark(key, version_id) == FORGOTTEN:
+                return _refused("known", f"{key}: rows were forgotten from it, the others were joined when they came")
             truth = self._truth(key, version_id)
         except (TableError, NoObjectError) as error:
             return _refused("refused", f"{key}: {error}")
         since = captures.hour_prefix(self.lake, now - timedelta(days=self.spec.monitoring.label_days))
+        names = self._names(truth)
         matched: dict[str, Record] = {}
         answered: dict[str, Any] = {}
         for _, rows in captures.read(self.store, self.lake, after=since):
             for row in rows:
-                name = row[ID] if row[ID] in truth else str(row["instance"].get(self.contract.key.name))
-                if name in truth:
-                    made = self._labelled(row, truth[name])
+                name = names.get(row[ID]) or names.get(str(row["instance"].get(self.contract.key.name)))
+                if name is not None:
+                    made = self._labelled(row, name, truth[name])
                     matched[name], answered[str(made[self.contract.key.name])] = made, row[self._answer]
         if not matched:
             return _refused("no match", f"{key}: none of {len(truth)} labels belongs to a captured row")
@@ -137,11 +144,26 @@ class Monitoring:
         known = table.select(pl.col(by).cast(pl.String), pl.col(target).cast(pl.String)).drop_nulls()
         return dict(known.iter_rows())
 
-    def _labelled(self, row: Record, label: str) -> Record:
-        """A captured row as an upload has it."""
-        made: Record = {column.name: row["instance"].get(column.name) for column in self.contract.columns}
+    def _names(self, truth: dict[str, str]) -> dict[str, str]:
+        """The labels' names by what a capture holds of them: themselves, or their hash."""
+        names = {name: name for name in truth}
+        if self.pseudonyms is None or not self.contract.key.hashed:
+            return names
+        return names | {self.pseudonyms.of(self.contract.key.name, name): name for name in truth}
+
+    def _labelled(self, row: Record, name: str, label: str) -> Record:
+        """A captured row as an upload has it: what is personal is missing, be it dropped or a hash that is no value.
+
+        Where the label gave the row key, it stands for its hash: so the row keeps its side of the split.
+        """
+        shown = {column.name for column in self.contract.columns if column.role == "key" or not column.personal}
+        captured = row["instance"]
+        made: Record = {
+            column.name: captured.get(column.name) if column.name in shown else None for column in self.contract.columns
+        }
         made[self.contract.target.name] = label
-        made[self.contract.key.name] = made[self.contract.key.name] or row[ID]
+        known = made[self.contract.key.name] or row[ID]
+        made[self.contract.key.name] = known if name == row[ID] else name
         if (event_time := self.contract.event_time) is not None:
             at = row["at"][:10] if event_time.type == "date" else row["at"]
             made[event_time.name] = made[event_time.name] or at
@@ -150,7 +172,7 @@ class Monitoring:
     def _checked(self, rows: list[Record]) -> pl.DataFrame:
         """The rows that the contract takes, in its types."""
         text = {name: [None if row[name] is None else str(row[name]) for row in rows] for name in rows[0]}
-        return check(self.contract, pl.DataFrame(text, schema=dict.fromkeys(text, pl.String))).good
+        return check(of_labelled(self.contract), pl.DataFrame(text, schema=dict.fromkeys(text, pl.String))).good
 
     def _keep(self, source: str, rows: pl.DataFrame, now: datetime) -> str:
         buffer = io.BytesIO()

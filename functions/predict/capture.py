@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ class Capture:
     def __init__(self, settings: PredictSettings, signature: Signature | None) -> None:
         self._settings = settings
         self._hidden = {field.name for field in signature.fields if field.personal} if signature else set()
+        self._hidden |= {*signature.hidden, *signature.hashed} if signature else set()
+        self._hashes = _hashes(settings.hash_secret, signature.hashed) if signature and signature.hashed else {}
         self._client: Any = boto3.client("firehose", config=IMPATIENT)
 
     def send(
@@ -46,7 +48,9 @@ class Capture:
         self._emit(at, {"Rows": len(rows), "CapturesDropped": dropped, "Milliseconds": seconds * 1000})
 
     def _shown(self, row: Mapping[str, Value]) -> dict[str, Value]:
-        return {name: value for name, value in row.items() if name not in self._hidden}
+        shown = {name: value for name, value in row.items() if name not in self._hidden}
+        known = {name: row[name] for name in self._hashes if row.get(name) is not None}
+        return shown | {name: self._hashes[name](name, value) for name, value in known.items()}
 
     def _deliver(self, lines: Sequence[bytes]) -> int:
         """Send lines within the budget; how many were dropped."""
@@ -77,6 +81,18 @@ class Capture:
         directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": definitions}
         document = {"_aws": {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [directive]}, **values}
         print(json.dumps(document))  # noqa: T201 - this is the metric
+
+
+def _hashes(secret: str, names: Sequence[str]) -> dict[str, Callable[[str, Value], str]]:
+    """What hashes each column; none where the key cannot be read: then they are dropped, and the answers go on."""
+    from penstock.pseudonyms import Pseudonyms  # noqa: PLC0415 - no part of a cold start that hashes nothing
+
+    try:
+        return dict.fromkeys(names, Pseudonyms.of_secret(secret).of)
+    except (BotoCoreError, ClientError) as error:
+        message = f"{', '.join(names)} dropped from captures, the key of their hashes cannot be read: {error}"
+        print(json.dumps({"level": "WARNING", "message": message}), file=sys.stderr)  # noqa: T201
+        return {}
 
 
 def _packed(lines: Sequence[bytes]) -> tuple[list[tuple[bytes, int]], int]:

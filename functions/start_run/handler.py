@@ -38,6 +38,8 @@ def _answer(event: dict[str, Any], now: datetime) -> str:
     if isinstance(event.get("retrain"), str):
         occasion = f"operator {event.get('request', timestamp(now))}"
         return runs.open_next(ledger, _start, trigger="operator", cause=event["retrain"], occasion=occasion, now=now)
+    if event.get("waiting") is True:
+        return runs.open_next(ledger, _start, trigger="upload", cause="uploads waited for a forgetting", now=now)
     raise events.EventError(f"neither an event that starts a run nor {{'retrain': reason}}: {sorted(event)}")
 
 

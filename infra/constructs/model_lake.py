@@ -92,6 +92,10 @@ class ModelLake(Construct):
         _grant(grantee, ["sns:Publish"], self.topic.topic_arn)
         self._grant_key(grantee, *_ENCRYPT)
 
+    def grant_decrypt(self, grantee: iam.IRole) -> None:
+        """Read what is under the lake's key, as far as other grants allow."""
+        self._grant_key(grantee)
+
     def _grant_objects(self, grantee: iam.IRole, actions: list[str], folders: tuple[str, ...]) -> None:
         reason = f"Object names are made at run time; the permission ends at {self.model}'s own prefix."
         for folder in folders:

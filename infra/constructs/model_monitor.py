@@ -7,6 +7,7 @@ from constructs import Construct
 from infra.acknowledge import acknowledge
 from infra.constructs.alarms import alarm, metric
 from infra.constructs.function import Function, Workshop
+from infra.constructs.hash_key import HashKey
 from infra.constructs.listener import every, listen
 from infra.constructs.model_lake import ModelLake
 from infra.stages import Stage
@@ -30,6 +31,7 @@ class ModelMonitor(Construct):
         monitoring: Monitoring,
         workshop: Workshop,
         lake: ModelLake,
+        hash_key: HashKey | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.namespace = f"Penstock/{stage.name}/{lake.model}"
@@ -43,6 +45,7 @@ class ModelMonitor(Construct):
                 bucket=lake.bucket,
                 ledger=lake.ledger,
                 namespace=self.namespace,
+                hash_secret=hash_key.arn if hash_key else "",
             ),
             memory_mb=2048,
             timeout_seconds=600,

@@ -79,6 +79,7 @@ class ModelRegistry(Construct):
                 rollout=rollout,
                 function=service.predict.resource.function_name,
                 capture=service.capture.ref,
+                hash_secret=service.hash_secret,
             ),
             memory_mb=1024,
             timeout_seconds=60,

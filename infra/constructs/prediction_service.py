@@ -12,6 +12,7 @@ from constructs import Construct
 from infra.acknowledge import acknowledge_wildcards
 from infra.constructs.capture_stream import CaptureStream
 from infra.constructs.function import Workshop
+from infra.constructs.hash_key import HashKey
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.predict_api import PredictApi
 from infra.constructs.rendered import rendered
@@ -34,8 +35,10 @@ class PredictionService(Construct):
         serving: Serving,
         workshop: Workshop,
         lake: ModelLake,
+        hash_key: HashKey | None,
     ) -> None:
         super().__init__(scope, construct_id)
+        self.hash_secret = hash_key.arn if hash_key else ""
         self.capture: firehose.CfnDeliveryStream = CaptureStream(self, "Capture", stage=stage, lake=lake).resource
         self.predict = workshop.function(
             self,
@@ -47,6 +50,7 @@ class PredictionService(Construct):
                 bucket=lake.bucket,
                 capture=self.capture.ref,
                 max_rows=str(serving.max_rows),
+                hash_secret=self.hash_secret,
             ),
             memory_mb=serving.memory_mb,
             timeout_seconds=serving.timeout_seconds,

@@ -1,7 +1,8 @@
 """The command's commands, and the one place where an error becomes a sentence and an exit code.
 
 Exit codes: 0 done · 1 an error · 2 wrong usage · 3 the stage is not there · 10 rejected · 11 quarantined · 12 failed
-(a run that was waited for; 11 also a file that `check` would refuse) · 13 drift (`drift --check`).
+(a run that was waited for; 11 also a file that `check` would refuse) · 13 drift (`drift --check`) · 14 nobody
+of that key was found (`forget`).
 """
 
 import sys
@@ -10,19 +11,21 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
-from penstock.cli import cloud, data, data_versions, init, models, runs, serving
+from penstock.cli import cloud, data, data_versions, forget, init, models, runs, serving
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract import ContractError
 from penstock.deployment import NotDeployedError
+from penstock.forgetting import ForgettingError
 from penstock.init import InitError
 from penstock.lake import LakeKeyError
-from penstock.ledger import NoRecordError
+from penstock.ledger import NoRecordError, StaleError
 from penstock.local.cloud import CloudError
 from penstock.reading import TableError
 from penstock.spec import SpecError
-from penstock.store import NoObjectError
+from penstock.store import NoObjectError, NotDeletedError
+from penstock.subject import SubjectError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, init, data, data_versions, runs, models, serving):
+for module in (cloud, init, data, data_versions, forget, runs, models, serving):
     module.register(app)
 
 SENTENCES = (
@@ -39,16 +42,20 @@ SENTENCES = (
     ArchiveError,
     CloudError,
     ContractError,
+    ForgettingError,
     InitError,
     LakeKeyError,
     NoObjectError,
     NoRecordError,
+    NotDeletedError,
     SpecError,
+    StaleError,
+    SubjectError,
     TableError,
 )
 
 
-CHANGING = {"push", "approve", "reject", "retrain", "predict"}
+CHANGING = {"push", "approve", "reject", "retrain", "predict", "forget"}
 """Commands that leave something in the laptop cloud."""
 
 

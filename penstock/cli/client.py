@@ -87,8 +87,8 @@ def example(target: Target) -> dict[str, Any]:
         try:
             golden = Store(target.lake.bucket).json(target.lake.model_file(versions[0]["sha256"], "golden.json"))
             return dict(golden[0]["instance"])
-        except NoObjectError:
-            pass  # pruned: the contract will do
+        except (NoObjectError, IndexError):
+            pass  # pruned, or forgotten: the contract will do
     contract = read_contract(target.root / MODELS / target.model)
     return {column.name: _value(column) for column in contract.features if column.required}
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.cli.forget import forgettings
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import ago, as_json, console, table
 from penstock.cli.target import Target, UsageError
@@ -31,13 +32,13 @@ def list_versions(*, model: Model = None, stage: Stage = "local", json: Json = F
     """List dataset versions, newest first."""
     ledger = Target.of(stage, model).ledger
     current = ledger.current_dataset()
-    found = [_summary(item) | {"current": item["version"] == current} for item in ledger.datasets()]
+    found = [_summary(item) | _marks(item) | {"current": item["version"] == current} for item in ledger.datasets()]
     if json:
         as_json(found)
         return
     rows = [
         (
-            item["version"][:12] + (" (current)" if item["current"] else ""),
+            item["version"][:12] + (" (current)" if item["current"] else " (gave way)" if "forgotten" in item else ""),
             f"{item['rows']:,}",
             str(item["parts"]),
             item["run"] or "",
@@ -52,12 +53,17 @@ def show(version: Name, *, model: Model = None, stage: Stage = "local", json: Js
     """Show a dataset version: its parts in order, and the uploads that they came from."""
     target = Target.of(stage, model)
     record = _record(target, version)
+    if "forgotten" in record:
+        as_json(_summary(record) | _marks(record)) if json else console.print(f"dataset {forgettings(record)[0]}")
+        return
     dataset = _dataset(target, Store(target.lake.bucket), record)
     if json:
         parts = [_part(part) for part in dataset.parts]
-        as_json(_summary(record) | {"contract": dataset.contract, "cut": dataset.cut, "parts": parts})
+        as_json(_summary(record) | _marks(record) | {"contract": dataset.contract, "cut": dataset.cut, "parts": parts})
         return
     console.print(f"dataset {dataset.version}")
+    for sentence in forgettings(record):
+        console.print(sentence)
     console.print(f"{dataset.rows:,} rows in {len(dataset.parts)} parts, under the contract {dataset.contract[:12]}")
     words = {"since": "rows from {} on", "holdout_from": "holdout from {} on"}
     for name, moment in dataset.cut.items():
@@ -150,6 +156,8 @@ def _record(target: Target, name: str) -> Record:
 
 def _dataset(target: Target, store: Store, record: Record) -> Dataset:
     version = record["version"]
+    if "forgotten" in record:
+        raise NoRecordError(f"dataset {forgettings(record)[0]}: it cannot be had any more as it was")
     dataset = Dataset.read(store.read(target.lake.version(version), record.get("document")))
     if dataset.version != version:
         raise NoRecordError(f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}")
@@ -159,6 +167,10 @@ def _dataset(target: Target, store: Store, record: Record) -> Dataset:
 def _summary(record: Record) -> dict[str, Any]:
     known = {name: record.get(name) for name in ("version", "rows", "run", "at")}
     return known | {"parts": record.get("part_count", len(record.get("parts", [])))}
+
+
+def _marks(record: Record) -> Record:
+    return {name: record[name] for name in ("forgotten", "replaces", "forgetting") if name in record}
 
 
 def _part(part: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import typer
 from rich.tree import Tree
 
 from penstock.cli.client import curl_line, example
+from penstock.cli.forget import forgettings
 from penstock.cli.options import Json, NamedModel, Stage, Version
 from penstock.cli.output import Word, ago, as_json, coloured, console, line, mark, table
 from penstock.cli.target import Target, UsageError, model_names, project_root
@@ -207,6 +208,8 @@ def _tree(found: Record) -> Tree:
         branch.add(line(mark(good=verdict["passed"]), f" {verdict['sentence']}"))
     dataset = found["dataset"]
     data = branch.add(f"dataset {dataset['version']} · {dataset['rows']:,} rows · contract {dataset['contract'][:12]}")
+    for sentence in forgettings(dataset):
+        data.add(line((sentence, "yellow")))
     for upload in dataset["uploads"]:
         data.add(f"{upload['upload']} · {upload['rows']:,} rows · part {upload['part'][:12]}")
     return tree

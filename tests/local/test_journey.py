@@ -4,6 +4,7 @@ The tests follow one model through its life, so their order matters: they are th
 """
 
 import gzip
+import io
 import json
 import os
 import shlex
@@ -76,6 +77,17 @@ def captured(client: Client) -> int:
     listed = client("s3").list_objects_v2(Bucket=name, Prefix=f"captures/{MODEL}/").get("Contents", [])
     bodies = [client("s3").get_object(Bucket=name, Key=item["Key"])["Body"].read() for item in listed]
     return sum(gzip.decompress(body).count(b"\n") for body in bodies)
+
+
+def versions_of(client: Client) -> Iterator[tuple[str, bytes]]:
+    """Every version of every object that holds rows, opened."""
+    name = bucket(client)
+    for page in client("s3").get_paginator("list_object_versions").paginate(Bucket=name):
+        for item in page.get("Versions", []):
+            found = client("s3").get_object(Bucket=name, Key=item["Key"], VersionId=item["VersionId"])["Body"].read()
+            if item["Key"].endswith(".parquet"):
+                found = pl.read_parquet(io.BytesIO(found)).write_ndjson().encode()
+            yield item["Key"], gzip.decompress(found) if found[:2] == b"\x1f\x8b" else found
 
 
 def models(project: Project) -> dict[str, Any]:
@@ -440,6 +452,30 @@ def test_the_official_sdk_trains_with_our_image(cloud: LaptopCloud, client: Clie
 
     assert said["status"] == "Completed"
     assert said["artifact"].endswith("/output/model.tar.gz")
+
+
+def test_a_forgotten_flight_is_nowhere(project: Project, client: Client, table: pl.DataFrame, tmp_path: Path) -> None:
+    # Given a flight that was trained on and asked about, under a hash in the captures
+    key = table.head(ROWS).sample(400, seed=0)["flight_id"][0]
+    old = next(item for item in project.json("data", "list", "--model", MODEL) if item["current"])["version"]
+    captures = [data for name, data in versions_of(client) if name.startswith(f"captures/{MODEL}/")]
+    assert captures
+    assert not [data for data in captures if key.encode() in data]
+    assert any(key.encode() in data for name, data in versions_of(client) if name.startswith(f"datasets/{MODEL}/"))
+
+    # When it is forgotten
+    said = project.json("forget", "--key", key, "--reason", "the passenger asked", "--yes", "--model", MODEL)
+
+    # Then no version of any object of the model has it, and the version it was in is gone
+    assert {"parts", "raw", "captures"} <= set(said["rows"])
+    assert said["datasets"][old]
+    assert not [name for name, data in versions_of(client) if f"/{MODEL}/" in name and key.encode() in data]
+    done = project.run("data", "restore", old, "--to", str(tmp_path / "old"), "--model", MODEL, check=False)
+    assert (done.returncode, "the passenger asked" in done.stderr) == (1, True)
+    assert (
+        project.run("forget", "--key", key, "--reason", "again", "--yes", "--model", MODEL, check=False).returncode
+        == 14
+    )
 
 
 def test_a_cloud_killed_in_mid_training_leaves_nothing_in_progress(

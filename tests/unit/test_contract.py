@@ -70,6 +70,25 @@ def test_classification_says_what_is_personal(model_folder: Write) -> None:
     assert [item.personal for item in contract.features] == [True, False]
 
 
+def privacy(value: Any) -> dict[str, Any]:
+    return {"classification": "personal", "customProperties": [{"property": "privacy", "value": value}]}
+
+
+def test_what_is_personal_is_dropped_unless_the_contract_hashes_it(model_folder: Write) -> None:
+    # Given personal columns that say nothing, drop and hash
+    mail, name = column("mail", classification="personal"), column("name", **privacy("drop"))
+    contract = read_contract(model_folder("", document(KEY, TARGET, mail, name, column("phone", **privacy("hash")))))
+    assert [(item.name, item.privacy, item.hashed) for item in contract.features] == [
+        ("mail", "drop", False),
+        ("name", "drop", False),
+        ("phone", "hash", True),
+    ]
+    # And a row key that is personal is hashed, since labels are joined by it
+    key = column("id", primaryKey=True, classification="pii")
+    assert read_contract(model_folder("", document(key, TARGET, ANY))).key.hashed
+    assert not contract.key.hashed
+
+
 ANY = column("x", "number")
 
 
@@ -77,6 +96,13 @@ ANY = column("x", "number")
     ("columns", "words"),
     [
         ([TARGET, ANY], "exactly one column is the key (primaryKey: true), not 0"),
+        ([KEY, TARGET, column("x", **privacy("blur"))], "privacy: 'blur' is not one of drop, hash"),
+        (
+            [KEY, TARGET, column("x", customProperties=privacy("hash")["customProperties"])],
+            "it is for personal columns; say classification: personal",
+        ),
+        ([column("id", primaryKey=True, **privacy("drop")), TARGET, ANY], "a row key is hashed, labels are joined by"),
+        ([column("id", "integer", primaryKey=True, **privacy("hash")), TARGET, ANY], "a keyed hash, which is text"),
         ([KEY, column("id2", primaryKey=True), TARGET, ANY], "exactly one column is the key"),
         ([KEY, ANY], "exactly one column is the target"),
         ([KEY, TARGET, column("w2", **role("target")), ANY], "exactly one column is the target"),

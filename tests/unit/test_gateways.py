@@ -14,7 +14,7 @@ from penstock.metrics import Metrics
 from penstock.notify import Notifier
 from penstock.registry import APPROVED, PENDING, Package, Registry, group_of
 from penstock.service import Service, Serving
-from penstock.store import NoObjectError, Store, sha256
+from penstock.store import NoObjectError, NotDeletedError, Store, sha256
 from tests.unit.world import BUCKET, FUNCTION, GROUP, World, client
 
 
@@ -38,6 +38,33 @@ def test_a_version_that_was_deleted_is_not_there(world: World) -> None:
     world.store.write("a/b", b"two")
     with pytest.raises(NoObjectError):
         world.store.read("a/b", version)
+
+
+def test_every_version_is_listed_and_deleted_for_good(world: World) -> None:
+    # Given an object of two versions beside another, and one that was deleted
+    store = world.store
+    versions = [store.write("a/b", data) for data in (b"one", b"two")]
+    other = store.write("a/c", b"x")
+    client("s3").delete_object(Bucket=BUCKET, Key="a/c")
+    found = {(item.key, item.version_id): newest for item, newest in store.every_version("a/")}
+    assert found == {("a/b", versions[0]): False, ("a/b", versions[1]): True, ("a/c", other): False}
+    # When more than one call takes are deleted, some of which are gone already
+    store.delete_versions([("a/b", versions[0]), *((f"a/{number}", "gone") for number in range(1_000)), ("a/c", other)])
+    # Then only the others are there
+    assert [item.version_id for item, _ in store.every_version("a/")] == [versions[1]]
+
+
+def test_a_version_that_s3_keeps_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"Errors": [{"Key": "a/b", "Code": "AccessDenied", "Message": "the object is locked"}]}
+    monkeypatch.setattr(world.store._client, "delete_objects", lambda **_: kept)
+    with pytest.raises(NotDeletedError, match="S3 kept a/b and 0 others: the object is locked"):
+        world.store.delete_versions([("a/b", "v1")])
+
+
+def test_a_mark_travels_with_an_object(world: World) -> None:
+    plain, marked = world.store.write("a/b", b"one"), world.store.write("a/b", b"two", mark="forgotten")
+    assert [world.store.mark("a/b", version) for version in (plain, marked, "null")] == ["", "forgotten", "forgotten"]
+    assert world.store.mark("a/none", "null") == ""
 
 
 def test_another_refusal_is_not_taken_for_absence(world: World) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from demo.flights import flights
 from penstock import drift
 from penstock.contract import Contract
 from penstock.ledger import timestamp
+from penstock.odcs import read_contract
+from penstock.pseudonyms import Pseudonyms
 from tests.unit.world import World, client
 
 BASELINE_ROWS = 3_000
@@ -263,3 +266,55 @@ def test_a_capture_file_that_appears_late_is_still_read(
     capture(world, rows[3_600:4_200], "a")
     # Then it is read, once
     assert [look(function)["rows"] for _ in range(2)] == [600, 0]
+
+
+def with_privacy(world: World, **columns: str) -> Contract:
+    """The contract with personal columns."""
+    path = world.root / "model" / "contract.yaml"
+    document = yaml.safe_load(path.read_text())
+    for item in document["schema"][0]["properties"]:
+        if item["name"] in columns:
+            item["classification"] = "personal"
+            item["customProperties"] = [{"property": "privacy", "value": columns[item["name"]]}]
+    path.write_text(yaml.safe_dump(document))
+    return read_contract(world.root / "model")
+
+
+def test_rows_without_what_is_personal_are_labelled_and_learned_from(world: World, rows: list[dict[str, Any]]) -> None:
+    # Given required columns of which one is dropped, one hashed, and captures that show neither
+    contract = with_privacy(world, carrier="drop", dest="hash", dep_delay="drop")
+    hashes = Pseudonyms(b"k")
+    shown = [
+        {name: value for name, value in row.items() if name not in {"carrier", "dep_delay"}}
+        | {"dest": hashes.of("dest", row["dest"])}
+        for row in rows[:3]
+    ]
+    capture(world, shown, "a")
+    # When their ground truth comes
+    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,true\na-1,false\na-2,true\n")
+    # Then they are labelled, without those columns
+    assert (found["outcome"], found["rows"]) == ("labelled", 3)
+    (upload,) = world.ledger.waiting()
+    table = pl.read_parquet(io.BytesIO(world.store.read(upload.key)))
+    assert table.select("carrier", "dest", "dep_delay").null_count().row(0) == (3, 3, 3)
+    # And a run takes them, though its contract wants these columns of every other upload
+    assert contract.features[0].required
+    world.open_run("r1")
+    assert world.load("validate").handler({"run": "r1"}, None)["outcome"] == "train"
+
+
+def test_labels_with_plain_keys_join_hashed_ones(world: World, rows: list[dict[str, Any]]) -> None:
+    # Given a row key that is personal, with a rule of its own that no hash keeps
+    with_privacy(world, flight_id="hash")
+    arn = client("secretsmanager").create_secret(Name="hashes", SecretString="k")["ARN"]
+    hashes = Pseudonyms(b"k")
+    shown = [row | {"flight_id": hashes.of("flight_id", row["flight_id"])} for row in rows[:3]]
+    capture(world, shown, "a")
+    function = world.load("monitor", hash_secret=arn)
+    # When labels come by the plain key, and by inference id
+    found = told(world, function, "truth.csv", f"flight_id,late\n{rows[0]['flight_id']},true\n")
+    other = told(world, function, "ids.csv", "id,late\na-1,true\n")
+    # Then both join; the row keeps the key that the label gave, and with it its side of the split
+    assert (found["rows"], other["rows"]) == (1, 1)
+    tables = [pl.read_parquet(io.BytesIO(world.store.read(item.key))) for item in world.ledger.waiting()]
+    assert sorted(table["flight_id"][0] for table in tables) == sorted([rows[0]["flight_id"], shown[1]["flight_id"]])

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from penstock.pseudonyms import Pseudonyms
 from penstock.scoring import Model, ModelFileError
 from penstock.store import sha256
+from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST, build_regression
 from tests.unit.world import ACCOUNT, BUCKET, STREAM, World, client
 
@@ -146,6 +148,52 @@ def test_an_answered_row_is_captured_without_what_is_personal(world: World, func
     assert rows[0]["version"] == 3
     assert "note" not in rows[0]["instance"]
     assert (rows[0]["instance"]["city"], rows[0]["instance"]["row_id"]) == ("JFK", "r1")
+
+
+@pytest.fixture
+def hashing(world: World) -> ModuleType:
+    """A version whose `note` is dropped, and whose `city` and row key are hashed."""
+    data = tiny.build(hidden=("at",), hashed=("city", "row_id"))
+    world.store.write("models/m/model.onnx", data)
+    about = {"version": "3", "model_key": "models/m/model.onnx", "model_sha256": sha256(data)}
+    arn = client("secretsmanager").create_secret(Name="hashes", SecretString="s3cret")["ARN"]
+    return world.load("predict", **about, hash_secret=arn)
+
+
+def test_a_hashed_column_is_captured_as_the_keyed_hash_of_its_value(world: World, hashing: ModuleType) -> None:
+    # Given answered rows of two subjects
+    stream()
+    row = GOOD | {"row_id": "ann@example.org", "at": "2026-01-01"}
+    asked(hashing, request(row, row | {"city": "EWR"}, SMALLEST | {"row_id": 7}))
+    rows = [row["instance"] for row in captured(world)]
+    # Then their values are nowhere, and rows of one subject still join
+    whole = json.dumps(rows)
+    assert all(word not in whole for word in ("ann@example.org", "JFK", "EWR", "2026-01-01"))
+    assert rows[0]["row_id"] == rows[1]["row_id"] == Pseudonyms(b"s3cret").of("row_id", "ann@example.org")
+    assert rows[2]["row_id"] == Pseudonyms(b"s3cret").of("row_id", "7")
+    assert len({row["city"] for row in rows}) == 3
+    assert rows[0]["amount"] == GOOD["amount"]
+    # And what is missing has no hash
+    assert "at" not in rows[0]
+    asked(hashing, request(SMALLEST))
+    assert sum("row_id" in row["instance"] for row in captured(world)) == 3
+
+
+def test_without_its_key_a_hashed_column_is_dropped_and_rows_are_answered(
+    world: World, hashing: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a function that may not read the secret (any more)
+    stream()
+    settings = hashing.settings
+    about = {name: getattr(settings, name) for name in ("version", "model_key", "model_sha256")}
+    function = world.load("predict", **about, hash_secret="gone")
+    assert "city, row_id dropped from captures" in capsys.readouterr().err
+    # When it is asked
+    status, _, _ = asked(function, request(GOOD | {"row_id": "ann@example.org"}))
+    # Then it answers, and captures the rest
+    (row,) = captured(world)
+    assert (status, row["instance"]["amount"]) == (200, GOOD["amount"])
+    assert {"city", "row_id", "note"} & set(row["instance"]) == set()
 
 
 def test_the_requests_metrics_are_in_the_log(

@@ -152,6 +152,18 @@ def test_the_end_of_a_run_that_ended_itself_changes_nothing_of_it(world: World, 
     assert world.ledger.run(run)["outcome"] == "registered"
 
 
+def test_what_came_during_a_forgetting_is_taken_after_it(world: World, function: ModuleType) -> None:
+    # Given an upload that came while rows were forgotten
+    world.ledger.begin_forgetting("forgetting-1", timestamp(datetime.now(UTC)))
+    assert said(function, world.upload("a.csv", b"x")).startswith("rows are being forgotten")
+    assert world.executions(world.pipeline) == []
+    # When the forgetting has ended and says so
+    world.ledger.end_forgetting("forgetting-1")
+    assert "opened for 1 uploads" in said(function, {"waiting": True})
+    # Then its run is under way, and nothing else
+    assert len(world.executions(world.pipeline)) == 1
+
+
 def test_a_process_that_died_before_starting_its_run(world: World, function: ModuleType) -> None:
     # Given a run that is open but has no execution
     run = world.take("a.csv", b"x")

@@ -76,9 +76,10 @@ def signature(threshold: float = THRESHOLD, name: str = "tiny") -> Signature:
     )
 
 
-def build(threshold: float = THRESHOLD) -> bytes:
+def build(threshold: float = THRESHOLD, hidden: tuple[str, ...] = (), hashed: tuple[str, ...] = ()) -> bytes:
     """The sealed file."""
-    return export.sealed(export.to_onnx(estimator(table()), COLUMNS), signature(threshold))
+    about = msgspec.structs.replace(signature(threshold), hidden=hidden, hashed=hashed)
+    return export.sealed(export.to_onnx(estimator(table()), COLUMNS), about)
 
 
 def build_regression() -> bytes:

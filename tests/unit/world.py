@@ -157,7 +157,7 @@ class World:
             "smoke_test": lambda: SmokeTestSettings(**lake, function=FUNCTION),
             "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic),
             "predict": lambda: PredictSettings(**(plain | {"capture": STREAM} | changed)),
-            "monitor": lambda: MonitorSettings(**lake, namespace="Penstock/dev/flight-delay"),
+            "monitor": lambda: MonitorSettings(**lake, namespace="Penstock/dev/flight-delay", **changed),
         }
         return makers[name]()
 

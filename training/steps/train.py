@@ -20,12 +20,11 @@ from penstock.odcs import read_contract
 from penstock.scoring import Model
 from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
-from training.steps import export
+from training.steps import export, golden
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
 from training.steps.tasks import Binary, Champion, Regression, task_of
 
-GOLDEN = 25
 PROJECT = Path(__file__).parents[2]
 
 
@@ -63,11 +62,6 @@ def _write(
     scores = scorer.score(columns)
     difference = task.difference(fitted, holdout, scores)
     result = task.evaluate(holdout, rows["train"], scorer, scores, _champion(container, request, columns, task))
-    instances = holdout.instances(GOLDEN)
-    golden = [
-        {"instance": instance, "score": float(score)}
-        for instance, score in zip(instances, scorer.score_rows(instances), strict=True)
-    ]
     report = {
         "run": request["run"],
         "dataset": request["dataset"],
@@ -79,7 +73,7 @@ def _write(
     documents = {
         "evaluation": result,
         "baseline": drift.baseline(scorer.signature.fields, columns, scores),
-        "golden": golden,
+        "golden": golden.examples(holdout, scorer),
         "report": report,
     }
     for name, document in documents.items():
@@ -93,14 +87,16 @@ def _exported(
 ) -> tuple[bytes, Model]:
     """The sealed file and the model loaded from it, its threshold chosen on the validation rows."""
     graph = export.to_onnx(fitted, contract.features, task.name)
-    carried = [contract.key.name] + ([contract.event_time.name] if contract.event_time else [])
+    carried = [contract.key] + ([contract.event_time] if contract.event_time else [])
     signature = Signature(
         model=spec.name,
         fields=export.fields(contract.features),
         classes=task.classes,
         threshold=None,
         output=export.OUTPUTS[task.name],
-        carried=tuple(carried),
+        carried=tuple(column.name for column in carried),
+        hidden=tuple(column.name for column in carried if column.personal),
+        hashed=tuple(column.name for column in (*contract.features, *carried) if column.hashed),
     )
     threshold = task.threshold(validation, lambda: Model(export.sealed(_copy(graph), signature)))
     data = export.sealed(graph, msgspec.structs.replace(signature, threshold=threshold))

@@ -1,0 +1,53 @@
+"""Golden examples: rows of the holdout with their scores, which a version must repeat before it gets traffic.
+
+They are shown to people and kept with the model, so they hold no personal value: such a field is absent, or where a
+request must have it the same neutral value in every example. They are scored as they stand, so they stay exact.
+"""
+
+import math
+import re
+from typing import Any
+
+from penstock.contract import Column
+from penstock.scoring import Model
+from penstock.signature import Value
+from training.steps.rows import Rows
+
+COUNT = 25
+NEUTRAL = "x0X "
+
+
+def examples(holdout: Rows, scorer: Model) -> list[dict[str, Any]]:
+    """Instances as a request has them, each with the score that the file gives it."""
+    personal = [column for column in holdout.contract.features if column.personal]
+    names = {column.name for column in personal}
+    neutral = {column.name: _neutral(column, holdout) for column in personal if column.required}
+    instances = [
+        {name: value for name, value in row.items() if name not in names} | neutral for row in holdout.instances(COUNT)
+    ]
+    scores = scorer.score_rows(instances)
+    return [{"instance": instance, "score": float(score)} for instance, score in zip(instances, scores, strict=True)]
+
+
+def _neutral(column: Column, holdout: Rows) -> Value:
+    """A value that the contract takes and nobody is known by."""
+    if column.allowed:
+        return column.allowed[0]
+    if column.type == "boolean":
+        return False
+    if column.numeric:
+        low = max(0, column.minimum if column.minimum is not None else 0)
+        number = min(low, column.maximum if column.maximum is not None else low)
+        return math.ceil(number) if column.type == "integer" else float(number)
+    if column.pattern is None:
+        return NEUTRAL[0] * max(column.min_length or 1, 1)
+    return masked(str(holdout.table[column.name][0]), column.pattern)
+
+
+def masked(value: str, pattern: str) -> str:
+    """A value of which only those characters are left that its pattern leaves no choice of."""
+    form = re.compile(pattern)
+    for index in range(len(value)):
+        tried = (f"{value[:index]}{neutral}{value[index + 1 :]}" for neutral in NEUTRAL)
+        value = next((text for text in tried if form.fullmatch(text)), value)
+    return value
