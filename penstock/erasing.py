@@ -40,6 +40,8 @@ def table(data: bytes, name: str, subject: Subject, seen: Callable[[pl.DataFrame
 
 
 def _written(rows: pl.DataFrame, name: str) -> bytes:
+    if name.lower().endswith(".gz"):
+        return gzip.compress(_written(rows, name[: -len(".gz")]), mtime=0)
     buffer, kind = io.BytesIO(), name.lower()
     if kind.endswith(".parquet"):
         rows.write_parquet(buffer, compression="zstd")

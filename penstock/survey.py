@@ -190,7 +190,8 @@ def _without(dataset: Dataset, parts: Mapping[str, tuple[Part, bytes] | None]) -
         if part.sha256 not in parts:
             made: Part | None = part
         elif (new := parts[part.sha256]) is not None:
-            made = replace(new[0], uploads=part.uploads, places=part.places, times=new[0].times if part.times else ())
+            times = new[0].times if part.times else ()
+            made = replace(part, sha256=new[0].sha256, rows=new[0].rows, size=new[0].size, times=times)
         else:
             made = None
         if made is not None:

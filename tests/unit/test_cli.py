@@ -423,7 +423,7 @@ def test_a_file_that_is_no_table_is_a_sentence(stage: World, command: Command, t
     file.write_text("no parquet")
     said = command("predict", str(file))
     assert said.code in {1, 2}
-    assert "cannot be read as parquet" in said.err
+    assert "the content is plain text, not Parquet" in said.err
 
 
 def test_the_project_is_found_from_within(project: Path) -> None:
