@@ -24,7 +24,7 @@ Job = Callable[[], int]
 @pytest.fixture(scope="module")
 def january() -> pl.DataFrame:
     table = flights([1]).head(400)
-    spoiled = pl.when(pl.int_range(pl.len()) < 7).then(pl.lit("BOS")).otherwise(pl.col("origin"))
+    spoiled = pl.when(pl.int_range(pl.len()) < 7).then(pl.lit("SWF")).otherwise(pl.col("origin"))
     return table.with_columns(spoiled.alias("origin"))
 
 
@@ -220,7 +220,7 @@ def test_parts_under_a_changed_contract_go_through_the_job_too(world: World, job
     assert world.ledger.dataset(first["dataset"])["rows"] == 393
     world.end_run("run1")
     path = world.root / "model" / "contract.yaml"
-    path.write_text(path.read_text().replace("[EWR, JFK, LGA]", "[EWR, JFK, LGA, BOS]"))
+    path.write_text(path.read_text().replace("[EWR, JFK, LGA]", "[EWR, JFK, LGA, SWF]"))
     above(world, 0)
     world.open_run(RUN)
     # When the next run goes through the job
