@@ -88,7 +88,7 @@ def explode(folder: str) -> None:
 
 
 def _peak() -> int:
-    """Megabytes. Of the process itself: what getrusage tells begins with its parent's, from before there was a program."""
+    """Megabytes, of the process itself: what getrusage tells begins with its parent's, before there was a program."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
