@@ -21,6 +21,7 @@ from infra.lake_stack import LakeStack
 from infra.model_stack import ModelStack
 from infra.stages import Stage, StageError, stage_named
 from penstock.contract import ContractError
+from penstock.feature_group import feature_group
 from penstock.odcs import read_contract
 from penstock.spec import SpecError, model_folders, read_model
 
@@ -36,9 +37,16 @@ def build(app: App, stage: Stage, root: Path = ROOT) -> None:
     """
     lake = LakeStack(app, stage=stage, synthesizer=_synthesizer(stage))
     for folder in model_folders(root):
-        read_contract(folder)  # a mistake in it would otherwise show in the first run
+        # A mistake in the contract would otherwise show in the first run.
+        spec, contract = read_model(folder), read_contract(folder)
         ModelStack(
-            app, stage=stage, root=root, spec=read_model(folder), lake_stack=lake, synthesizer=_synthesizer(stage)
+            app,
+            stage=stage,
+            root=root,
+            spec=spec,
+            features=feature_group(stage.name, spec, contract),
+            lake_stack=lake,
+            synthesizer=_synthesizer(stage),
         )
     Tags.of(app).add("penstock:stage", stage.name)
 

@@ -11,6 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarms import alarm, metric
+from infra.constructs.feature_store import FeatureStore
 from infra.constructs.function import Workshop
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.model_monitor import ModelMonitor
@@ -22,6 +23,7 @@ from infra.lake_stack import LakeStack
 from infra.stages import Stage
 from penstock import events
 from penstock.deployment import ModelOutputs
+from penstock.feature_group import FeatureGroup
 from penstock.lake import CAPTURES, DATASETS, LABELLED, LABELS, MODELS, MONITOR, QUARANTINE, RAW, RUNS
 from penstock.spec import ModelSpec
 
@@ -36,6 +38,7 @@ class ModelStack(Stack):
         stage: Stage,
         root: Path,
         spec: ModelSpec,
+        features: FeatureGroup | None,
         lake_stack: LakeStack,
         synthesizer: StackSynthesizer,
     ) -> None:
@@ -60,7 +63,13 @@ class ModelStack(Stack):
             self, "Service", stage=stage, serving=spec.serving, workshop=workshop, lake=self.lake
         )
         self.registry = ModelRegistry(
-            self, "Registry", stage=stage, workshop=workshop, lake=self.lake, service=self.service
+            self,
+            "Registry",
+            stage=stage,
+            workshop=workshop,
+            lake=self.lake,
+            service=self.service,
+            feature_store=features.binding if features else "",
         )
         self.pipeline = TrainingPipeline(
             self,
@@ -76,6 +85,9 @@ class ModelStack(Stack):
             self, "Monitor", stage=stage, monitoring=spec.monitoring, workshop=workshop, lake=self.lake
         )
         self.pipeline.start_on("Drifted", events.AlarmRaised.pattern(alarm_arn=self.monitor.drift_alarm.alarm_arn))
+        if features is not None:
+            store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features)
+            self._grant_features(store)
         self._grant_training()
         self._grant_service()
         self._grant_monitor()
@@ -119,6 +131,11 @@ class ModelStack(Stack):
         self.service.grant_invoke_versions(smoke_test)
         self.lake.grant_records(end_rollout)
         self.lake.grant_notify(end_rollout)
+
+    def _grant_features(self, store: FeatureStore) -> None:
+        store.grant_put(self.pipeline.validate.role)
+        if store.online:
+            store.grant_get(self.service.predict.role)
 
     def _grant_monitor(self) -> None:
         monitor = self.monitor.monitor.role

@@ -102,6 +102,8 @@ class AuthorizeSettings(LakeSettings):
     """Name of the predict function."""
     capture: str
     """Name of the capture delivery stream; part of what a published version binds."""
+    feature_store: str = ""
+    """The online feature store (`penstock.feature_group`), which a published version binds too; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,8 @@ class PredictSettings(Settings):
     """Model package version; empty until a rollout has published one."""
     model_key: str = ""
     model_sha256: str = ""
+    feature_store: str = ""
+    """The online store that completes requests, as `FeatureGroup.binding` writes it; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -169,6 +169,7 @@ class Authorization:
             version=str(rollout["version"]),
             model_key=self.lake.model_file(rollout["sha256"], MODEL_FILE),
             model_sha256=rollout["sha256"],
+            feature_store=self.settings.feature_store,
         )
         document = {
             "rollout": rollout["id"],

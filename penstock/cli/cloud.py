@@ -8,9 +8,10 @@ import typer
 from penstock.cli.options import Json
 from penstock.cli.output import as_json, console
 from penstock.cli.target import laptop_cloud, project_root
+from penstock.feature_group import feature_group
 from penstock.local.deploy import deploy
 from penstock.odcs import read_contract
-from penstock.spec import model_folders
+from penstock.spec import model_folders, read_model
 
 IMAGE = "penstock-training"
 
@@ -29,7 +30,7 @@ def up(
     """Start the laptop cloud and deploy this project to it, with the CDK's own command."""
     root = project_root()
     for folder in model_folders(root):
-        read_contract(folder)
+        feature_group("local", read_model(folder), read_contract(folder))
     cloud = laptop_cloud(root)
     before = cloud.status().running
     with console.status("starting the laptop cloud"):
