@@ -71,6 +71,7 @@ class ModelStack(Stack):
             service=self.service,
             feature_store=features.binding if features else "",
         )
+        store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features) if features else None
         self.pipeline = TrainingPipeline(
             self,
             "Pipeline",
@@ -80,13 +81,13 @@ class ModelStack(Stack):
             workshop=workshop,
             lake=self.lake,
             group_name=self.registry.group_name,
+            features_made=store.made if store else "",
         )
         self.monitor = ModelMonitor(
             self, "Monitor", stage=stage, monitoring=spec.monitoring, workshop=workshop, lake=self.lake
         )
         self.pipeline.start_on("Drifted", events.AlarmRaised.pattern(alarm_arn=self.monitor.drift_alarm.alarm_arn))
-        if features is not None:
-            store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features)
+        if store is not None:
             self._grant_features(store)
         self._grant_training()
         self._grant_service()

@@ -43,6 +43,7 @@ class FeatureGroup:
     """Whether that is all of the contract's features."""
     online: bool
     offline: bool
+    generation: int
 
     @property
     def time_name(self) -> str:
@@ -58,8 +59,8 @@ class FeatureGroup:
 
     @property
     def name(self) -> str:
-        """The group's name; other definitions or stores are another group."""
-        said = [list(self.definitions.items()), self.online, self.offline]
+        """The group's name; other definitions, other stores or another generation are another group."""
+        said = [list(self.definitions.items()), self.online, self.offline, self.generation]
         return f"{self.prefix}-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:DIGITS]}"
 
     @property
@@ -103,6 +104,7 @@ def _group(prefix: str, asked: FeatureStoring, contract: Contract) -> FeatureGro
         every=set(features) >= set(contract.features) - {entity},
         online=asked.online,
         offline=asked.offline,
+        generation=asked.generation,
     )
 
 

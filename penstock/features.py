@@ -35,6 +35,8 @@ class Features:
     feature_store: FeatureStore
     lake: Lake
     store: Store
+    made: str = ""
+    """When the group was made: what an earlier one of the same name had, this one has not."""
 
     def keep(self, dataset: Dataset) -> None:
         """Put the features of the parts that the group does not have yet.
@@ -53,7 +55,8 @@ class Features:
         for part in dataset.parts:
             if part.sha256 not in stored and not self._captured(part):
                 stored[part.sha256] = self._put(part)
-                self.store.write_json(self.lake.stored(self.group.name), stored)
+                note = {"made": self.made, "parts": stored}
+                self.store.write_json(self.lake.stored(self.group.name), note)
 
     def _captured(self, part: Part) -> bool:
         return all(upload.startswith(self.lake.uri(self.lake.prefix(LABELLED))) for upload in part.uploads)
@@ -64,7 +67,7 @@ class Features:
             known: dict[str, Any] = self.store.json(self.lake.stored(self.group.name))
         except NoObjectError:
             return {}
-        return known
+        return dict(known["parts"]) if known["made"] == self.made else {}
 
     def _put(self, part: Part) -> dict[str, int]:
         columns = [self.group.entity, *([self.group.event_time] if self.group.event_time else []), *self.group.features]
@@ -76,8 +79,10 @@ class Features:
         return {"entities": count, "left_out": left_out}
 
 
-def features_of(stage: str, spec: ModelSpec, contract: Contract, lake: Lake, store: Store) -> Features | None:
-    """The features that a model keeps; None where it keeps none.
+def features_of(
+    stage: str, spec: ModelSpec, contract: Contract, lake: Lake, store: Store, made: str = ""
+) -> Features | None:
+    """The features that a model keeps; None where it keeps none. `made` is when the group was.
 
     Raises:
         SpecError: see `feature_group`.
@@ -85,7 +90,7 @@ def features_of(stage: str, spec: ModelSpec, contract: Contract, lake: Lake, sto
     group = feature_group(stage, spec, contract)
     if group is None:
         return None
-    return Features(group=group, feature_store=FeatureStore.patient(group.name), lake=lake, store=store)
+    return Features(group=group, feature_store=FeatureStore.patient(group.name), lake=lake, store=store, made=made)
 
 
 def latest(rows: pl.DataFrame, group: FeatureGroup, uploaded: datetime) -> pl.DataFrame:

@@ -77,6 +77,8 @@ class ValidateSettings(LakeSettings):
     """The same without the model's specification: tells other code from other parameters."""
     image: str = ""
     """What the training job runs in."""
+    features_made: str = ""
+    """When the feature group was made: one that was made anew is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -204,6 +204,8 @@ class FeatureStoring(Strict):
     """Keep each entity's latest features for requests."""
     offline: bool = True
     """Append every change to Parquet files under `features/` in the lake."""
+    generation: int = Field(default=1, ge=1)
+    """Raise it for a new group of the same shape, e.g. where going back to an earlier shape finds its group kept."""
 
     @model_validator(mode="after")
     def _stores_somewhere(self) -> "FeatureStoring":

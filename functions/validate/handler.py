@@ -28,7 +28,7 @@ validation = Validation(
     stage=settings.stage,
     sources=settings.sources,
     image=settings.image,
-    features=features_of(settings.stage, spec, contract, lake, store),
+    features=features_of(settings.stage, spec, contract, lake, store, settings.features_made),
 )
 logger = Logger(service="validate")
 

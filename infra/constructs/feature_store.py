@@ -57,6 +57,9 @@ class FeatureStore(Construct):
         if (policy := self.role.node.try_find_child("DefaultPolicy")) is not None:
             self.resource.node.add_dependency(policy)
 
+        self.made = self.resource.attr_creation_time
+        """When CloudFormation made the group."""
+
     def grant_put(self, grantee: iam.IRole) -> None:
         """Put records into the group."""
         _grant(grantee, ["sagemaker:PutRecord"], self._arn)

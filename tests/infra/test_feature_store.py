@@ -105,6 +105,13 @@ def test_a_rollout_binds_it(stored: Synthesis, prod: Synthesis) -> None:
     assert bindings(prod.model()) == []
 
 
+def test_validate_knows_when_it_was_made(stored: Synthesis) -> None:
+    (group,) = resources(stored.model(), GROUP)
+    functions = resources(stored.model(), "AWS::Lambda::Function").values()
+    found = [function["Properties"]["Environment"]["Variables"].get("PENSTOCK_FEATURES_MADE") for function in functions]
+    assert [value for value in found if value] == [{"Fn::GetAtt": [group, "CreationTime"]}]
+
+
 def test_cfn_lint_has_nothing_to_say_of_it(stored: Synthesis) -> None:
     (text,) = [text for name, text in stored.texts().items() if "model-flight-delay" in name]
     assert lint(text, config=ManualArgs(regions=REGIONS, ignore_checks=list(IGNORED))) == []

@@ -72,6 +72,7 @@ def test_what_sagemaker_cannot_change_makes_another_name() -> None:
         made(entity="carrier"),
         made(features=["seats"]),
         made(offline=False),
+        made(generation=2),
         made(contract_of(KEY, TARGET, *FEATURES)),
         made(contract_of(KEY, TIME, TARGET, replace(FEATURES[0], type="integer"), *FEATURES[1:])),
     ]

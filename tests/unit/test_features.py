@@ -108,7 +108,7 @@ class Kept:
         return Part(name, len(rows), 1, (f"s3://{BUCKET}/{upload}?versionId=1",), places=(place,) if place else ())
 
     def noted(self) -> Any:
-        return self.world.store.json(self.world.lake.stored(self.group.name))
+        return self.world.store.json(self.world.lake.stored(self.group.name))["parts"]
 
 
 def dataset(*parts: Part) -> Dataset:
@@ -162,6 +162,15 @@ def test_another_group_is_filled_from_the_whole_dataset(kept: Kept, world: World
     other.features.keep(parts)
     assert set(other.runtime.records) == {"a", "b"}
     assert set(other.runtime.records["a"]) == {"id", "at", "seats"}
+
+
+def test_a_group_that_was_made_anew_is_filled_again(kept: Kept) -> None:
+    part = kept.part("one", [("a", 1)])
+    kept.features.keep(dataset(part))
+    anew = replace(kept.features, made="2026-03-05")
+    for _ in range(2):
+        anew.keep(dataset(part))
+    assert len(kept.runtime.puts) == 2
 
 
 def test_the_order_of_uploads_is_the_order_without_event_time(world: World) -> None:
