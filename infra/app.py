@@ -22,6 +22,7 @@ from infra.model_stack import ModelStack
 from infra.stages import Stage, StageError, stage_named
 from penstock.agreement import agree
 from penstock.contract import ContractError
+from penstock.feature_group import feature_group
 from penstock.odcs import read_contract
 from penstock.spec import SpecError, model_folders, read_model
 
@@ -45,6 +46,7 @@ def build(app: App, stage: Stage, root: Path = ROOT) -> None:
             root=root,
             spec=spec,
             contract=contract,
+            features=feature_group(stage.name, spec, contract),
             lake_stack=lake,
             synthesizer=_synthesizer(stage),
         )

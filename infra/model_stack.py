@@ -11,6 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarms import alarm, metric
+from infra.constructs.feature_store import FeatureStore
 from infra.constructs.function import Workshop
 from infra.constructs.hash_key import HashKey
 from infra.constructs.model_lake import ModelLake
@@ -24,6 +25,7 @@ from infra.stages import Stage
 from penstock import events
 from penstock.contract import Contract
 from penstock.deployment import ModelOutputs
+from penstock.feature_group import FeatureGroup
 from penstock.lake import CAPTURES, DATASETS, LABELLED, LABELS, MODELS, MONITOR, QUARANTINE, RAW, RUNS
 from penstock.spec import ModelSpec
 
@@ -39,6 +41,7 @@ class ModelStack(Stack):
         root: Path,
         spec: ModelSpec,
         contract: Contract,
+        features: FeatureGroup | None,
         lake_stack: LakeStack,
         synthesizer: StackSynthesizer,
     ) -> None:
@@ -71,8 +74,15 @@ class ModelStack(Stack):
             hash_key=self.hash_key,
         )
         self.registry = ModelRegistry(
-            self, "Registry", stage=stage, workshop=workshop, lake=self.lake, service=self.service
+            self,
+            "Registry",
+            stage=stage,
+            workshop=workshop,
+            lake=self.lake,
+            service=self.service,
+            feature_store=features.binding if features else "",
         )
+        store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features) if features else None
         self.pipeline = TrainingPipeline(
             self,
             "Pipeline",
@@ -82,6 +92,7 @@ class ModelStack(Stack):
             workshop=workshop,
             lake=self.lake,
             group_name=self.registry.group_name,
+            features_made=store.made if store else "",
         )
         self.monitor = ModelMonitor(
             self,
@@ -93,6 +104,8 @@ class ModelStack(Stack):
             hash_key=self.hash_key,
         )
         self.pipeline.start_on("Drifted", events.AlarmRaised.pattern(alarm_arn=self.monitor.drift_alarm.alarm_arn))
+        if store is not None:
+            self._grant_features(store)
         self._grant_training()
         self._grant_service()
         self._grant_monitor()
@@ -144,6 +157,11 @@ class ModelStack(Stack):
         self.service.grant_invoke_versions(smoke_test)
         self.lake.grant_records(end_rollout)
         self.lake.grant_notify(end_rollout)
+
+    def _grant_features(self, store: FeatureStore) -> None:
+        store.grant_put(self.pipeline.validate.role)
+        if store.online:
+            store.grant_get(self.service.predict.role)
 
     def _grant_monitor(self) -> None:
         monitor = self.monitor.monitor.role

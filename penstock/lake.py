@@ -10,6 +10,8 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     datasets/<model>/parts/<sha256>.parquet   accepted rows, immutable
     datasets/<model>/versions/<version>.json  a dataset version: its parts in order
     datasets/<model>/manifests/<version>.json the same for SageMaker (`ManifestFile`)
+    datasets/<model>/stored/<group>.json      the parts whose features a feature group has
+    features/<model>/                         the feature group's offline store, as SageMaker writes it
     runs/<model>/<run>/folders/<digest>.json  what was in a closed folder when the run took it, with version ids
     runs/<model>/<run>/found/<digest>.json    what a job found in a file that was too large for validate
     runs/<model>/<run>/input/                 what the training job is asked, the champion's file with it
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 RAW, LABELS, LABELLED, CAPTURES, CAPTURE_ERRORS = "raw", "labels", "labelled", "captures", "capture-errors"
 QUARANTINE, DATASETS, RUNS, MODELS, MONITOR = "quarantine", "datasets", "runs", "models", "monitor"
 FORGETTING = "forgetting"
+FEATURES = "features"
 SUCCESS = "_SUCCESS"
 
 
@@ -72,6 +75,9 @@ class Lake:
 
     def manifest(self, version: str) -> str:
         return f"{self.prefix(DATASETS)}manifests/{version}.json"
+
+    def stored(self, group: str) -> str:
+        return f"{self.prefix(DATASETS)}stored/{group}.json"
 
     def listing(self, run: str, digest: str) -> str:
         return f"{self.prefix(RUNS)}{run}/folders/{digest}.json"

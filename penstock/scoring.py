@@ -20,7 +20,7 @@ from penstock.signature import SIGNATURE, Columns, Field, Scores, Signature, Val
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
-TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content"}
+TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content", 503: "Service Unavailable"}
 
 
 class ModelFileError(Exception):

@@ -77,6 +77,8 @@ class ValidateSettings(LakeSettings):
     """The same without the model's specification: tells other code from other parameters."""
     image: str = ""
     """What the training job runs in."""
+    features_made: str = ""
+    """When the feature group was made: one that was made anew is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,8 @@ class AuthorizeSettings(LakeSettings):
     """Name of the capture delivery stream; part of what a published version binds."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; another part."""
+    feature_store: str = ""
+    """The online feature store (`penstock.feature_group`), which a published version binds too; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +143,8 @@ class PredictSettings(Settings):
     model_sha256: str = ""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
+    feature_store: str = ""
+    """The online store that completes requests, as `FeatureGroup.binding` writes it; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,6 +193,27 @@ class Retraining(Strict):
     """At most this many alarm-started runs in 24 hours."""
 
 
+class FeatureStoring(Strict):
+    """What a SageMaker feature group keeps: the latest features of each entity, so that a request may name it only."""
+
+    entity: str | None = None
+    """The contract's column that names the entity, a string or an integer; unless given, the row key."""
+    features: list[str] | None = Field(default=None, min_length=1)
+    """The contract's feature columns that are stored; unless given, all but the entity."""
+    online: bool = True
+    """Keep each entity's latest features for requests."""
+    offline: bool = True
+    """Append every change to Parquet files under `features/` in the lake."""
+    generation: int = Field(default=1, ge=1)
+    """Raise it for a new group of the same shape, e.g. where going back to an earlier shape finds its group kept."""
+
+    @model_validator(mode="after")
+    def _stores_somewhere(self) -> "FeatureStoring":
+        if not (self.online or self.offline):
+            raise ValueError("a feature store is online, offline or both: set one to true, or take feature_store out")
+        return self
+
+
 def _first_gates(task: Task) -> list[Gate]:
     """Better than the naive baseline, and no worse than the champion, by the task's first metric."""
     first = METRICS[task][0]
@@ -223,6 +244,9 @@ class ModelSpec(Strict):
     serving: Serving = Serving()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
+    feature_store: FeatureStoring | None = None
+    """Keep the latest features of each entity in a SageMaker feature group; `{}` takes the defaults. Unless given,
+    there is none."""
 
     @model_validator(mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from penstock import inputs
 from penstock.contract import Contract
 from penstock.dataset import Dataset, Part
+from penstock.features import Features
 from penstock.inspection import Found, Inspection
 from penstock.lake import Lake, holds_rows
 from penstock.ledger import Ledger, Record, Upload
@@ -41,6 +42,8 @@ class Validation:
     """Digest of the code without the model's specification."""
     image: str = ""
     """What the training job runs in."""
+    features: Features | None = None
+    """The feature store, where the model has one."""
 
     def run(self, run: str, at: str, *, inspected: bool = False) -> Record:
         """Validate a run's uploads and say what is next: `inspect`, `train`, `skipped` or `quarantined`.
@@ -89,6 +92,7 @@ class Validation:
         result = _all_refused(renewed) if renewed and dataset is None else self._outcome(run, found, dataset)
         if dataset is not None and dataset != before:
             self._write(dataset, run, at)
+        self._keep_features(dataset)
         for upload, items in taken:
             self._settle(run, upload, items, dataset, at)
         for name, reason in refused(renewed):
@@ -138,6 +142,11 @@ class Validation:
             listed = [asdict(item) for item in versions if holds_rows(item.key.removeprefix(upload.folder))]
             self.store.write_json(name, listed)
         return [replace(upload, **item) for item in listed]
+
+    def _keep_features(self, dataset: Dataset | None) -> None:
+        """Bring the feature store up to the dataset version; a repeated step goes on where the first one ended."""
+        if self.features is not None and dataset is not None:
+            self.features.keep(dataset)
 
     def _settle(self, run: str, upload: Upload, found: list[Found], dataset: Dataset | None, at: str) -> None:
         """Note where an upload ended. Newer ones may have left it no place: then it is a version of its own."""

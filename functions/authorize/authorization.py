@@ -170,6 +170,7 @@ class Authorization:
             model_key=self.lake.model_file(rollout["sha256"], MODEL_FILE),
             model_sha256=rollout["sha256"],
             hash_secret=self.settings.hash_secret,
+            feature_store=self.settings.feature_store,
         )
         document = {
             "rollout": rollout["id"],

@@ -5,6 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from penstock.features import features_of
 from penstock.lake import Lake
 from penstock.ledger import Ledger, timestamp
 from penstock.odcs import read_contract
@@ -15,16 +16,19 @@ from penstock.validation import Validation
 
 settings = ValidateSettings.read()
 folder = model_folder()
+spec, contract = read_model(folder), read_contract(folder)
+lake, store = Lake(settings.bucket, settings.model), Store(settings.bucket)
 validation = Validation(
-    spec=read_model(folder),
-    contract=read_contract(folder),
-    lake=Lake(settings.bucket, settings.model),
-    store=Store(settings.bucket),
+    spec=spec,
+    contract=contract,
+    lake=lake,
+    store=store,
     ledger=Ledger.of(settings),
     code=settings.code,
     stage=settings.stage,
     sources=settings.sources,
     image=settings.image,
+    features=features_of(settings.stage, spec, contract, lake, store, settings.features_made),
 )
 logger = Logger(service="validate")
 

@@ -72,6 +72,12 @@ class ModelLake(Construct):
         self._grant_objects(grantee, ["s3:AbortMultipartUpload", "s3:PutObject"], folders)
         self._grant_key(grantee, *_ENCRYPT)
 
+    def grant_append(self, grantee: iam.IRole, *folders: str) -> None:
+        """What SageMaker's feature store wants of a bucket that it appends to."""
+        self._grant_objects(grantee, ["s3:PutObject", "s3:PutObjectAcl"], folders)
+        _grant(grantee, ["s3:GetBucketAcl"], self.bucket_arn)
+        self._grant_key(grantee, *_ENCRYPT)
+
     def grant_deliver(self, grantee: iam.IRole, *folders: str) -> None:
         """What Firehose wants of a bucket that it delivers to."""
         self.grant_read(grantee, *folders)

@@ -38,6 +38,7 @@ class ModelRegistry(Construct):
         workshop: Workshop,
         lake: ModelLake,
         service: PredictionService,
+        feature_store: str,
     ) -> None:
         """Make the registry.
 
@@ -48,6 +49,7 @@ class ModelRegistry(Construct):
             workshop: makes functions.
             lake: the model's.
             service: what an approval rolls out to.
+            feature_store: what a version is bound to (`FeatureGroup.binding`); empty for none.
         """
         super().__init__(scope, construct_id)
         model = lake.model
@@ -80,6 +82,7 @@ class ModelRegistry(Construct):
                 function=service.predict.resource.function_name,
                 capture=service.capture.ref,
                 hash_secret=service.hash_secret,
+                feature_store=feature_store,
             ),
             memory_mb=1024,
             timeout_seconds=60,

@@ -49,6 +49,7 @@ class TrainingPipeline(Construct):
         workshop: Workshop,
         lake: ModelLake,
         group_name: str,
+        features_made: str,
     ) -> None:
         """Make the pipeline.
 
@@ -61,6 +62,7 @@ class TrainingPipeline(Construct):
             workshop: makes functions.
             lake: the model's.
             group_name: model package group that versions are registered in.
+            features_made: when the feature group was made; empty where there is none.
         """
         super().__init__(scope, construct_id)
         self._stage, self._spec, self._workshop, self._lake = stage, spec, workshop, lake
@@ -79,7 +81,11 @@ class TrainingPipeline(Construct):
             "Validate",
             name="validate",
             settings=ValidateSettings(
-                **kept, code=code, sources=code_digest(root, spec.name, specification=False), image=self.image.uri
+                **kept,
+                code=code,
+                sources=code_digest(root, spec.name, specification=False),
+                image=self.image.uri,
+                features_made=features_made,
             ),
             memory_mb=3008,
             storage_mb=VALIDATE_STORAGE_MB,

@@ -9,6 +9,7 @@ from penstock.agreement import agree
 from penstock.cli.options import Json
 from penstock.cli.output import as_json, console
 from penstock.cli.target import laptop_cloud, project_root
+from penstock.feature_group import feature_group
 from penstock.local.deploy import deploy
 from penstock.odcs import read_contract
 from penstock.spec import model_folders, read_model
@@ -30,7 +31,9 @@ def up(
     """Start the laptop cloud and deploy this project to it, with the CDK's own command."""
     root = project_root()
     for folder in model_folders(root):
-        agree(folder, read_model(folder), read_contract(folder))
+        spec, contract = read_model(folder), read_contract(folder)
+        agree(folder, spec, contract)
+        feature_group("local", spec, contract)
     cloud = laptop_cloud(root)
     before = cloud.status().running
     with console.status("starting the laptop cloud"):

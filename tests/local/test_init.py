@@ -57,9 +57,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     for data in DATA.values():
         data.table.write_csv(made.root / f"{data.name}.csv")
         made.run("init", f"{data.name}.csv", "--target", data.target)
+    add_stored(made)
     made.run("up")
     yield made
     made.run("down")
+
+
+def add_stored(project: Project) -> None:
+    """A model of few flights with a feature store."""
+    DATA["flights"].table.head(800).write_csv(project.root / "stored.csv")
+    project.run("init", "stored.csv", "--target", "late")
+    path = project.root / "training" / "models" / "stored" / "model.yaml"
+    path.write_text(f"{path.read_text()}\nfeature_store: {{}}\n")
 
 
 @pytest.mark.parametrize("name", DATA)
@@ -105,3 +114,55 @@ def test_rows_without_a_key_are_the_same_rows_again(project: Project) -> None:
     assert runs[0]["steps"]["validate"]["dataset"] != runs[1]["steps"]["validate"]["dataset"]
     assert after["holdout_rows"] == before["holdout_rows"]
     assert after["champion"] == before["challenger"]
+
+
+def test_a_request_that_names_the_entity_has_its_latest_features(project: Project) -> None:
+    # Given a model with a feature store, trained and live
+    project.run("push", "stored.csv", "--model", "stored", "--wait")
+    project.run("approve", "stored", "--reason", "has a store")
+    until(lambda: project.json("models", "show", "stored")["live"] == 1, 90)
+    rows = DATA["flights"].table.head(800).sample(3, seed=2)
+
+    def scores(name: str, table: pl.DataFrame) -> list[float]:
+        table.write_ndjson(project.root / name)
+        answers = project.json("predict", name, "--model", "stored")
+        return [item["score"] for item in answers["predictions"]]
+
+    # When rows are asked for whole, and by their key alone
+    whole, named = scores("whole.jsonl", rows), scores("named.jsonl", rows.select("flight_id"))
+    # Then the answers are the same, and what the request gives itself wins
+    assert named == whole
+    late = rows.select("flight_id").with_columns(dep_delay=pl.lit(300))
+    given = scores("given.jsonl", late)
+    assert given == scores("changed.jsonl", rows.with_columns(dep_delay=pl.lit(300)))
+    assert given != whole
+
+    # When a newer upload has other features for the same flights, and an older one has yet others
+    for days, delay in ((1, 300), (-1, 7)):
+        moved = (
+            pl.col("departs_at")
+            if rows["departs_at"].dtype.is_temporal()
+            else pl.col("departs_at").str.to_datetime(time_zone="UTC")
+        ) + pl.duration(days=days)
+        upload = rows.with_columns(dep_delay=pl.lit(delay), departs_at=moved.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        upload.write_csv(project.root / f"later{days}.csv")
+        project.run("push", f"later{days}.csv", "--model", "stored", "--wait", check=False)
+    # Then the newest stand
+    assert scores("named.jsonl", rows.select("flight_id")) == given
+
+    # And all of it is appended to the lake, with the group's own role
+    folder = project.root / ".penstock" / "s3"
+    files = until(lambda: list(folder.rglob("features/stored/*/sagemaker/*/offline-store/**/*.parquet")))
+    assert set(pl.read_parquet(files[0]).columns) >= {
+        "flight_id",
+        "departs_at",
+        "dep_delay",
+        "write_time",
+        "is_deleted",
+    }
+
+    # And an unknown flight is a clear error
+    pl.DataFrame({"flight_id": ["nobody"]}).write_ndjson(project.root / "nobody.jsonl")
+    done = project.run("predict", "nobody.jsonl", "--model", "stored", check=False)
+    assert done.returncode != 0
+    assert "flight_id 'nobody' in row 0 is not in the feature store" in done.stderr.replace("\n", " ")

@@ -167,6 +167,16 @@ def test_an_approval_is_one_rollout_however_often_it_is_told(office: Office) -> 
     ]
 
 
+def test_a_rollout_binds_the_feature_store(office: Office) -> None:
+    # Given a model with a feature store
+    settings = replace(office.authorization.settings, feature_store='{"group":"g"}')
+    # When a version of it is approved
+    replace(office.authorization, settings=settings).changed(office.version(1), NOW)
+    # Then what is published knows the store
+    (execution,) = office.rollouts()
+    assert PredictSettings.read(json.loads(execution["input"])["environment"]).feature_store == '{"group":"g"}'
+
+
 @pytest.mark.parametrize(
     ("policy", "about", "refusal"),
     [

@@ -15,6 +15,7 @@ PROJECT = Path(__file__).parents[2]
 ABOVE = ("penstock.cli", "penstock.ui", "penstock.local")
 SIDES = ("infra", "functions", "training")
 MAY_USE_BOTO3 = {
+    "penstock/feature_store.py",
     "penstock/ledger.py",
     "penstock/store.py",
     "penstock/registry.py",

@@ -11,14 +11,14 @@ from botocore.model import OperationModel, ServiceModel, Shape
 
 
 @functools.cache
-def service_model() -> ServiceModel:
-    """Return botocore's SageMaker model."""
-    return botocore.session.get_session().get_service_model("sagemaker")
+def service_model(service: str = "sagemaker") -> ServiceModel:
+    """Return botocore's model of SageMaker, or of one of its runtimes."""
+    return botocore.session.get_session().get_service_model(service)
 
 
-def operation_model(name: str) -> OperationModel | None:
+def operation_model(name: str, service: str = "sagemaker") -> OperationModel | None:
     """Return the model of an operation, or None where AWS has none of that name."""
-    model = service_model()
+    model = service_model(service)
     return model.operation_model(name) if name in model.operation_names else None
 
 

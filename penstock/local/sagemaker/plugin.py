@@ -10,7 +10,7 @@ from ministack import app
 from ministack.core import iam_actions, router
 
 from penstock.local.home import CloudHome
-from penstock.local.sagemaker import cloudformation, stepfunctions
+from penstock.local.sagemaker import cloudformation, cloudformation_features, feature_runtime, stepfunctions
 from penstock.local.sagemaker.service import SageMaker
 from penstock.local.sagemaker.settings import JobSettings
 
@@ -20,6 +20,7 @@ _RESOURCES = {
     "TrainingJobName": "training-job",
     "ProcessingJobName": "processing-job",
     "ModelPackageName": "model-package",
+    "FeatureGroupName": "feature-group",
 }
 
 
@@ -32,12 +33,14 @@ def install(home: CloudHome, port: int) -> SageMaker:
     app._loaded_modules["sagemaker"] = sagemaker
     router.SERVICE_PATTERNS["sagemaker"] = {
         "target_prefixes": ["SageMaker."],
-        "host_patterns": [r"api\.sagemaker\."],
+        "host_patterns": [r"api\.sagemaker\.", r"featurestore-runtime\.sagemaker\."],
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
+    iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE]
     iam_actions.extract_resource_arn = _with_sagemaker(iam_actions.extract_resource_arn)
     stepfunctions.install(sagemaker)
     cloudformation.install(sagemaker)
+    cloudformation_features.install(sagemaker)
     return sagemaker
 
 
@@ -47,7 +50,12 @@ def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
     def extract(service: str, *arguments: Any) -> str:
         if service != "sagemaker":
             return original(service, *arguments)
-        _method, _path, headers, body, _query, region, account = arguments
+        method, path, headers, body, query, region, account = arguments
+        if record := feature_runtime.operation_of(method, path):
+            request = feature_runtime.request_of(path, query, _json(body))
+            # Of several groups in one batch the runtime checks each.
+            first = next(iter(request.get("Identifiers") or [request]))
+            return resource_arn(record, first if isinstance(first, dict) else {}, region, account)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         return resource_arn(operation, _json(body), region, account)
 

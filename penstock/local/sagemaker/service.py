@@ -9,6 +9,10 @@ from typing import Any
 from penstock.local.sagemaker import events, validation
 from penstock.local.sagemaker.context import Caller, account_scope, caller_of
 from penstock.local.sagemaker.errors import SageMakerError
+from penstock.local.sagemaker.feature_files import FeatureFiles
+from penstock.local.sagemaker.feature_groups import FeatureGroups
+from penstock.local.sagemaker.feature_records import FeatureRecords
+from penstock.local.sagemaker.feature_runtime import FeatureRuntime, operation_of, request_of
 from penstock.local.sagemaker.groups import Groups
 from penstock.local.sagemaker.jobs import JobQueue
 from penstock.local.sagemaker.model import operation_model
@@ -34,6 +38,10 @@ class SageMaker:
         groups = Groups(self.store, tags)
         packages = Packages(self.store, groups, tags)
         queue = JobQueue(settings.slots)
+        self._records = FeatureRecords(settings.home.state / "features.sqlite")
+        features = FeatureGroups(self.store, tags, self._records)
+        self.runtime = FeatureRuntime(features, self._records)
+        self._files = FeatureFiles(self.store, self._records, settings)
         self.training = TrainingJobs(self.store, tags, settings, queue)
         self.processing = ProcessingJobs(self.store, tags, settings, queue)
         self.operations: dict[str, Operation] = {
@@ -61,6 +69,11 @@ class SageMaker:
             "DescribeProcessingJob": self.processing.describe,
             "ListProcessingJobs": self.processing.list,
             "StopProcessingJob": self.processing.stop,
+            "CreateFeatureGroup": features.create_feature_group,
+            "DescribeFeatureGroup": features.describe_feature_group,
+            "ListFeatureGroups": features.list_feature_groups,
+            "UpdateFeatureGroup": features.update_feature_group,
+            "DeleteFeatureGroup": features.delete_feature_group,
         }
 
     def call(self, name: str, request: Record, caller: Caller) -> Record:
@@ -86,9 +99,12 @@ class SageMaker:
         return answer
 
     async def handle_request(
-        self, _method: str, _path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
+        self, method: str, path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
     ) -> Answer:
-        """Answer a request in SageMaker's JSON 1.1 protocol."""
+        """Answer a request in SageMaker's JSON 1.1 protocol, or in the REST protocol of its feature store."""
+        if (operation := operation_of(method, path)) and "x-amz-target" not in headers:
+            caller = caller_of(headers, query)
+            return await asyncio.to_thread(self._answer_record, operation, path, query, body, caller)
         return await asyncio.to_thread(self._answer, headers, body, query)
 
     def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> Answer:
@@ -101,6 +117,19 @@ class SageMaker:
             _log.exception("SageMaker.%s failed", name)
             return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
 
+    def _answer_record(
+        self, name: str, path: str, query: dict[str, list[str]], body: bytes | str, caller: Caller
+    ) -> Answer:
+        try:
+            answer = self.runtime.call(name, request_of(path, query, _parsed(body)), caller)
+        except SageMakerError as error:
+            status, headers, content = _json(error.status, {"message": error.message})
+            return status, {**headers, "x-amzn-ErrorType": error.code}, content
+        except Exception as error:
+            _log.exception("SageMaker.%s failed", name)
+            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+        return _json(200, answer)
+
     # Life
 
     def start(self) -> None:
@@ -112,9 +141,11 @@ class SageMaker:
     def deliver_events(self) -> None:
         """Begin to deliver events; the cloud answers requests by now."""
         events.start()
+        self._files.start()
 
     def stop(self) -> None:
         """End every job, because the cloud stops."""
+        self._files.stop()
         with account_scope(), self.store.lock:
             ending = [(jobs, run) for jobs in (self.training, self.processing) for run in jobs.interrupt()]
         for jobs, run in ending:
@@ -140,6 +171,7 @@ class SageMaker:
     def reset(self) -> None:
         """Forget everything."""
         self.store.clear()
+        self._records.clear()
 
 
 def _parsed(body: bytes | str) -> Record:

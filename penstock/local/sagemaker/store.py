@@ -29,6 +29,7 @@ class Store:
     versions: dict[str, int] = field(default_factory=dict)
     training_jobs: dict[str, Record] = field(default_factory=dict)
     processing_jobs: dict[str, Record] = field(default_factory=dict)
+    feature_groups: dict[str, Record] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
     client_tokens: dict[str, str] = field(default_factory=dict)
@@ -58,4 +59,5 @@ class Store:
 
 _TABLES = (
     "groups", "packages", "versions", "training_jobs", "processing_jobs", "tags", "policies", "client_tokens",
+    "feature_groups",
 )  # fmt: skip
