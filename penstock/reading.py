@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from penstock import magic, reading_csv, reading_gzip, reading_json, reading_parquet
+from penstock import magic
 from penstock.tables import BATCH, CELLS, COLUMNS, Table, TableError
 
 __all__ = ["BATCH", "CELLS", "COLUMNS", "ENDINGS", "Table", "TableError", "open_table", "read_table", "readable"]
@@ -63,12 +63,20 @@ def _opened(path: Path, name: str, scratch: Path) -> Table:
     if not path.stat().st_size:
         raise TableError("the file is empty")
     if name.endswith(".gz"):
+        from penstock import reading_gzip  # noqa: PLC0415 - each format's module is loaded where a file is of it
+
         magic.be(path, "gzip", name)
         path, name = reading_gzip.unpacked(path, scratch), name.removesuffix(".gz")
     if name.endswith(".parquet"):
+        from penstock import reading_parquet  # noqa: PLC0415
+
         magic.be(path, "Parquet", name)
         return reading_parquet.ParquetTable(path)
     magic.be(path, "text", name)
     if name.endswith(".csv"):
+        from penstock import reading_csv  # noqa: PLC0415
+
         return reading_csv.CsvTable(path)
+    from penstock import reading_json  # noqa: PLC0415
+
     return reading_json.JsonTable(path, scratch)
