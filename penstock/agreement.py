@@ -3,6 +3,7 @@
 Whoever reads both to deploy or to check asks here, so that a model that could never be trained is never deployed.
 """
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,33 @@ def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         lines = [f"{path}:{yamlfile.line_of(node, at)}: {'.'.join(map(str, at))}: {what}" for at, what in faults]
         raise SpecError("\n".join(lines))
+    _be_trainable(folder / "train.py")
+
+
+def _be_trainable(path: Path) -> None:
+    """Refuse a training function that is not there, or no Python: the run would fail after its data was checked."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file: write fit(train, validation, params)") from None
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise SpecError(f"{path}{line}: no Python: {getattr(error, 'msg', error)}") from None
+    named = {name for node in tree.body for name in _names(node)}
+    if "fit" not in named:
+        raise SpecError(f"{path}: there is no function fit(train, validation, params)")
+
+
+def _names(node: ast.stmt) -> Iterator[str]:
+    """What a statement at the top of a module names; a star may name anything."""
+    if isinstance(node, ast.FunctionDef):
+        yield node.name
+    elif isinstance(node, ast.ImportFrom | ast.Import):
+        yield from ("fit" if name.name == "*" else name.asname or name.name for name in node.names)
+    elif isinstance(node, ast.Assign):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+    elif isinstance(node, ast.If | ast.Try):
+        yield from (name for inner in node.body for name in _names(inner))
 
 
 def _be_askable(contract: Contract) -> None:

@@ -10,6 +10,7 @@ would not be checked is refused, except those of `type: text`, which are for peo
 import hashlib
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,8 @@ from penstock.odcs_quality import column_quality, object_quality
 OPTIONS = {"minimum", "maximum", "minLength", "maxLength", "pattern", "format"}
 FRESHNESS = {"latency", "freshness"}
 """Names of the service level: the standard's own, and the one that other tools write."""
+KNOWN = ("role", "tolerance", "privacy")
+"""Custom properties that mean something here; others are anybody's."""
 SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600}
 SECONDS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800, "y": 31557600, "yr": 31557600, "year": 31557600}
 
@@ -50,6 +53,8 @@ def read_contract(folder: Path) -> Contract:
 
 
 def _contract(document: OpenDataContractStandard, digest: str) -> Contract:
+    if not (document.apiVersion or "").startswith("v3."):
+        raise ContractError(f"apiVersion: {document.apiVersion!r} is not the standard's third: write v3.1.0")
     if document.schema_ is None or len(document.schema_) != 1:
         raise ContractError("schema: one object is expected, the rows of an upload")
     rows: SchemaObject = document.schema_[0]
@@ -123,7 +128,7 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         nulls=quality.nulls,
         nulls_in=quality.nulls_in,
         tolerance=None if tolerance is None else _tolerance(tolerance, "column"),
-        personal=item.classification in {"personal", "pii"},
+        personal=_personal(item),
         privacy=_privacy(item, role),
         derived=item.transformLogic == ROW_HASH,
         description=item.description or "",
@@ -138,9 +143,13 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
     return column
 
 
+def _personal(item: SchemaProperty) -> bool:
+    return (item.classification or "").strip().lower() in {"personal", "pii"}
+
+
 def _privacy(item: SchemaProperty, role: str) -> Privacy:
     """Labels are joined by the row key, so it is never dropped."""
-    personal, said = item.classification in {"personal", "pii"}, _custom(item.customProperties, "privacy", None)
+    personal, said = _personal(item), _custom(item.customProperties, "privacy", None)
     if said not in (None, "drop", "hash"):
         raise ContractError(f"privacy: {said!r} is not one of drop, hash")
     if said and not personal:
@@ -222,4 +231,7 @@ def _tolerance(value: object, where: str) -> float:
 
 
 def _custom(properties: Sequence[CustomProperty] | None, name: str, default: object) -> Any:
+    for given in properties or []:
+        if given.property not in KNOWN and (meant := get_close_matches(str(given.property).lower(), KNOWN, 1, 0.75)):
+            raise ContractError(f"customProperties: {given.property!r} says nothing here: is {meant[0]!r} meant?")
     return next((p.value for p in properties or [] if p.property == name), default)

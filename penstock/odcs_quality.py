@@ -118,7 +118,7 @@ def _row_rule(rule: DataQuality, table: str | None, column: str) -> RowRule:
     if table and found["table"].strip('"') not in {table, "rows"}:
         raise ContractError(f"quality: the query asks {found['table']!r}, the rows here are {table!r}")
     bad = " ".join(found["bad"].split())
-    said = rule.description or rule.name or f"not so: {bad}"
+    said = rule.description or rule.name or f"must not be: {bad}"
     return RowRule(bad, f"{column}: {said}" if column else said)
 
 
@@ -137,7 +137,10 @@ def _bounds(rule: DataQuality) -> Bounds:
         )
     if odd := [value for value in given.values() if isinstance(value, bool) or not isinstance(value, int | float)]:
         raise ContractError(f"quality: {rule.metric}: {odd[0]!r} is no number")
-    return Bounds(**given)
+    bounds = Bounds(**given)
+    if bounds.least is not None and bounds.most is not None and bounds.least > bounds.most:
+        raise ContractError(f"quality: {rule.metric}: no number is {bounds}")
+    return bounds
 
 
 def _unit(rule: DataQuality) -> Unit:

@@ -1,7 +1,7 @@
 """Whether a file is taken: all that the contract says of a file as a whole, decided from what was counted in it."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from penstock.check import Tally
 from penstock.contract import Contract
@@ -52,12 +52,20 @@ def _refusals(contract: Contract, tally: Tally, uploaded: datetime | None) -> It
 
 
 def _stale(max_age: float, newest: datetime | None, uploaded: datetime) -> Iterator[str]:
-    most = timedelta(seconds=max_age)
+    most = _span(max_age)
     if newest is None:
         yield f"no row has an event time, and the contract says that the newest is at most {most} old"
-    elif uploaded - newest > most:
-        age = timedelta(seconds=round((uploaded - newest).total_seconds()))
-        yield (f"the newest row is of {newest.isoformat()}, {age} before the upload; the contract says at most {most}")
+    elif (age := (uploaded - newest).total_seconds()) > max_age:
+        yield (
+            f"the newest row is of {newest.isoformat(timespec='seconds')}, {_span(age)} before the upload; "
+            f"the contract says at most {most}"
+        )
+
+
+def _span(seconds: float) -> str:
+    sizes = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+    unit = next((unit for unit, size in sizes.items() if seconds >= 2 * size), "seconds")
+    return f"{seconds / sizes[unit]:,.4g} {unit}"
 
 
 def commonest(reasons: Mapping[str, int]) -> str:

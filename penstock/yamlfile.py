@@ -3,6 +3,7 @@
 Both files a user writes are read here, so that a mistake in either is answered the same way.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
+Location = tuple[int | str, ...]
 
 
 class FileError(Exception):
@@ -32,14 +34,21 @@ def read(path: Path, model: type[M]) -> M:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise FileError(f"{path}: not YAML: {str(error).replace(chr(10), ' ')}") from None
+        raise FileError(f"{path}{_not_yaml(error)}") from None
+    if again := list(_twice(node)):
+        raise FileError("\n".join(f"{path}:{line}: {name}: stands there twice: leave one" for name, line in again))
     if not isinstance(data, dict):
-        raise FileError(f"{path}: expected fields (`name: value`), found {type(data).__name__}")
+        raise FileError(
+            f"{path}: expected fields (`name: value`), found {'nothing' if data is None else type(data).__name__}"
+        )
     try:
-        return model.model_validate(data)
+        found = model.model_validate(data)
     except ValidationError as error:
         faults = [_fault(path, node, dict(e)) for e in error.errors(include_url=False)]
         raise FileError("\n".join(faults)) from None
+    if unknown := list(_unknown(found, data, ())):
+        raise FileError("\n".join(_fault(path, node, {"loc": loc, "type": "extra_forbidden"}) for loc in unknown))
+    return found
 
 
 def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
@@ -59,6 +68,39 @@ def _child(node: yaml.Node | None, step: int | str) -> tuple[int, yaml.Node] | N
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step].start_mark.line + 1, node.value[step]
     return None
+
+
+def _unknown(model: BaseModel, data: Any, location: Location) -> Iterator[Location]:
+    """Fields that the file has and the model has not: a model of somebody else's may overlook them."""
+    fields = {field.alias or name: getattr(model, name) for name, field in type(model).model_fields.items()}
+    yield from ((*location, name) for name in data if name not in fields)
+    for name, value in fields.items():
+        inner, given = (value, data.get(name)) if isinstance(value, list) else ([value], [data.get(name)])
+        for index, (one, raw) in enumerate(zip(inner, given or [], strict=False)):
+            if isinstance(one, BaseModel) and isinstance(raw, dict):
+                yield from _unknown(
+                    one, raw, (*location, name, index) if isinstance(value, list) else (*location, name)
+                )
+
+
+def _twice(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
+    """Keys that a mapping has twice, of which YAML's reader would take the last, with their lines."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                yield str(key.value), key.start_mark.line + 1
+            seen.add(str(key.value))
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _twice(value)
+
+
+def _not_yaml(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f":{error.problem_mark.line + 1}: not YAML: {error.problem or error.context}"
+    return f": not YAML: {str(error).splitlines()[0]}"
 
 
 def _fault(path: Path, node: yaml.Node | None, error: dict[str, Any]) -> str:

@@ -37,6 +37,8 @@ app = typer.Typer(
 for module in (cloud, init, data, data_versions, forget, runs, models, serving):
     module.register(app)
 
+STOPPED = 130
+STOPPED_WORDS = "stopped; what was uploaded or started by then goes on by itself: see `penstock runs`"
 SENTENCES = (
     AnswerError,
     ArchiveError,
@@ -62,6 +64,21 @@ CHANGING = {"push", "approve", "reject", "retrain", "predict", "forget"}
 def main() -> None:
     """Run the command; errors that a person can act on are one sentence."""
     try:
+        _run()
+    except SystemExit as error:
+        if error.code == STOPPED:  # typer ends so, without a word
+            _say(STOPPED_WORDS, STOPPED)
+        raise
+    except KeyboardInterrupt:
+        sys.exit(_say(STOPPED_WORDS, STOPPED))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(_say(f"{error.filename}: {(error.strerror or 'cannot be used').lower()}", 1))
+
+
+def _run() -> None:
+    try:
         if sys.argv[1:2] and sys.argv[1] in CHANGING:
             keep_from_demo()
         app()
@@ -76,8 +93,6 @@ def main() -> None:
         sys.exit(_say(f"AWS refused {error.operation_name}: {found.get('Message') or found.get('Code')}", 1))
     except BotoCoreError as error:
         sys.exit(_say(f"AWS cannot be reached: {error}", 3))
-    except KeyboardInterrupt:
-        sys.exit(_say("stopped; what was started goes on by itself", 130))
 
 
 def _say(sentence: str, code: int) -> int:

@@ -83,6 +83,10 @@ def check_file(
     _be_file(file)
     if bad is not None and bad.suffix not in WRITERS:
         raise UsageError(f"--bad {bad}: the name ends with one of {', '.join(WRITERS)}")
+    if bad is not None and bad.resolve() == file.resolve():
+        raise UsageError(f"--bad {bad}: the file itself would be overwritten; name another")
+    if bad is not None and not bad.parent.is_dir():
+        raise UsageError(f"--bad {bad}: there is no folder {bad.parent}")
     folder = root / MODELS / model_of(root, model)
     contract = read_contract(folder)
     agree(folder, read_model(folder), contract)

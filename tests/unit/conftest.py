@@ -77,6 +77,7 @@ def model_folder(tmp_path: Path) -> Callable[[str, str], Path]:
         folder.mkdir(exist_ok=True)
         (folder / "model.yaml").write_text(model, encoding="utf-8")
         (folder / "contract.yaml").write_text(contract, encoding="utf-8")
+        (folder / "train.py").write_text("def fit(train, validation, params): ...\n", encoding="utf-8")
         return folder
 
     return write

@@ -66,7 +66,7 @@ def test_the_rules_of_a_column(model_folder: Write) -> None:
     x = contract.columns[2]
     assert (x.allowed, x.nulls, x.nulls_in, x.unique) == (("a", "b"), Bounds(most=5), "percent", True)
     assert x.tolerance == 0.1
-    assert contract.rules == (RowRule("\"x\" = 'b' AND won", "x: not so: \"x\" = 'b' AND won"),)
+    assert contract.rules == (RowRule("\"x\" = 'b' AND won", "x: must not be: \"x\" = 'b' AND won"),)
 
 
 def test_the_rules_of_all_rows(model_folder: Write) -> None:
@@ -264,8 +264,7 @@ def test_how_old_the_newest_row_is() -> None:
     fresh = tallied(contract, table(at=["2026-01-02T00:00:00Z", "2025-01-01T00:00:00Z"]))
     assert refusal(contract, fresh, uploaded) is None
     assert refusal(contract, fresh, uploaded + timedelta(seconds=1)) == (
-        "the newest row is of 2026-01-02T00:00:00+00:00, 1 day, 0:00:01 before the upload; "
-        "the contract says at most 1 day, 0:00:00"
+        "the newest row is of 2026-01-02T00:00:00+00:00, 24 hours before the upload; the contract says at most 24 hours"
     )
     none = replace(fresh, newest=None)
     assert "no row has an event time" in str(refusal(contract, none, uploaded))
