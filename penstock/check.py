@@ -103,7 +103,8 @@ class Check:
         typed = self._typed(raw, look)
         found = [rule for column in self._contract.columns for rule in rules(raw, column, look)]
         broken = broken_rules(typed, [*found, *(Rule(bad, sentence) for bad, sentence in self._conditions)])
-        broken += [(_repeats(names), bad) for names, bad in self._uniqueness.repeats(typed)]
+        good = ~_any([bad for _, bad in broken]) if broken else pl.repeat(value=True, n=raw.height, eager=True)
+        broken += [(_repeats(names), bad) for names, bad in self._uniqueness.repeats(typed, good)]
         checked = self._sorted(raw, typed.select(self._counted if count else self._kept), broken)
         self._count(raw, checked, broken)
         return checked

@@ -19,6 +19,15 @@ ROW_HASH = "row_hash"
 """As a key column's `transformLogic`: a file without the column gets it, a hash of the row's other values."""
 
 
+OWN_NAMES = {"_row", "_reasons", "_side", "_first", "*"}
+"""Columns that are added to rows on their way, and what stands for all columns."""
+
+
+def own_name(name: str) -> bool:
+    """Whether a column cannot have that name: it means something else, or a pattern of names."""
+    return name in OWN_NAMES or (name.startswith("^") and name.endswith("$"))
+
+
 class ContractError(Exception):
     """A contract that cannot be used; the message says where and what to change."""
 

@@ -21,6 +21,8 @@ from penstock.spec import Mode, Split, Window
 Side = Literal["train", "validation", "holdout"]
 DAY = 86_400_000_000
 """Microseconds."""
+TOLD = 5
+"""Uploads that a record names of a part: an item of the ledger holds 400 kB."""
 TIMES = 51
 """Event times that a part keeps of its rows: the oldest, the newest, and each further fiftieth between them."""
 
@@ -144,6 +146,11 @@ class Dataset:
         data = json.loads(document)
         parts = tuple(map(Part.read, data["parts"]))
         return cls(data["model"], data["contract"], parts, data.get("since"), data.get("holdout_from"))
+
+    def told(self) -> list[dict[str, Any]]:
+        """The parts as a ledger's record names them, of many uploads a few; the version's file names all."""
+        known = [replace(part, times=(), places=(), uploads=part.uploads[:TOLD]) for part in self.parts]
+        return [asdict(part) for part in known]
 
     def manifest(self, folder_uri: str) -> list[Any]:
         """SageMaker's `ManifestFile`: a prefix and the files below it."""

@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.contract import Contract
@@ -155,8 +155,7 @@ class Forgetting:
         manifest = new.manifest(self.lake.uri(self.lake.parts()))
         self.store.write(self.lake.manifest(new.version), json.dumps(manifest).encode(), "application/json")
         document = self.store.write(self.lake.version(new.version), new.document().encode(), "application/json")
-        parts = [asdict(replace(part, times=(), places=())) for part in new.parts]
-        made = {"rows": new.rows, "parts": parts, "contract": new.contract, "document": document, "at": said["at"]}
+        made = {"rows": new.rows, "parts": new.told(), "contract": new.contract, "document": document, "at": said["at"]}
         return made | {"run": about.get("run"), "replaces": old.version, "forgetting": said}
 
     def _carry_out(self, plan: Record, holder: str) -> None:

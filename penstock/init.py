@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from penstock.check import check
-from penstock.contract import Column, Contract, Role, Type
+from penstock.contract import Column, Contract, Role, Type, own_name
 from penstock.init_types import as_numbers, longest, present, snake, types_of
 from penstock.spec import NAME, Task
 
@@ -89,7 +89,10 @@ def draft(table: pl.DataFrame, *, name: str, source: str, target: str, key: str 
         InitError: no such column, a key that is none, or a target that cannot be learned.
     """
     _check_asked(table, name, source, [target] if key is None else [target, key])
-    fit = types_of(table)
+    own = [name for name in table.columns if own_name(name)]
+    if reserved := [name for name in own if name in {target, key}]:
+        raise InitError(f"the name {reserved[0]!r} has a meaning of its own here: give the column another")
+    fit = types_of(table.drop(own))
     if target not in fit:
         raise InitError(f"the target {target!r} is {table.schema[target]}: a column of plain values is needed")
     task, classes, about_target = _target(table[target], fit[target])
@@ -104,7 +107,11 @@ def draft(table: pl.DataFrame, *, name: str, source: str, target: str, key: str 
         else:
             guesses.append(_guess(table[column], fit[column], event_time=column == time))
     left_out = {
-        column: f"{table.schema[column]} is no plain value" if column.strip() else "it has no name"
+        column: "its name has a meaning of its own here"
+        if column in own
+        else f"{table.schema[column]} is no plain value"
+        if column.strip()
+        else "it has no name"
         for column in table.columns
         if column not in fit
     }

@@ -17,7 +17,7 @@ from penstock.dataset import Part
 from penstock.lake import LABELLED, Lake
 from penstock.ledger import Record, Upload
 from penstock.parts import PartWriter
-from penstock.privacy import of_labelled
+from penstock.privacy import of_labelled, of_part
 from penstock.reading import TableError, open_table
 from penstock.refusal import refusal
 from penstock.store import NoObjectError, Store, sha256
@@ -80,10 +80,19 @@ class Inspection:
                 return Found(upload, refusal=str(error))
             return self._checked(run, upload, path, Path(scratch))
 
+    def finding(self, run: str, upload: Upload) -> str:
+        """Where a job leaves what it found under this contract."""
+        return self.lake.finding(run, sha256(f"{upload.name} {self.contract.rulings}".encode())[:12])
+
+    def _contract_of(self, key: str) -> Contract:
+        if key.startswith(self.lake.parts()):
+            return of_part(self.contract)
+        return of_labelled(self.contract) if key.startswith(f"{LABELLED}/") else self.contract
+
     def _checked(self, run: str, upload: Upload, path: Path, scratch: Path) -> Found:
         time = self.contract.event_time.name if self.contract.event_time else None
         good, bad = PartWriter(scratch / "good", time), PartWriter(scratch / "bad")
-        contract = of_labelled(self.contract) if upload.key.startswith(f"{LABELLED}/") else self.contract
+        contract = self._contract_of(upload.key)
         try:
             with open_table(path, upload.key, scratch=scratch) as table:
                 tally = examine(contract, table, good, bad)

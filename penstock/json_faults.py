@@ -25,16 +25,16 @@ class _RepeatedError(Exception):
 def be_single(block: Block, rows: Sequence[dict[str, Any]]) -> None:
     """Make sure that no object has a key twice: a decoder keeps one of the values and says nothing.
 
-    Keys that were decoded are counted against the places in the block where a string ends and a colon follows; in a
-    string itself the quote is escaped.
+    Keys that were decoded are counted against the places in the block where a string ends and a colon follows, and
+    objects against lines; a block with an escaped quote before a colon is gone through line by line.
 
     Raises:
         FaultError: naming the line and the key, or the line that is not one object.
     """
     data = block.data
     if not any(sign in data for sign in SPACED):
-        found = data.count(b'":') - data.count(b'\\":')
-        if found == sum(map(len, rows)):
+        keys, lines = data.count(b'":'), sum(1 for line in data.split(b"\n") if line.strip())
+        if b'\\":' not in data and keys == sum(map(len, rows)) and lines == len(rows):
             return
     for at, line in _lines(block):
         try:
@@ -62,12 +62,11 @@ def first_fault(block: Block) -> FaultError:
 def _said(line: bytes, error: Exception, *, last: bool) -> str:
     """The rest of the sentence: the first of these that is so."""
     bare = next((word for word in WORDS if _bare(line, word)), "")
-    shown = shortened(line[:100].decode(errors="replace"), 30)
     causes = {
         "has arrays or objects within each other, deeper than is read": isinstance(error, RecursionError),
         "has a number of more digits than a number may have: write it as text, in quotes": "range" in str(error),
         f"is an array, and not an object: {MEND}, without brackets and commas around it": line.startswith(b"["),
-        f"is no JSON object but {shown!r}: {MEND}": not line.startswith(b"{"),
+        f"is no JSON object: {MEND}": not line.startswith(b"{"),
         f"has {bare}, which is not JSON: write null for a value that is missing": bare,
         f"is cut short: {'upload the file again' if last else MEND}": "truncated" in str(error) and line[-1:] != b"}",
         f"ends with a comma: {MEND}, without commas between them": line.endswith(b"},"),

@@ -23,7 +23,7 @@ from open_data_contract_standard.model import (
 )
 
 from penstock import yamlfile
-from penstock.contract import ROLES, ROW_HASH, TYPES, Column, Contract, ContractError, Privacy, Role
+from penstock.contract import ROLES, ROW_HASH, TYPES, Column, Contract, ContractError, Privacy, Role, own_name
 from penstock.odcs_quality import column_quality, object_quality
 
 OPTIONS = {"minimum", "maximum", "minLength", "maxLength", "pattern", "format"}
@@ -96,6 +96,8 @@ def _check_roles(contract: Contract) -> None:
 def _column(item: SchemaProperty) -> Column:
     if not item.name:
         raise ContractError("schema.properties: a column has no name")
+    if own_name(item.name):
+        raise ContractError(f"column {item.name!r}: the name has a meaning of its own here: give it another")
     try:
         return _named_column(item, item.name)
     except ContractError as error:
@@ -195,7 +197,7 @@ def _pattern_fault(pattern: str) -> str | None:
         re.compile(pattern)
     except re.error as error:
         return f"is no regular expression: {error}"
-    found = re.search(r"\(\?(=|!|<=|<!)|\\[1-9]", pattern)
+    found = re.search(r"\(\?(=|!|<=|<!|P=|\(|#|>|[a-zA-Z]*x)|\\[1-9Z]|\{,\d|[*+?}]\+", pattern)
     return f"uses {found[0]!r}, which cannot be checked in a column" if found else None
 
 

@@ -19,7 +19,7 @@ MANY = 5_000_000
 """Rows that any file may have."""
 ROWS_PER_BYTE = 20
 """How many rows there may be for a byte of the file when there are more than `MANY`: real rows differ."""
-GROUP, GROUP_CELLS = 4 << 30, 250_000_000
+GROUP, GROUP_CELLS = 750_000_000, 250_000_000
 """Bytes, uncompressed, and cells of a row group at most: it is what is held at a time."""
 
 

@@ -8,8 +8,8 @@ import polars as pl
 
 from penstock.dataset import spread
 
-CELLS = 5_000_000
-"""Of one file: what a process holds in memory is bounded by it."""
+CELLS, BYTES = 5_000_000, 128_000_000
+"""Of one file, before it is packed: what a process holds in memory is bounded by them."""
 ROW_GROUP = 262_144
 
 
@@ -35,30 +35,37 @@ class PartWriter:
     """The column with the event time."""
     written: list[Written] = field(default_factory=list)
     _waiting: list[pl.DataFrame] = field(default_factory=list)
+    _bytes: int = 0
 
     def add(self, rows: pl.DataFrame) -> None:
         """Take the next rows."""
-        if not rows.height:
-            return
-        self._waiting.append(rows)
-        most = max(1, CELLS // rows.width)
-        while sum(frame.height for frame in self._waiting) >= most:
-            held = pl.concat(self._waiting)
-            self._waiting = [held.slice(most)] if held.height > most else []
-            self._write(held.head(most))
+        while rows.height:
+            most = max(1, CELLS // rows.width) - sum(frame.height for frame in self._waiting)
+            weights = _weights(rows)
+            fits = min(most, int((weights.cum_sum() <= BYTES - self._bytes).sum()))
+            if fits < rows.height and not fits and not self._waiting:
+                fits = 1  # a row that is larger than a file is one
+            self._waiting.append(rows.head(fits))
+            self._bytes += int(weights.head(fits).sum())
+            rows = rows.slice(fits)
+            if rows.height or fits == most:
+                self._flush()
 
     def close(self) -> list[Written]:
         """Write what is left; all the files."""
-        if self._waiting:
-            self._write(pl.concat(self._waiting))
-            self._waiting = []
+        self._flush()
         return self.written
 
     def clear(self) -> None:
         """Begin anew."""
         for file in self.written:
             file.path.unlink()
-        self.written, self._waiting = [], []
+        self.written, self._waiting, self._bytes = [], [], 0
+
+    def _flush(self) -> None:
+        waiting, self._waiting, self._bytes = [frame for frame in self._waiting if frame.height], [], 0
+        if waiting:
+            self._write(pl.concat(waiting))
 
     def _write(self, rows: pl.DataFrame) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -73,3 +80,11 @@ class PartWriter:
         if self.time is None:
             return ()
         return spread(rows[self.time].cast(pl.Datetime("us")).drop_nulls().dt.epoch("us").sort().to_list())
+
+
+def _weights(rows: pl.DataFrame) -> pl.Series:
+    """Bytes of each row: of its texts, and 8 for each other cell."""
+    texts = [name for name, kind in rows.schema.items() if kind == pl.String]
+    plain = pl.lit(8 * (rows.width - len(texts)), pl.Int64)
+    lengths = [pl.col(name).str.len_bytes().fill_null(0).cast(pl.Int64) for name in texts]
+    return rows.select(pl.sum_horizontal(plain, *lengths).alias("bytes")).to_series()

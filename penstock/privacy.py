@@ -18,6 +18,16 @@ def of_labelled(contract: Contract) -> Contract:
     return replace(contract, columns=columns, row_count=None, max_age=None)
 
 
+def of_part(contract: Contract) -> Contract:
+    """The contract that a part is held to whose upload is gone: row by row, as it is no file that somebody sent.
+
+    Whether its rows were once captured ones is not known any more, so that none is asked for personal values.
+    """
+    rows = of_labelled(contract)
+    columns = tuple(replace(column, nulls=None, tolerance=None) for column in rows.columns)
+    return replace(rows, columns=columns, tolerance=1.0)
+
+
 def _of_labelled(column: Column) -> Column:
     if not column.personal or column.role == "target":
         return column

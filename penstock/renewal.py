@@ -5,8 +5,9 @@ as they came, so that a rule that was loosened takes back what it had refused. W
 deleted since it held a subject's rows), the part itself is checked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from penstock.contract import Contract
 from penstock.dataset import Dataset, Part
@@ -23,6 +24,11 @@ class Renewal:
     file: Upload
     sources: tuple[tuple[str, str], ...]
     """Place and URI of the uploads whose rows it holds."""
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """What `asdict` made of one."""
+        return cls(Upload(**record["file"]), tuple((place, uri) for place, uri in record["sources"]))
 
 
 def renewals(dataset: Dataset | None, contract: Contract, lake: Lake, store: Store) -> list[Renewal]:

@@ -12,6 +12,8 @@ import polars as pl
 from penstock.cells import TYPES, WORDS
 from penstock.contract import Column
 
+SHOWN = 20
+"""Allowed values that a sentence names."""
 VISIBLE = "!"
 """What sorts before it is empty, or starts with a blank or a control character; one comparison tells it of a cell."""
 
@@ -84,12 +86,18 @@ def _question(kind: pl.DataType, column: Column) -> tuple[pl.Expr, bool]:
         if is_typed and column.allowed and not formed and min(map(str, column.allowed)) >= VISIBLE:
             return ~value.is_in(_allowed(column)), True
         return value < VISIBLE, is_typed and not formed and not column.allowed
-    if not is_typed:
+    if not is_typed or kind.is_temporal():
         return pl.lit(value=False), False
     if column.minimum is not None and column.maximum is not None and not column.allowed:
         return ~value.is_between(column.minimum, column.maximum), True  # NaN is not between
     own = [bad for bad, _ in _rules(pl.Series(dtype=kind), column, nested=False)]
     return pl.any_horizontal(own) if own else pl.lit(value=False), True
+
+
+def _listed(values: Sequence[object]) -> str:
+    """For a sentence, which goes to many places, not all of them large."""
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(map(str, values[:SHOWN])) + more
 
 
 def _allowed(column: Column) -> pl.Series:
@@ -98,7 +106,7 @@ def _allowed(column: Column) -> pl.Series:
 
 def _rules(given: pl.Series, column: Column, *, nested: bool) -> Iterator[tuple[pl.Expr, str]]:
     value = pl.col(column.name)
-    if given.dtype != TYPES[column.type] or nested:
+    if given.dtype != TYPES[column.type] or nested or given.dtype.is_temporal():
         yield value.is_null() & pl.lit(given.is_not_null()), f"not {WORDS[column.type]}"
     if column.type == "number":
         yield ~value.is_finite(), "not a finite number"
@@ -113,4 +121,4 @@ def _rules(given: pl.Series, column: Column, *, nested: bool) -> Iterator[tuple[
     if column.pattern is not None:
         yield ~value.str.contains(f"^(?:{column.pattern})$"), f"not of the form {column.pattern}"
     if column.allowed:
-        yield ~value.is_in(_allowed(column)), f"not one of {', '.join(map(str, column.allowed))}"
+        yield ~value.is_in(_allowed(column)), f"not one of {_listed(column.allowed)}"

@@ -34,6 +34,7 @@ from penstock.ledger import Ledger, Record
 from penstock.reading import TableError
 from penstock.store import Store, Version, sha256
 from penstock.subject import Subject
+from penstock.versions import read_dataset
 
 ARTIFACT = "/model.tar.gz"
 UNREADABLE = (TableError, ValueError, KeyError, TypeError, OSError, EOFError, tarfile.TarError)
@@ -154,8 +155,7 @@ class Survey:
         for record in self._ledger.datasets():
             if "forgotten" in record:
                 continue
-            version = record["version"]
-            dataset = Dataset.read(self._store.read(self._lake.version(version), record.get("document")))
+            dataset = read_dataset(self._store, self._lake, record)
             if any(part.sha256 in found.parts for part in dataset.parts):
                 found.datasets.append((dataset, _without(dataset, found.parts), record))
 

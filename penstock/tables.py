@@ -61,10 +61,11 @@ def be_names(names: Sequence[str]) -> None:
             f"{names.count('')} columns have no name (column {shortened(places)}): name each in the header"
         )
     if repeated:
-        said = ", ".join(repr(shortened(name)) for name in repeated[:5])
-        more = f" and {len(repeated) - 5} more" if len(repeated) > 5 else ""
+        # By their places: where the header is missing, the names are somebody's values.
+        alike = [str(place) for place, name in enumerate(names, 1) if name == repeated[0]]
+        more = f" and {len(repeated) - 1} more names come again" if len(repeated) > 1 else ""
         mend = "is the header missing?" if _numbers(repeated) else "give each a name of its own"
-        raise TableError(f"the file has more than one column named {said}{more}: {mend}")
+        raise TableError(f"columns {' and '.join(alike[:5])} have the same name{more}: {mend}")
 
 
 def _numbers(names: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ Repeated = Mapping[Names, pl.Series]
 
 
 class Uniqueness:
-    """One reading of a file. A row in which any of the columns is missing repeats nothing."""
+    """One reading of a file. A row in which a column is missing, or that is bad anyway, repeats nothing."""
 
     def __init__(self, unique: Sequence[Names], repeated: Repeated | None) -> None:
         self._unique = tuple(dict.fromkeys(unique))
@@ -23,14 +23,14 @@ class Uniqueness:
         self._hashes: dict[Names, list[pl.Series]] = {names: [] for names in self._unique}
         self._seen: dict[Names, set[object]] = {names: set() for names in self._unique}
 
-    def repeats(self, rows: pl.DataFrame) -> Iterator[tuple[Names, pl.Series]]:
+    def repeats(self, rows: pl.DataFrame, good: pl.Series) -> Iterator[tuple[Names, pl.Series]]:
         """For columns that some of the next rows repeat: which rows (Boolean). A first reading knows of none yet."""
         for names in self._unique:
             hashes = rows.select(_hash(names)).to_series()
             if self._known is None:
                 self._hashes[names].append(hashes.drop_nulls())
             elif names in self._known:
-                bad = self._again(names, rows, hashes.is_in(self._known[names].implode()).fill_null(value=False))
+                bad = self._again(names, rows, good & hashes.is_in(self._known[names].implode()).fill_null(value=False))
                 if bad.any():
                     yield names, bad
 

@@ -19,12 +19,16 @@ from penstock.ledger import Ledger, Record, Upload
 from penstock.renewal import Renewal, refused, renewals, stale
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
+from penstock.tables import shortened
+from penstock.versions import read_dataset
 
 TOLD = 200_000
 """Characters of findings that a run's record in the ledger holds at most; report.json in quarantine holds all."""
 FILES = "files.json"
 """In a run's input: what a job has to look at."""
 MEGABYTE = 1_000_000
+SAID = 500
+"""Characters of a file's refusal that a run's reason holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +59,24 @@ class Validation:
         """
         taken = [(upload, self._members(run, upload)) for upload in self.ledger.uploads_of(self.ledger.run(run))]
         before = self._current()
-        again = renewals(before, self.contract, self.lake, self.store)
+        again = self._renewals(run, before)
         files = [*(file for _, members in taken for file in members), *(item.file for item in again)]
         if not inspected and sum(file.size for file in files) > self.spec.validation.job_above_mb * MEGABYTE:
             return self._inspect(run, files)
         found = [(upload, self._found(run, upload, members, inspected)) for upload, members in taken]
         renewed = [(item, self._renewed(run, item, inspected)) for item in again]
         return self._concluded(run, at, before, found, renewed)
+
+    def _renewals(self, run: str, before: Dataset | None) -> list[Renewal]:
+        """What has to be read again under this contract: listed once for a run, as what it makes replaces the parts."""
+        name = self.lake.listing(run, f"renewals-{self.contract.rulings[:12]}")
+        try:
+            return [Renewal.read(item) for item in self.store.json(name)]
+        except NoObjectError:
+            found = renewals(before, self.contract, self.lake, self.store)
+            if found:
+                self.store.write_json(name, [asdict(item) for item in found])
+            return found
 
     def _inspect(self, run: str, files: Sequence[Upload]) -> Record:
         """Leave a job the list of what it has to look at."""
@@ -90,13 +105,13 @@ class Validation:
         if dataset is not None and not dataset.parts:
             dataset = None
         result = _all_refused(renewed) if renewed and dataset is None else self._outcome(run, found, dataset)
+        for name, reason in refused(renewed):  # before the version: a repeated step finds nothing left to renew
+            self.ledger.note_refused(name, run, reason)
         if dataset is not None and dataset != before:
             self._write(dataset, run, at)
-        self._keep_features(dataset)
         for upload, items in taken:
             self._settle(run, upload, items, dataset, at)
-        for name, reason in refused(renewed):
-            self.ledger.note_refused(name, run, reason)
+        self._keep_features(dataset)  # behind the uploads' ending, which it cannot change
         self.ledger.note_step(run, "validate", at, code=self.code, uploads=_told(report), files=len(report), **result)
         return result
 
@@ -120,9 +135,13 @@ class Validation:
         return replace(found, parts=tuple(part.of(sources) for part in found.parts))
 
     def _upload(self, run: str, upload: Upload, *, inspected: bool) -> Found:
+        inspection = Inspection(contract=self.contract, lake=self.lake, store=self.store)
         if inspected:
-            return Found.read(self.store.json(self.lake.finding(run, sha256(upload.name.encode())[:12])))
-        return Inspection(contract=self.contract, lake=self.lake, store=self.store).file(run, upload)
+            try:
+                return Found.read(self.store.json(inspection.finding(run, upload)))
+            except NoObjectError:  # another contract came in between, and with it other files to look at
+                pass
+        return inspection.file(run, upload)
 
     def _uri(self, upload: Upload) -> str:
         return f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
@@ -165,8 +184,7 @@ class Validation:
         version = self.ledger.current_dataset()
         if version is None:
             return None
-        document = self.ledger.dataset(version).get("document")
-        return Dataset.read(self.store.read(self.lake.version(version), document))
+        return read_dataset(self.store, self.lake, self.ledger.dataset(version))
 
     def _next(self, before: Dataset | None, parts: list[Part]) -> Dataset | None:
         if before is None and not parts:
@@ -179,7 +197,7 @@ class Validation:
         nothing: Record = {"dataset": version, "job": None}
         refused = [item for item in found if item.refusal]
         if found and len(refused) == len(found):
-            said = "; ".join(f"{item.upload.key}: {item.refusal}" for item in refused[:5])
+            said = "; ".join(f"{item.upload.key}: {shortened(item.refusal or '', SAID)}" for item in refused[:5])
             more = f"; and {len(refused) - 5} more files" if len(refused) > 5 else ""
             return nothing | {"outcome": "quarantined", "reason": said + more}
         if dataset is None or version is None:
@@ -235,11 +253,10 @@ class Validation:
         manifest = dataset.manifest(self.lake.uri(self.lake.parts()))
         self.store.write(self.lake.manifest(dataset.version), json.dumps(manifest).encode(), "application/json")
         document = self.store.write(self.lake.version(dataset.version), dataset.document().encode(), "application/json")
-        parts = [asdict(replace(part, times=(), places=())) for part in dataset.parts]
         self.ledger.put_dataset(
             dataset.version,
             rows=dataset.rows,
-            parts=parts,
+            parts=dataset.told(),
             contract=dataset.contract,
             run=run,
             at=at,
@@ -250,7 +267,7 @@ class Validation:
 
 
 def _all_refused(renewed: Sequence[tuple[Renewal, Found]]) -> Record:
-    said = "; ".join(f"{item.file.key}: {found.refusal}" for item, found in renewed[:5])
+    said = "; ".join(f"{item.file.key}: {shortened(found.refusal or '', SAID)}" for item, found in renewed[:5])
     reason = f"the changed contract leaves no row of what was uploaded before: {said}"
     return {"outcome": "quarantined", "reason": reason, "dataset": None, "job": None}
 

@@ -18,9 +18,9 @@ KINDS = {
         "a.jsonl", json.dumps({"rows": OBJECTS}, indent=1).encode()[:-2], "line 1 is cut short", "one object on a line"
     ),
     "a line that is an array": kind("a.jsonl", LINES + b"[1,2]\n", "line 301 is an array"),
-    "a line that is a number": kind("a.jsonl", LINES + b"17\n", "line 301 is no JSON object but '17'"),
-    "a line that is null": kind("a.jsonl", b"null\n" + LINES, "line 1 is no JSON object but 'null'"),
-    "a line that is text": kind("a.ndjson", LINES + b"# the end\n", "line 301 is no JSON object but '# the end'"),
+    "a line that is a number": kind("a.jsonl", LINES + b"17\n", "line 301 is no JSON object:"),
+    "a line that is null": kind("a.jsonl", b"null\n" + LINES, "line 1 is no JSON object:"),
+    "a line that is text": kind("a.ndjson", LINES + b"# the end\n", "line 301 is no JSON object:"),
     "a comma behind every object": kind("a.jsonl", LINES.replace(b"}\n", b"},\n"), "line 1 ends with a comma"),
     "a last line cut short": kind("a.jsonl", LINES + b'{"id": "r3', "line 301 is cut short", "upload the file again"),
     "a line cut short": kind("a.jsonl", b'{"id": "r3\n' + LINES, "line 1 "),

@@ -90,7 +90,7 @@ KINDS = {name: kind("a.parquet", content, *words, bomb=True) for name, (content,
     "Parquet with an encrypted footer": kind("a.parquet", PARQUET[:-4] + b"PARE", "encrypted", "without encryption"),
     "Parquet without columns": kind("a.parquet", written(pl.DataFrame()), "no columns"),
     "Parquet with a name twice": kind(
-        "a.parquet", closed(PAGES, FOOTER.replace(b"\x02id", b"\x01x")), "more than one column named 'x'"
+        "a.parquet", closed(PAGES, FOOTER.replace(b"\x02id", b"\x01x")), "have the same name"
     ),
     "Parquet with 2,500 columns": kind("a.parquet", wide, "2,500 columns", "at most 2,000"),
 }

@@ -40,8 +40,10 @@ KINDS = {
     "mixed encodings": kind("a.csv", GOOD + "r500,Genève,1\n".encode("latin-1"), "line 502", "not UTF-8"),
     "a character cut in half": kind("a.csv", GOOD + b"r500,Z\xc3,1\n", "line 502", "not UTF-8"),
     "a surrogate": kind("a.csv", GOOD + b"r500,Z\xed\xa0\x80,1\n", "line 502", "not UTF-8"),
-    "a name twice in the header": kind("a.csv", b"id,x,id\na,1,b\n", "more than one column named 'id'"),
-    "many names twice": kind("a.csv", b"a,b,c,d,e,f,g," * 2 + b"z\n", "more than one column named 'a', 'b'", "2 more"),
+    "a name twice in the header": kind("a.csv", b"id,x,id\na,1,b\n", "columns 1 and 3 have the same name"),
+    "many names twice": kind(
+        "a.csv", b"a,b,c,d,e,f,g," * 2 + b"z\n", "columns 1 and 8 have the same name", "6 more names"
+    ),
     "several columns without a name": kind("a.csv", b"id,,x,\na,1,2,3\n", "2 columns have no name", "column 2, 4"),
     "only commas": kind("a.csv", b",,,\n,,,\n", "4 columns have no name"),
     "100,000 columns": kind(

@@ -130,6 +130,17 @@ ANY = column("x", "number")
         ([KEY, TARGET, column("x", "string", **options(pattern="("))], "column 'x': logicalTypeOptions"),
         ([KEY, TARGET, column("x", "string", **options(pattern="(?=a)"))], "column 'x': logicalTypeOptions"),
         ([KEY, TARGET, column("x", "number", **options(minimum="low"))], "column 'x': logicalTypeOptions"),
+        *[
+            ([KEY, TARGET, column("x", "string", **options(pattern=pattern))], "which cannot be checked in a column")
+            for pattern in (r"[a-z]+\Z", "(?P<x>a)(?P=x)", "(?#c)a", "(a)?(?(1)b|c)", "(?x) a # x", "a{,3}")
+        ],
+        ([KEY, TARGET, column("_row", "number")], "column '_row': the name has a meaning of its own here"),
+        ([KEY, TARGET, column("^a.*$", "number")], "the name has a meaning of its own here"),
+        ([KEY, TARGET, column("x", requierd=True)], "requierd: is not a field here"),
+        (
+            [KEY, TARGET, column("x", customProperties=[{"property": "tolerence", "value": 0.1}])],
+            "'tolerence' says nothing here: is 'tolerance' meant?",
+        ),
         ([KEY, TARGET, column("x", "number", **options(minimum=3, maximum=2))], "column 'x'"),
         (
             [KEY, TARGET, column("x", "integer", **allowed("a"))],
@@ -166,3 +177,21 @@ def test_a_field_of_a_wrong_type_has_its_line(model_folder: Write) -> None:
 def test_no_contract(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="no such file"):
         read_contract(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["v2.0.0", None])
+def test_another_version_of_the_standard(model_folder: Write, version: str | None) -> None:
+    with pytest.raises(ContractError, match=r"apiVersion: .* is not the standard's third: write v3\.1\.0"):
+        read_contract(model_folder("", document(KEY, TARGET, ANY, apiVersion=version)))
+
+
+def test_a_field_that_stands_there_twice(model_folder: Write) -> None:
+    folder = model_folder("", document(KEY, TARGET, ANY) + "version: 2.0.0\n")
+    with pytest.raises(ContractError, match=r"contract\.yaml:\d+: version: stands there twice"):
+        read_contract(folder)
+
+
+@pytest.mark.parametrize("said", ["personal", "Personal", "PII", " pii "])
+def test_personal_however_it_is_written(model_folder: Write, said: str) -> None:
+    contract = read_contract(model_folder("", document(KEY, TARGET, column("x", classification=said))))
+    assert contract.features[0].personal

@@ -182,3 +182,92 @@ def test_a_comment_in_the_contract_reads_nothing_again(world: World, january: pl
     change(world, "description: Miles.", "description: Statute miles.")
     validated(world, world.open_run("run2"))
     assert world.keys("quarantine/flight-delay/run2/") == []
+
+
+def test_a_crash_after_the_new_version_loses_no_refusal(world: World, january: pl.DataFrame) -> None:
+    # Given two uploads, one of which a changed contract refuses whole, and a step that dies once the version is written
+    other, jfk = january.filter(pl.col("origin") != "JFK"), january.filter(pl.col("origin") == "JFK")
+    for name, rows in (("a", other), ("b", jfk)):
+        validated(world, world.take(f"{name}.csv", csv(rows)))
+        world.end_run(name)
+    change(world, "[EWR, JFK, LGA]", "[EWR, LGA]")
+    run = world.take("c.csv", csv(other.head(50)))
+    function = world.load("validate")
+    with pytest.MonkeyPatch.context() as patch:
+
+        def die(*_: Any, **__: Any) -> None:
+            raise RuntimeError("the function's time is up")
+
+        patch.setattr(type(world.ledger), "settle_upload", die)
+        with pytest.raises(RuntimeError):
+            function.handler({"run": run}, None)
+    # When it is repeated
+    assert function.handler({"run": run}, None)["outcome"] == "train"
+    # Then the refused one is known as such, and the report tells of both
+    states = {item["key"].rpartition("/")[2]: item["state"] for item in world.ledger.uploads()}
+    assert states == {"a.csv": "dataset", "b.csv": "quarantined", "c.csv": "dataset"}
+    report = world.store.json(world.lake.quarantine(run, "report.json"))
+    assert [(item["key"].rpartition("/")[2], item.get("again", False)) for item in report] == [
+        ("c.csv", False), ("a.csv", True), ("b.csv", True),
+    ]  # fmt: skip
+
+
+def test_a_part_of_labelled_rows_lasts_though_its_upload_is_gone(world: World, january: pl.DataFrame) -> None:
+    # Given captured rows with their truth, which lack a personal column that uploads must have
+    change(world, "- name: carrier\n", "- name: carrier\n        classification: personal\n")
+    event = world.upload("rows.parquet", b"", folder="labelled")["detail"]["object"]
+    buffer = io.BytesIO()
+    january.drop("carrier").write_parquet(buffer)
+    made = world.store.write(event["key"], buffer.getvalue())
+    world.ledger.record_upload(Upload(event["key"], made, "e", 1, "2026-01-01T00:00:00+00:00"))
+    validated(world, world.open_run("run1"))
+    world.end_run("run1")
+    client("s3").delete_object(Bucket=world.lake.bucket, Key=event["key"], VersionId=made)
+    # When the contract allows another value and wants files of a thousand rows
+    change(world, "[EWR, JFK, LGA]", "[EWR, JFK, LGA, SWF]")
+    change(world, "    quality:\n", "    quality:\n      - {metric: rowCount, mustBeGreaterThan: 1000}\n")
+    result = validated(world, world.open_run("run2"))
+    # Then its rows are still there
+    assert world.ledger.dataset(result["dataset"])["rows"] == 300
+
+
+def test_a_document_that_expired_is_read_from_its_newest_version(world: World, january: pl.DataFrame) -> None:
+    # Given a dataset version whose file was written once more by a run that was overtaken
+    result = validated(world, world.take("a.csv", csv(january)))
+    world.end_run("a")
+    key = world.lake.version(result["dataset"])
+    document = world.ledger.dataset(result["dataset"])["document"]
+    world.store.write(key, world.store.read(key))
+    client("s3").delete_object(Bucket=world.lake.bucket, Key=key, VersionId=document)
+    # Then the next run finds it all the same
+    assert validated(world, world.open_run("run2"))["dataset"] == result["dataset"]
+
+
+def test_a_file_that_came_from_many_uploads_fits_the_ledger(world: World) -> None:
+    from penstock.dataset import Dataset, Part
+
+    uploads = tuple(
+        f"s3://{world.lake.bucket}/raw/flight-delay/heartbeat-{i:06}.csv?versionId={i:032}" for i in range(4000)
+    )
+    dataset = Dataset("flight-delay", "c", (Part("a" * 64, 10, 10, uploads),))
+    world.ledger.put_dataset(dataset.version, parts=dataset.told(), rows=10)
+    assert len(world.ledger.dataset(dataset.version)["parts"][0]["uploads"]) == 5
+
+
+def test_features_that_cannot_be_put_change_no_upload_s_ending(world: World, january: pl.DataFrame) -> None:
+    # Given a feature store that refuses
+    function = world.load("validate")
+    run = world.take("a.csv", csv(january))
+
+    class Refuses:
+        def keep(self, _: object) -> None:
+            raise RuntimeError("throttled")
+
+    from dataclasses import replace
+
+    with pytest.raises(RuntimeError):
+        replace(function.validation, features=Refuses()).run(run, "2026-01-01")
+    # Then the upload is in the dataset, and is not given back when the run ends
+    world.end_run(run, "failed")
+    assert [item["state"] for item in world.ledger.uploads()] == ["dataset"]
+    assert world.ledger.waiting() == []

@@ -15,7 +15,7 @@ from penstock.ledger import Upload
 from penstock.odcs import read_contract
 from penstock.settings import InspectSettings
 from penstock.spec import MODELS
-from penstock.store import Store, sha256
+from penstock.store import Store
 from penstock.validation import FILES
 from training.steps.container import Container, StepError
 
@@ -49,7 +49,7 @@ def inspect_files(run: str, inspection: Inspection, say: Callable[[str], None]) 
     files = [Upload(**file) for file in store.json(lake.run_input(run, FILES))]
     for index, upload in enumerate(files):
         place = f"file {index + 1} of {len(files)}: {upload.key}"
-        name = lake.finding(run, sha256(upload.name.encode())[:12])
+        name = inspection.finding(run, upload)
         if store.size(name, None) is not None:
             say(f"{place}: inspected before")
             continue

@@ -1,0 +1,25 @@
+"""Dataset versions as they lie in the lake."""
+
+from penstock.dataset import Dataset
+from penstock.lake import Lake
+from penstock.ledger import Record
+from penstock.store import NoObjectError, Store
+
+
+def read_dataset(store: Store, lake: Lake, record: Record) -> Dataset:
+    """The version of a ledger record, digest checked.
+
+    It is read as the record names it. A run that was overtaken may have written the same once more, which makes that
+    object version an old one, and old ones expire: then the newest is the same.
+
+    Raises:
+        NoObjectError: it is not there, or is not that version.
+    """
+    version, key = record["version"], lake.version(record["version"])
+    try:
+        dataset = Dataset.read(store.read(key, record.get("document")))
+    except NoObjectError:
+        dataset = Dataset.read(store.read(key))
+    if dataset.version != version:
+        raise NoObjectError(f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}")
+    return dataset
