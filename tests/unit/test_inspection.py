@@ -225,7 +225,8 @@ def test_a_part_of_labelled_rows_lasts_though_its_upload_is_gone(world: World, j
     client("s3").delete_object(Bucket=world.lake.bucket, Key=event["key"], VersionId=made)
     # When the contract allows another value and wants files of a thousand rows
     change(world, "[EWR, JFK, LGA]", "[EWR, JFK, LGA, SWF]")
-    change(world, "    quality:\n", "    quality:\n      - {metric: rowCount, mustBeGreaterThan: 1000}\n")
+    rule = "      - type: sql\n"
+    change(world, rule, f"      - {{metric: rowCount, mustBeGreaterThan: 1000}}\n{rule}")
     result = validated(world, world.open_run("run2"))
     # Then its rows are still there
     assert world.ledger.dataset(result["dataset"])["rows"] == 300
