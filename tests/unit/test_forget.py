@@ -139,7 +139,7 @@ def test_features_are_told_and_deleted(command: Command, key: str, monkeypatch: 
     path = Path(MODELS) / MODEL / "model.yaml"
     path.write_text(f"{path.read_text()}\nfeature_store: {{}}\n")
     groups = [StoredGroup("g", "flight_id", "departs_at", online=True)]
-    given = {"list_groups": lambda _: groups, "open_group": lambda name: FeatureStore(name, runtime)}
+    given: dict[str, Any] = {"list_groups": lambda _: groups, "open_group": lambda name: FeatureStore(name, runtime)}
     monkeypatch.setattr(forget_module, "StoredFeatures", partial(StoredFeatures, **given))
     # When it is asked what there is, then that is told and kept
     words = ["forget", "--key", key, "--reason", "asked"]
