@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
@@ -18,7 +18,15 @@ Cut = tuple[bytes | None, int]
 GOLDEN = "golden.json"
 
 
-def table(data: bytes, name: str, subject: Subject, seen: Callable[[pl.DataFrame], object] = lambda _: None) -> Cut:
+class Whose(Protocol):
+    """Somebody whose rows can be told from others'."""
+
+    def among(self, table: pl.DataFrame, /) -> pl.Series:
+        """Which rows are theirs; shape (rows,), Boolean."""
+        ...
+
+
+def table(data: bytes, name: str, subject: Whose, seen: Callable[[pl.DataFrame], object] = lambda _: None) -> Cut:
     """A CSV, JSON Lines or Parquet file.
 
     Args:

@@ -66,7 +66,7 @@ class FeatureGroup:
     @property
     def pattern(self) -> str:
         """What fits the names of this model's groups, earlier ones among them, and no other model's."""
-        return f"{self.prefix}-{'?' * DIGITS}"
+        return _pattern(self.prefix)
 
     @property
     def binding(self) -> str:
@@ -86,11 +86,24 @@ def feature_group(stage: str, spec: ModelSpec, contract: Contract) -> FeatureGro
     if spec.feature_store is None:
         return None
     try:
-        group = _group(f"penstock-{stage}-{spec.name}", spec.feature_store, contract)
+        group = _group(_prefix(stage, spec.name), spec.feature_store, contract)
         _check(group)
     except SpecError as error:
         raise SpecError(f"{MODELS / spec.name / 'model.yaml'}: {error}") from None
     return group
+
+
+def groups_pattern(stage: str, model: str) -> str:
+    """`FeatureGroup.pattern` of a model, whether or not its specification asks for a group now."""
+    return _pattern(_prefix(stage, model))
+
+
+def _prefix(stage: str, model: str) -> str:
+    return f"penstock-{stage}-{model}"
+
+
+def _pattern(prefix: str) -> str:
+    return f"{prefix}-{'?' * DIGITS}"
 
 
 def _group(prefix: str, asked: FeatureStoring, contract: Contract) -> FeatureGroup:

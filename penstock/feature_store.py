@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -31,6 +32,18 @@ IMPATIENT = Config(connect_timeout=0.5, read_timeout=1, retries={"mode": "standa
 
 class FeatureStoreError(Exception):
     """The store did not do what it was asked; the message says what and why."""
+
+
+@dataclass(frozen=True)
+class StoredGroup:
+    """A group that there is, by what SageMaker knows of it."""
+
+    name: str
+    entity_name: str
+    """The feature that names a record's entity."""
+    time_name: str
+    """The feature that holds a record's event time."""
+    online: bool
 
 
 class FeatureStore:
@@ -70,7 +83,7 @@ class FeatureStore:
         return count
 
     def _put(self, record: Record) -> None:
-        values = [{"FeatureName": name, "ValueAsString": _packed(value)} for name, value in record.items()]
+        values = [{"FeatureName": name, "ValueAsString": packed(value)} for name, value in record.items()]
         self._client.put_record(FeatureGroupName=self.group, Record=values)
 
     def get(self, entities: Sequence[str]) -> dict[str, Record]:
@@ -92,7 +105,7 @@ class FeatureStore:
 
     def _get(self, entities: list[str], found: dict[str, Record]) -> list[str]:
         """One call; the entities that it left."""
-        asked = [{"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": [*map(_packed, entities)]}]
+        asked = [{"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": [*map(packed, entities)]}]
         try:
             reply = self._client.batch_get_record(Identifiers=asked)
         except (BotoCoreError, ClientError) as error:
@@ -111,7 +124,7 @@ class FeatureStore:
 
         Args:
             entity: its name, as a request gives it.
-            time_name: the feature that holds the event time (`FeatureGroup.time_name`, `online_groups`).
+            time_name: the feature that holds the event time (`FeatureGroup.time_name`, `StoredGroup.time_name`).
 
         Raises:
             FeatureStoreError: the store is down, busy, or refuses.
@@ -124,7 +137,7 @@ class FeatureStore:
         try:
             self._client.delete_record(
                 FeatureGroupName=self.group,
-                RecordIdentifierValueAsString=_packed(entity),
+                RecordIdentifierValueAsString=packed(entity),
                 EventTime=event_time(later),
                 TargetStores=["OnlineStore"],
                 DeletionMode="HardDelete",
@@ -133,23 +146,39 @@ class FeatureStore:
             raise FeatureStoreError(f"the feature group {self.group} did not delete a record: {error}") from None
         return True
 
+    def forget_all(self, entities: Sequence[str], time_name: str) -> None:
+        """Delete many entities' records; arguments and errors as `forget`."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda entity: self.forget(entity, time_name), entities))
 
-def online_groups(pattern: str, client: Any = None) -> dict[str, str]:
-    """The groups whose names fit a pattern (`FeatureGroup.pattern`) and that are online: name → event time's feature.
+
+def stored_groups(pattern: str, client: Any = None) -> list[StoredGroup]:
+    """The groups whose names fit a pattern (`groups_pattern`).
 
     A model has more than one when its specification or contract was changed: the earlier ones are kept.
+
+    Raises:
+        FeatureStoreError: they cannot be listed; says which leave that needs.
     """
-    sagemaker = client or _sagemaker()
-    pages = sagemaker.get_paginator("list_feature_groups").paginate(NameContains=pattern.rstrip("?"))
-    listed = [item["FeatureGroupName"] for page in pages for item in page["FeatureGroupSummaries"]]
-    described = [
-        sagemaker.describe_feature_group(FeatureGroupName=name) for name in listed if fnmatchcase(name, pattern)
-    ]
-    return {
-        group["FeatureGroupName"]: group["EventTimeFeatureName"]
+    try:
+        sagemaker = client or _sagemaker()
+        pages = sagemaker.get_paginator("list_feature_groups").paginate(NameContains=pattern.rstrip("?"))
+        listed = [item["FeatureGroupName"] for page in pages for item in page["FeatureGroupSummaries"]]
+        described = [
+            sagemaker.describe_feature_group(FeatureGroupName=name) for name in listed if fnmatchcase(name, pattern)
+        ]
+    except (BotoCoreError, ClientError) as error:
+        needs = "sagemaker:ListFeatureGroups and sagemaker:DescribeFeatureGroup"
+        raise FeatureStoreError(f"the feature groups cannot be listed, which needs {needs}: {error}") from None
+    return [
+        StoredGroup(
+            group["FeatureGroupName"],
+            group["RecordIdentifierFeatureName"],
+            group["EventTimeFeatureName"],
+            bool(group.get("OnlineStoreConfig", {}).get("EnableOnlineStore")),
+        )
         for group in described
-        if group.get("OnlineStoreConfig", {}).get("EnableOnlineStore")
-    }
+    ]
 
 
 def event_time(moment: datetime) -> str:
@@ -171,7 +200,7 @@ def _values(record: Sequence[Mapping[str, str]]) -> Record:
     return {item["FeatureName"]: _unpacked(item["ValueAsString"]) for item in record if "ValueAsString" in item}
 
 
-def _packed(value: str) -> str:
+def packed(value: str) -> str:
     """A value on one line: the API's pattern for values, `.*`, takes no line end."""
     return _NOT_TAKEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
 

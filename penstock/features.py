@@ -53,13 +53,10 @@ class Features:
         # Those that left the dataset are forgotten: should they come back, they are put again, which changes nothing.
         stored = {part.sha256: known[part.sha256] for part in dataset.parts if part.sha256 in known}
         for part in dataset.parts:
-            if part.sha256 not in stored and not self._captured(part):
+            if part.sha256 not in stored and not of_captures(part, self.lake):
                 stored[part.sha256] = self._put(part)
                 note = {"made": self.made, "parts": stored}
                 self.store.write_json(self.lake.stored(self.group.name), note)
-
-    def _captured(self, part: Part) -> bool:
-        return all(upload.startswith(self.lake.uri(self.lake.prefix(LABELLED))) for upload in part.uploads)
 
     def _stored(self) -> dict[str, Any]:
         """What is known of each part that was put."""
@@ -91,6 +88,11 @@ def features_of(
     if group is None:
         return None
     return Features(group=group, feature_store=FeatureStore.patient(group.name), lake=lake, store=store, made=made)
+
+
+def of_captures(part: Part, lake: Lake) -> bool:
+    """Whether all rows of a part are captured ones that got their ground truth."""
+    return all(upload.startswith(lake.uri(lake.prefix(LABELLED))) for upload in part.uploads)
 
 
 def latest(rows: pl.DataFrame, group: FeatureGroup, uploaded: datetime) -> pl.DataFrame:

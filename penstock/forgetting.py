@@ -1,9 +1,10 @@
-"""A subject's rows removed for good: from parts, uploads, captures, labels, quarantine and golden examples.
+"""A subject's rows removed for good: from parts, uploads, captures, labels, quarantine, features and golden examples.
 
 First what is left is written, beside what there is. Then a plan is noted, and from there on everything in it is carried
-out, by whoever comes next if need be: the dataset versions give way, the old object versions are deleted, the record is
-written and the run's lock is given back. A forgetting that is cut off before the plan has removed nothing, and one that
-is cut off after it is finished by the next; so training never sees half of one, and nothing is done twice.
+out, by whoever comes next if need be: the dataset versions give way, the online features and the old object versions
+are deleted, the record is written and the run's lock is given back. A forgetting that is cut off before the plan has
+removed nothing, and one that is cut off after it is finished by the next; so training never sees half of one, and
+nothing is done twice.
 """
 
 import json
@@ -15,11 +16,13 @@ from datetime import datetime
 
 from penstock.contract import Contract
 from penstock.dataset import Dataset
+from penstock.feature_store import FeatureStoreError
 from penstock.lake import FORGETTING as FOLDER
 from penstock.lake import LABELLED, RAW, SUCCESS, Lake
 from penstock.ledger import FORGETTING, Ledger, Record, StaleError, timestamp
 from penstock.privacy import FORGOTTEN
-from penstock.store import Store
+from penstock.store import NoObjectError, Store
+from penstock.stored_features import LEAVE, StoredFeatures
 from penstock.subject import Subject
 from penstock.survey import Found, Survey
 
@@ -42,13 +45,15 @@ class Forgotten:
     """Registered versions that were trained on such a dataset: what they learned stays in them."""
     unread: tuple[str, ...]
     """Objects that could not be looked into."""
+    features: int = 0
+    """Records deleted from the online store; the rows of its offline files are among `rows`."""
     finished: bool = False
     """Whether one that had been cut off was finished first."""
 
     @property
     def nothing(self) -> bool:
         """Whether nobody was found."""
-        return not self.objects
+        return not self.objects and not self.features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,8 @@ class Forgetting:
     lake: Lake
     store: Store
     ledger: Ledger
+    features: StoredFeatures | None = None
+    """The model's feature groups; None for a model that never had any."""
 
     def look(self, subject: Subject) -> Forgotten:
         """What would be removed; nothing is changed."""
@@ -75,7 +82,9 @@ class Forgetting:
 
         Raises:
             StaleError: a run is under way, or another forgetting took over.
-            ForgettingError: no run has dealt with an upload that holds such rows, or the reason names the subject.
+            ForgettingError: no run has dealt with an upload that holds such rows, the reason names the subject, or
+                the feature store keeps a record: then the next one goes on from there.
+            FeatureStoreError: the feature store cannot be looked into, and nothing was removed.
         """
         if any(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", reason) for value in subject.values):
             raise ForgettingError("the reason names whom to forget, and is kept: say it without the key")
@@ -90,8 +99,9 @@ class Forgetting:
         try:
             found = self._found(subject)
             told = self._told(found, finished=finished)
-            record = said | {"token": token, "rows": told.rows, "objects": told.objects, "subjects": subject.record()}
-            plan = self._prepare(found, said, record, holder) if found.remove else None
+            counts = {"rows": told.rows, "objects": told.objects, "features": told.features}
+            record = said | {"token": token, "subjects": subject.record()} | counts
+            plan = None if told.nothing else self._prepare(found, said, record, holder)
         except Exception:
             self.ledger.end_forgetting(holder)  # nothing was removed, so runs may begin
             raise
@@ -105,7 +115,7 @@ class Forgetting:
         return told
 
     def _found(self, subject: Subject) -> Found:
-        found = Survey(self.contract, self.lake, self.store, self.ledger, subject).find()
+        found = Survey(self.contract, self.lake, self.store, self.ledger, subject, self.features).find()
         done = [upload for upload in self.ledger.uploads() if upload["state"] in {"dataset", "quarantined"}]
         objects = {(upload["key"], upload["version_id"]) for upload in done}
         folders = tuple(key.removesuffix(SUCCESS) for key, _ in objects if key.endswith(f"/{SUCCESS}"))
@@ -123,7 +133,9 @@ class Forgetting:
         trained = [item["version"] for item in self.ledger.versions() if item["dataset"] in replaced]
         documents = len(_versions(self.store, self._documents(replaced)))
         objects = len(found.remove) + documents
-        return Forgotten(dict(found.rows), objects, replaced, tuple(sorted(trained)), tuple(found.unread), finished)
+        online = sum(map(len, found.online.values()))
+        unread = tuple(found.unread)
+        return Forgotten(dict(found.rows), objects, replaced, tuple(sorted(trained)), unread, online, finished)
 
     def _documents(self, datasets: Iterable[str]) -> list[str]:
         return [name(version) for version in datasets for name in (self.lake.version, self.lake.manifest)]
@@ -146,9 +158,14 @@ class Forgetting:
             datasets.append({"old": old.version, "new": new.version if new.parts else None, "about": made})
         documents = _versions(self.store, self._documents(old.version for old, _, _ in found.datasets))
         waits = [key for key in found.emptied if key.startswith(self.lake.prefix(LABELLED))]
-        return {"record": record, "said": said, "datasets": datasets, "remove": [*found.remove, *documents]} | {
-            "emptied": waits
-        }
+        remove = [*found.remove, *documents]
+        plan: Record = {"record": record, "said": said, "datasets": datasets, "remove": remove, "emptied": waits}
+        if found.online:
+            # Names of entities stand in an object of their own, which goes with the rest: the plan itself names nobody.
+            key, data = self.lake.entities(record["token"]), json.dumps(found.online).encode()
+            plan["entities"] = key
+            remove.append((key, self.store.write(key, data, "application/json")))
+        return plan
 
     def _document(self, old: Dataset, new: Dataset, about: Record, said: Record) -> Record:
         """Write a new dataset version; its record."""
@@ -164,8 +181,25 @@ class Forgetting:
             self.ledger.replace_dataset(item["old"], item["new"], holder=holder, about=item["about"], **plan["said"])
         for key in plan["emptied"]:
             self.ledger.drop_waiting(key)
+        if "entities" in plan:
+            self._forget_features(plan["entities"])
         self.store.delete_versions([(key, version) for key, version in plan["remove"]])
         self.ledger.end_forgetting(holder, plan["record"])
+
+    def _forget_features(self, key: str) -> None:
+        """The online records of the entities that are named there; where it is gone, they are too."""
+        try:
+            entities = self.store.json(key)
+            if self.features is None:
+                raise FeatureStoreError("a forgetting that was cut off has features to delete, and no store is given")
+            self.features.forget(entities)
+        except NoObjectError:
+            return
+        except FeatureStoreError as error:
+            raise ForgettingError(
+                f"{error}; nothing is lost: the forgetting waits half-way, and so do runs, until somebody with leave "
+                f"to {LEAVE} says the same again, which goes on from here"
+            ) from None
 
     def _tidy(self) -> None:
         """Plans that were carried out."""

@@ -22,6 +22,7 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     labels/<model>/<name>                     ground truth, as it came
     monitor/<model>/<version>/                drift reports and the mark of what was read
     forgetting/<model>/<token>.json           what a forgetting has still to remove; no rows
+    forgetting/<model>/<token>/entities.json  whose online features it has still to delete
 """
 
 from dataclasses import dataclass
@@ -76,8 +77,11 @@ class Lake:
     def manifest(self, version: str) -> str:
         return f"{self.prefix(DATASETS)}manifests/{version}.json"
 
+    def notes(self) -> str:
+        return self.prefix(DATASETS) + "stored/"
+
     def stored(self, group: str) -> str:
-        return f"{self.prefix(DATASETS)}stored/{group}.json"
+        return f"{self.notes()}{group}.json"
 
     def listing(self, run: str, digest: str) -> str:
         return f"{self.prefix(RUNS)}{run}/folders/{digest}.json"
@@ -99,6 +103,9 @@ class Lake:
 
     def forgetting(self, token: str) -> str:
         return f"{self.prefix(FORGETTING)}{token}.json"
+
+    def entities(self, token: str) -> str:
+        return f"{self.prefix(FORGETTING)}{token}/entities.json"
 
 
 def prefix(folder: str, model: str) -> str:

@@ -54,6 +54,10 @@ class Subject:
         """Whether they were named by their row key; otherwise the keys are found out."""
         return self.column == self._key
 
+    def known(self, column: str) -> set[str]:
+        """Values of a column that are theirs, as far as is known by now."""
+        return set(self._known.get(column, ()))
+
     def _add(self, column: str, values: Sequence[str]) -> None:
         """Look for more values of a column, and for their hashes."""
         known = self._known.setdefault(column, set())

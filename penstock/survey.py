@@ -18,9 +18,11 @@ from penstock import erasing
 from penstock.cells import TYPES
 from penstock.contract import Contract
 from penstock.dataset import Dataset, Part, spread
+from penstock.feature_survey import PARQUET, FeatureSurvey
 from penstock.lake import (
     CAPTURE_ERRORS,
     CAPTURES,
+    FEATURES,
     LABELLED,
     LABELS,
     MODELS,
@@ -33,6 +35,7 @@ from penstock.lake import (
 from penstock.ledger import Ledger, Record
 from penstock.reading import TableError
 from penstock.store import Store, Version, sha256
+from penstock.stored_features import StoredFeatures
 from penstock.subject import Subject
 from penstock.versions import read_dataset
 
@@ -55,6 +58,8 @@ class Found:
     """Digest of a part → the part without them; None where nothing is left of it."""
     datasets: list[tuple[Dataset, Dataset, Record]] = field(default_factory=list)
     """Dataset versions that name such a part, each with what takes its place and its record."""
+    online: dict[str, list[str]] = field(default_factory=dict)
+    """Feature group → the entities whose records are to go from its online store."""
     emptied: list[str] = field(default_factory=list)
     """Objects of which nothing is left."""
     unread: list[str] = field(default_factory=list)
@@ -64,10 +69,19 @@ class Found:
 class Survey:
     """Looks for one subject."""
 
-    def __init__(self, contract: Contract, lake: Lake, store: Store, ledger: Ledger, subject: Subject) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        lake: Lake,
+        store: Store,
+        ledger: Ledger,
+        subject: Subject,
+        features: StoredFeatures | None = None,
+    ) -> None:
         self._contract, self._lake, self._store = contract, lake, store
         self._ledger, self._subject = ledger, subject
         self._examples: set[str] = set()
+        self._features = FeatureSurvey(contract, features, subject) if features else None
 
     def find(self) -> Found:
         """Everything that holds rows of the subject."""
@@ -82,6 +96,8 @@ class Survey:
             self._rewrite(found, folder, folder, self._table)
         self._datasets(found)
         self._raw(found)
+        if self._features is not None:
+            self._kept(found, self._features)
         if self._examples:
             self._rewrite(found, MODELS, "golden", lambda data, _: erasing.golden(data, self._example), erasing.GOLDEN)
             self._rewrite(found, RUNS, "golden", lambda data, _: erasing.artifact(data, self._example), ARTIFACT)
@@ -134,6 +150,8 @@ class Survey:
     def _theirs(self, rows: pl.DataFrame) -> None:
         """Know removed rows by their key, and as golden examples have them."""
         self._subject.learn_keys(rows)
+        if self._features is not None:
+            self._features.learn(rows)
         columns = [column for column in self._contract.features if not column.personal and column.name in rows.columns]
         as_scored = [pl.col(c.name).cast(pl.Float32) if c.numeric else pl.col(c.name) for c in columns]
         shown = rows.select(as_scored).select(pl.col(c.name).cast(TYPES[c.type]) for c in columns)
@@ -176,6 +194,29 @@ class Survey:
             if gone or name in sources:
                 found.remove.append((version.key, version.version_id))
                 found.rows[RAW] += max(gone, 1)
+
+    def _kept(self, found: Found, features: FeatureSurvey) -> None:
+        """The feature store: records, offline files, and the notes of what was put."""
+        found.online = features.online()
+        found.unread += features.strange()
+        self._rewrite(found, FEATURES, FEATURES, features.file, PARQUET)
+        if not found.parts:
+            return
+        for key, data in features.notes(found.parts, self._next(found)).items():
+            found.written[key] = data
+        for version, _ in self._store.every_version(self._lake.notes()):
+            if found.parts.keys() & json.loads(self._store.read(version.key, version.version_id))["parts"].keys():
+                found.remove.append((version.key, version.version_id))
+
+    def _next(self, found: Found) -> Dataset | None:
+        """The dataset version that will be the current one."""
+        version = self._ledger.current_dataset()
+        replaced = {old.version: new for old, new, _ in found.datasets}
+        if version is None or version in replaced:
+            return replaced.get(version or "")
+        return Dataset.read(
+            self._store.read(self._lake.version(version), self._ledger.dataset(version).get("document"))
+        )
 
     def _sources(self, found: Found) -> set[str]:
         """The uploads that such parts were made from: a key that was made of a row is in none of them."""

@@ -17,6 +17,7 @@ from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract import ContractError
 from penstock.deployment import NotDeployedError
+from penstock.feature_store import FeatureStoreError
 from penstock.forgetting import ForgettingError
 from penstock.init import InitError
 from penstock.lake import LakeKeyError
@@ -44,6 +45,7 @@ SENTENCES = (
     ArchiveError,
     CloudError,
     ContractError,
+    FeatureStoreError,
     ForgettingError,
     InitError,
     LakeKeyError,

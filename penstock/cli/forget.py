@@ -14,8 +14,9 @@ from penstock.forgetting import Forgetting, Forgotten
 from penstock.ledger import Record
 from penstock.odcs import read_contract
 from penstock.pseudonyms import Pseudonyms
-from penstock.spec import MODELS
+from penstock.spec import MODELS, read_model
 from penstock.store import Store
+from penstock.stored_features import StoredFeatures
 from penstock.subject import Subject
 
 NOBODY = 14
@@ -38,12 +39,14 @@ def forget(
     stage: Stage = "local",
     json: Json = False,
 ) -> None:
-    """Remove a subject's rows for good: from parts, uploads, captures, labels, quarantine. Exit code 14: none found."""
+    """Remove a subject's rows for good, from all that holds rows, features too. Exit code 14: none found."""
     target = Target.of(stage, model)
     contract = read_contract(target.root / MODELS / target.model)
     subject = Subject(contract, key, column, _pseudonyms(target, contract))
     store = Store(target.lake.bucket)
-    forgetting = Forgetting(contract=contract, lake=target.lake, store=store, ledger=target.ledger)
+    forgetting = Forgetting(
+        contract=contract, lake=target.lake, store=store, ledger=target.ledger, features=_features(target, store)
+    )
     if dry_run or not yes:
         found = forgetting.look(subject)
         if dry_run or (found.nothing and not target.ledger.forgetting_cut_off()):
@@ -68,6 +71,11 @@ def _pseudonyms(target: Target, contract: Contract) -> Pseudonyms | None:
     return Pseudonyms.of_secret(arn)
 
 
+def _features(target: Target, store: Store) -> StoredFeatures:
+    asked = read_model(target.root / MODELS / target.model).feature_store is not None
+    return StoredFeatures(stage=target.stage, lake=target.lake, store=store, asked=asked)
+
+
 def _end(found: Forgotten, *, json: bool, verb: str) -> None:
     """Say what there was, and end; nobody found is an exit code of its own."""
     if json:
@@ -87,6 +95,9 @@ def _say(found: Forgotten, *, verb: str, quiet: bool = False) -> None:
     else:
         rows = ", ".join(f"{count:,} from {folder}" for folder, count in sorted(found.rows.items()))
         console.print(f"rows {verb}: {rows} ({found.objects:,} object versions)")
+    if found.features:
+        console.print(f"online features {verb}: {found.features:,} records")
+        console.print("entities that others share have none then until the next run: `penstock retrain --reason …`")
     for old, new in found.datasets.items():
         console.print(f"dataset {old[:12]} gives way to {new[:12] if new else 'nothing: no row is left'}")
     if found.models:

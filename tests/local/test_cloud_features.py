@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from penstock.feature_store import FeatureStore, online_groups
+from penstock.feature_store import FeatureStore, StoredGroup, stored_groups
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import Client, allow, client_for, free_port, make_role, until
 
@@ -209,7 +209,7 @@ def test_a_role_does_what_it_may_on_its_group(cloud: LaptopCloud, client: Client
         assert "sagemaker:BatchGetRecord" in message
 
 
-def test_a_models_online_groups_are_found_and_forget(client: Client) -> None:
+def test_a_models_groups_are_found_and_forget(client: Client) -> None:
     # Given two groups of a model, one that is offline only, and one of a model with a longer name
     role = make_role(client, "forgotten-features", "sagemaker")
     online: dict[str, Any] = {"OnlineStoreConfig": {"EnableOnlineStore": True}}
@@ -223,15 +223,16 @@ def test_a_models_online_groups_are_found_and_forget(client: Client) -> None:
     }
     for name, chosen in stores.items():
         client("sagemaker").create_feature_group(**definition(FeatureGroupName=f"penstock-dev-{name}", **chosen))
-    # When its groups are asked for, then the first two are told
-    found = online_groups("penstock-dev-delay-????????", client("sagemaker"))
-    assert found == {"penstock-dev-delay-00000001": "at", "penstock-dev-delay-00000002": "at"}
-    # And each forgets an entity, whose record is of the future
-    for name, time in found.items():
-        store = FeatureStore(name, client(RUNTIME))
+    # When its groups are asked for, then the first three are told
+    found = sorted(stored_groups("penstock-dev-delay-????????", client("sagemaker")), key=lambda group: group.name)
+    start = "penstock-dev-delay-0000000"
+    assert found == [StoredGroup(f"{start}{n}", "flight", "at", online=n < 3) for n in (1, 2, 3)]
+    # And each that is online forgets an entity, whose record is of the future
+    for group in found[:2]:
+        store = FeatureStore(group.name, client(RUNTIME))
         store.put(iter([{"flight": "UA 1\n", "at": "2999-01-01T00:00:00.000Z"}]))
         assert store.get(["UA 1\n"]) == {"UA 1\n": {"flight": "UA 1\n", "at": "2999-01-01T00:00:00.000Z"}}
-        assert store.forget("UA 1\n", time)
+        assert store.forget("UA 1\n", group.time_name)
         assert store.get(["UA 1\n"]) == {}
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import polars as pl
 import pytest
 
 from demo.flights import flights
+from penstock.cli import forget as forget_module
 from penstock.cli import target as module
 from penstock.cli.app import main
 from penstock.cli.target import Target
 from penstock.deployment import ModelOutputs
+from penstock.feature_store import FeatureStore, StoredGroup
 from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.spec import MODELS
+from penstock.stored_features import StoredFeatures
+from tests.unit.fake_runtime import FakeRuntime, refusal
 from tests.unit.world import BUCKET, FLIGHT_DELAY, MODEL, TABLE, World, client
 
 Command = Callable[..., tuple[int, str, str]]
@@ -125,6 +130,28 @@ def test_a_dry_run_removes_nothing(command: Command, functions: FakeLambda, worl
     found = json.loads(command("forget", "--key", key, "--reason", "asked", "--dry-run", "--json")[1])
     assert found["rows"] == {"parts": 1, "raw": 1}
     assert (world.ledger.current_dataset(), functions.asked) == (version, [])
+
+
+def test_features_are_told_and_deleted(command: Command, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a feature store that knows the subject
+    runtime = FakeRuntime("flight_id", "departs_at")
+    runtime.records[key] = {"flight_id": key, "departs_at": "2026-03-04T00:00:00.000Z"}
+    path = Path(MODELS) / MODEL / "model.yaml"
+    path.write_text(f"{path.read_text()}\nfeature_store: {{}}\n")
+    groups = [StoredGroup("g", "flight_id", "departs_at", online=True)]
+    given: dict[str, Any] = {"list_groups": lambda _: groups, "open_group": lambda name: FeatureStore(name, runtime)}
+    monkeypatch.setattr(forget_module, "StoredFeatures", partial(StoredFeatures, **given))
+    # When it is asked what there is, then that is told and kept
+    words = ["forget", "--key", key, "--reason", "asked"]
+    assert "online features would be removed: 1 records" in command(*words, "--dry-run")[1]
+    assert json.loads(command(*words, "--dry-run", "--json")[1])["features"] == 1
+    # When the store refuses, then that is a sentence
+    runtime.failing = [refusal("AccessDeniedException")]
+    code, _, err = command(*words, "--yes")
+    assert (code, "AccessDeniedException" in err, "nothing was removed" in err) == (1, True, True)
+    # When it is forgotten, then the record is gone
+    code, out, _ = command(*words, "--yes")
+    assert (code, "online features were removed: 1 records" in out, runtime.records) == (0, True, {})
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("", 1)])
