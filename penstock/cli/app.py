@@ -11,7 +11,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
-from penstock.cli import cloud, data, data_versions, forget, init, models, runs, serving
+from penstock.captures import NoCaptureError
+from penstock.cli import cloud, data, data_versions, decisions, forget, init, models, runs, serving, why
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, init, data, data_versions, forget, runs, models, serving):
+for module in (cloud, init, data, data_versions, forget, runs, models, decisions, why, serving):
     module.register(app)
 
 SENTENCES = (
@@ -45,6 +46,7 @@ SENTENCES = (
     ForgettingError,
     InitError,
     LakeKeyError,
+    NoCaptureError,
     NoObjectError,
     NoRecordError,
     NotDeletedError,

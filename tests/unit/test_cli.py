@@ -15,6 +15,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
+from penstock.captures import hour_prefix
 from penstock.cli.app import main
 from penstock.cli.client import curl_line, example
 from penstock.cli.output import ago, table, took
@@ -380,6 +381,30 @@ def test_why_is_one_document_or_a_tree(stage: World, command: Command) -> None:
     shown = command("why").out
     assert "flight-delay version 1 live" in shown
     assert f"s3://{BUCKET}/raw/flight-delay/a1.csv?versionId=v1" in shown
+    assert {event["job"]["name"] for event in command("why", "--openlineage").json} == {
+        "flight-delay.validate", "flight-delay.train",
+    }  # fmt: skip
+
+
+def test_why_an_answer(stage: World, command: Command) -> None:
+    # Given an answer that was captured an hour ago
+    registered(stage)
+    at = datetime.now(UTC) - timedelta(hours=1)
+    row = {"at": at.isoformat(), "version": 1, "id": "r1-0", "score": 0.25, "instance": {"dest": "IAH"}}
+    stage.store.write(hour_prefix(stage.lake, at) + "a", json.dumps(row).encode())
+    # When its reason is asked for
+    shown = command("why", "--prediction", "r1-0").out
+    # Then it begins with what was asked and answered
+    assert shown.startswith("prediction r1-0 · ")
+    assert "asked dest=IAH" in shown
+    assert "answered score=0.25" in shown
+    assert "flight-delay version 1 not live" in shown
+    # And what cannot be found is a sentence
+    missing = command("why", "--prediction", "r2-0", "--since", at.date().isoformat())
+    assert (missing.code, "r2-0 is in none of the 1 capture files" in missing.err) == (1, True)
+    assert command("why", "--since", "2026-01-01").code == 2
+    assert "is no date" in command("why", "--prediction", "r1-0", "--since", "yesterday").err
+    assert "is still to come" in command("why", "--prediction", "r1-0", "--since", "2999-01-01").err
 
 
 def test_push_puts_files_and_says_where(stage: World, command: Command, tmp_path: Path) -> None:
