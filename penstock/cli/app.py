@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
 from penstock.captures import NoCaptureError
-from penstock.cli import cloud, data, data_versions, decisions, forget, init, models, runs, serving, why
+from penstock.cli import cloud, data, data_versions, decisions, forget, init, models, rollback, runs, serving, why
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
@@ -24,6 +24,7 @@ from penstock.lake import LakeKeyError
 from penstock.ledger import NoRecordError, StaleError
 from penstock.local.cloud import CloudError
 from penstock.reading import TableError
+from penstock.rollback import RollbackError
 from penstock.spec import SpecError
 from penstock.store import NoObjectError, NotDeletedError
 from penstock.subject import SubjectError
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, init, data, data_versions, forget, runs, models, decisions, why, serving):
+for module in (cloud, init, data, data_versions, forget, runs, models, decisions, rollback, why, serving):
     module.register(app)
 
 SENTENCES = (
@@ -50,6 +51,7 @@ SENTENCES = (
     NoObjectError,
     NoRecordError,
     NotDeletedError,
+    RollbackError,
     SpecError,
     StaleError,
     SubjectError,
@@ -57,7 +59,7 @@ SENTENCES = (
 )
 
 
-CHANGING = {"push", "approve", "reject", "retrain", "predict", "forget"}
+CHANGING = {"push", "approve", "reject", "rollback", "retrain", "predict", "forget"}
 """Commands that leave something in the laptop cloud."""
 
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from penstock.cli import models_diff
 from penstock.cli.client import curl_line, example
 from penstock.cli.options import Json, NamedModel, Stage
 from penstock.cli.output import Word, ago, as_json, coloured, console, line, table
@@ -9,11 +10,14 @@ from penstock.cli.target import Target, model_names, project_root
 from penstock.ledger import Ledger, Record
 from penstock.spec import METRICS, MODELS, read_model
 
-models_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, help="List models; `show` one.")
+models_app = typer.Typer(
+    invoke_without_command=True, rich_markup_mode=None, help="List models; `show` one, `diff` two versions."
+)
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
+    models_diff.register(models_app)
     app.add_typer(models_app, name="models")
 
 
@@ -86,12 +90,17 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     print(curl_line(target, instance))  # noqa: T201 - to be copied, so nothing may wrap or colour it
 
 
+def _decisions(ledger: Ledger, version: int) -> list[Record]:
+    """Those that count for the version: a rollback to it that was refused leaves it as it was."""
+    return [item for item in ledger.approvals(version) if not ("rollback" in item and "refusal" in item)]
+
+
 def _decision(ledger: Ledger, version: int) -> Word:
-    decisions = ledger.approvals(version)
+    decisions = _decisions(ledger, version)
     return coloured(decisions[-1]["decision"]) if decisions else "pending"
 
 
 def _pending(ledger: Ledger, version: int) -> bool:
     """Whether a version waits for a decision; a refused approval is none."""
-    decisions = ledger.approvals(version)
-    return not decisions or decisions[-1]["decision"] not in {"approved", "rejected"}
+    decisions = _decisions(ledger, version)
+    return not decisions or decisions[-1]["decision"] not in {"approved", "rejected", "rolled back"}

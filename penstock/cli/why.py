@@ -109,7 +109,8 @@ def _version(tree: Tree, found: Record) -> None:
     served = found["prediction"]["rollout"] if found["prediction"] else None
     for rollout in found["rollouts"]:
         ending = f" {rollout['ended'] or ''}: {rollout['reason'] or ''}"
-        back = f" (back from version {rollout['rolls_back']})" if rollout["rolls_back"] is not None else ""
+        asked = f" (back from version {rollout['rolls_back']}: {rollout['because']})"
+        back = asked if rollout["rolls_back"] is not None else ""
         this = " · served this answer" if rollout["id"] == served else ""
         tree.add(line(f"rollout {rollout['id']} ", coloured(rollout["outcome"] or "open"), back, ending, this))
     for decision in found["approvals"]:

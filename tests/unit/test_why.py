@@ -45,7 +45,15 @@ def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
     found = why(ledger)
     assert (found["version"], found["live"], found["sha256"]) == (1, True, "s1")
     assert found["rollouts"] == [
-        {"id": "o1", "outcome": "live", "reason": "serves", "opened": "t5", "ended": "t6", "rolls_back": None}
+        {
+            "id": "o1",
+            "outcome": "live",
+            "reason": "serves",
+            "opened": "t5",
+            "ended": "t6",
+            "rolls_back": None,
+            "because": None,
+        }
     ]
     assert [(item["by"], item["reason"]) for item in found["approvals"]] == [("arn:someone", "better")]
     assert found["gates"] == [{"passed": True, "sentence": "roc_auc 0.9 ≥ 0.8"}]
