@@ -1,13 +1,20 @@
-"""Captured rows as the monitor reads them back from the lake."""
+"""Captured rows as the monitor reads them back from the lake, and one of them as `why` looks for it."""
 
 import gzip
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.lake import CAPTURES, Lake
 from penstock.store import Store
+
+MOST_FILES = 20_000
+"""Files that a search opens; Firehose writes about one a minute for a busy model, so it is about two weeks of them."""
+
+
+class NoCaptureError(Exception):
+    """No capture has the prediction that was asked for; the message says where it was looked for."""
 
 
 def hour_prefix(lake: Lake, since: datetime) -> str:
@@ -36,6 +43,62 @@ def read(
             yield key, _rows(store.read(key))
 
 
+def find(
+    store: Store,
+    lake: Lake,
+    prediction: str,
+    *,
+    since: datetime,
+    until: datetime,
+    look: Callable[[int, datetime], None] = lambda _files, _day: None,
+) -> dict[str, Any]:
+    """The captured row of a prediction, with the file that holds it as `file`.
+
+    An inference id names a request and no time, so the files are opened from the newest back, day by day.
+
+    Args:
+        store: the bucket.
+        lake: the model's keys.
+        prediction: the inference id, as the answer gave it.
+        since: the oldest hour to look into.
+        until: now.
+        look: told before each file how many were opened, and of which day it is.
+
+    Raises:
+        NoCaptureError: it is in none of them, or there are too many of them.
+    """
+    files, first, day = 0, hour_prefix(lake, since), until
+    while day.date() >= since.date():
+        prefix = lake.prefix(CAPTURES) + day.strftime("%Y/%m/%d/")
+        for key in reversed([key for key in store.keys(prefix) if key >= first]):
+            if files == MOST_FILES:
+                words = f"in the newest {files:,} capture files, back to {hour_of(lake, key):%Y-%m-%d %H:00} UTC"
+                raise NoCaptureError(f"{prediction} is not {words}; there are more than one search opens")
+            look(files, day)
+            files += 1
+            if (found := _row(store.read(key), prediction)) is not None:
+                return found | {"file": lake.uri(key)}
+        day -= timedelta(days=1)
+    raise NoCaptureError(
+        f"{prediction} is in none of the {files:,} capture files of {lake.model} since {since:%Y-%m-%d %H:%M} UTC: "
+        "answers arrive there some minutes late, and an older one needs --since"
+    )
+
+
+def _row(data: bytes, prediction: str) -> dict[str, Any] | None:
+    text = _opened(data)
+    if prediction.encode() not in text:  # most files by far: no need to parse them
+        return None
+    return next((row for row in _lines(text) if row.get("id") == prediction), None)
+
+
 def _rows(data: bytes) -> list[dict[str, Any]]:
-    text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    return _lines(_opened(data))
+
+
+def _opened(data: bytes) -> bytes:
+    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+
+def _lines(text: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.strip()]

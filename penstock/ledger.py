@@ -1,7 +1,8 @@
 """The ledger: what happened, to what, by whom and why. DynamoDB behind one door.
 
 One table a stage; `pk` is the model, `sk` the kind of record and its name. What must not happen twice is a conditional
-write; what belongs together is one transaction.
+write; what belongs together is one transaction. Decisions, endings
+and forgettings are added, never written over.
 
     upload#<key>#<version id>     an object that came, and what became of it
     waiting#<key>#<version id>    the same while no run has taken it
@@ -11,7 +12,7 @@ write; what belongs together is one transaction.
     dataset#<version>             a dataset version; `current` names the newest
     trained#<dataset>#<code>      the run that trained this code on this data
     version#<package version>     a registered model
-    approval#<version>#<time>     an approval or refusal, with who and why
+    approval#<version>#<time>#<decision>  an approval, rejection, refusal or rollback, with who and why
     rollout#<rollout>             a rollout and its ending
     live                          what serves now
     drift#<time>                  a look of the monitor
@@ -323,17 +324,22 @@ class Ledger:
         return self._all("version#")[::-1]
 
     def decide(self, version: int, at: str, *, approved: bool, **about: Any) -> None:
-        """Record a decision and what follows from it for the version, together; the same again changes nothing."""
-        self._transact(
-            self._put(f"approval#{version:06d}#{at}", {"version": version, "at": at} | about),
-            self._set(f"version#{version:06d}", {"approved": at if approved else None, "decision": about["decision"]}),
+        """Record a decision and what follows from it for the version; the same again changes nothing."""
+        follows = self._set(
+            f"version#{version:06d}", {"approved": at if approved else None, "decision": about["decision"]}
         )
+        # A record is never written over. Where it is there, a crash may have kept what follows from being written.
+        if not self._transact(self._approval(version, at, about), follows):
+            self._transact(follows)
 
     def put_approval(self, version: int, at: str, **about: Any) -> bool:
         """Record a decision of a person, or its refusal; False when this change is recorded already."""
-        return self._transact(
-            self._put(f"approval#{version:06d}#{at}", {"version": version, "at": at} | about, new=True)
-        )
+        return self._transact(self._approval(version, at, about))
+
+    def _approval(self, version: int, at: str, about: Record) -> Record:
+        """One change may be approved, wait, and be refused after all: each of that is a record of its own."""
+        name = f"approval#{version:06d}#{at}#{about['decision']}"
+        return self._put(name, {"version": version, "at": at} | about, new=True)
 
     def approvals(self, version: int) -> list[Record]:
         """Decisions on a version, oldest first."""
@@ -358,6 +364,40 @@ class Ledger:
             told = {"rolled_out": approved}
             writes.append(self._set(f"version#{version:06d}", told, condition=("approved", approved)))
         return self._transact(*writes)
+
+    def open_rollback(
+        self, rollout: str, to: Record, version: int, at: str, *, opened: str, by: str, reason: str
+    ) -> bool:
+        """Take the live version back and open the rollout of an earlier one, all or nothing.
+
+        Args:
+            rollout: its name.
+            to: the earlier version's record.
+            version: the live one.
+            at: when it was asked for, as the registry has it.
+            opened: now.
+            by: who asked, kept with both versions and with the rollout.
+            reason: why; the rollout has it as `because`, for its own reason is that of its ending.
+
+        Returns:
+            False when the version is not live, a rollout is under way, or the earlier one's approval has changed.
+        """
+        back = int(to["version"])
+        said = {"by": by, "reason": reason}
+        record = {"id": rollout, "version": back, "opened": opened, "state": "open"}
+        record |= {"arn": to["arn"], "sha256": to["sha256"], "rolls_back": version, "by": by, "because": reason}
+        granted = {"decision": "approved", "rollback": version} | said
+        taken = {"decision": "rolled back", "rollback_to": back} | said
+        marks = {"approved": at, "rolled_out": at}
+        return self._transact(
+            self._check("live", "version", version),
+            self._put("lock#rollout", {"holder": rollout, "since": opened}, new=True),
+            self._put(f"rollout#{rollout}", record, new=True),
+            self._approval(back, at, granted),
+            self._set(f"version#{back:06d}", marks, condition=("approved", to["approved"])),
+            self._approval(version, at, taken),
+            self._set(f"version#{version:06d}", {"approved": None, "decision": taken["decision"]}),
+        )
 
     def rollout(self, rollout: str) -> Record:
         return self._get(f"rollout#{rollout}", f"rollout {rollout!r} of {self.model}")
@@ -491,8 +531,12 @@ class Ledger:
         return {"Delete": delete}
 
     def _holds(self, sk: str, holder: str) -> Record:
-        check: Record = {"TableName": self._name, "Key": self._key(sk), "ConditionExpression": "holder = :holder"}
-        return {"ConditionCheck": check | {"ExpressionAttributeValues": {":holder": holder}}}
+        return self._check(sk, "holder", holder)
+
+    def _check(self, sk: str, name: str, value: Any) -> Record:
+        check: Record = {"TableName": self._name, "Key": self._key(sk), "ConditionExpression": "#name = :value"}
+        given = {"ExpressionAttributeNames": {"#name": name}, "ExpressionAttributeValues": {":value": value}}
+        return {"ConditionCheck": check | given}
 
     def _transact(self, *writes: Record) -> bool:
         """All writes or none; False when a condition did not hold."""

@@ -203,7 +203,10 @@ class Validation:
         if dataset is None or version is None:
             return nothing | {"outcome": "skipped", "reason": "there is no data yet: upload some first"}
         given = self._inputs(dataset)
-        about: Record = {"inputs": given, "compared": inputs.compared(given, self.ledger.runs(), but=run)}
+        compared = inputs.compared(given, self.ledger.runs(), but=run)
+        # The digests tell whether something differs; what differs is told by the values.
+        parameters = self.spec.model_dump(mode="json", exclude={"description"})
+        about: Record = {"inputs": given, "compared": compared, "parameters": parameters, "image": self.image}
         if (earlier := self.ledger.trained(version, self.code)) and self._equals(earlier, given):
             reason = f"same data, code and parameters as run {earlier}: nothing would come out differently"
             same = inputs.equal(earlier)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from penstock import events
+from functions.authorize.rolling_back import RollingBack
+from penstock import events, rollback
 from penstock.executions import Ended, Executions
 from penstock.lake import Lake
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
@@ -22,7 +23,7 @@ from penstock.store import NoObjectError, Store, sha256
 
 MODEL_FILE = "model.onnx"
 DECISIONS = {APPROVED: "approved", REJECTED: "rejected", PENDING: "set back"}
-STATUSES = {"approved": APPROVED, "rejected": REJECTED}
+STATUSES = {"approved": APPROVED, "rejected": REJECTED, rollback.MARK: REJECTED}
 """What the registry has after a decision; after any other the version is pending."""
 
 
@@ -44,6 +45,10 @@ class Authorization:
     def changed(self, arn: str, now: datetime) -> str:
         """Something changed about a version: record a decision that is one, and roll out what is rightly approved."""
         package = self.registry.describe(arn)
+        if (request := rollback.asked(package)) is not None and (said := self._rolling_back().hear(request, now)):
+            if not self._known(package):  # a refused one is a rejection all the same
+                self._withdraw(package)
+            return f"{said}; {self.roll_out(now)}"
         if self._known(package):
             return self.roll_out(now)  # an edit of something else, or an event that came before
         if not package.approved:
@@ -52,6 +57,16 @@ class Authorization:
             return self._refuse(package, refusal)
         self._decide(package, "approved")
         return self.roll_out(now)
+
+    def _rolling_back(self) -> RollingBack:
+        return RollingBack(
+            spec=self.spec,
+            ledger=self.ledger,
+            registry=self.registry,
+            notifier=self.notifier,
+            changed_file=self._changed_file,
+            name=self._rollout_of,
+        )
 
     def _known(self, package: Package) -> bool:
         """Whether the ledger has the registry's status as decided already.
@@ -102,7 +117,7 @@ class Authorization:
             return "an approval needs a reason (the approval description)"
         if now - package.created > timedelta(days=policy.max_age_days):
             return f"the version is older than {policy.max_age_days} days: train anew"
-        rivals = [item for item in self.ledger.versions() if item.get("decision") != "rejected"]
+        rivals = [item for item in self.ledger.versions() if STATUSES.get(item.get("decision", "")) != REJECTED]
         newest = max((item["version"] for item in rivals), default=0)
         if package.version < newest:
             return f"version {newest} is newer: approve that one, or reject it first"

@@ -11,7 +11,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
-from penstock.cli import cloud, data, data_versions, forget, init, models, runs, serving
+from penstock.captures import NoCaptureError
+from penstock.cli import cloud, data, data_versions, decisions, forget, init, models, rollback, runs, serving, why
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
@@ -24,6 +25,7 @@ from penstock.lake import LakeKeyError
 from penstock.ledger import NoRecordError, StaleError
 from penstock.local.cloud import CloudError
 from penstock.reading import TableError
+from penstock.rollback import RollbackError
 from penstock.spec import SpecError
 from penstock.store import NoObjectError, NotDeletedError
 from penstock.subject import SubjectError
@@ -35,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, init, data, data_versions, forget, runs, models, serving):
+for module in (cloud, init, data, data_versions, forget, runs, models, decisions, rollback, why, serving):
     module.register(app)
 
 STOPPED = 130
@@ -49,9 +51,11 @@ SENTENCES = (
     ForgettingError,
     InitError,
     LakeKeyError,
+    NoCaptureError,
     NoObjectError,
     NoRecordError,
     NotDeletedError,
+    RollbackError,
     SpecError,
     StaleError,
     SubjectError,
@@ -59,7 +63,7 @@ SENTENCES = (
 )
 
 
-CHANGING = {"push", "approve", "reject", "retrain", "predict", "forget"}
+CHANGING = {"push", "approve", "reject", "rollback", "retrain", "predict", "forget"}
 """Commands that leave something in the laptop cloud."""
 
 

@@ -56,7 +56,7 @@ def show(version: Name, *, model: Model = None, stage: Stage = "local", json: Js
     if "forgotten" in record:
         as_json(_summary(record) | _marks(record)) if json else console.print(f"dataset {forgettings(record)[0]}")
         return
-    dataset = _dataset(target, Store(target.lake.bucket), record)
+    dataset = dataset_of(target, Store(target.lake.bucket), record)
     if json:
         parts = [_part(part) for part in dataset.parts]
         as_json(_summary(record) | _marks(record) | {"contract": dataset.contract, "cut": dataset.cut, "parts": parts})
@@ -83,7 +83,7 @@ def diff(
     """Say what changed from A to B: rows, parts, columns, and each column's distribution (PSI)."""
     target = Target.of(stage, model)
     store, lake = Store(target.lake.bucket), target.lake
-    one, two = (_dataset(target, store, _record(target, name)) for name in (a, b))
+    one, two = (dataset_of(target, store, _record(target, name)) for name in (a, b))
     found = compare(one, two, lambda part: store.read(lake.part(part)))
     if json:
         as_json(found)
@@ -119,7 +119,7 @@ def restore(
         raise UsageError(f"{to} is not an empty folder: name another, so that nothing else lies among the parts")
     target = Target.of(stage, model)
     store, lake = Store(target.lake.bucket), target.lake
-    dataset = _dataset(target, store, _record(target, version))
+    dataset = dataset_of(target, store, _record(target, version))
     to.mkdir(parents=True, exist_ok=True)
     for part in dataset.parts:
         data = store.read(lake.part(part.sha256))
@@ -154,7 +154,12 @@ def _record(target: Target, name: str) -> Record:
     return found[0]
 
 
-def _dataset(target: Target, store: Store, record: Record) -> Dataset:
+def dataset_of(target: Target, store: Store, record: Record) -> Dataset:
+    """A dataset version from its file in the lake.
+
+    Raises:
+        NoRecordError: rows of it were forgotten, or the file is another's.
+    """
     version = record["version"]
     if "forgotten" in record:
         raise NoRecordError(f"dataset {forgettings(record)[0]}: it cannot be had any more as it was")

@@ -31,3 +31,4 @@ NamedModel = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 Version = Annotated[int | None, typer.Option("--version", help="Which version.")]
+Reason = Annotated[str, typer.Option("--reason", help="Stands in the registry and the ledger.", show_default=False)]

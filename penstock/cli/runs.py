@@ -14,6 +14,7 @@ from rich.text import Text
 
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, mark, table, took
+from penstock.cli.runs_compare import BESIDE, show_beside
 from penstock.cli.target import Target, UsageError
 from penstock.ledger import NoRecordError, Record
 
@@ -37,14 +38,21 @@ def register(app: typer.Typer) -> None:
 
 
 def runs(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these.", show_default=False)] = None,
     *,
+    compare: Annotated[bool, typer.Option("--compare", help="Side by side: parameters, metrics, data, gates.")] = False,
     model: Model = None,
     stage: Stage = "local",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
     json: Json = False,
 ) -> None:
-    """List runs, newest first, with how each ended and why."""
-    found = Target.of(stage, model).ledger.runs()[:limit]
+    """List runs, newest first, with how each ended and why; or compare them, those that were judged unless named."""
+    ledger = Target.of(stage, model).ledger
+    found = [ledger.run(name) for name in ids] if ids else ledger.runs()
+    if compare:
+        show_beside(ledger, found if ids else [run for run in found if "gates" in run["steps"]][:BESIDE], json=json)
+        return
+    found = found[:limit]
     if json:
         as_json(found)
         return

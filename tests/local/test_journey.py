@@ -478,6 +478,37 @@ def test_a_forgotten_flight_is_nowhere(project: Project, client: Client, table: 
     )
 
 
+def test_a_rollback_brings_the_version_before_back(project: Project, table: pl.DataFrame, tmp_path: Path) -> None:
+    # Given a later version is live
+    file = tmp_path / "more.csv"
+    table.slice(ROWS, ROWS).write_csv(file)
+    project.run("push", str(file), "--model", MODEL, "--wait")
+    project.run("approve", MODEL, "--reason", "more data")
+    later = models(project)[MODEL]["live"]
+    assert later > 1
+
+    # When it is taken back
+    said = project.json("rollback", MODEL, "--reason", "it calls every flight late")
+
+    # Then the one before answers, and the records say who took the later one back, and why
+    assert (said["from"], said["to"], said["outcome"]) == (later, 1, "live")
+    status, answer = curl(project, json.dumps({"instances": [GOOD]}))
+    assert (status, answer["version"]) == (200, 1)
+    taken = project.json("why", MODEL, "--version", str(later))["approvals"][-1]
+    assert (taken["decision"], taken["reason"]) == ("rolled back", "it calls every flight late")
+    assert taken["by"].endswith(":user/operator")
+    again = project.run("rollback", MODEL, "--to", str(later), "--reason", "after all", check=False)
+    assert (again.returncode, "it needs a new approval" in again.stderr) == (1, True)
+
+    # And the answer leads back to that, once it is captured
+    asked = answer["predictions"][0]["id"]
+    captured_answer = ("why", MODEL, "--prediction", asked)
+    until(lambda: project.run(*captured_answer, check=False).returncode == 0, 60)
+    found = project.json(*captured_answer)
+    assert (found["prediction"]["instance"]["dest"], found["rollouts"][0]["rolls_back"]) == ("IAH", later)
+    assert found["prediction"]["rollout"] == found["rollouts"][0]["id"]
+
+
 def test_a_cloud_killed_in_mid_training_leaves_nothing_in_progress(
     project: Project, cloud: LaptopCloud, january: Path
 ) -> None:

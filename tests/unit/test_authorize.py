@@ -408,7 +408,7 @@ def test_of_two_that_wait_the_newest_is_rolled_out_and_the_older_refused(office:
     assert [notice["subject"] for notice in office.world.notices()] == ["flight-delay: approval of version 2 refused"]
     # And the event of its setting back changes nothing
     assert office.changed("arn:package/2") == "no approved version waits for a rollout"
-    assert len(office.decisions(2)) == 1
+    assert office.decisions(2) == [("approved", ALICE), ("refused", ALICE)]
 
 
 def test_the_older_of_two_does_not_follow_when_the_newer_is_taken_back(office: Office) -> None:

@@ -15,6 +15,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
+from penstock.captures import hour_prefix
 from penstock.cli.app import main
 from penstock.cli.client import curl_line, example
 from penstock.cli.output import ago, table, took
@@ -348,6 +349,34 @@ def test_an_approval_stands_in_the_registry(stage: World, command: Command) -> N
     assert [(p.status, p.description) for p in packages] == [("Rejected", "old"), ("Approved", "it's better")]
 
 
+def test_a_rollback_is_asked_for_in_the_registry(stage: World, command: Command) -> None:
+    # Given version 2 is live, and version 1 was before it
+    arns = [registered(stage, version) for version in (1, 2)]
+    nothing = command("rollback", "--reason", "x")
+    assert (nothing.code, "no version of flight-delay is live" in nothing.err) == (1, True)
+    for number in (1, 2):
+        at = f"2026-01-01T00:0{number}:00.000+00:00"
+        stage.ledger.decide(number, at, approved=True, decision="approved", by="a", reason="good")
+        assert stage.ledger.open_rollout(f"o{number}", number, at, approved=at)
+        live = {"version": number, "sha256": "s", "lambda_version": str(number)}
+        stage.ledger.end_rollout(f"o{number}", "live", "serves", at, live)
+    # When what cannot be is asked for, it is a sentence and nothing changes
+    for arguments, code, words in [
+        (["--reason", " "], 2, "a rollback needs a reason"),
+        (["--reason", "x", "--to", "2"], 1, "version 2 is live already"),
+        (["--reason", "x", "--to", "7"], 1, "the ledger has no version 7"),
+    ]:
+        said = command("rollback", *arguments)
+        assert (said.code, words in said.err) == (code, True)
+    assert Registry(stage.group).describe(arns[1]).status == "PendingManualApproval"
+    # When it is rolled back
+    done = command("rollback", "--no-wait", "--reason", " too many late flights ", "--json").json
+    # Then the registry says so, in the words that authorize understands
+    assert (done["from"], done["to"], done["reason"]) == (2, 1, "too many late flights")
+    package = Registry(stage.group).describe(arns[1])
+    assert (package.status, package.description) == ("Rejected", "rolled back to version 1: too many late flights")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -380,6 +409,57 @@ def test_why_is_one_document_or_a_tree(stage: World, command: Command) -> None:
     shown = command("why").out
     assert "flight-delay version 1 live" in shown
     assert f"s3://{BUCKET}/raw/flight-delay/a1.csv?versionId=v1" in shown
+    assert {event["job"]["name"] for event in command("why", "--openlineage").json} == {
+        "flight-delay.validate", "flight-delay.train",
+    }  # fmt: skip
+
+
+def test_two_versions_are_compared(stage: World, command: Command) -> None:
+    for number in (1, 2):
+        registered(stage, number)
+    found = command("models", "diff", "1", "2", "--json").json
+    assert (found["metrics"][0]["change"], found["data"]) == (0, {"same": True})
+    shown = command("models", "diff", "1", "2")
+    assert (shown.code, "both were trained on the same dataset version" in shown.out) == (0, True)
+    assert "the ledger has no version 7 of flight-delay" in command("models", "diff", "1", "7").err
+
+
+def test_runs_are_compared(stage: World, command: Command) -> None:
+    assert "no run was judged by the gates yet" in command("runs", "--compare").out
+    for number in (1, 2):
+        registered(stage, number)
+        evaluation = {"challenger": {"roc_auc": 0.5 + number / 10}}
+        stage.ledger.note_step(f"run{number}", "gates", "t", evaluation=evaluation, verdicts=[])
+    assert [run["id"] for run in command("runs", "run2", "run1", "--compare", "--json").json["runs"]] == [
+        "run2",
+        "run1",
+    ]
+    assert command("runs", "--compare", "--json").json["metrics"][0]["values"].count(0.7) == 1
+    shown = command("runs", "--compare").out
+    assert "0.7000 *" in shown
+    assert "60.0 s" in shown
+    assert "the ledger has no run 'run7'" in command("runs", "run7", "--compare").err
+
+
+def test_why_an_answer(stage: World, command: Command) -> None:
+    # Given an answer that was captured an hour ago
+    registered(stage)
+    at = datetime.now(UTC) - timedelta(hours=1)
+    row = {"at": at.isoformat(), "version": 1, "id": "r1-0", "score": 0.25, "instance": {"dest": "IAH"}}
+    stage.store.write(hour_prefix(stage.lake, at) + "a", json.dumps(row).encode())
+    # When its reason is asked for
+    shown = command("why", "--prediction", "r1-0").out
+    # Then it begins with what was asked and answered
+    assert shown.startswith("prediction r1-0 · ")
+    assert "asked dest=IAH" in shown
+    assert "answered score=0.25" in shown
+    assert "flight-delay version 1 not live" in shown
+    # And what cannot be found is a sentence
+    missing = command("why", "--prediction", "r2-0", "--since", at.date().isoformat())
+    assert (missing.code, "r2-0 is in none of the 1 capture files" in missing.err) == (1, True)
+    assert command("why", "--since", "2026-01-01").code == 2
+    assert "is no date" in command("why", "--prediction", "r1-0", "--since", "yesterday").err
+    assert "is still to come" in command("why", "--prediction", "r1-0", "--since", "2999-01-01").err
 
 
 def test_push_puts_files_and_says_where(stage: World, command: Command, tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""`rollback`: an earlier version serves again, by the same rollout as any other."""
+
+from typing import Annotated
+
+import typer
+
+from penstock import rollback as rules
+from penstock.cli.decisions import wait_for_rollout
+from penstock.cli.options import Json, NamedModel, Reason, Stage
+from penstock.cli.output import as_json, coloured, console, line
+from penstock.cli.target import Target, UsageError
+from penstock.ledger import timestamp
+from penstock.registry import REJECTED, Registry
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(rollback)
+
+
+def rollback(
+    model: NamedModel = None,
+    *,
+    reason: Reason,
+    to: Annotated[int | None, typer.Option("--to", help="The version; else the one that was live before.")] = None,
+    stage: Stage = "local",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the rollout to its end.")] = True,
+    json: Json = False,
+) -> None:
+    """Take the live version back: an earlier approved one is rolled out. Exit code 1 if it does not go live."""
+    if not reason.strip():
+        raise UsageError("a rollback needs a reason: --reason '…'")
+    target = Target.of(stage, model)
+    ledger, registry = target.ledger, Registry(target.outputs.GroupName)
+    live = int(rules.taken_back(ledger)["version"])
+    back = int(rules.target(ledger, live, to)["version"])
+    arn = ledger.version(live)["arn"]
+    registry.set_status(arn, REJECTED, rules.words(back, reason))
+    package = registry.describe(arn)
+    said = {"model": target.model, "from": live, "to": back, "by": package.changed_by, "reason": reason.strip()}
+    if not json:
+        console.print(f"version {live} of {target.model} is rolled back to version {back}")
+    if not wait:
+        return as_json(said) if json else None
+    with console.status("the rollout: publish, golden examples, traffic"):
+        outcome, sentence = wait_for_rollout(target, back, timestamp(package.changed))
+    if json:
+        as_json(said | {"outcome": outcome, "sentence": sentence})
+    else:
+        console.print(line(coloured(outcome), f": {sentence}"))
+    if outcome != "live":
+        raise typer.Exit(1)
+    return None

@@ -1,0 +1,120 @@
+"""What was decided, rolled out and forgotten stays as it was written, whatever is done to the ledger after it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from penstock.ledger import Ledger, StaleError
+from tests.unit.world import World
+
+KEPT = ("approval#", "forgotten#", "rollout#")
+VERSIONS = st.integers(1, 3)
+MOMENTS = st.integers(1, 9).map(lambda second: f"2026-01-01T00:00:0{second}.000+00:00")
+DECISIONS = st.sampled_from(["approved", "rejected", "refused", "set back"])
+STEP = st.one_of(
+    st.tuples(st.just("decide"), VERSIONS, MOMENTS, DECISIONS),
+    st.tuples(st.just("put_approval"), VERSIONS, MOMENTS, DECISIONS),
+    st.tuples(st.just("open_rollout"), VERSIONS, MOMENTS, st.sampled_from("abc")),
+    st.tuples(st.just("open_rollback"), VERSIONS, MOMENTS, st.sampled_from("abc")),
+    st.tuples(st.just("end_rollout"), VERSIONS, MOMENTS, st.sampled_from(["live", "failed", "rolled back"])),
+    st.tuples(st.just("forget"), VERSIONS, MOMENTS, st.just("")),
+    st.tuples(st.just("run"), VERSIONS, MOMENTS, st.just("")),
+)
+
+
+def kept(world: World) -> dict[str, Any]:
+    """The records that may only be added to, an open rollout's without what its ending adds."""
+    found = {item["sk"]["S"]: item for item in world.records()}
+    return {name: item for name, item in found.items() if name.startswith(KEPT)}
+
+
+def act(ledger: Ledger, step: tuple[str, int, str, str], count: int) -> None:
+    """One write, as the functions and the command make it; what may not be is left."""
+    what, version, at, word = step
+    if what == "decide":
+        ledger.decide(version, at, approved=word == "approved", decision=word, by="alice", reason=str(count))
+    if what == "put_approval":
+        ledger.put_approval(version, at, decision=word, by="alice", reason=str(count))
+    if what == "open_rollout":
+        ledger.open_rollout(word, version, at, approved=ledger.version(version).get("approved"), arn="a", sha256="s")
+    if what == "open_rollback":
+        to = ledger.version(version)
+        live = ledger.live()
+        if to.get("approved") and live:
+            ledger.open_rollback(word, to, live["version"], at, opened=at, by="bob", reason=str(count))
+    if what == "end_rollout":
+        _end(ledger, at, word, count)
+    if what == "forget":
+        _forget(ledger, at, count)
+    if what == "run":
+        ledger.note_trained("d1", "c1", f"run{count}")
+        ledger.put_version(version, run=f"run{count}", arn="a", sha256="s")
+
+
+def _end(ledger: Ledger, at: str, outcome: str, count: int) -> None:
+    for rollout in ledger.rollouts():  # those that have ended are ended again, as a repeated step does
+        live = {"version": rollout["version"], "sha256": "s", "lambda_version": "1"} if outcome == "live" else None
+        ledger.end_rollout(rollout["id"], outcome, str(count), at, live)
+
+
+def _forget(ledger: Ledger, at: str, count: int) -> None:
+    holder = f"forgetting-{count}"
+    ledger.begin_forgetting(holder, at)
+    try:
+        ledger.end_forgetting(holder, {"at": at, "token": "t", "by": str(count)})
+    except StaleError:
+        return
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, min_size=1, max_size=25))
+def test_records_are_only_ever_added(world: World, steps: list[tuple[str, int, str, str]]) -> None:
+    # Given a model of its own in the table, with three versions
+    ledger = _fresh(world)
+    before = kept(world)
+    for count, step in enumerate(steps):
+        # When anything is written
+        act(ledger, step, count)
+        # Then every record is what it was; only an open rollout gets its ending
+        after = kept(world)
+        for name, item in before.items():
+            open_before = item.get("state") == {"S": "open"}
+            ending = {"state", "outcome", "reason", "ended"} if open_before else set()
+            assert {key: after[name].get(key) for key in item if key not in ending} == {
+                key: value for key, value in item.items() if key not in ending
+            }
+        before = after
+
+
+def _fresh(world: World) -> Ledger:
+    for item in world.records():
+        key = {name: item[name] for name in ("pk", "sk")}
+        world.ledger._client.delete_item(TableName=world.ledger._name, Key={n: v["S"] for n, v in key.items()})
+    for version in (1, 2, 3):
+        world.ledger.put_version(version, arn="a", run="r", sha256="s")
+    return world.ledger
+
+
+def test_a_decision_is_not_written_over_by_another_at_the_same_moment(world: World) -> None:
+    world.ledger.put_version(1, run="r")
+    world.ledger.decide(1, "t1", approved=True, decision="approved", by="alice", reason="good")
+    world.ledger.decide(1, "t1", approved=False, decision="refused", by="alice", reason="good", refusal="too old")
+    world.ledger.decide(1, "t1", approved=True, decision="approved", by="mallory", reason="other")
+    assert [(item["decision"], item["by"]) for item in world.ledger.approvals(1)] == [
+        ("approved", "alice"), ("refused", "alice"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_decision_whose_mark_was_lost_is_marked_by_the_next_event(world: World, *, lost: bool) -> None:
+    # Given the record of a decision is there, and a crash kept what follows from being written
+    world.ledger.put_version(1, run="r")
+    if lost:
+        world.ledger.put_approval(1, "t1", decision="refused", by="alice", reason="good", refusal="too old")
+    # When it is decided again
+    world.ledger.decide(1, "t1", approved=False, decision="refused", by="alice", reason="good", refusal="too old")
+    # Then the version has it, and one record stands
+    assert world.ledger.version(1)["decision"] == "refused"
+    assert len(world.ledger.approvals(1)) == 1
