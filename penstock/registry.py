@@ -51,6 +51,7 @@ class Registry:
         image: str,
         artifact: str,
         metrics: str,
+        card: str,
         properties: Mapping[str, str],
     ) -> Package:
         """Create a version that waits for approval; the same run again gives the same version.
@@ -62,6 +63,7 @@ class Registry:
             image: the training image.
             artifact: S3 URI of `model.tar.gz`.
             metrics: S3 URI of the evaluation.
+            card: the model card's content (`penstock.model_card`).
             properties: run, dataset, digests.
         """
         arn = (
@@ -76,6 +78,7 @@ class Registry:
                     "SupportedResponseMIMETypes": CONTENT_TYPES,
                 },
                 ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics}}},
+                ModelCard={"ModelCardContent": card, "ModelCardStatus": "PendingReview"},
                 CustomerMetadataProperties=dict(properties),
                 ClientToken=f"penstock-run-{run}",
             )["ModelPackageArn"]

@@ -33,7 +33,7 @@ def artifact(files: dict[str, bytes]) -> bytes:
 
 def files(challenger: dict[str, float], champion: dict[str, float] | None = None) -> dict[str, bytes]:
     evaluation = {"challenger": challenger, "baseline": BASELINE, "champion": champion, "holdout_rows": 10}
-    named = {"evaluation": evaluation, "baseline": {}, "golden": [], "report": {}}
+    named = {"evaluation": evaluation, "baseline": {}, "golden": [], "report": {}, "report-data": {}}
     return {"model.onnx": b"a model"} | {f"{name}.json": json.dumps(about).encode() for name, about in named.items()}
 
 
@@ -77,7 +77,7 @@ def test_what_passes_waits_for_approval(world: World, function: ModuleType) -> N
     assert steps["register"]["version"] == 1
     # And its files lie under their digest
     assert world.store.read(world.lake.model_file(digest, "model.onnx")) == b"a model"
-    assert len(world.keys(f"models/flight-delay/{digest}/")) == 5
+    assert len(world.keys(f"models/flight-delay/{digest}/")) == 7
 
 
 def test_a_repeated_step_is_the_same_version(world: World, function: ModuleType) -> None:
@@ -120,7 +120,7 @@ def linked() -> bytes:
     [
         (linked(), "model.onnx is no regular file"),
         (b"not an archive", "the artifact is no intact .tar.gz"),
-        (artifact({"model.onnx": b"m"}), "the artifact lacks baseline.json, evaluation.json, golden.json, report.json"),
+        (artifact({"model.onnx": b"m"}), "the artifact lacks baseline.json, evaluation.json, golden.json, report-data.json, report.json"),
     ],
 )
 def test_an_artifact_that_no_job_of_ours_left(world: World, function: ModuleType, data: bytes, words: str) -> None:

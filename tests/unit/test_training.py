@@ -98,7 +98,7 @@ def holdout(trained: Trained, contract: Contract, spec: ModelSpec) -> Any:
 def test_the_job_leaves_the_model_folder(trained: Trained) -> None:
     assert trained.code == 0
     names = {path.name for path in (trained.container.root / "model").iterdir()}
-    assert names == {"model.onnx", "evaluation.json", "baseline.json", "golden.json", "report.json"}
+    assert names == {"model.onnx", "evaluation.json", "baseline.json", "golden.json", "report.json", "report-data.json"}
     assert not (trained.container.root / "output" / "failure").exists()
 
 
