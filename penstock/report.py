@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from penstock.report_html import Html, code, document, facts, join, number, percent, section, table, tag, text
+from penstock.report_html import Html, brief, code, document, facts, join, number, percent, section, table, tag, text
 from penstock.report_plots import importance, plots
 from penstock.report_style import STYLE
 
@@ -150,7 +150,7 @@ def _values(item: Document) -> Html:
     if item["personal"]:
         return tag("em", "personal: not shown")
     if numbers := item.get("numbers"):
-        return Html(" · ").join(f"{escape(_point(name))} {escape(number(value))}" for name, value in numbers.items())  # type: ignore[return-value]
+        return text(" · ".join(f"{_point(name)}: {brief(value)}" for name, value in numbers.items()))
     top = [f"{value['value']} ({value['rows']:,})" for value in item.get("top", [])]
     if "distinct" not in item:
         return text("none")
@@ -168,7 +168,7 @@ def _drift(found: Document) -> Html:
         (item["column"], item["psi"], item["noise"], tag("span", "drifted", css="bad") if item["drifted"] else "no drift")
         for item in found["columns"]
     ]
-    heads = ["column", "PSI", "of chance alone", "verdict"]
+    heads = ["column", "PSI", "by chance at most", "verdict"]
     return join((tag("h3", "Against the champion's baseline"), tag("p", found["sentence"]), table(heads, rows)))
 
 

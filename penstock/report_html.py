@@ -9,6 +9,8 @@ DEPTH = 4
 """How deep a document is unfolded; what lies below is left to the JSON file."""
 ROWS = 200
 """Rows of a table that has no limit of its own."""
+SENTENCE = 40
+"""Characters from which a cell is a sentence."""
 
 
 class Html(str):
@@ -36,7 +38,15 @@ def number(value: float) -> str:
         return f"{value:,}"
     if value == 0 or 0.001 <= abs(value) < 1000:
         return f"{value:.4f}"
+    if 1e-5 <= abs(value) < 0.001:
+        return f"{value:.6f}"
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.3e}"
+
+
+def brief(value: float) -> str:
+    """A number without the zeros at its end."""
+    said = number(value)
+    return said.rstrip("0").rstrip(".") if "." in said and "e" not in said else said
 
 
 def percent(share: float | None) -> str:
@@ -62,15 +72,25 @@ def code(value: Any) -> Html:
 
 def table(heads: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Html:
     """A table that scrolls by itself where the page is narrow; its first column names the row."""
-    head = tag("thead", tag("tr", *(Html(f'<th scope="col">{text(item)}</th>') for item in heads)))
-    body = tag("tbody", *(_row(row) for row in rows))
+    found = [list(row) for row in rows]
+    kinds = [_kind([row[index] for row in found]) for index in range(len(heads))]
+    named = zip(heads, kinds, strict=True)
+    head = tag("thead", tag("tr", *(Html(f'<th scope="col"{kind}>{text(item)}</th>') for item, kind in named)))
+    body = tag("tbody", *(_row(row, kinds) for row in found))
     return Html(f'<div class="wide" tabindex="0"><table>{head}{body}</table></div>')
 
 
-def _row(row: Sequence[Any]) -> Html:
-    first, *others = row
-    cells = (tag("td", item, css="number" if _is_number(item) else "") for item in others)
-    return tag("tr", Html(f'<th scope="row">{text(first)}</th>'), *cells)
+def _kind(cells: Sequence[Any]) -> str:
+    """A column of numbers is aligned as one; one of sentences gets room for them."""
+    given = [cell for cell in cells if cell is not None]
+    if given and all(_is_number(cell) for cell in given):
+        return ' class="number"'
+    return ' class="words"' if any(isinstance(cell, str) and len(cell) > SENTENCE for cell in given) else ""
+
+
+def _row(row: Sequence[Any], kinds: Sequence[str]) -> Html:
+    cells = (Html(f"<td{kind}>{text(item)}</td>") for item, kind in zip(row[1:], kinds[1:], strict=True))
+    return tag("tr", Html(f'<th scope="row">{text(row[0])}</th>'), *cells)
 
 
 def _is_number(value: Any) -> bool:
@@ -101,7 +121,7 @@ def document(value: Any, depth: int = 0) -> Html:
         records = [item for item in value if isinstance(item, Mapping)]
         if records and len(records) == len(value):
             heads = _names(records)
-            rows = [[document(item.get(name), depth + 1) for name in heads] for item in records[:ROWS]]
+            rows = [[_cell(item.get(name), depth + 1) for name in heads] for item in records[:ROWS]]
             return join((table([_words(name) for name in heads], rows), _more(len(records))))
         shown = [document(item, depth + 1) for item in value[:ROWS]]
         return join((Html(", ").join(shown), _more(len(value))))
@@ -112,9 +132,13 @@ def _mapping(value: Mapping[str, Any], depth: int) -> Html:
     records = [item for item in value.values() if isinstance(item, Mapping)]
     if records and len(records) == len(value) and all(_flat(item) for item in records):
         heads = _names(records)
-        rows = [[name, *(text(item.get(head)) for head in heads)] for name, item in list(value.items())[:ROWS]]
+        rows = [[name, *(item.get(head) for head in heads)] for name, item in list(value.items())[:ROWS]]
         return join((table(["", *map(_words, heads)], rows), _more(len(value))))
     return facts((_words(name), document(item, depth + 1)) for name, item in value.items())
+
+
+def _cell(value: Any, depth: int) -> Any:
+    return document(value, depth) if isinstance(value, Mapping | list) else value
 
 
 def _flat(record: Mapping[str, Any]) -> bool:

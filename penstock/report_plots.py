@@ -21,7 +21,7 @@ def plots(task: str, models: Mapping[str, Curves], target: str) -> Html:
     found = {name: models[name] for name in KINDS if models.get(name)}
     figures = _classes(found) if task == "binary" else _amounts(found, target)
     tables = [_confusion(name, model["confusion"]) for name, model in found.items() if model.get("confusion")]
-    return join([tag("div", *figures, css="plots"), *tables]) if figures or tables else Html("")
+    return join([tag("div", *figures, css="plots"), tag("div", *tables, css="pair")]) if figures or tables else Html("")
 
 
 def _classes(models: Mapping[str, Curves]) -> list[Html]:
@@ -76,7 +76,7 @@ def _scores(models: Mapping[str, Curves]) -> list[Html]:
     if (threshold := models["challenger"].get("threshold")) is not None:
         plot.guide((threshold, 0), (threshold, top * 1.05))
     rows = f"Challenger; {sum(found['negative']):,} negative rows and {sum(found['positive']):,} positive ones."
-    legend = join((Html(swatch("a", shape="bar")), "negative", Html(swatch("b", shape="bar")), "positive"))
+    legend = join((_key("a", "negative", "bar"), _key("b", "positive", "bar")))
     return [_captioned(plot, join((f"{rows} The dotted line is the threshold. ", legend)))]
 
 
@@ -124,17 +124,18 @@ def _confusion(name: str, found: Mapping[str, Any]) -> Html:
     rows = []
     for actual, counts in zip(classes, found["rows"], strict=True):
         total = sum(counts) or 1
-        cells = "".join(
-            f'<td style="--part:{count / total * 0.6:.3f}">{number(count)}<br><small>{percent(count / total)}</small></td>'
-            for count in counts
-        )
+        cells = "".join(_shaded(count, count / total) for count in counts)
         rows.append(f'<tr><th scope="row">{text(f"really {actual}")}</th>{cells}</tr>')
     heads = "".join(f'<th scope="col">{text(f"said {label}")}</th>' for label in classes)
-    title = f"Confusion of the {name}" + (
-        f", label {classes[-1]} from score {number(found['threshold'])}" if found.get("threshold") is not None else ""
-    )
-    grid = f'<div class="wide" tabindex="0"><table class="confusion"><tr><td></td>{heads}</tr>{"".join(rows)}</table></div>'
-    return join((tag("h3", title), Html(grid)))
+    threshold = found.get("threshold")
+    title = f"Confusion: {name}" + ("" if threshold is None else f", {classes[-1]} from {number(threshold)}")
+    inside = f'<table class="confusion"><tr><td></td>{heads}</tr>{"".join(rows)}</table>'
+    grid = f'<div class="wide" tabindex="0">{inside}</div>'
+    return tag("div", tag("h3", title), Html(grid))
+
+
+def _shaded(count: int, share: float) -> str:
+    return f'<td style="--part:{share * 0.6:.3f}">{number(count)}<br><small>{percent(share)}</small></td>'
 
 
 def importance(found: Mapping[str, Any]) -> Html:
@@ -163,9 +164,13 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def _figure(plot: Plot, note: str, names: Sequence[str], shape: str = "line") -> Html:
-    legend = [join((Html(swatch(KINDS[name], shape=shape)), name)) for name in names] if len(names) > 1 else []
+    legend = [_key(KINDS[name], name, shape) for name in names] if len(names) > 1 else []
     return _captioned(plot, join([f"{note} " if note else "", *legend]))
 
 
+def _key(kind: str, name: str, shape: str) -> Html:
+    return join((tag("span", Html(swatch(kind, shape=shape)), name, css="key"), " "))
+
+
 def _captioned(plot: Plot, caption: Html) -> Html:
-    return tag("figure", Html(plot.svg()), tag("figcaption", tag("b", plot.title), caption))
+    return tag("figure", tag("b", plot.title), Html(plot.svg()), tag("figcaption", caption))

@@ -10,7 +10,8 @@ STYLE = """
   :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444; --edge: #999; --grid: #ddd; --tint: #fff;
     --a: #0a5cc2; --b: #8a3f06; --c: #444; --good: #0b4d1f; --bad: #8f1d17; --shade: 10 92 194; }
   body { max-width: none !important; padding: 0 !important; font-size: 10pt; }
-  figure, tr, .decision { break-inside: avoid; } h2, h3 { break-after: avoid; } .wide { overflow: visible !important; }
+  figure, tr, .decision, .pair > div { break-inside: avoid; } summary, h3 { break-after: avoid; }
+  .plots { grid-template-columns: 1fr 1fr !important; } .wide { overflow: visible !important; }
   summary::marker { content: none; } summary { list-style: none; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 66rem; padding: 1rem; background: var(--paper); color: var(--ink);
@@ -28,14 +29,15 @@ details { border-top: 1px solid var(--edge); padding: .9rem 0; } summary { curso
 .wide { overflow-x: auto; margin: .6rem 0; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--edge);
   overflow-wrap: normal; } thead th { color: var(--soft); font-weight: 600; font-size: .85rem; vertical-align: bottom; }
-tbody th { font-weight: 500; } td.number { text-align: right; }
-td.words { min-width: 14rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 500; } th.number, td.number { text-align: right; }
+td.words { min-width: 15rem; } td span, .key { white-space: nowrap; }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: .2rem 1rem; margin: .6rem 0; }
 dt { color: var(--soft); } dd { margin: 0; min-width: 0; } dd dl { margin: 0; }
 code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.25rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.25rem; }
+.pair { display: flex; flex-wrap: wrap; gap: 0 2.5rem; }
 figure { margin: .75rem 0 0; min-width: 0; } figcaption { font-size: .85rem; color: var(--soft); }
-figcaption b { color: var(--ink); display: block; } .plot { display: block; width: 100%; max-width: 30rem; }
+figure b { display: block; margin-bottom: .2rem; } .plot { display: block; width: 100%; max-width: 30rem; }
 .swatch { width: 22px; height: 10px; margin: 0 .3rem 0 .6rem; vertical-align: baseline; }
 .share { width: 8rem; height: 10px; } .plot text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 .plot .tick { fill: var(--soft); } .plot .axis { text-anchor: middle; font-size: 12px; }
@@ -45,5 +47,5 @@ figcaption b { color: var(--ink); display: block; } .plot { display: block; widt
 .cloud { fill-opacity: .4; } .cloud.a { fill: var(--a); } .bar.a { fill: var(--a); fill-opacity: .55; }
 .bar.b { fill: none; stroke: var(--b); stroke-width: 1.4; }
 .confusion td, .confusion th { padding: .45rem .8rem; text-align: center; border: 1px solid var(--edge); }
-.confusion td { background: rgb(var(--shade) / var(--part)); min-width: 5.5rem; } .confusion small { color: var(--soft); }
+.confusion td { background: rgb(var(--shade) / var(--part)); min-width: 5.5rem; } .confusion small { color: var(--ink); }
 """

@@ -11,7 +11,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
-from penstock.cli import cloud, data, data_versions, forget, init, models, runs, serving
+from penstock.cli import cloud, data, data_versions, forget, init, models, report, runs, serving
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, init, data, data_versions, forget, runs, models, serving):
+for module in (cloud, init, data, data_versions, forget, runs, models, report, serving):
     module.register(app)
 
 SENTENCES = (

@@ -102,7 +102,7 @@ def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Clas
         "calibration": _calibration(truth, scores),
         "threshold": threshold,
         "confusion": {
-            "classes": [str(item) for item in classes],
+            "classes": [str(item).lower() if isinstance(item, bool) else str(item) for item in classes],
             "threshold": threshold,
             "rows": metrics.confusion_matrix(positive, scores >= threshold, labels=[False, True]).tolist(),
         },
@@ -230,8 +230,13 @@ def _drift(train: Rows, baseline: Document | None) -> Document | None:
     found = drift.compare(
         known, {name: columns[name] for name in known}, rows=table.height, min_rows=1, threshold=MUCH
     )
+    much = sum(column.drifted for column in found.columns)
+    sentence = (
+        f"{much} of {len(known)} columns of the training rows are much unlike those that the champion's baseline was "
+        f"counted on (PSI of {MUCH} or more, and more than chance)."
+    )
     return {
-        "sentence": found.sentence,
+        "sentence": sentence,
         "columns": [{"column": c.column, "psi": c.psi, "noise": c.noise, "drifted": c.drifted} for c in found.columns],
     }
 
