@@ -8,9 +8,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 WIDTH, HEIGHT = 360, 250
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 42
+
+UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+"""From which number on ticks are written in what size, and its sign."""
 
 Point = Sequence[float]
 """x and y."""
@@ -104,15 +108,15 @@ class Plot:
     def _labels(self) -> Iterable[str]:
         middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
         yield f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">{escape(self.x.label)}</text>'
-        yield f'<text class="axis" transform="rotate(-90 11 {middle})" x="11" y="{middle}">{escape(self.y.label)}</text>'
+        turned = f'transform="rotate(-90 11 {middle})"'
+        yield f'<text class="axis" {turned} x="11" y="{middle}">{escape(self.y.label)}</text>'
 
 
 def words(ticks: Sequence[float]) -> list[str]:
     """The ticks as text, all with the decimals that their distance needs; thousands as k, millions as M."""
     largest = max(map(abs, ticks), default=0.0)
-    size, unit = next(((s, u) for s, u in ((1e9, "G"), (1e6, "M"), (1e4, "k")) if largest >= s), (1.0, ""))
-    size = 1e3 if unit == "k" else size
-    step = min((abs(b - a) for a, b in zip(ticks, ticks[1:], strict=False)), default=1.0) / size
+    size, unit = next(((size, unit) for least, size, unit in UNITS if largest >= least), (1.0, ""))
+    step = min((abs(b - a) for a, b in pairwise(ticks)), default=1.0) / size
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step else 0
     if decimals > 5:
         return [f"{tick:.0e}" if tick else "0" for tick in ticks]

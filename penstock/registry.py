@@ -51,8 +51,8 @@ class Registry:
         image: str,
         artifact: str,
         metrics: str,
-        card: str,
         properties: Mapping[str, str],
+        card: str = "",
     ) -> Package:
         """Create a version that waits for approval; the same run again gives the same version.
 
@@ -63,8 +63,8 @@ class Registry:
             image: the training image.
             artifact: S3 URI of `model.tar.gz`.
             metrics: S3 URI of the evaluation.
-            card: the model card's content (`penstock.model_card`).
             properties: run, dataset, digests.
+            card: the model card's content (`penstock.model_card`); empty for none.
         """
         arn = (
             self._existing(run, since)
@@ -78,9 +78,9 @@ class Registry:
                     "SupportedResponseMIMETypes": CONTENT_TYPES,
                 },
                 ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics}}},
-                ModelCard={"ModelCardContent": card, "ModelCardStatus": "PendingReview"},
                 CustomerMetadataProperties=dict(properties),
                 ClientToken=f"penstock-run-{run}",
+                **({"ModelCard": {"ModelCardContent": card, "ModelCardStatus": "PendingReview"}} if card else {}),
             )["ModelPackageArn"]
         )
         return self.describe(arn)

@@ -165,7 +165,12 @@ def _drift(found: Document) -> Html:
     if not found:
         return Html("")
     rows = [
-        (item["column"], item["psi"], item["noise"], tag("span", "drifted", css="bad") if item["drifted"] else "no drift")
+        (
+            item["column"],
+            item["psi"],
+            item["noise"],
+            tag("span", "drifted", css="bad") if item["drifted"] else "no drift",
+        )
         for item in found["columns"]
     ]
     heads = ["column", "PSI", "by chance at most", "verdict"]

@@ -42,10 +42,13 @@ figure b { display: block; margin-bottom: .2rem; } .plot { display: block; width
 .share { width: 8rem; height: 10px; } .plot text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 .plot .tick { fill: var(--soft); } .plot .axis { text-anchor: middle; font-size: 12px; }
 .grid { stroke: var(--grid); } .guide { stroke: var(--soft); stroke-dasharray: 2 3; }
-.line { fill: none; stroke-width: 2; } .line.a { stroke: var(--a); } .line.b { stroke: var(--b); stroke-dasharray: 6 3; }
+.line { fill: none; stroke-width: 2; }
+.line.a { stroke: var(--a); }
+.line.b { stroke: var(--b); stroke-dasharray: 6 3; }
 .line.c { stroke: var(--c); stroke-dasharray: 2 3; } .dot.a { fill: var(--a); } .dot.b { fill: var(--b); }
 .cloud { fill-opacity: .4; } .cloud.a { fill: var(--a); } .bar.a { fill: var(--a); fill-opacity: .55; }
 .bar.b { fill: none; stroke: var(--b); stroke-width: 1.4; }
 .confusion td, .confusion th { padding: .45rem .8rem; text-align: center; border: 1px solid var(--edge); }
-.confusion td { background: rgb(var(--shade) / var(--part)); min-width: 5.5rem; } .confusion small { color: var(--ink); }
+.confusion td { background: rgb(var(--shade) / var(--part)); min-width: 5.5rem; }
+.confusion small { color: var(--ink); }
 """

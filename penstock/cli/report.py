@@ -20,12 +20,16 @@ def register(app: typer.Typer) -> None:
 def report(
     named: Annotated[
         str | None,
-        typer.Argument(metavar="[VERSION|RUN]", help="Unless given, of the newest run that has one.", show_default=False),
+        typer.Argument(
+            metavar="[VERSION|RUN]", help="Unless given, of the newest run that has one.", show_default=False
+        ),
     ] = None,
     *,
     model: Model = None,
     stage: Stage = "local",
-    to: Annotated[Path | None, typer.Option("--to", help="The file; unless given, named here after model and run.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="The file; unless given, named here after model and run.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Download the report of a version or a run and print its path; with --json only say where it lies."""
@@ -33,7 +37,7 @@ def report(
     run = run_of(target.ledger, named)
     written = report_of(run)
     if written is None:
-        raise NoRecordError(f"report of run {run['id']}: it ended before its gates decided, or before there were reports")
+        raise NoRecordError(f"run {run['id']} has no report: it ended before its gates decided")
     store = Store(target.lake.bucket)
     if json:
         uri = target.lake.uri(written["key"])
@@ -60,7 +64,7 @@ def run_of(ledger: Ledger, named: str | None) -> Record:
     for run in ledger.runs():
         if report_of(run):
             return run
-    raise NoRecordError(f"report of {ledger.model} yet: push data first")
+    raise NoRecordError(f"{ledger.model} has no report yet: push data first")
 
 
 def _is_version(named: str) -> bool:

@@ -58,7 +58,7 @@ def collect(
     if champion is not None:
         scored["champion"] = (champion[1], champion[2])
     truth = truth_of(task, holdout)
-    return _short(
+    document: Document = _short(
         {
             "models": {name: _measured(task, holdout, truth, *about) for name, about in scored.items()},
             "importance": importance(task, model, holdout),
@@ -66,6 +66,7 @@ def collect(
             "drift": _drift(train, champion_baseline),
         }
     )
+    return document
 
 
 def truth_of(task: Binary | Regression, rows: Rows) -> Numbers:
@@ -227,9 +228,7 @@ def _drift(train: Rows, baseline: Document | None) -> Document | None:
     known = {name: item for name, item in baseline.items() if numeric.get(name) == (item["edges"] is not None)}
     if not known:
         return None
-    found = drift.compare(
-        known, {name: columns[name] for name in known}, rows=table.height, min_rows=1, threshold=MUCH
-    )
+    found = drift.compare(known, {name: columns[name] for name in known}, rows=table.height, min_rows=1, threshold=MUCH)
     much = sum(column.drifted for column in found.columns)
     sentence = (
         f"{much} of {len(known)} columns of the training rows are much unlike those that the champion's baseline was "
