@@ -65,7 +65,12 @@ def render(report: Report) -> str:
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
     )
     body = [
-        tag("header", tag("h1", title), tag("p", report.description), tag("p", f"decided {report.at}")),
+        tag(
+            "header",
+            tag("h1", title),
+            tag("p", report.description),
+            tag("p", f"decided {report.at}" if report.at else ""),
+        ),
         _decision(report),
         section("Gates", _gates(report.verdicts)),
         section("Champion against challenger", _metrics(report.evaluation)),

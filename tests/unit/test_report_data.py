@@ -15,7 +15,7 @@ from penstock.contract import Column, Contract
 from penstock.scoring import Model
 from training.steps import report_data
 from training.steps.rows import Rows
-from training.steps.tasks import Binary
+from training.steps.tasks import Binary, Regression
 
 RANDOM = np.random.default_rng(1)
 TRUTH = (RANDOM.random(5_000) < 0.3).astype(np.float64)
@@ -84,13 +84,24 @@ def test_one_score_for_all_is_one_bin() -> None:
     ]
 
 
-def test_residuals_count_every_row() -> None:
-    found = report_data.residuals(SCORES * 10, SCORES * 9, named=True)
-    assert sum(found["residuals"]["rows"]) + found["residuals"]["outside"] == len(SCORES)
-    assert len(found["points"]) == report_data.CLOUD
-    exact = report_data.residuals(SCORES, SCORES, named=False)
-    assert sum(exact["residuals"]["rows"]) == len(SCORES)
-    assert "points" not in exact
+def test_residuals_count_every_row_in_bins_that_rivals_share() -> None:
+    # Given a regression's challenger, and a champion that is further off
+    task = Regression(1.0)
+    sides = rows(good=SCORES[:1_000])
+    scored = {"challenger": (SCORES[:1_000] * 0.9, None), "champion": (SCORES[:1_000] * 3, None)}
+    # When both are measured
+    found = report_data._measured(task, sides, scored)
+    # Then every row is counted, and the bins are the same, so that heights compare
+    counted = [item["residuals"] for item in found.values()]
+    assert [sum(item["rows"]) + item["outside"] for item in counted] == [1_000, 1_000]
+    assert counted[0]["edges"] == counted[1]["edges"]
+    assert len(found["challenger"]["points"]) == report_data.CLOUD
+
+
+def test_residuals_that_are_all_the_same() -> None:
+    edges = report_data.edges_of(SCORES, [SCORES])
+    found = report_data.residuals(SCORES, SCORES, edges, named=True)
+    assert found["residuals"] == {"edges": [-0.5, 0.5], "rows": [len(SCORES)], "outside": 0}
 
 
 def test_importance_finds_the_column_that_counts_and_is_repeatable() -> None:
@@ -163,6 +174,8 @@ def test_it_is_json_and_without_a_champion_says_nothing_of_one() -> None:
 
 
 def test_a_personal_target_shows_no_single_amount() -> None:
-    columns = (*COLUMNS[:-1], replace(COLUMNS[-1], type="number", personal=True))
-    found = report_data.residuals(SCORES, SCORES, named=not contract(*columns).target.personal)
-    assert "points" not in found
+    personal = contract(*COLUMNS[:-1], replace(COLUMNS[-1], type="number", personal=True))
+    sides = Rows(rows(good=SCORES[:1_000]).table, personal)
+    found = report_data._measured(Regression(1.0), sides, {"challenger": (SCORES[:1_000], None)})
+    assert set(found["challenger"]) == {"residuals"}
+    assert set(report_data.profile(sides)[-1]) == {"column", "type", "role", "personal", "missing"}

@@ -6,7 +6,7 @@ value is named that fewer than FEWEST rows share, so that the report outlives th
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,10 +57,9 @@ def collect(
     scored = {"challenger": (scores, model.signature.threshold)}
     if champion is not None:
         scored["champion"] = (champion[1], champion[2])
-    truth = truth_of(task, holdout)
     document: Document = _short(
         {
-            "models": {name: _measured(task, holdout, truth, *about) for name, about in scored.items()},
+            "models": _measured(task, holdout, scored),
             "importance": importance(task, model, holdout),
             "profile": {"rows": train.table.height, "columns": profile(train)},
             "drift": _drift(train, champion_baseline),
@@ -77,11 +76,15 @@ def truth_of(task: Binary | Regression, rows: Rows) -> Numbers:
 
 
 def _measured(
-    task: Binary | Regression, holdout: Rows, truth: Numbers, scores: Scores, threshold: float | None
-) -> Document:
-    if isinstance(task, Binary) and threshold is not None:
-        return curves(truth, scores, threshold, task.classes)
-    return residuals(truth, scores, named=not holdout.contract.target.personal)
+    task: Binary | Regression, holdout: Rows, scored: Mapping[str, tuple[Scores, float | None]]
+) -> dict[str, Document]:
+    """What is drawn of each model."""
+    truth = truth_of(task, holdout)
+    if isinstance(task, Binary):
+        given = {name: (scores, at) for name, (scores, at) in scored.items() if at is not None}
+        return {name: curves(truth, scores, at, task.classes) for name, (scores, at) in given.items()}
+    edges, named = edges_of(truth, [scores for scores, _ in scored.values()]), not holdout.contract.target.personal
+    return {name: residuals(truth, scores, edges, named=named) for name, (scores, _) in scored.items()}
 
 
 def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Class, ...]) -> Document:
@@ -115,17 +118,23 @@ def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Clas
     }
 
 
-def residuals(truth: Numbers, scores: Scores, *, named: bool) -> Document:
-    """How far a regression's amounts are off: a histogram over the middle 99 % of them, and a sample of rows.
+def edges_of(truth: Numbers, rivals: Sequence[Scores]) -> Numbers:
+    """Bins for the residuals of all rivals, the same so that heights compare: the middle 99 % of each lies within."""
+    ends = [np.quantile(truth - scores, [0.005, 0.995]) for scores in rivals]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    return np.linspace(low, high, 31) if high > low else np.array([low - 0.5, low + 0.5])
+
+
+def residuals(truth: Numbers, scores: Scores, edges: Numbers, *, named: bool) -> Document:
+    """How far a regression's amounts are off: a histogram, and a sample of rows.
 
     Args:
         truth: shape (rows,).
         scores: shape (rows,).
+        edges: the histogram's (`edges_of`).
         named: whether single amounts may be shown.
     """
     off = truth - scores
-    low, high = np.quantile(off, [0.005, 0.995])
-    edges = np.linspace(low, high, 31) if high > low else np.array([low - 0.5, low + 0.5])
     counts = np.histogram(off, edges)[0]
     about: Document = {
         "residuals": {"edges": edges.tolist(), "rows": counts.tolist(), "outside": int(len(off) - counts.sum())}
