@@ -131,7 +131,7 @@ class ModelStack(Stack):
         self.lake.grant_write(training, RUNS)
         self.lake.grant_records(register)
         self.lake.grant_read(register, RUNS, MODELS)
-        self.lake.grant_write(register, MODELS)
+        self.lake.grant_write(register, MODELS, RUNS)
         self.registry.grant_register(register)
         self.pipeline.image.grant_look(register)
         self.lake.grant_records(end_run)

@@ -16,7 +16,8 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     runs/<model>/<run>/found/<digest>.json    what a job found in a file that was too large for validate
     runs/<model>/<run>/input/                 what the training job is asked, the champion's file with it
     runs/<model>/<run>/output/                what SageMaker writes
-    models/<model>/<sha256>/                  model.onnx and what belongs to it
+    runs/<model>/<run>/report.html            the report of a run that was rejected
+    models/<model>/<sha256>/                  model.onnx and what belongs to it, report.html among it
     captures/<model>/yyyy/mm/dd/hh/           answered requests, from Firehose
     capture-errors/<model>/                   what Firehose could not deliver there
     labels/<model>/<name>                     ground truth, as it came
@@ -94,6 +95,9 @@ class Lake:
 
     def run_output(self, run: str) -> str:
         return f"{self.prefix(RUNS)}{run}/output/"
+
+    def run_report(self, run: str) -> str:
+        return f"{self.prefix(RUNS)}{run}/report.html"
 
     def model_file(self, sha256: str, name: str) -> str:
         return f"{self.prefix(MODELS)}{sha256}/{name}"

@@ -52,6 +52,7 @@ class Registry:
         artifact: str,
         metrics: str,
         properties: Mapping[str, str],
+        card: str = "",
     ) -> Package:
         """Create a version that waits for approval; the same run again gives the same version.
 
@@ -63,6 +64,7 @@ class Registry:
             artifact: S3 URI of `model.tar.gz`.
             metrics: S3 URI of the evaluation.
             properties: run, dataset, digests.
+            card: the model card's content (`penstock.model_card`); empty for none.
         """
         arn = (
             self._existing(run, since)
@@ -78,6 +80,7 @@ class Registry:
                 ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics}}},
                 CustomerMetadataProperties=dict(properties),
                 ClientToken=f"penstock-run-{run}",
+                **({"ModelCard": {"ModelCardContent": card, "ModelCardStatus": "PendingReview"}} if card else {}),
             )["ModelPackageArn"]
         )
         return self.describe(arn)

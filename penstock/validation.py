@@ -5,6 +5,7 @@ the same. Files that are too large to be checked here are left to a job, which r
 called again and goes on from what the job found.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -237,6 +238,7 @@ class Validation:
         if live:
             model = self.store.read(self.lake.model_file(live["sha256"], "model.onnx"))
             self.store.write(self.lake.run_input(run, "champion.onnx"), model)
+            self._hand_baseline(run, live["sha256"])
         request = {
             "model": self.spec.name,
             "run": run,
@@ -251,6 +253,12 @@ class Validation:
             "input": self.lake.uri(self.lake.run_input(run)),
             "output": self.lake.uri(self.lake.run_output(run)),
         }
+
+    def _hand_baseline(self, run: str, sha256: str) -> None:
+        """Give the training job what the champion was trained on, for the report's drift; it can do without."""
+        with contextlib.suppress(NoObjectError):
+            baseline = self.store.read(self.lake.model_file(sha256, "baseline.json"))
+            self.store.write(self.lake.run_input(run, "champion-baseline.json"), baseline)
 
     def _write(self, dataset: Dataset, run: str, at: str, *, current: bool = True) -> None:
         manifest = dataset.manifest(self.lake.uri(self.lake.parts()))

@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 from functions.register.registration import Registration
 from penstock.lake import Lake
 from penstock.ledger import Ledger, timestamp
+from penstock.odcs import read_contract
 from penstock.registry import Registry
 from penstock.settings import RegisterSettings, model_folder
 from penstock.spec import read_model
@@ -16,6 +17,7 @@ from penstock.store import Store
 settings = RegisterSettings.read()
 registration = Registration(
     spec=read_model(model_folder()),
+    contract=read_contract(model_folder()),
     lake=Lake(settings.bucket, settings.model),
     store=Store(settings.bucket),
     ledger=Ledger.of(settings),

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from functions.register.papers import Papers
 from penstock import gates
 from penstock.archive import ArchiveError, unpack
+from penstock.contract import Contract
 from penstock.lake import Lake, split_uri
 from penstock.ledger import Ledger, Record
 from penstock.registry import Registry
@@ -19,6 +21,7 @@ FILES = {
     "baseline.json": 10_000_000,
     "golden.json": 10_000_000,
     "report.json": 10_000_000,
+    "report-data.json": 10_000_000,
 }
 """What a model consists of, and how large each file may be, in bytes."""
 
@@ -28,6 +31,7 @@ class Registration:
     """The step, with everything it works on."""
 
     spec: ModelSpec
+    contract: Contract
     lake: Lake
     store: Store
     ledger: Ledger
@@ -47,25 +51,43 @@ class Registration:
         )
         verdicts = [asdict(verdict) for verdict in decision.verdicts]
         self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=evaluation)
-        if not decision.passed:
-            self.ledger.note_trained(dataset, code, run)
-            return {"outcome": "rejected", "reason": decision.reason, "version": None}
-        version = self._register(run, dataset, (artifact, image), files, at, evaluation, decision.reason, code)
+        papers = Papers(
+            spec=self.spec,
+            contract=self.contract,
+            lake=self.lake,
+            store=self.store,
+            ledger=self.ledger,
+            run=run,
+            dataset=dataset,
+            artifact=artifact,
+            image=image,
+            code=code,
+            digest=sha256(files["model.onnx"]),
+            data=_document("report-data.json", files),
+            training=_document("report.json", files),
+            evaluation=evaluation,
+            decision=decision,
+        )
+        result: Record = {"outcome": "rejected", "reason": decision.reason, "version": None}
+        if decision.passed:
+            version = self._register(run, dataset, papers, files, at, evaluation, decision.reason, code)
+            reason = f"version {version}: {decision.reason}"
+            result = {"outcome": "registered", "reason": reason, "version": version}
+        papers.report(at, result)
         self.ledger.note_trained(dataset, code, run)
-        return {"outcome": "registered", "reason": f"version {version}: {decision.reason}", "version": version}
+        return result
 
     def _register(
         self,
         run: str,
         dataset: str,
-        made: tuple[str, str],
+        papers: Papers,
         files: dict[str, bytes],
         at: str,
         evaluation: Any,
         reason: str,
         code: str,
     ) -> int:
-        artifact, image = made
         digest = sha256(files["model.onnx"])
         for name, data in files.items():
             self.store.write(self.lake.model_file(digest, name), data)
@@ -73,8 +95,9 @@ class Registration:
             run=run,
             since=datetime.fromisoformat(self.ledger.run(run)["opened"]),
             description=f"run {run} on dataset {dataset[:12]}: {reason}",
-            image=image,
-            artifact=artifact,
+            image=papers.image,
+            artifact=papers.artifact,
+            card=papers.card(),
             metrics=self.lake.uri(self.lake.model_file(digest, "evaluation.json")),
             properties={"run": run, "dataset": dataset, "sha256": digest, "code": code},
         )
@@ -101,3 +124,13 @@ def _evaluation(data: bytes) -> Any:
     if missing:
         raise ArchiveError(f"evaluation.json lacks {', '.join(missing)}")
     return evaluation
+
+
+def _document(name: str, files: dict[str, bytes]) -> Any:
+    try:
+        found = json.loads(files[name])
+    except ValueError as error:
+        raise ArchiveError(f"{name} is not what the training job writes: {error}") from None
+    if not isinstance(found, dict):
+        raise ArchiveError(f"{name} is not what the training job writes: it is no JSON object")
+    return found

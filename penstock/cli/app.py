@@ -12,7 +12,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
 from penstock.captures import NoCaptureError
-from penstock.cli import cloud, data, data_versions, decisions, forget, init, models, rollback, runs, serving, why
+from penstock.cli import (
+    cloud,
+    data,
+    data_versions,
+    decisions,
+    forget,
+    init,
+    models,
+    report,
+    rollback,
+    runs,
+    serving,
+    why,
+)
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
@@ -37,7 +50,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, init, data, data_versions, forget, runs, models, decisions, rollback, why, serving):
+for module in (cloud, init, data, data_versions, forget, runs, models, report, decisions, rollback, why, serving):
     module.register(app)
 
 STOPPED = 130

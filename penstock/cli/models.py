@@ -84,6 +84,8 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
         for item in versions
     ]
     table(["version", "state", "registered", "run", "dataset", metric], rows, title="versions")
+    if versions:
+        console.print(f"how version {versions[0]['version']} was judged: penstock report {versions[0]['version']}")
     console.print()
     if stage != "local":
         console.print('export your credentials first: eval "$(aws configure export-credentials --format env)"')

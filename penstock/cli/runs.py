@@ -201,6 +201,8 @@ def view(record: Record, entered: list[dict[str, Any]]) -> RenderableType:
         line("  ", mark(good=verdict["passed"]), f" {verdict['sentence']}")
         for verdict in steps.get("gates", {}).get("verdicts", [])
     ]
+    if "report" in steps:
+        parts.append(line(f"  report: penstock report {record['id']}"))
     if record["state"] != "open":
         seconds = took(record["opened"], record["ended"])
         parts.append(line(coloured(record["outcome"]), f" after {seconds}: {record['reason']}"))

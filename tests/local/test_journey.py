@@ -132,6 +132,27 @@ def test_an_upload_becomes_a_registered_version(project: Project, january: Path)
     assert all(verdict["passed"] for verdict in run["steps"]["gates"]["verdicts"])
 
 
+def test_the_version_has_a_report_and_a_model_card(project: Project, client: Client, tmp_path: Path) -> None:
+    # Given the report of version 1, downloaded
+    page = tmp_path / "report.html"
+    project.run("report", "1", "--model", MODEL, "--to", str(page))
+
+    # Then it tells of this version, and nothing in it reaches out
+    text = page.read_text()
+    assert "flight-delay version 1" in text
+    assert "ROC curve" in text
+    assert "january.csv" in text
+    assert not [word for word in ("http://", "https://", "<script", "src=") if word in text]
+
+    # And the registry has the same numbers
+    listed = client("sagemaker").list_model_packages(ModelPackageGroupName=outputs(client)["GroupName"])
+    arn = listed["ModelPackageSummaryList"][0]["ModelPackageArn"]
+    about = client("sagemaker").describe_model_package(ModelPackageName=arn)
+    card = json.loads(about["ModelCard"]["ModelCardContent"])
+    metrics = card["evaluation_details"][0]["metric_groups"][0]["metric_data"]
+    assert {item["name"] for item in metrics} >= {"roc_auc", "log_loss"}
+
+
 def test_the_same_event_five_times_gives_one_run_and_one_dataset(project: Project, client: Client) -> None:
     # Given the event that S3 sent for the upload
     name = bucket(client)

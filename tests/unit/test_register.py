@@ -33,7 +33,7 @@ def artifact(files: dict[str, bytes]) -> bytes:
 
 def files(challenger: dict[str, float], champion: dict[str, float] | None = None) -> dict[str, bytes]:
     evaluation = {"challenger": challenger, "baseline": BASELINE, "champion": champion, "holdout_rows": 10}
-    named = {"evaluation": evaluation, "baseline": {}, "golden": [], "report": {}}
+    named = {"evaluation": evaluation, "baseline": {}, "golden": [], "report": {}, "report-data": {}}
     return {"model.onnx": b"a model"} | {f"{name}.json": json.dumps(about).encode() for name, about in named.items()}
 
 
@@ -77,7 +77,7 @@ def test_what_passes_waits_for_approval(world: World, function: ModuleType) -> N
     assert steps["register"]["version"] == 1
     # And its files lie under their digest
     assert world.store.read(world.lake.model_file(digest, "model.onnx")) == b"a model"
-    assert len(world.keys(f"models/flight-delay/{digest}/")) == 5
+    assert len(world.keys(f"models/flight-delay/{digest}/")) == 7
 
 
 def test_a_repeated_step_is_the_same_version(world: World, function: ModuleType) -> None:
@@ -106,6 +106,47 @@ def test_a_failing_gate_ends_in_a_rejection(world: World, function: ModuleType) 
     assert world.ledger.run("run1")["steps"]["gates"]["passed"] is False
 
 
+def test_a_version_has_its_report_and_its_card(world: World, function: ModuleType) -> None:
+    # Given an artifact that passes
+    asked: list[dict[str, Any]] = []
+    hooks = function.registration.registry._client.meta.events  # moto does not keep the card
+    hooks.register("provide-client-params.sagemaker.CreateModelPackage", lambda params, **_: asked.append(params))
+    function.handler(trained(world, artifact(files(GOOD))), None)
+    # Then the report lies beside the model file, and the run knows which version of it
+    written = world.ledger.run("run1")["steps"]["report"]
+    assert written["key"] == world.lake.model_file(sha256(b"a model"), "report.html")
+    page = world.store.read(written["key"], written["version_id"]).decode()
+    assert "flight-delay version 1 · run run1" in page
+    assert "0.9200" in page
+    about = client("s3").head_object(Bucket=BUCKET, Key=written["key"])
+    assert about["ContentType"] == "text/html; charset=utf-8"
+    # And the registry is given the card
+    found = asked[0]["ModelCard"]
+    assert found["ModelCardStatus"] == "PendingReview"
+    content = json.loads(found["ModelCardContent"])
+    assert content["intended_uses"]["intended_uses"].startswith("Will this flight arrive")
+    assert content["evaluation_details"][0]["metric_groups"][0]["metric_data"][0]["value"] == 0.92
+    assert content["additional_information"]["custom_details"]["model SHA-256"] == sha256(b"a model")
+
+
+def test_a_rejected_run_has_its_report(world: World, function: ModuleType) -> None:
+    function.handler(trained(world, artifact(files({"roc_auc": 0.8, "log_loss": 0.25}))), None)
+    written = world.ledger.run("run1")["steps"]["report"]
+    assert written["key"] == "runs/flight-delay/run1/report.html"
+    page = world.store.read(written["key"], written["version_id"]).decode()
+    assert "roc_auc 0.8000 &lt; 0.8500 (the minimum)" in page
+
+
+@pytest.mark.parametrize("name", ["report-data.json", "report.json"])
+@pytest.mark.parametrize("data", [b"not json", b"[]"])
+def test_a_report_that_cannot_be_drawn_leaves_no_version(
+    world: World, function: ModuleType, name: str, data: bytes
+) -> None:
+    with pytest.raises(ArchiveError, match=rf"{name} is not what the training job writes"):
+        function.handler(trained(world, artifact(files(GOOD) | {name: data})), None)
+    assert packages() == []
+
+
 def linked() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
@@ -120,7 +161,10 @@ def linked() -> bytes:
     [
         (linked(), "model.onnx is no regular file"),
         (b"not an archive", "the artifact is no intact .tar.gz"),
-        (artifact({"model.onnx": b"m"}), "the artifact lacks baseline.json, evaluation.json, golden.json, report.json"),
+        (
+            artifact({"model.onnx": b"m"}),
+            "the artifact lacks baseline.json, evaluation.json, golden.json, report-data.json, report.json",
+        ),
     ],
 )
 def test_an_artifact_that_no_job_of_ours_left(world: World, function: ModuleType, data: bytes, words: str) -> None:

@@ -98,8 +98,20 @@ def holdout(trained: Trained, contract: Contract, spec: ModelSpec) -> Any:
 def test_the_job_leaves_the_model_folder(trained: Trained) -> None:
     assert trained.code == 0
     names = {path.name for path in (trained.container.root / "model").iterdir()}
-    assert names == {"model.onnx", "evaluation.json", "baseline.json", "golden.json", "report.json"}
+    assert names == {"model.onnx", "evaluation.json", "baseline.json", "golden.json", "report.json", "report-data.json"}
     assert not (trained.container.root / "output" / "failure").exists()
+
+
+def test_the_report_is_drawn_from_the_same_numbers(trained: Trained) -> None:
+    found, evaluation = trained.json("report-data.json"), trained.json("evaluation.json")
+    challenger = found["models"]["challenger"]
+    assert challenger["threshold"] == pytest.approx(evaluation["threshold"], rel=1e-5)
+    (_, wrong), (missed, hit) = challenger["confusion"]["rows"]
+    assert hit / (hit + missed) == pytest.approx(evaluation["challenger"]["recall"])
+    assert hit / (hit + wrong) == pytest.approx(evaluation["challenger"]["precision"])
+    assert found["importance"]["columns"][0]["column"] == "dep_delay"
+    assert found["importance"]["left_out"] == []
+    assert found["profile"]["rows"] == trained.json("report.json")["rows"]["train"]
 
 
 def test_the_golden_scores_are_exactly_the_files(trained: Trained) -> None:

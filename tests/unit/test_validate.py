@@ -216,13 +216,15 @@ def test_without_any_data_there_is_nothing_to_train(world: World, function: Modu
 def test_the_champion_goes_along_with_the_job(world: World, function: ModuleType, january: pl.DataFrame) -> None:
     # Given a live version
     world.store.write(world.lake.model_file("s1", "model.onnx"), b"the champion")
+    world.store.write(world.lake.model_file("s1", "baseline.json"), b"its baseline")
     world.ledger.open_rollout("o1", 3, "t")
     world.ledger.end_rollout("o1", "live", "x", "t", {"version": 3, "sha256": "s1", "lambda_version": "1"})
     # When a run is validated
     run = world.take("jan.csv", csv(january))
     validated(function, run)
-    # Then its file and name are in the job's input
+    # Then its file, baseline and name are in the job's input
     assert world.store.read(world.lake.run_input(run, "champion.onnx")) == b"the champion"
+    assert world.store.read(world.lake.run_input(run, "champion-baseline.json")) == b"its baseline"
     assert world.store.json(world.lake.run_input(run, "request.json"))["champion"] == {"version": 3, "sha256": "s1"}
 
 

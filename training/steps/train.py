@@ -20,7 +20,7 @@ from penstock.odcs import read_contract
 from penstock.scoring import Model
 from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
-from training.steps import export, golden
+from training.steps import export, golden, report_data
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
 from training.steps.tasks import Binary, Champion, Regression, task_of
@@ -31,7 +31,7 @@ PROJECT = Path(__file__).parents[2]
 def run(container: Container) -> None:
     """Train as the run's request says and leave the model folder.
 
-    Writes `model.onnx`, `evaluation.json`, `baseline.json`, `golden.json` and `report.json`.
+    Writes `model.onnx`, `evaluation.json`, `baseline.json`, `golden.json`, `report.json` and `report-data.json`.
 
     Raises:
         StepError: data or code that gives no model; the message says what to change.
@@ -61,7 +61,8 @@ def _write(
     holdout, columns = rows["holdout"], rows["holdout"].columns()
     scores = scorer.score(columns)
     difference = task.difference(fitted, holdout, scores)
-    result = task.evaluate(holdout, rows["train"], scorer, scores, _champion(container, request, columns, task))
+    champion = _champion(container, request, columns, task)
+    result = task.evaluate(holdout, rows["train"], scorer, scores, champion)
     report = {
         "run": request["run"],
         "dataset": request["dataset"],
@@ -75,6 +76,7 @@ def _write(
         "baseline": drift.baseline(scorer.signature.fields, columns, scores),
         "golden": golden.examples(holdout, scorer),
         "report": report,
+        "report-data": report_data.collect(task, scorer, rows, scores, champion, _champion_baseline(container)),
     }
     for name, document in documents.items():
         container.model(f"{name}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -122,6 +124,11 @@ def _champion(
         container.say("the champion answers another question (the target's values were others): not compared")
         return None
     return int(request["champion"]["version"]), champion.score(columns), champion.signature.threshold
+
+
+def _champion_baseline(container: Container) -> dict[str, Any] | None:
+    path = container.channel("run") / "champion-baseline.json"
+    return json.loads(path.read_bytes()) if path.exists() else None
 
 
 def _fit_function(folder: Path) -> Any:

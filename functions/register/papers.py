@@ -1,0 +1,99 @@
+"""What is written about a judged run: the report that people read, and the model card that the registry keeps."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from penstock.contract import Contract
+from penstock.gates import Decision
+from penstock.lake import Lake
+from penstock.ledger import Ledger, NoRecordError, Record
+from penstock.model_card import card
+from penstock.report import Report, render
+from penstock.spec import ModelSpec
+from penstock.store import Store
+
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Papers:
+    """A run's, once its gates have decided."""
+
+    spec: ModelSpec
+    contract: Contract
+    lake: Lake
+    store: Store
+    ledger: Ledger
+    run: str
+    dataset: str
+    artifact: str
+    image: str
+    code: str
+    digest: str
+    """SHA-256 (hex) of the model file."""
+    data: Any
+    """`report-data.json`."""
+    training: Any
+    """`report.json`."""
+    evaluation: Any
+    decision: Decision
+
+    def card(self) -> str:
+        """The model card's content."""
+        return card(
+            creator=f"Penstock, run {self.run}",
+            description=self.spec.description or self.spec.name,
+            artifact=self.artifact,
+            image=self.image,
+            dataset=self.lake.uri(self.lake.version(self.dataset)),
+            parameters=self.spec.training.params,
+            reason=self.decision.reason,
+            evaluation=self.evaluation,
+            details=self._digests(),
+        )
+
+    def report(self, at: str, result: Record) -> None:
+        """Write the report and note in the run's record where it is.
+
+        Args:
+            at: now.
+            result: the step's: `outcome`, `reason`, `version`.
+        """
+        version = result["version"]
+        key = self.lake.run_report(self.run) if version is None else self.lake.model_file(self.digest, "report.html")
+        page = render(
+            Report(
+                model=self.spec.name,
+                description=self.spec.description,
+                target=self.contract.target.name,
+                outcome=result["outcome"],
+                reason=result["reason"],
+                version=version,
+                verdicts=[asdict(verdict) for verdict in self.decision.verdicts],
+                evaluation=self.evaluation,
+                data=self.data,
+                training=self.training,
+                run=self.ledger.run(self.run),
+                dataset=self._dataset(),
+                digests=self._digests(),
+                at=at,
+            )
+        )
+        written = self.store.write(key, page.encode(), HTML)
+        self.ledger.note_step(self.run, "report", at, key=key, version_id=written)
+
+    def _digests(self) -> dict[str, str]:
+        return {
+            "run": self.run,
+            "dataset version": self.dataset,
+            "code": self.code,
+            "model SHA-256": self.digest,
+            "training image": self.image,
+            "artifact": self.artifact,
+        }
+
+    def _dataset(self) -> Record:
+        try:
+            return self.ledger.dataset(self.dataset)
+        except NoRecordError:  # forgotten meanwhile
+            return {}

@@ -1,0 +1,82 @@
+"""The model card against the classes of SageMaker's own SDK, and the lengths that its schema allows."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from sagemaker.core.shapes.model_card_shapes import ModelCardContent
+
+from penstock.model_card import MOST, card
+
+PACKAGE_OVERVIEW = {"model_creator", "model_artifact"}
+"""A package's card knows no more of the overview than these; the classes above are those of the larger schema."""
+
+
+def made(**changed: Any) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "creator": "Penstock, run r1",
+        "description": "Will it be late?",
+        "artifact": "s3://bucket/model.tar.gz",
+        "image": "an/image:1",
+        "dataset": "s3://bucket/dataset.json",
+        "parameters": {"depth": 6, "names": ["a"], "text": "", "line\nbreak": "ü"},
+        "reason": "all 3 gates passed",
+        "evaluation": {
+            "holdout_rows": 10,
+            "challenger": {"roc_auc": 0.9},
+            "champion": None,
+            "baseline": {"roc_auc": 0.5},
+        },
+        "details": {"code": "c0de"},
+    }
+    content = card(**about | changed)
+    assert "\n" not in content
+    assert len(content) <= MOST
+    found: dict[str, Any] = json.loads(content)
+    return found
+
+
+def strict(model: type[BaseModel], value: dict[str, Any]) -> None:
+    """No name that the class does not have: it takes them, the service does not."""
+    read = model.model_validate(value)
+    for name, item in value.items():
+        assert name in model.model_fields, f"{model.__name__} has no {name}"
+        inner = getattr(read, name)
+        for one, raw in zip(inner, item, strict=True) if isinstance(inner, list) else [(inner, item)]:
+            if isinstance(one, BaseModel):
+                strict(type(one), raw)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"description": "ä" * 5000, "reason": "x" * 5000, "creator": "c" * 2000, "image": "i" * 2000},
+        {"parameters": {f"p{index}": "v" * 400 for index in range(300)}},
+        {"details": {"long": "d" * 3000}},
+    ],
+)
+def test_it_is_what_sagemaker_takes(changed: dict[str, Any]) -> None:
+    found = made(**changed)
+    strict(ModelCardContent, found)
+    assert set(found["model_overview"]) <= PACKAGE_OVERVIEW
+    details = found["training_details"]["training_job_details"]
+    assert len(details["user_provided_hyper_parameters"]) <= 100
+    assert all(1 <= len(item["value"]) <= 255 for item in details["user_provided_hyper_parameters"])
+    assert all(len(value) <= 1024 for value in found["additional_information"]["custom_details"].values())
+
+
+def test_it_has_the_numbers_of_each_side() -> None:
+    groups = made()["evaluation_details"][0]["metric_groups"]
+    assert [(group["name"], group["metric_data"]) for group in groups] == [
+        ("challenger", [{"name": "roc_auc", "type": "number", "value": 0.9}]),
+        ("baseline", [{"name": "roc_auc", "type": "number", "value": 0.5}]),
+    ]
+
+
+def test_a_card_that_is_too_long_goes_without_the_parameters() -> None:
+    metrics = {f"metric {index} {'x' * 200}": 0.5 for index in range(300)}
+    parameters = {f"p{index}": "ü" * 250 for index in range(100)}
+    found = made(evaluation={"holdout_rows": 1, "challenger": metrics}, parameters=parameters)
+    assert "user_provided_hyper_parameters" not in found["training_details"]["training_job_details"]

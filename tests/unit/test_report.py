@@ -1,0 +1,285 @@
+"""The report: whole, well-formed, everything in it, nothing that reaches out of it, nothing that comes in unescaped."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from penstock.plots import Axis, words
+from penstock.report import Report, render
+from penstock.report_html import brief, document, number
+
+HOSTILE = '"><script src="https://evil.example/x.js">alert(1)</script><img src=x onerror=alert(1)>'
+VOID = {"meta", "br"}
+SHAPES = {"line", "rect", "circle", "polyline"}
+SIDE = {"roc_auc": 0.9123, "log_loss": 0.2581, "brier": 0.0741}
+MODEL = {
+    "roc": [[0.0, 0.0], [0.1, 0.7], [1.0, 1.0]],
+    "pr": [[0.0, 1.0], [1.0, 0.2]],
+    "calibration": [{"score": 0.1, "positive": 0.12, "rows": 50}, {"score": 0.8, "positive": 0.7, "rows": 50}],
+    "threshold": 0.3217,
+    "confusion": {"classes": ["false", "true"], "threshold": 0.3217, "rows": [[1449, 108], [105, 346]]},
+    "histogram": {"edges": [0.0, 0.5, 1.0], "negative": [1500, 57], "positive": [101, 350]},
+}
+AMOUNTS = {
+    "residuals": {"edges": [-2.0, 0.0, 2.0], "rows": [40, 55], "outside": 5},
+    "points": [[1.0, 1.5], [3.0, 2.0]],
+}
+DATA = {
+    "models": {"challenger": MODEL, "champion": MODEL},
+    "importance": {
+        "metric": "roc_auc",
+        "rows": 4000,
+        "repeats": 3,
+        "columns": [
+            {"column": "dep_delay", "drop": 0.3386, "spread": 0.0012},
+            {"column": "seats", "drop": -0.0001, "spread": 0.0},
+        ],
+        "left_out": ["slow_column"],
+    },
+    "profile": {
+        "rows": 6496,
+        "columns": [
+            {"column": "seats", "type": "integer", "role": "feature", "personal": False, "missing": 997,
+             "numbers": {"least": 2.0, "q25": 55.5, "most": 400.0}},
+            {"column": "dest", "type": "string", "role": "feature", "personal": False, "missing": 0, "distinct": 95,
+             "top": [{"value": "ORD", "rows": 347}]},
+            {"column": "tail", "type": "string", "role": "feature", "personal": True, "missing": 3},
+        ],
+    },
+    "drift": {"sentence": "1 of 2", "columns": [{"column": "visib", "psi": 0.3644, "noise": 0.0201, "drifted": True}]},
+}  # fmt: skip
+EVALUATION = {
+    "task": "binary", "holdout_rows": 2008, "positives": 0.2246, "spread": None, "threshold": 0.3217,
+    "challenger": SIDE, "baseline": {name: value / 2 for name, value in SIDE.items()},
+    "champion": {name: value * 0.9 for name, value in SIDE.items()}, "champion_version": 4,
+    "slices": [{"slice": "origin=EWR", "rows": 613, "roc_auc": 0.8871}],
+    "intervals": {"roc_auc": {"low": 0.0017, "high": 0.0233}},
+    "latency": {"p99_ms": 1.7321}, "nothing": None,
+}  # fmt: skip
+VERDICT = {"gate": "roc_auc min", "number": 0.9123, "threshold": 0.85, "passed": True, "sentence": "0.9123 ≥ 0.8500"}
+UPLOADS = [
+    {"key": "raw/m/june.csv", "version_id": "v1", "rows": 6000, "bad": 12, "refusal": None,
+     "reasons": {"seats: below 0": 9}},
+    {"key": "raw/m/bad.csv", "version_id": "v2", "rows": 0, "bad": 0, "refusal": "dest is missing", "reasons": {}},
+]  # fmt: skip
+
+
+def report(**changed: Any) -> Report:
+    about: dict[str, Any] = {
+        "model": "flight-delay",
+        "description": "Will it be late?",
+        "target": "late",
+        "outcome": "registered",
+        "reason": "version 7: all 3 gates passed",
+        "version": 7,
+        "verdicts": [VERDICT],
+        "evaluation": EVALUATION,
+        "data": DATA,
+        "training": {
+            "rows": {"train": 6496, "holdout": 2008},
+            "onnx_bytes": 481_516,
+            "largest_export_difference": 3e-7,
+        },
+        "run": {"id": "a1b2c3", "cause": "june.csv came", "opened": "t0", "steps": {"validate": {"uploads": UPLOADS}}},
+        "dataset": {
+            "rows": 9990,
+            "parts": [{"sha256": "ab" * 32, "rows": 4001, "uploads": ["s3://b/raw?versionId=v0"]}],
+        },
+        "digests": {"code": "c0de" * 16, "model SHA-256": "5a" * 32},
+        "at": "2026-03-04T05:06:07",
+    }
+    return Report(**about | changed)
+
+
+class Checked(HTMLParser):
+    """Tags that close as they open; collects what is in them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, Mapping[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in SHAPES, f"<{tag}/> is no HTML"
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def numbers(value: Any) -> list[float]:
+    """Every number in a document, wherever."""
+    if isinstance(value, Mapping):
+        return [found for item in value.values() for found in numbers(item)]
+    if isinstance(value, list):
+        return [found for item in value for found in numbers(item)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def test_it_is_well_formed_and_begins_with_the_decision() -> None:
+    page = Checked(render(report()))
+    assert page.text.index("registered") < page.text.index("Gates") < page.text.index("Champion against challenger")
+    assert "version 7: all 3 gates passed" in page.text
+
+
+@pytest.mark.parametrize(
+    "reach", ["http://", "https://", "src=", "<script", "@import", "url(", "<link", "href", "<iframe"]
+)
+def test_nothing_in_it_reaches_the_network(reach: str) -> None:
+    page = render(report())
+    assert reach not in page.lower()
+    assert "default-src &#x27;none&#x27;" in page or "default-src 'none'" in page
+
+
+def test_every_number_is_in_it() -> None:
+    text = Checked(render(report())).text
+    shown = [SIDE, EVALUATION["baseline"], EVALUATION["champion"], EVALUATION["slices"], EVALUATION["intervals"]]
+    shown += [EVALUATION["latency"], VERDICT, MODEL["confusion"], DATA["drift"], UPLOADS, DATA["importance"]]
+    missing = [value for value in numbers(shown) if number(value) not in text]
+    assert missing == []
+    profile: Any = DATA["profile"]
+    assert [v for item in profile["columns"] for v in numbers(item) if brief(v) not in text] == []
+    for said in (
+        "2,008",
+        "22.5%",
+        "481,516",
+        "9,990",
+        "4,001",
+        "15.3%",
+        "june.csv",
+        "dest is missing",
+        "c0de" * 16,
+        "v1",
+    ):
+        assert said in text
+    assert "slow_column" in text
+
+
+def test_a_personal_column_shows_no_value() -> None:
+    columns = [{"column": "tail", "type": "string", "role": "feature", "personal": True, "missing": 3, "distinct": 2,
+                "top": [{"value": "N12345", "rows": 5}]}]  # fmt: skip
+    page = render(report(data={"profile": {"rows": 10, "columns": columns}}))
+    assert "N12345" not in page
+    assert "personal: not shown" in page
+
+
+def poisoned(value: Any) -> Any:
+    """The document with the hostile text as every name and every word."""
+    if isinstance(value, Mapping):
+        return {name: poisoned(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [poisoned(item) for item in value]
+    return HOSTILE if isinstance(value, str) and value not in {"binary", "registered"} else value
+
+
+def test_what_comes_from_data_and_people_is_escaped() -> None:
+    # Given a report in which every name, value and sentence attacks
+    whole = vars(report())
+    evaluation = poisoned(EVALUATION) | {HOSTILE: {HOSTILE: 1.5}, "slices": {HOSTILE: {HOSTILE: HOSTILE}}}
+    run = {
+        "id": HOSTILE,
+        "cause": HOSTILE,
+        "steps": {"validate": {"uploads": [UPLOADS[0] | {"reasons": {HOSTILE: 3}}]}},
+    }
+    digests = {HOSTILE: HOSTILE}
+    page = render(Report(**poisoned(whole) | {"evaluation": evaluation, "run": run, "digests": digests, "version": 7}))
+    # Then it is text, all of it
+    found = Checked(page)
+    assert HOSTILE in found.text
+    names = {tag for tag, _ in found.tags}
+    assert names.isdisjoint({"script", "img", "iframe", "link", "object"})
+    attributes = {name for _, given in found.tags for name in given}
+    assert not any(name.startswith("on") for name in attributes)
+    assert attributes.isdisjoint({"src", "href"})
+
+
+def test_a_regression_has_its_own_plots() -> None:
+    evaluation = EVALUATION | {"task": "regression", "threshold": None, "positives": None, "spread": 12.25}
+    page = render(
+        report(evaluation=evaluation, target="fare", data={"models": {"challenger": AMOUNTS, "champion": AMOUNTS}})
+    )
+    titles = re.findall(r"<figure><b>([^<]+)", page)
+    assert titles == ["Predicted and actual", "Residuals", "How far off"]
+    assert "predicted fare" in page
+    assert "12.2500" in page
+    assert "ROC" not in page
+    Checked(page)
+
+
+def test_a_rejected_run_without_a_champion() -> None:
+    failed = VERDICT | {"passed": False, "number": None, "sentence": "x was not measured"}
+    evaluation = EVALUATION | {"champion": None, "champion_version": None}
+    page = render(
+        report(
+            outcome="rejected",
+            version=None,
+            verdicts=[failed],
+            evaluation=evaluation,
+            data={"models": {"challenger": MODEL}},
+        )
+    )
+    found = Checked(page)
+    assert "rejected" in found.text
+    assert "✗ failed" in found.text
+    assert "No champion was compared" in found.text
+    assert "champion (version" not in found.text
+
+
+def test_what_is_not_there_is_left_out() -> None:
+    page = Checked(render(report(data={}, training={}, dataset={}, run={"id": "r"}, verdicts=[], digests={})))
+    assert "Plots" not in page.text
+    assert "The run took no new upload" in page.text
+
+
+def test_the_same_documents_give_the_same_page() -> None:
+    assert render(report()) == render(replace(report()))
+
+
+def test_a_document_of_any_shape_is_shown() -> None:
+    deep: Any = {"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}
+    assert "…" in document(deep)
+    assert unescape(document([{"x": 1.5, "y": {"low": 2.25}}, {"z": None}])).count("<td") == 4
+    assert "and 50 more" in document([{"x": index} for index in range(250)])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0, 1, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (-7, 12, ["-5", "0", "5", "10"]),
+        (0, 48_000, ["0", "10k", "20k", "30k", "40k"]),
+        (0, 3e6, ["0", "1M", "2M", "3M"]),
+        (0.0001, 0.0009, ["0.0002", "0.0004", "0.0006", "0.0008"]),
+    ],
+)
+def test_axes_have_round_ticks(low: float, high: float, said: list[str]) -> None:
+    assert words(Axis("", low, high).ticks()) == said
+
+
+@pytest.mark.parametrize("values", [[], [0.0], [5.0, 5.0], [float("nan")], [-1e12, 1e12], [1e-9, 2e-9]])
+def test_an_axis_holds_whatever_comes(values: list[float]) -> None:
+    axis = Axis.over("x", values)
+    assert axis.low < axis.high
+    assert 2 <= len(axis.ticks()) <= 12
