@@ -7,7 +7,7 @@ import typer
 from penstock import side_by_side
 from penstock.cli.data_versions import dataset_of
 from penstock.cli.options import Json, Model, Stage
-from penstock.cli.output import Word, as_json, console, line, mark, table
+from penstock.cli.output import Word, as_json, console, line, table
 from penstock.cli.side_by_side import metric_rows, parameter_rows
 from penstock.cli.target import Target
 from penstock.comparison import compare
@@ -64,10 +64,9 @@ def _gates(gates: list[Record]) -> list[tuple[Word, ...]]:
 def _verdict(verdict: Record | None) -> Word:
     if verdict is None:
         return "not asked"
-    tick, colour = mark(good=verdict["passed"])
     limit = "" if verdict["threshold"] is None else f" (limit {verdict['threshold']:.4f})"
     number = "not measured" if verdict["number"] is None else f"{verdict['number']:.4f}"
-    return (f"{tick} {number}{limit}", colour)
+    return (f"{'✓' if verdict['passed'] else '✗'} {number}{limit}", "green" if verdict["passed"] else "red")
 
 
 def _data(target: Target, a: str, b: str) -> Record:
