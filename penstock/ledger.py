@@ -103,6 +103,8 @@ class Run:
     opened: str
     occasion: str = ""
     """The alarm's change or the operator's request; one opens one run."""
+    by: str = ""
+    """ARN of the operator who asked for it, as the command tells; empty where none did, or it is not known."""
 
 
 def timestamp(now: datetime) -> str:
