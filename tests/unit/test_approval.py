@@ -14,8 +14,8 @@ from penstock.notify import FIRST, first_numbers
 from penstock.registry import APPROVED, PENDING, REJECTED
 from penstock.spec import METRICS, Approval, ModelSpec
 from penstock.store import UPLOADER
-from tests.unit.test_authorize import ALICE, FILE, MACHINE, NOW, FakeRegistry, FakeService, Office
-from tests.unit.world import BUCKET, World, client
+from tests.unit.test_authorize import ALICE, FILE, MACHINE, FakeRegistry, FakeService, Office
+from tests.unit.world import BUCKET, NOW, World, client
 
 BOB = "arn:aws:iam::123456789012:user/bob"
 SSO = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Approver_0123/"
@@ -42,7 +42,14 @@ def started(office: Office, *, by: str = "", pusher: str | None = None, trigger:
     about = {} if pusher is None else {UPLOADER: pusher}
     version = client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"rows", Metadata=about)["VersionId"]
     uploads = [{"key": key, "version_id": version}]
-    run = {"id": "run1", "trigger": trigger, "uploads": uploads, "by": by, "opened": "t", "state": "ended"}
+    run: dict[str, Any] = {
+        "id": "run1",
+        "trigger": trigger,
+        "uploads": uploads,
+        "by": by,
+        "opened": "t",
+        "state": "ended",
+    }
     office.world.ledger._table.put_item(Item={"pk": office.world.lake.model, "sk": "run#run1"} | run)
 
 
@@ -216,7 +223,7 @@ def test_a_refusal_is_told_with_three_numbers_and_the_command(office: Office) ->
 
 
 def test_the_first_numbers_are_the_spec_s() -> None:
-    assert FIRST == (*METRICS["binary"][:3], *METRICS["regression"][:3])
+    assert (*METRICS["binary"][:3], *METRICS["regression"][:3]) == FIRST
     assert first_numbers({"recall": 0.5, "name": "x"}) == "recall 0.5000"
 
 

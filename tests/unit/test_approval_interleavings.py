@@ -62,7 +62,7 @@ class Schedule:
     now: datetime = NOW
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
+        self.random = random.Random(self.seed)  # noqa: S311 - a schedule, no secret
         approvers = 1 + self.seed % 2
         policy = Approval(who=["*:user/anna", "*:user/bob"], approvers=approvers)
         settings: Any = AuthorizeSettings(
@@ -105,7 +105,7 @@ class Schedule:
         reason = self.random.choice(["good"] * 5 + [""])
         for _ in range(20 if self.random.random() < 0.1 else 1):
             known = self.registry.packages[arn]
-            about = {"status": status, "changed": self.now, "changed_by": who, "description": reason}
+            about: dict[str, Any] = {"status": status, "changed": self.now, "changed_by": who, "description": reason}
             self.registry.packages[arn] = replace(known, **about)
             self.waiting.append(arn)
 
@@ -202,7 +202,7 @@ class Schedule:
             self.check_approved(number)
         for (before, _), (after, _) in zip(self.live, self.live[1:], strict=False):
             if after < before:  # going back, which only a rejection of what was newer allows
-                between = [n for n in range(after + 1, before + 1)]
+                between = range(after + 1, before + 1)
                 assert all(self.was_rejected(n) for n in between), f"{after} after {before} went live"
 
     def was_rejected(self, number: int) -> bool:
