@@ -96,6 +96,6 @@ def test_prod_is_not_synthesised_with_policy_auto(automatic: Path, tmp_path: Pat
     synthesis = synthesise(tmp_path, {"stage": "prod"}, root=automatic)
     assert synthesis.code == 1
     assert synthesis.errors.strip().splitlines()[-1] == (
-        "penstock: training/models/flight-delay/model.yaml: approval.policy: auto is not for stage prod, where a person "
-        "approves: say person"
+        "penstock: training/models/flight-delay/model.yaml: approval.policy: auto is not for stage prod, where a "
+        "person approves: say person"
     )
