@@ -45,6 +45,7 @@ class ModelStack(Stack):
         lake_stack: LakeStack,
         synthesizer: StackSynthesizer,
     ) -> None:
+        approves_itself = may_approve_itself(stage, spec)  # refused before anything is bundled
         super().__init__(
             scope,
             ModelOutputs.stack(stage.name, spec.name),
@@ -81,7 +82,7 @@ class ModelStack(Stack):
             lake=self.lake,
             service=self.service,
             feature_store=features.binding if features else "",
-            approves_itself=may_approve_itself(stage, spec),
+            approves_itself=approves_itself,
         )
         store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features) if features else None
         self.pipeline = TrainingPipeline(
