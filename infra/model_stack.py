@@ -21,7 +21,7 @@ from infra.constructs.prediction_service import PredictionService
 from infra.constructs.training_pipeline import TrainingPipeline
 from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
-from infra.stages import Stage
+from infra.stages import Stage, may_approve_itself
 from penstock import events
 from penstock.contract import Contract
 from penstock.deployment import ModelOutputs
@@ -45,6 +45,7 @@ class ModelStack(Stack):
         lake_stack: LakeStack,
         synthesizer: StackSynthesizer,
     ) -> None:
+        approves_itself = may_approve_itself(stage, spec)  # refused before anything is bundled
         super().__init__(
             scope,
             ModelOutputs.stack(stage.name, spec.name),
@@ -81,6 +82,7 @@ class ModelStack(Stack):
             lake=self.lake,
             service=self.service,
             feature_store=features.binding if features else "",
+            approves_itself=approves_itself,
         )
         store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features) if features else None
         self.pipeline = TrainingPipeline(
@@ -142,9 +144,9 @@ class ModelStack(Stack):
         smoke_test, end_rollout = self.service.rollout.smoke_test.role, self.service.rollout.end_rollout.role
         self.lake.grant_records(authorize)
         self.lake.grant_notify(authorize)
-        self.lake.grant_read(authorize, MODELS)
+        self.lake.grant_read(authorize, MODELS, RAW)
         self.registry.grant_look(authorize)
-        self.registry.grant_take_back(authorize)
+        self.registry.grant_decide(authorize)
         grant_run(self.service.rollout.machine, authorize)
         self.service.grant_ask(authorize)
         self.registry.grant_look(self.service.rollout.role)

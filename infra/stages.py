@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penstock.deployment import STAGES as NAMES
+from penstock.spec import ModelSpec
 
 
 class StageError(Exception):
@@ -32,6 +33,8 @@ class Stage:
     """How long Firehose gathers captures before it writes them."""
     alarm_seconds: int
     """Period of the alarms' metrics."""
+    approves_itself: bool
+    """Whether a model may say `approval.policy: auto`."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
 
@@ -49,6 +52,7 @@ LOCAL = Stage(
     log_retention="ONE_WEEK",
     buffer_seconds=1,
     alarm_seconds=10,
+    approves_itself=True,
     poll_seconds=1,
 )
 DEV = Stage(
@@ -62,6 +66,7 @@ DEV = Stage(
     log_retention="ONE_MONTH",
     buffer_seconds=60,
     alarm_seconds=300,
+    approves_itself=True,
     poll_seconds=3,
 )
 PROD = Stage(
@@ -75,9 +80,25 @@ PROD = Stage(
     log_retention="ONE_YEAR",
     buffer_seconds=60,
     alarm_seconds=300,
+    approves_itself=False,
     poll_seconds=3,
 )
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
+
+
+def may_approve_itself(stage: Stage, spec: ModelSpec) -> bool:
+    """Whether authorize approves a model's versions in a stage.
+
+    Raises:
+        StageError: the model asks for it, and the stage has none of it.
+    """
+    asked = spec.approval.policy == "auto"
+    if asked and not stage.approves_itself:
+        raise StageError(
+            f"training/models/{spec.name}/model.yaml: approval.policy: auto is not for stage {stage.name}, where a "
+            "person approves: say person"
+        )
+    return asked
 
 
 def stage_named(name: str | None) -> Stage:

@@ -104,6 +104,8 @@ class Run:
     opened: str
     occasion: str = ""
     """The alarm's change or the operator's request; one opens one run."""
+    by: str = ""
+    """ARN of the operator who asked for it, as the command tells; empty where none did, or it is not known."""
 
 
 def timestamp(now: datetime) -> str:
@@ -385,7 +387,8 @@ class Ledger:
         back = int(to["version"])
         said = {"by": by, "reason": reason}
         record = {"id": rollout, "version": back, "opened": opened, "state": "open"}
-        record |= {"arn": to["arn"], "sha256": to["sha256"], "rolls_back": version, "by": by, "because": reason}
+        record |= {"arn": to["arn"], "sha256": to["sha256"], "model_version_id": to.get("model_version_id", "")}
+        record |= {"rolls_back": version, "by": by, "because": reason}
         granted = {"decision": "approved", "rollback": version} | said
         taken = {"decision": "rolled back", "rollback_to": back} | said
         marks = {"approved": at, "rolled_out": at}

@@ -24,6 +24,8 @@ class Package:
     """ARN of the identity that last changed it; of its creator where nobody has."""
     changed: datetime
     created: datetime
+    run: str = ""
+    """The run that registered it; empty where none of ours did."""
 
     @property
     def approved(self) -> bool:
@@ -51,6 +53,7 @@ class Registry:
         image: str,
         artifact: str,
         metrics: str,
+        baseline: str,
         properties: Mapping[str, str],
         card: str = "",
     ) -> Package:
@@ -63,6 +66,7 @@ class Registry:
             image: the training image.
             artifact: S3 URI of `model.tar.gz`.
             metrics: S3 URI of the evaluation.
+            baseline: S3 URI of what drift is measured against.
             properties: run, dataset, digests.
             card: the model card's content (`penstock.model_card`); empty for none.
         """
@@ -77,7 +81,11 @@ class Registry:
                     "SupportedContentTypes": CONTENT_TYPES,
                     "SupportedResponseMIMETypes": CONTENT_TYPES,
                 },
-                ModelMetrics={"ModelQuality": {"Statistics": {"ContentType": "application/json", "S3Uri": metrics}}},
+                ModelMetrics={"ModelQuality": {"Statistics": _json_file(metrics)}},
+                DriftCheckBaselines={
+                    "ModelDataQuality": {"Statistics": _json_file(baseline)},
+                    "ModelQuality": {"Statistics": _json_file(metrics)},
+                },
                 CustomerMetadataProperties=dict(properties),
                 ClientToken=f"penstock-run-{run}",
                 **({"ModelCard": {"ModelCardContent": card, "ModelCardStatus": "PendingReview"}} if card else {}),
@@ -113,6 +121,7 @@ class Registry:
             changed_by=by.get("IamIdentity", {}).get("Arn") or by.get("UserProfileArn") or "",
             changed=about.get("LastModifiedTime", created),
             created=created,
+            run=about.get("CustomerMetadataProperties", {}).get("run", ""),
         )
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
@@ -120,3 +129,7 @@ class Registry:
         self._client.update_model_package(
             ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:1024]
         )
+
+
+def _json_file(uri: str) -> dict[str, str]:
+    return {"ContentType": "application/json", "S3Uri": uri}

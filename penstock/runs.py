@@ -31,7 +31,9 @@ def run_id(model: str, uploads: Sequence[Upload], occasion: str) -> str:
     return hashlib.sha256("\n".join([model, occasion, *content]).encode()).hexdigest()[:12]
 
 
-def open_next(ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occasion: str = "", now: datetime) -> str:
+def open_next(
+    ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occasion: str = "", by: str = "", now: datetime
+) -> str:
     """Open a run for what waits, if none is under way.
 
     Args:
@@ -40,6 +42,7 @@ def open_next(ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occ
         trigger: an alarm or the operator opens a run even when nothing waits.
         cause: sentence for the record.
         occasion: identifies the alarm's change or the operator's request.
+        by: ARN of the operator.
         now: the time.
 
     Returns:
@@ -57,7 +60,7 @@ def open_next(ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occ
     uploads = _taken(ledger.waiting(), trigger)
     if trigger == "upload" and not any(upload.asks_for_run for upload in uploads):
         return "nothing new waits"
-    run = Run(run_id(ledger.model, uploads, occasion), trigger, cause, uploads, timestamp(now), occasion)
+    run = Run(run_id(ledger.model, uploads, occasion), trigger, cause, uploads, timestamp(now), occasion, by)
     if not ledger.open_run(run):
         return f"run {run.id} is known, or another was opened first"
     start(run.id)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from penstock.onnx_external import refers_elsewhere
 from penstock.signature import SIGNATURE, Columns, Field, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -45,20 +46,26 @@ class RequestError(Exception):
 class Model:
     """One verified model file, ready to score."""
 
-    def __init__(self, data: bytes, *, sha256: str | None = None, max_rows: int = 500) -> None:
+    def __init__(self, data: bytes, *, sha256: str | None = None, max_rows: int = 500, name: str = "") -> None:
         """Load a model file.
 
         Args:
             data: the ONNX file, its signature in the metadata.
             sha256: hex digest that it must have; None to load a file that was just made.
             max_rows: most rows that a request may have.
+            name: where it came from, for the errors.
 
         Raises:
-            ModelFileError: another digest, not ONNX, or no signature in it.
+            ModelFileError: another digest, not ONNX, tensors in other files, or no signature in it.
         """
         self.sha256 = hashlib.sha256(data).hexdigest()
         if sha256 is not None and self.sha256 != sha256:
-            raise ModelFileError(f"the model file has SHA-256 {self.sha256}, registered was {sha256}: it was changed")
+            raise ModelFileError(
+                f"the model file {name or '(given in memory)'} has SHA-256 {self.sha256}, registered was {sha256}: "
+                "it was changed"
+            )
+        if refers_elsewhere(data):
+            raise ModelFileError("the model file keeps tensors in other files: export it as one file")
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3

@@ -141,6 +141,8 @@ class PredictSettings(Settings):
     """Model package version; empty until a rollout has published one."""
     model_key: str = ""
     model_sha256: str = ""
+    model_version_id: str = ""
+    """Which version of the object S3 gave at registration; empty where the bucket keeps none."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     feature_store: str = ""

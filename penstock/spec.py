@@ -152,8 +152,17 @@ class Gate(Strict):
 
 
 class Approval(Strict):
+    policy: Literal["person", "auto"] = "person"
+    """`person`: people approve. `auto`: what passed the gates is approved at once, for the stages `local` and `dev`;
+    `prod` refuses to deploy it."""
     who: list[str] = ["*"]
     """Patterns (`*` and `?`) on the ARN of whoever approves; one must fit."""
+    approvers: int = Field(default=1, ge=1, le=5)
+    """How many different principals must approve. A role is one, whatever its sessions are called; people of IAM
+    Identity Center are one each."""
+    four_eyes: bool = False
+    """Whether whoever started the run, or pushed its data, may not approve what it made. Where that is not known, two
+    must approve."""
     reason: bool = True
     """Whether an approval must give a reason."""
     max_age_days: int = Field(default=30, ge=1)

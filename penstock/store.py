@@ -16,6 +16,8 @@ GONE = {"NoSuchKey", "NoSuchVersion", "404"}
 CHUNK = 4 << 20
 MARK = "penstock"
 """The object metadata that holds a mark."""
+UPLOADER = "penstock-by"
+"""The object metadata that holds the ARN of whoever pushed it."""
 MOST_DELETED = 1000
 """Object versions that S3 deletes in one call."""
 ONE_PUT = 4 << 30
@@ -102,14 +104,33 @@ class Store:
 
     def mark(self, key: str, version_id: str) -> str:
         """The word that an object was written with; empty where there is none, or no object."""
-        version = {"VersionId": version_id} if version_id != "null" else {}
+        return self._metadata(key, version_id).get(MARK, "")
+
+    def uploader(self, key: str, version_id: str) -> str:
+        """ARN of whoever pushed an object, as they said it; empty where nobody did, or there is no object."""
+        return self._metadata(key, version_id).get(UPLOADER, "")
+
+    def _metadata(self, key: str, version_id: str) -> dict[str, str]:
         try:
-            found = self._client.head_object(Bucket=self.bucket, Key=key, **version)
+            found = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"404", "NoSuchKey", "NoSuchVersion"}:
-                return ""
+            if error.response["Error"]["Code"] in GONE:
+                return {}
             raise
-        return str(found.get("Metadata", {}).get(MARK, ""))
+        return dict(found.get("Metadata", {}))
+
+    def write_once(self, key: str, data: bytes) -> str:
+        """Put an object unless its newest version has that content already; that version's id.
+
+        What names a version must find it as long as it is the newest: old ones expire.
+        """
+        try:
+            found = self._client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in GONE:
+                raise
+            return self.write(key, data)
+        return str(found.get("VersionId", "null")) if found["Body"].read() == data else self.write(key, data)
 
     def write_file(self, key: str, path: Path) -> None:
         """Put a file as an object, never in memory as a whole."""
@@ -167,3 +188,8 @@ def _version(version_id: str | None) -> dict[str, str]:
 def sha256(data: bytes) -> str:
     """Hex digest."""
     return hashlib.sha256(data).hexdigest()
+
+
+def changed_file(key: str, found: str, registered: str) -> str:
+    """Say that a model file is not the one that was registered, by its key and both digests."""
+    return f"{key} was changed since it was registered: its SHA-256 is {found}, registered was {registered}"

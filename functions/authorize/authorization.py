@@ -6,25 +6,30 @@ order. A refusal sets the version back to pending, says why, and is recorded.
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import datetime
 
+from functions.authorize.binding import MODEL_FILE, document
 from functions.authorize.rolling_back import RollingBack
+from functions.authorize.starters import starters
 from penstock import events, rollback
+from penstock.approval import AUTO, COUNTED, Case, earlier, judge, objection, outdated, principal
 from penstock.executions import Ended, Executions
 from penstock.lake import Lake
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
-from penstock.notify import Notifier
+from penstock.notify import Notifier, first_numbers
 from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
 from penstock.service import Service
-from penstock.settings import AuthorizeSettings, PredictSettings
+from penstock.settings import AuthorizeSettings
 from penstock.spec import ModelSpec
-from penstock.store import NoObjectError, Store, sha256
+from penstock.store import NoObjectError, Store, changed_file, sha256
 
-MODEL_FILE = "model.onnx"
 DECISIONS = {APPROVED: "approved", REJECTED: "rejected", PENDING: "set back"}
 STATUSES = {"approved": APPROVED, "rejected": REJECTED, rollback.MARK: REJECTED}
 """What the registry has after a decision; after any other the version is pending."""
+
+
+class TooEarlyError(Exception):
+    """A run's version is in the registry and not yet in the ledger; Lambda asks again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,8 @@ class Authorization:
     executions: Executions
     """The rollout's."""
     service: Service
+    machine: str = ""
+    """ARN that authorize acts by, where the policy is `auto`; empty elsewhere."""
 
     def changed(self, arn: str, now: datetime) -> str:
         """Something changed about a version: record a decision that is one, and roll out what is rightly approved."""
@@ -49,14 +56,64 @@ class Authorization:
             if not self._known(package):  # a refused one is a rejection all the same
                 self._withdraw(package)
             return f"{said}; {self.roll_out(now)}"
+        if self._waits_for_nobody(package):
+            return self._approve(package)
         if self._known(package):
             return self.roll_out(now)  # an edit of something else, or an event that came before
+        return self._decided(package, now)
+
+    def _decided(self, package: Package, now: datetime) -> str:
+        """Somebody decided about a version."""
         if not package.approved:
             return f"{self._withdraw(package)}; {self.roll_out(now)}"
         if refusal := self.refusal(package, now):
             return self._refuse(package, refusal)
-        self._decide(package, "approved")
-        return self.roll_out(now)
+        if self._own(package):
+            self._decide(package, "approved", by=AUTO)
+            return self.roll_out(now)
+        return self._count(package, now)
+
+    def _waits_for_nobody(self, package: Package) -> bool:
+        """Whether the policy is `auto` and this is a run's version that nothing was decided about.
+
+        Raises:
+            TooEarlyError: the run has yet to record it.
+        """
+        if self.spec.approval.policy != "auto" or package.status != PENDING or not package.run:
+            return False
+        if not (about := self._version(package.version)):
+            raise TooEarlyError(f"version {package.version} is not in the ledger yet, its run has yet to record it")
+        return "decision" not in about
+
+    def _approve(self, package: Package) -> str:
+        """What follows, follows from the event of this, as it does for a person's approval."""
+        self.registry.set_status(package.arn, APPROVED, f"{AUTO}: the gates passed")
+        return f"version {package.version} is approved by policy auto"
+
+    def _own(self, package: Package) -> bool:
+        """Whether authorize approved it itself, by the policy `auto`."""
+        ours = bool(self.machine) and principal(package.changed_by) == principal(self.machine)
+        return ours and self.spec.approval.policy == "auto"
+
+    def _count(self, package: Package, now: datetime) -> str:
+        """An approval that there is no objection to: enough, one of several, or given by whom it may not be."""
+        policy, at = self.spec.approval, timestamp(package.changed)
+        before = earlier(self.ledger.approvals(package.version), at)
+        run = self.ledger.version(package.version)["run"]
+        known = starters(self.ledger, self.store, run) if policy.four_eyes else []
+        verdict = judge(policy, package.changed_by, before, known)
+        if verdict.refusal is not None:
+            return self._refuse(package, verdict.refusal)
+        if verdict.enough:
+            self._decide(package, "approved")
+            return self.roll_out(now)
+        said = verdict.sentence([*before, principal(package.changed_by)])
+        about = {"decision": COUNTED, "by": package.changed_by, "reason": package.description, "counted": said}
+        self.ledger.put_approval(package.version, at, **about)
+        self._tell(package, said, f"{package.changed_by} approved it: {package.description}")
+        self.registry.set_status(package.arn, PENDING, said)
+        self._decide(package, COUNTED, counted=said)
+        return f"version {package.version} has {said}"
 
     def _rolling_back(self) -> RollingBack:
         return RollingBack(
@@ -110,13 +167,10 @@ class Authorization:
 
     def refusal(self, package: Package, now: datetime) -> str | None:
         """Why this approval does not count; None when it does."""
-        policy = self.spec.approval
-        if not any(fnmatchcase(package.changed_by, pattern) for pattern in policy.who):
-            return f"{package.changed_by or 'an unknown identity'} is not among approval.who in model.yaml"
-        if policy.reason and not package.description.strip():
-            return "an approval needs a reason (the approval description)"
-        if now - package.created > timedelta(days=policy.max_age_days):
-            return f"the version is older than {policy.max_age_days} days: train anew"
+        policy, age = self.spec.approval, now - package.created
+        case = Case(by=package.changed_by, reason=package.description, age=age)
+        if said := outdated(policy, age) if self._own(package) else objection(policy, case):
+            return said
         rivals = [item for item in self.ledger.versions() if STATUSES.get(item.get("decision", "")) != REJECTED]
         newest = max((item["version"] for item in rivals), default=0)
         if package.version < newest:
@@ -126,10 +180,11 @@ class Authorization:
     def _changed_file(self, version: int) -> str | None:
         try:
             registered = self.ledger.version(version)["sha256"]
-            found = sha256(self.store.read(self.lake.model_file(registered, MODEL_FILE)))
+            key = self.lake.model_file(registered, MODEL_FILE)
+            found = sha256(self.store.read(key))
         except (NoRecordError, NoObjectError) as error:
             return str(error)
-        return None if found == registered else f"the model file was changed since it was registered (SHA-256 {found})"
+        return None if found == registered else changed_file(key, found, registered)
 
     def _refuse(self, package: Package, refusal: str) -> str:
         """Say no everywhere. What asks for an answer goes last, so that a crash before leaves it asking.
@@ -138,11 +193,18 @@ class Authorization:
         """
         at, about = timestamp(package.changed), {"by": package.changed_by, "reason": package.description}
         self.ledger.put_approval(package.version, at, decision="refused", refusal=refusal, **about)
-        subject = f"{self.spec.name}: approval of version {package.version} refused"
-        self.notifier.tell(subject, f"{package.changed_by} approved it; {refusal}.\n")
+        self._tell(package, "refused", f"{package.changed_by} approved it; {refusal}.")
         self.registry.set_status(package.arn, PENDING, f"refused: {refusal}")
         self._decide(package, "refused", refusal=refusal)
         return f"approval of version {package.version} refused: {refusal}"
+
+    def _tell(self, package: Package, decision: str, sentence: str) -> None:
+        """Tell people, with the version's first numbers and what shows them all."""
+        about = self._version(package.version)
+        numbers = first_numbers(about.get("metrics") or {})
+        command = f"penstock why {self.spec.name} --version {package.version} --stage {self.settings.stage}"
+        subject = f"{self.spec.name}: approval of version {package.version} {decision}"
+        self.notifier.tell(subject, "\n".join([sentence, *([numbers] if numbers else []), "", command, ""]))
 
     def roll_out(self, now: datetime) -> str:
         """Start the rollout of the newest approved version that was not rolled out yet, if none is under way."""
@@ -155,6 +217,7 @@ class Authorization:
             return "no approved version waits for a rollout"
         version, approved, rollout = due["version"], due["approved"], self._rollout_of(due)
         about = {"arn": due["arn"], "sha256": due["sha256"]}
+        about["model_version_id"] = due.get("model_version_id", "")
         if not self.ledger.open_rollout(rollout, version, timestamp(now), approved=approved, **about):
             return f"rollout {rollout} is known, or its approval was withdrawn"
         self._start(self.ledger.rollout(rollout), now)
@@ -175,28 +238,7 @@ class Authorization:
         return None
 
     def _start(self, rollout: Record, now: datetime) -> None:
-        predict = PredictSettings(
-            stage=self.settings.stage,
-            model=self.settings.model,
-            bucket=self.settings.bucket,
-            capture=self.settings.capture,
-            max_rows=str(self.spec.serving.max_rows),
-            version=str(rollout["version"]),
-            model_key=self.lake.model_file(rollout["sha256"], MODEL_FILE),
-            model_sha256=rollout["sha256"],
-            hash_secret=self.settings.hash_secret,
-            feature_store=self.settings.feature_store,
-        )
-        document = {
-            "rollout": rollout["id"],
-            "model": self.spec.name,
-            "package": rollout["version"],
-            "package_arn": rollout["arn"],
-            "function": self.settings.function,
-            "description": f"version {rollout['version']}, SHA-256 {rollout['sha256'][:12]}",
-            "environment": predict.environment(),
-        }
-        ended = self.executions.start(rollout["id"], document)
+        ended = self.executions.start(rollout["id"], document(self.settings, self.spec, self.lake, rollout))
         if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come
             self._settle(rollout, ended, now)
 

@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 from functions.authorize.authorization import Authorization
 from penstock import events
 from penstock.executions import Executions
+from penstock.identity import caller
 from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.notify import Notifier
@@ -18,9 +19,17 @@ from penstock.spec import read_model
 from penstock.store import Store
 
 settings = AuthorizeSettings.read()
+spec = read_model(model_folder())
+
+
+def _machine() -> str:
+    """Who this function is to the registry, where it may approve."""
+    return caller() if spec.approval.policy == "auto" else ""
+
+
 authorization = Authorization(
     settings=settings,
-    spec=read_model(model_folder()),
+    spec=spec,
     lake=Lake(settings.bucket, settings.model),
     store=Store(settings.bucket),
     ledger=Ledger.of(settings),
@@ -28,6 +37,7 @@ authorization = Authorization(
     notifier=Notifier(settings.topic),
     executions=Executions(settings.rollout),
     service=Service(settings.function),
+    machine=_machine(),
 )
 logger = Logger(service="authorize")
 

@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from penstock.executions import words
 from penstock.ledger import Ledger, timestamp
-from penstock.notify import Notifier
+from penstock.notify import Notifier, first_numbers
 from penstock.settings import EndRunSettings
 
 settings = EndRunSettings.read()
@@ -24,7 +24,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     record = ledger.run(run)
     if record["outcome"] == outcome and not record.get("told"):
         review = f"penstock run {run} --model {settings.model} --stage {settings.stage}"
-        notifier.tell(f"{settings.model}: run {run} {outcome}", f"{reason}\n\n{review}\n")
+        measured = record["steps"].get("gates", {}).get("evaluation", {}).get("challenger") or {}
+        said = [reason, *([first_numbers(measured)] if measured else [])]
+        if outcome == "registered":
+            review += f"\npenstock approve {settings.model} --stage {settings.stage} --reason '…'"
+        notifier.tell(f"{settings.model}: run {run} {outcome}", "\n".join([*said, "", review, ""]))
         ledger.note_told(run)  # behind the notice: rather told twice, after a crash between the two, than never
     logger.info(reason, extra={"run": run, "outcome": outcome})
     return {"run": run, "outcome": outcome, "reason": reason}

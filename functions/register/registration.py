@@ -89,8 +89,10 @@ class Registration:
         code: str,
     ) -> int:
         digest = sha256(files["model.onnx"])
-        for name, data in files.items():
-            self.store.write(self.lake.model_file(digest, name), data)
+        versions = {
+            name: self.store.write_once(self.lake.model_file(digest, name), data) for name, data in files.items()
+        }
+        model_version = versions["model.onnx"]
         package = self.registry.register(
             run=run,
             since=datetime.fromisoformat(self.ledger.run(run)["opened"]),
@@ -99,7 +101,16 @@ class Registration:
             artifact=papers.artifact,
             card=papers.card(),
             metrics=self.lake.uri(self.lake.model_file(digest, "evaluation.json")),
-            properties={"run": run, "dataset": dataset, "sha256": digest, "code": code},
+            baseline=self.lake.uri(self.lake.model_file(digest, "baseline.json")),
+            properties={
+                "run": run,
+                "dataset": dataset,
+                "code": code,
+                "sha256": digest,
+                "model": self.lake.uri(self.lake.model_file(digest, "model.onnx")),
+                "model_version_id": model_version,
+                "image": papers.image,
+            },
         )
         self.ledger.put_version(
             package.version,
@@ -107,6 +118,7 @@ class Registration:
             run=run,
             dataset=dataset,
             sha256=digest,
+            model_version_id=model_version,
             code=code,
             registered=at,
             metrics=evaluation["challenger"],

@@ -37,7 +37,8 @@ def _answer(event: dict[str, Any], now: datetime) -> str:
         return _alarmed(events.AlarmRaised.parse(event), now)
     if isinstance(event.get("retrain"), str):
         occasion = f"operator {event.get('request', timestamp(now))}"
-        return runs.open_next(ledger, _start, trigger="operator", cause=event["retrain"], occasion=occasion, now=now)
+        about = {"cause": event["retrain"], "occasion": occasion, "by": str(event.get("by") or "")}
+        return runs.open_next(ledger, _start, trigger="operator", now=now, **about)
     if event.get("waiting") is True:
         return runs.open_next(ledger, _start, trigger="upload", cause="uploads waited for a forgetting", now=now)
     raise events.EventError(f"neither an event that starts a run nor {{'retrain': reason}}: {sorted(event)}")

@@ -1,7 +1,8 @@
 """The model registry: the group of a model's versions, and what wakes when somebody approves one.
 
 Approval happens in the registry itself, by whatever client. The machine's own roles may ask for it and take it back;
-none may give it: no role's policy allows it, and the group's own policy denies it to every role of this stack.
+none may give it: no role's policy allows it, and the group's own policy denies it to every role of this stack. Where
+`model.yaml` says `approval.policy: auto`, authorize's role is the one exception in both.
 """
 
 from typing import Any
@@ -39,6 +40,7 @@ class ModelRegistry(Construct):
         lake: ModelLake,
         service: PredictionService,
         feature_store: str,
+        approves_itself: bool,
     ) -> None:
         """Make the registry.
 
@@ -50,6 +52,7 @@ class ModelRegistry(Construct):
             lake: the model's.
             service: what an approval rolls out to.
             feature_store: what a version is bound to (`FeatureGroup.binding`); empty for none.
+            approves_itself: whether authorize may approve.
         """
         super().__init__(scope, construct_id)
         model = lake.model
@@ -59,12 +62,12 @@ class ModelRegistry(Construct):
         self.group_arn = f"{start}:model-package-group/{self.group_name}"
         self.packages_arn = f"{start}:model-package/{self.group_name}/*"
         Tags.of(stack).add(MACHINE_TAG, model, include_resource_types=["AWS::IAM::Role"])
+        self.approves_itself = approves_itself
         self.group = sagemaker.CfnModelPackageGroup(
             self,
             "Group",
             model_package_group_name=self.group_name,
             model_package_group_description=f"Penstock, stage {stage.name}: versions of {model}",
-            model_package_group_policy=self._policy(stack, model),
         )
         rollout = service.rollout.machine.state_machine_arn
         self.authorize: Function = workshop.function(
@@ -88,6 +91,7 @@ class ModelRegistry(Construct):
             timeout_seconds=60,
             takes_events=True,
         )
+        self.group.model_package_group_policy = self._policy(stack, model)
         self._listen("Changed", events.PackageStateChange.pattern(group=self.group_name), workshop)
         self._listen("RolloutEnded", events.ExecutionEnded.pattern(state_machine=rollout), workshop)
 
@@ -115,6 +119,10 @@ class ModelRegistry(Construct):
         """Set a version's status to anything but approved."""
         self._grant(grantee, ["sagemaker:UpdateModelPackage"], _NO_APPROVAL)
 
+    def grant_decide(self, grantee: iam.IRole) -> None:
+        """What authorize needs: to take an approval back, and to give one where the model's policy is `auto`."""
+        self._grant(grantee, ["sagemaker:UpdateModelPackage"], None if self.approves_itself else _NO_APPROVAL)
+
     def _grant(self, grantee: iam.IRole, actions: list[str], conditions: dict[str, Any] | None = None) -> None:
         grantee.add_to_principal_policy(
             iam.PolicyStatement(
@@ -126,6 +134,7 @@ class ModelRegistry(Construct):
 
     def _policy(self, stack: Stack, model: str) -> dict[str, Any]:
         """Deny approval to every principal that carries this stack's mark, whatever its own policies say."""
+        spared = {"ArnNotEquals": {"aws:PrincipalArn": self.authorize.role.role_arn}} if self.approves_itself else {}
         return {
             "Version": "2012-10-17",
             "Statement": [
@@ -139,7 +148,8 @@ class ModelRegistry(Construct):
                         "StringEquals": {
                             f"aws:PrincipalTag/{MACHINE_TAG}": model,
                             "sagemaker:ModelApprovalStatus": "Approved",
-                        }
+                        },
+                        **spared,
                     },
                 }
             ],

@@ -1,6 +1,7 @@
 """`push`: files and folders into the lake."""
 
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from penstock.cli.output import as_json, console
 from penstock.cli.runs import follow_uploads
 from penstock.cli.target import Target, UsageError
 from penstock.reading import ENDINGS, readable
+from penstock.store import UPLOADER
 
 
 def register(app: typer.Typer) -> None:
@@ -91,14 +93,14 @@ def _progress(*, quiet: bool) -> Progress:
 def upload(target: Target, files: list[Path], *, labels: bool, quiet: bool) -> list[dict[str, Any]]:
     """Put files into the lake, with a progress bar; for each its `uri`, `key`, `version_id` and `bytes`."""
     client, lake = target.client("s3"), target.lake
+    said = {"Metadata": {UPLOADER: target.caller()}}
     uploads = []
     with _progress(quiet=quiet) as progress:
         for file in files:
             key = lake.labels(file.name) if labels else lake.raw(file.name)
             task = progress.add_task(file.name, total=file.stat().st_size)
-            client.upload_file(
-                str(file), lake.bucket, key, Callback=lambda sent, task=task: progress.advance(task, sent)
-            )
+            moved = partial(progress.advance, task)
+            client.upload_file(str(file), lake.bucket, key, ExtraArgs=said, Callback=moved)
             version = client.head_object(Bucket=lake.bucket, Key=key).get("VersionId", "null")
             uploads.append({"uri": lake.uri(key), "key": key, "version_id": version, "bytes": file.stat().st_size})
     return uploads

@@ -15,6 +15,7 @@ from s3transfer.manager import TransferManager
 from penstock.cli.folders import File, Folder
 from penstock.cli.target import Target, UsageError
 from penstock.lake import SUCCESS
+from penstock.store import UPLOADER
 
 MOST_KEY = 1024
 """Bytes of an object's key, by S3's rule."""
@@ -42,7 +43,9 @@ def send(target: Target, folder: Folder, progress: Progress) -> dict[str, Any]:
     listing = _listing(client, bucket, place, folder)
     if lost := [name for name, tag in listing.items() if tag is None]:
         raise UsageError(f"{lost[0]} did not arrive in {target.lake.uri(place)}: push the folder again")
-    closed = client.put_object(Bucket=bucket, Key=place + SUCCESS, Body=json.dumps(listing, indent=1).encode())
+    said = {UPLOADER: target.caller()}
+    body = json.dumps(listing, indent=1).encode()
+    closed = client.put_object(Bucket=bucket, Key=place + SUCCESS, Body=body, Metadata=said)
     return {
         "uri": target.lake.uri(place),
         "key": place + SUCCESS,

@@ -98,7 +98,7 @@ def retrain(
 ) -> None:
     """Start a run by hand: on what waits, or on the current dataset with today's code."""
     target = Target.of(stage, model)
-    payload = jsonlib.dumps({"retrain": reason, "request": uuid.uuid4().hex})
+    payload = jsonlib.dumps({"retrain": reason, "request": uuid.uuid4().hex, "by": target.caller()})
     reply = target.client("lambda").invoke(FunctionName=target.outputs.StartRunName, Payload=payload)
     answer = jsonlib.loads(reply["Payload"].read())
     if "FunctionError" in reply:

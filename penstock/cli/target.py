@@ -11,6 +11,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from penstock.deployment import LakeOutputs, ModelOutputs, NotDeployedError
+from penstock.identity import caller
 from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.local.cloud import LaptopCloud
@@ -122,6 +123,10 @@ class Target:
     def client(self, service: str) -> Any:
         """A boto3 client."""
         return boto3.client(service)  # type: ignore[call-overload]
+
+    def caller(self) -> str:
+        """ARN of whoever gives the command; it stands with what the command starts."""
+        return caller()
 
 
 _ORIGINAL = dict(os.environ)

@@ -1,7 +1,11 @@
 """Archives that nobody should trust."""
 
+import contextlib
 import gzip
 import io
+import json
+import os
+import pickle
 import tarfile
 import tracemalloc
 from collections.abc import Callable
@@ -12,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.archive import ArchiveError, unpack
+from penstock.scoring import Model, ModelFileError
 
 WANTED = {"model.onnx": 100, "report.json": 100}
 
@@ -26,7 +31,7 @@ def member(
 
 def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
         for info, data in members:
             archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
@@ -116,6 +121,64 @@ def test_a_bomb_is_refused_by_its_header_and_takes_no_memory() -> None:
     # Then neither was ever held
     assert found["model.onnx"] == b"model"
     assert peak < 8_000_000
+
+
+def extended(name: str, **headers: str) -> tuple[tarfile.TarInfo, bytes]:
+    """A member whose pax headers say something else than its own."""
+    info, data = member(name)
+    info.pax_headers = headers
+    return info, data
+
+
+class Bomb:
+    """What a pickle runs when it is loaded: it leaves a file."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("executed",)
+
+
+MALICIOUS = {
+    "absolute": packed(member("/model.onnx"), *GOOD),
+    "above": packed(member("../../model.onnx"), *GOOD),
+    "inside and above": packed(member("x/../../model.onnx"), *GOOD),
+    "symlink elsewhere": packed(member("link", kind=tarfile.SYMTYPE, link="/tmp"), member("link/model.onnx"), *GOOD),
+    "hard link elsewhere": packed(member("link", kind=tarfile.LNKTYPE, link="/etc/passwd"), *GOOD),
+    "hard link to itself": packed(member("model.onnx", kind=tarfile.LNKTYPE, link="model.onnx"), GOOD[1]),
+    "device": packed(member("null", kind=tarfile.CHRTYPE), *GOOD),
+    "contiguous": packed(member("model.onnx", kind=tarfile.CONTTYPE), GOOD[1]),
+    "unknown kind": packed(member("model.onnx", kind=b"Z"), GOOD[1]),
+    "sparse": packed(member("model.onnx", kind=tarfile.GNUTYPE_SPARSE), GOOD[1]),
+    "pax name": packed(extended("harmless", path="../model.onnx"), *GOOD),
+    "pax name of ours": packed(extended("harmless", path="model.onnx"), *GOOD),
+    "pax size": packed(extended("model.onnx", size="99999999999"), GOOD[1]),
+    "pax size below": packed(extended("model.onnx", size="-512"), GOOD[1]),
+    "pax sparse": packed(extended("model.onnx", **{"GNU.sparse.map": "0,9999999999", "GNU.sparse.size": "1"}), GOOD[1]),
+    "huge name": packed(member("a/" * 50_000 + "model.onnx"), *GOOD),
+    "name of nothing": packed(member("\0model.onnx"), *GOOD),
+    "ten thousand members": packed(*[member(f"n{number}", b"") for number in range(10_000)], *GOOD),
+    "pickle": packed(member("model.onnx", pickle.dumps(Bomb())), GOOD[1]),
+    "pickle for JSON": packed(GOOD[0], member("report.json", pickle.dumps(Bomb()))),
+}
+
+
+@pytest.mark.parametrize("name", MALICIOUS)
+def test_nothing_is_executed_and_nothing_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given an archive of somebody who means harm, and an empty working folder
+    inside = tmp_path / "a" / "b"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    # When it is opened, and what it gives is read as what it should be
+    found: dict[str, bytes] = {}
+    with contextlib.suppress(ArchiveError):
+        found = unpack(MALICIOUS[name], WANTED)
+    with contextlib.suppress(ModelFileError):
+        Model(found.get("model.onnx", b""))
+    with contextlib.suppress(ValueError):
+        json.loads(found.get("report.json", b""))
+    # Then it is refused, or no more than the wanted names, in their sizes, and no file was made
+    assert set(found) <= set(WANTED)
+    assert all(len(data) <= WANTED[name] for name, data in found.items())
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "a", inside]
 
 
 @settings(max_examples=100, deadline=None)

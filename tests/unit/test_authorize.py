@@ -230,9 +230,10 @@ def test_a_file_that_was_changed_after_registration(office: Office) -> None:
     arn = office.version(1)
     office.world.store.write(office.world.lake.model_file(sha256(FILE), "model.onnx"), b"another")
     said = office.changed(arn)
+    key = office.world.lake.model_file(sha256(FILE), "model.onnx")
     assert said == (
-        "approval of version 1 refused: "
-        f"the model file was changed since it was registered (SHA-256 {sha256(b'another')})"
+        f"approval of version 1 refused: {key} was changed since it was registered: "
+        f"its SHA-256 is {sha256(b'another')}, registered was {sha256(FILE)}"
     )
 
 
@@ -340,6 +341,7 @@ def test_the_handler_reads_both_kinds_of_event(world: World) -> None:
         image="i",
         artifact="s3://b/a",
         metrics="s3://b/m",
+        baseline="s3://b/d",
         properties={"run": "run1"},
     )
     world.ledger.put_version(1, arn=package.arn, run="run1", sha256=sha256(FILE))

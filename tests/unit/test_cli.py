@@ -140,6 +140,7 @@ def registered(world: World, version: int = 1) -> str:
         image="i",
         artifact="s3://b/a",
         metrics="s3://b/m",
+        baseline="s3://b/d",
         properties={"run": run},
     )
     ledger.put_version(

@@ -63,6 +63,7 @@ def rollout(world: World, status: str = APPROVED) -> str:
         image="i",
         artifact="s3://b/a",
         metrics="s3://b/m",
+        baseline="s3://b/d",
         properties={"run": "run1"},
     )
     registry.set_status(package.arn, status, "the test said so")

@@ -88,6 +88,7 @@ ABOUT: dict[str, Any] = {
     "image": "an/image:1",
     "artifact": "s3://b/model.tar.gz",
     "metrics": "s3://b/evaluation.json",
+    "baseline": "s3://b/d",
 }
 
 
@@ -107,6 +108,7 @@ def test_a_version_waits_for_approval_with_its_origin(world: World) -> None:
     assert about["ModelPackageDescription"] == "run r1"
     assert about["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == "s3://b/model.tar.gz"
     assert about["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == "s3://b/evaluation.json"
+    assert about["DriftCheckBaselines"]["ModelDataQuality"]["Statistics"]["S3Uri"] == "s3://b/d"
 
 
 def test_the_same_run_again_is_the_same_version(world: World) -> None:

@@ -18,6 +18,7 @@ MAY_USE_BOTO3 = {
     "penstock/feature_store.py",
     "penstock/ledger.py",
     "penstock/store.py",
+    "penstock/identity.py",
     "penstock/registry.py",
     "penstock/executions.py",
     "penstock/service.py",

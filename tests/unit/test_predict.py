@@ -71,6 +71,24 @@ def test_no_version_yet_is_a_clear_503(world: World) -> None:
     )
 
 
+def test_what_serves_is_the_object_version_that_was_registered(world: World, tiny_onnx: bytes) -> None:
+    # Given a model file that was swapped at its key after it was registered
+    key, digest = "models/m/model.onnx", sha256(tiny_onnx)
+    registered = world.store.write(key, tiny_onnx)
+    about = {"version": "3", "model_key": key, "model_sha256": digest, "model_version_id": registered}
+    swapped = world.store.write(key, b"another")
+    # When the function starts, then it reads what was registered
+    assert asked(world.load("predict", **about), request(GOOD))[0] == 200
+    # And where S3 has that version no more, or the swap is all that is named, it does not start: by key and digests
+    for changed in ({"model_version_id": swapped}, {"model_version_id": ""}):
+        with pytest.raises(ModelFileError) as caught:
+            world.load("predict", **(about | changed))
+        assert all(word in str(caught.value) for word in (key, digest, sha256(b"another")))
+    world.store.delete_versions([(key, registered)])
+    with pytest.raises(ModelFileError, match=key):
+        world.load("predict", **about)
+
+
 def test_a_changed_model_file_never_serves(world: World) -> None:
     world.store.write("models/m/model.onnx", b"changed")
     with pytest.raises(ModelFileError, match="it was changed"):

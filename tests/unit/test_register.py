@@ -62,9 +62,14 @@ def test_what_passes_waits_for_approval(world: World, function: ModuleType) -> N
     package = packages()[0]
     digest = sha256(b"a model")
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    model = world.lake.model_file(digest, "model.onnx")
+    head = client("s3").head_object(Bucket=BUCKET, Key=model)
     assert package["CustomerMetadataProperties"] == {
-        "run": "run1", "dataset": "d" * 64, "sha256": digest, "code": CODE,
+        "run": "run1", "dataset": "d" * 64, "sha256": digest, "code": CODE, "image": "an/image:1",
+        "model": world.lake.uri(model), "model_version_id": head["VersionId"],
     }  # fmt: skip
+    uri = world.lake.uri(world.lake.model_file(digest, "baseline.json"))
+    assert package["DriftCheckBaselines"]["ModelDataQuality"]["Statistics"]["S3Uri"] == uri
     container = package["InferenceSpecification"]["Containers"][0]
     assert (container["ModelDataUrl"], container["Image"]) == (event["artifact"], "an/image:1")
     # And in the ledger
@@ -86,6 +91,10 @@ def test_a_repeated_step_is_the_same_version(world: World, function: ModuleType)
     assert results[0] == results[1] == results[2]
     assert len(packages()) == 1
     assert len(world.ledger.versions()) == 1
+    # And the registered object version is still the newest: old ones expire
+    key = world.lake.model_file(sha256(b"a model"), "model.onnx")
+    newest = client("s3").head_object(Bucket=BUCKET, Key=key)["VersionId"]
+    assert world.ledger.version(1)["model_version_id"] == newest
 
 
 def test_a_failing_gate_ends_in_a_rejection(world: World, function: ModuleType) -> None:

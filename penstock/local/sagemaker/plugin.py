@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions, router
+from ministack.core import iam_actions, iam_evaluator, router
 
 from penstock.local.home import CloudHome
 from penstock.local.sagemaker import cloudformation, cloudformation_features, feature_runtime, stepfunctions
@@ -38,10 +38,40 @@ def install(home: CloudHome, port: int) -> SageMaker:
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE]
     iam_actions.extract_resource_arn = _with_sagemaker(iam_actions.extract_resource_arn)
+    iam_actions.request_tag_context = _with_approval(iam_actions.request_tag_context)
+    iam_evaluator._resource_policy = _with_groups(iam_evaluator._resource_policy, sagemaker)
     stepfunctions.install(sagemaker)
     cloudformation.install(sagemaker)
     cloudformation_features.install(sagemaker)
     return sagemaker
+
+
+def _with_approval(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Teach MiniStack's IAM the condition key of an approval; a condition `…IfExists` would pass without it."""
+
+    def context(service: str, action: str, body: bytes | str, *arguments: Any) -> dict[str, Any]:
+        found = original(service, action, body, *arguments)
+        status = _json(body).get("ModelApprovalStatus") if service == "sagemaker" else None
+        return {**found, "sagemaker:ModelApprovalStatus": status} if isinstance(status, str) else found
+
+    return context
+
+
+def _with_groups(
+    original: Callable[[str, str], tuple[Any, ...] | None], sagemaker: SageMaker
+) -> Callable[[str, str], tuple[Any, ...] | None]:
+    """Have a model package group's policy count for its versions, as it does on AWS."""
+
+    def policy(service: str, resource: str) -> tuple[Any, ...] | None:
+        kind, _, name = resource.rpartition(":")[2].partition("/")
+        if service != "sagemaker" or kind not in {"model-package", "model-package-group"}:
+            return original(service, resource)
+        account, group = resource.split(":")[4], name.partition("/")[0]
+        prefix = resource[: resource.rindex(":")]
+        found = sagemaker.store.policies.get(f"{prefix}:model-package-group/{group}")
+        return None if found is None else (found, account)
+
+    return policy
 
 
 def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
