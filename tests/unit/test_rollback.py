@@ -105,7 +105,7 @@ def test_back_and_back_again(office: Office) -> None:
         ("unknown", "the ledger has no version 7 of flight-delay"),
         ("never live", "version 3 was never live"),
         ("withdrawn", "version 1 is no longer approved in the registry"),
-        ("file", "the model file was changed since it was registered"),
+        ("file", "was changed since it was registered"),
         ("who", f"{ALICE} is not among approval.who in model.yaml"),
     ],
 )
