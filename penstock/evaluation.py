@@ -4,18 +4,22 @@ The numbers are scikit-learn's; here is only which of them, and which way is bet
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
+from penstock.intervals import Interval
 from penstock.signature import Scores
 from penstock.spec import Task
 
 Truth = npt.NDArray[np.bool_]
 Amounts = npt.NDArray[np.float64]
 Metrics = dict[str, float]
+BINS = 10
+"""Of the calibration error."""
 
 
 class Evaluation(TypedDict):
@@ -33,6 +37,8 @@ class Evaluation(TypedDict):
     baseline: Metrics
     champion: Metrics | None
     champion_version: int | None
+    intervals: NotRequired[list[Interval]]
+    """Of the differences that gates ask for."""
 
 
 class EvaluationError(Exception):
@@ -64,8 +70,23 @@ def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
         "f1": metrics.f1_score(truth, labels, zero_division=0.0),
         "precision": metrics.precision_score(truth, labels, zero_division=0.0),
         "recall": metrics.recall_score(truth, labels, zero_division=0.0),
+        "calibration_error": calibration_error(truth, scores),
     }
     return {name: float(value) for name, value in numbers.items()}
+
+
+def calibration_error(truth: Truth, scores: Scores) -> float:
+    """Expected calibration error: how far a score is from the share of positives among rows that score like it.
+
+    The mean over ten equally full bins of scikit-learn's `calibration_curve`, weighted by their rows (Naeini, Cooper &
+    Hauskrecht 2015, AAAI). 0 is best; a share of 1.
+    """
+    scores = np.clip(scores, 0, 1)  # a float32 probability may be a hair above 1
+    happened, said = calibration_curve(truth, scores, n_bins=BINS, strategy="quantile")
+    # The curve leaves out how many rows its bins have; these are its bins.
+    inner = np.percentile(scores, np.linspace(0, 1, BINS + 1) * 100)[1:-1]
+    rows = np.bincount(np.searchsorted(inner, scores), minlength=BINS)
+    return float(np.average(np.abs(happened - said), weights=rows[rows > 0]))
 
 
 def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:

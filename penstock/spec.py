@@ -30,10 +30,13 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 Share = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["binary", "regression"]
 METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall"),
+    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "calibration_error"),
     "regression": ("r2", "rmse", "mae", "pinball_10", "pinball_90"),
 }
 """What an evaluation measures, the metric that says most first."""
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "pinball_10", "pinball_90"})
+RESAMPLED = frozenset(metric for metrics in METRICS.values() for metric in metrics) - {"calibration_error"}
+"""Those of them whose difference has an interval."""
 
 
 class Strict(BaseModel):
@@ -137,9 +140,13 @@ class Gate(Strict):
     max: float | None = None
     """The metric must be at most this."""
     against: Literal["baseline", "champion"] | None = None
-    """Compare with the naive baseline or with the live model, on the same holdout rows."""
+    """Compare with the naive baseline or with the live model, on the same holdout rows. While no model is live, what
+    is against the champion is held against the baseline."""
     by: float = 0.0
     """The challenger must be better by this much; negative: may be worse by it."""
+    confidence: float | None = Field(default=None, ge=0.5, lt=1)
+    """How sure the comparison must be, e.g. 0.95: the lower end of the difference's interval at this confidence must
+    lie above `by`. A challenger that is no better passes `by: 0` in at most (1 - confidence) / 2 of all cases."""
 
     @model_validator(mode="after")
     def _one_condition(self) -> "Gate":
@@ -148,6 +155,10 @@ class Gate(Strict):
             raise ValueError(
                 f"a gate has one condition of min, max, against; this one has {' and '.join(given) or 'none'}"
             )
+        if self.confidence is not None and self.against is None:
+            raise ValueError("a confidence is of a comparison: add against: champion or baseline, or take it out")
+        if self.confidence is not None and self.metric not in RESAMPLED:
+            raise ValueError(f"{self.metric} has no interval: take confidence out")
         return self
 
 

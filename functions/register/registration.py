@@ -44,6 +44,7 @@ class Registration:
             evaluation["challenger"],
             baseline=evaluation["baseline"],
             champion=evaluation["champion"],
+            evaluation=evaluation,
         )
         verdicts = [asdict(verdict) for verdict in decision.verdicts]
         self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=evaluation)

@@ -33,8 +33,8 @@ def test_every_field_has_its_documented_default(model_folder: Write) -> None:
             "params": {},
         },
         "gates": [
-            {"metric": "roc_auc", "min": None, "max": None, "against": "baseline", "by": 0.05},
-            {"metric": "roc_auc", "min": None, "max": None, "against": "champion", "by": 0.0},
+            {"metric": "roc_auc", "min": None, "max": None, "against": "baseline", "by": 0.05, "confidence": None},
+            {"metric": "roc_auc", "min": None, "max": None, "against": "champion", "by": 0.0, "confidence": None},
         ],
         "approval": {"who": ["*"], "reason": True, "max_age_days": 30},
         "serving": {
@@ -93,6 +93,18 @@ WRITTEN = {
             4,
             "gates.1",
             "min and max",
+        ),
+        (
+            "name: a\ngates:\n  - {metric: f1, min: 0.5, confidence: 0.9}\n",
+            3,
+            "gates.0",
+            "a confidence is of a comparison",
+        ),
+        (
+            "name: a\ngates:\n  - {metric: calibration_error, against: champion, confidence: 0.9}\n",
+            3,
+            "gates.0",
+            "calibration_error has no interval: take confidence out",
         ),
         ("name: a\ngates:\n  - metric: f1\n", 3, "gates.0", "this one has none"),
         ("name: a\ngates:\n  - {metric: f1, against: nobody}\n", 3, "gates.0.against", "'baseline' or 'champion'"),

@@ -35,7 +35,7 @@ class Binary:
         """The decision threshold: as the spec gives it, or what is best for F1 on the validation rows."""
         if self.decision != "f1":
             return float(self.decision)
-        return evaluation.best_f1_threshold(self._truth(validation), model().score(validation.columns()))
+        return evaluation.best_f1_threshold(self.truth(validation), model().score(validation.columns()))
 
     def difference(self, fitted: Any, holdout: Rows, scores: Scores) -> float:
         """The largest difference between the estimator's own probabilities and the file's; 0 for a given graph.
@@ -52,14 +52,15 @@ class Binary:
     ) -> Evaluation:
         """What the gates decide on."""
         return evaluation.evaluate(
-            self._truth(holdout),
+            self.truth(holdout),
             challenger=scores,
             threshold=_given(model.signature.threshold),
-            baseline=evaluation.naive_scores(self._truth(train), len(scores)),
+            baseline=evaluation.naive_scores(self.truth(train), len(scores)),
             champion=(champion[0], champion[1], _given(champion[2])) if champion else None,
         )
 
-    def _truth(self, rows: Rows) -> evaluation.Truth:
+    def truth(self, rows: Rows) -> evaluation.Truth:
+        """Which rows are positive. Shape (rows,)."""
         return evaluation.positives(rows.truth(), self.classes[1])
 
 
@@ -98,6 +99,10 @@ class Regression:
             baseline=evaluation.naive_scores(_amounts(train), len(scores)),
             champion=champion[:2] if champion else None,
         )
+
+    def truth(self, rows: Rows) -> evaluation.Amounts:
+        """What the target really was. Shape (rows,)."""
+        return _amounts(rows)
 
 
 def task_of(spec: ModelSpec, train: Rows) -> Binary | Regression:

@@ -20,7 +20,7 @@ from penstock.odcs import read_contract
 from penstock.scoring import Model
 from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
-from training.steps import export, golden
+from training.steps import export, golden, measuring
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
 from training.steps.tasks import Binary, Champion, Regression, task_of
@@ -46,12 +46,13 @@ def run(container: Container) -> None:
         fitted = _fit_function(folder)(rows["train"].table, rows["validation"].table, dict(spec.training.params))
     with _leg(container, "export and evaluate"):
         model = _exported(fitted, spec, contract, rows["validation"], task)
-        _write(container, request, model, rows, fitted, task)
+        _write(container, request, spec, model, rows, fitted, task)
 
 
 def _write(
     container: Container,
     request: dict[str, Any],
+    spec: ModelSpec,
     model: tuple[bytes, Model],
     rows: dict[str, Rows],
     fitted: Any,
@@ -61,7 +62,9 @@ def _write(
     holdout, columns = rows["holdout"], rows["holdout"].columns()
     scores = scorer.score(columns)
     difference = task.difference(fitted, holdout, scores)
-    result = task.evaluate(holdout, rows["train"], scorer, scores, _champion(container, request, columns, task))
+    champion = _champion(container, request, columns, task)
+    result = task.evaluate(holdout, rows["train"], scorer, scores, champion)
+    result["intervals"] = measuring.differences(spec, task, rows, scores, scorer.signature.threshold, champion)
     report = {
         "run": request["run"],
         "dataset": request["dataset"],
