@@ -39,6 +39,14 @@ class Evaluation(TypedDict):
     champion_version: int | None
     intervals: NotRequired[list[Interval]]
     """Of the differences that gates ask for."""
+    slices: NotRequired[list[Any]]
+    """`penstock.slices.Slice`, of the columns that the spec names."""
+    disparities: NotRequired[list[Any]]
+    """`penstock.slices.Disparity`, of the groups that the spec names."""
+    beside: NotRequired[Metrics]
+    """What the challenger costs and what it is suspected of: `penstock.spec.BESIDE`."""
+    leaking: NotRequired[str]
+    """The feature that tells most alone, where leakage was asked for."""
 
 
 class EvaluationError(Exception):
@@ -115,6 +123,37 @@ def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
         "pinball_90": metrics.mean_pinball_loss(truth, scores, alpha=0.9),
     }
     return {name: float(value) for name, value in numbers.items()}
+
+
+def measure_part(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
+    """The metrics of some of the holdout's rows; where they are all alike, those that such rows allow.
+
+    Args:
+        truth: shape (rows,), at least one: whether a row is positive, or the amount.
+        scores: shape (rows,).
+        threshold: score from which the label is positive; None for a regression.
+    """
+    alike = len(np.unique(truth)) < 2
+    if threshold is None:
+        found = measure_amounts(truth, scores) if not alike else _amounts_alike(truth, scores)
+    elif not alike:
+        found = measure(truth, scores, threshold)
+    else:
+        found = {
+            "log_loss": float(metrics.log_loss(truth, scores, labels=[False, True])),
+            "brier": float(np.mean((truth - scores) ** 2)),
+            "accuracy": float(metrics.accuracy_score(truth, scores >= threshold)),
+        }
+    return found
+
+
+def _amounts_alike(truth: Amounts, scores: Scores) -> Metrics:
+    return {
+        "rmse": float(metrics.root_mean_squared_error(truth, scores)),
+        "mae": float(metrics.mean_absolute_error(truth, scores)),
+        "pinball_10": float(metrics.mean_pinball_loss(truth, scores, alpha=0.1)),
+        "pinball_90": float(metrics.mean_pinball_loss(truth, scores, alpha=0.9)),
+    }
 
 
 def best_f1_threshold(truth: Truth, scores: Scores) -> float:

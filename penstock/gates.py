@@ -3,11 +3,12 @@
 Pure: numbers in, a decision out, the same on the laptop and in the cloud.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penstock.spec import LOWER_IS_BETTER, Gate
+from penstock.spec import BESIDE, DISPARITIES, LOWER_IS_BETTER, Gate
 
 Numbers = Mapping[str, float]
 
@@ -68,14 +69,18 @@ class Measured:
 
 
 def _judge(gate: Gate, measured: Measured) -> Verdict:
+    if gate.slice is not None:
+        return _on_worst_slice(gate, measured)
+    if gate.metric in DISPARITIES:
+        return _between_groups(gate, measured.evaluation.get("disparities", []))
+    if gate.metric in BESIDE:
+        return _beside(gate, measured.evaluation)
     name, number = gate.metric, measured.challenger.get(gate.metric)
     if number is None:
         known = ", ".join(sorted(measured.challenger))
         return Verdict(name, None, None, passed=False, sentence=f"{name} was not measured; there are {known}")
-    if gate.min is not None:
-        return _compared(f"{name} min", name, number, gate.min, at_least=True, what="the minimum")
-    if gate.max is not None:
-        return _compared(f"{name} max", name, number, gate.max, at_least=False, what="the maximum")
+    if gate.against is None:
+        return _limited(gate, number)
     return _against(gate, number, measured)
 
 
@@ -115,6 +120,65 @@ def _surely(gate: Gate, title: str, number: float, whose: str, interval: Mapping
         f"{'all' if passed else 'not all'} above {gate.by:+g}"
     )
     return Verdict(title, low, gate.by, passed, sentence)
+
+
+def _on_worst_slice(gate: Gate, measured: Measured) -> Verdict:
+    """The verdict on the slice that is furthest on the wrong side, each slice judged like the whole holdout."""
+    found = []
+    for part in measured.evaluation.get("slices", []):
+        numbers = part["metrics"]
+        if gate.metric in numbers.get("challenger", {}):
+            rivals = {name: numbers.get(name) for name in ("baseline", "champion")}
+            verdict = _judge(gate.model_copy(update={"slice": None}), Measured(numbers["challenger"], rivals, {}))
+            found.append((part, verdict))
+    title = f"{gate.metric} on the worst slice"
+    if not found:
+        said = f"no slice has enough rows to measure {gate.metric} on: fewer min_rows, or other slices, are needed"
+        return Verdict(title, None, None, passed=False, sentence=said)
+    part, worst = min(found, key=lambda item: _room(gate, item[1]))
+    where = f"in the worst of {len(found)} slices, {part['column']} {part['value']} ({part['rows']} rows)"
+    return replace(worst, gate=f"{worst.gate} on the worst slice", sentence=f"{worst.sentence}, {where}")
+
+
+def _room(gate: Gate, verdict: Verdict) -> float:
+    """How far a number lies on the right side of its limit; what was not measured lies furthest off."""
+    if verdict.number is None or verdict.threshold is None:
+        return -math.inf
+    room = verdict.number - verdict.threshold
+    at_most = gate.max is not None or (gate.min is None and gate.metric in LOWER_IS_BETTER)
+    return -room if at_most else room
+
+
+def _between_groups(gate: Gate, disparities: Sequence[Mapping[str, Any]]) -> Verdict:
+    """The verdict on the columns' largest difference, or smallest ratio."""
+    known = [item for item in disparities if item[gate.metric] is not None]
+    limit = "min" if gate.min is not None else "max"
+    title = f"{gate.metric} {limit}"
+    if not known or len(known) < len(disparities):
+        lacking = ", ".join(item["column"] for item in disparities if item not in known) or "any column"
+        said = f"{gate.metric} was not measured: {lacking} has fewer than two groups with enough rows for it"
+        return Verdict(title, None, None, passed=False, sentence=said)
+    worst = (min if limit == "min" else max)(known, key=lambda item: float(item[gate.metric]))
+    found = _limited(gate, float(worst[gate.metric]))
+    return replace(found, sentence=f"{found.sentence}, between the groups of {worst['column']}")
+
+
+def _beside(gate: Gate, evaluation: Mapping[str, Any]) -> Verdict:
+    number = evaluation.get("beside", {}).get(gate.metric)
+    if number is None:
+        said = f"{gate.metric} was not measured: train with this model.yaml"
+        return Verdict(f"{gate.metric} max", None, gate.max, passed=False, sentence=said)
+    found = _limited(gate, float(number))
+    if gate.metric != "leakage":
+        return found
+    return replace(found, sentence=f"{found.sentence}, which the feature {evaluation['leaking']!r} reaches alone")
+
+
+def _limited(gate: Gate, number: float) -> Verdict:
+    name = gate.metric
+    if gate.min is not None:
+        return _compared(f"{name} min", name, number, gate.min, at_least=True, what="the minimum")
+    return _compared(f"{name} max", name, number, float(gate.max or 0), at_least=False, what="the maximum")
 
 
 def _compared(gate: str, name: str, number: float, threshold: float, *, at_least: bool, what: str) -> Verdict:

@@ -47,7 +47,9 @@ class Registration:
             evaluation=evaluation,
         )
         verdicts = [asdict(verdict) for verdict in decision.verdicts]
-        self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=evaluation)
+        # What has a row for each slice or group is in the model's evaluation.json; a ledger's item has 400 KB.
+        noted = {name: found for name, found in evaluation.items() if name not in {"slices", "disparities"}}
+        self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=noted)
         if not decision.passed:
             self.ledger.note_trained(dataset, code, run)
             return {"outcome": "rejected", "reason": decision.reason, "version": None}
