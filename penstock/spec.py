@@ -155,7 +155,8 @@ class Gate(Strict):
     """The challenger must be better by this much; negative: may be worse by it."""
     confidence: float | None = Field(default=None, ge=0.5, lt=1)
     """How sure the comparison must be, e.g. 0.95: the lower end of the difference's interval at this confidence must
-    lie above `by`. A challenger that is no better passes `by: 0` in at most (1 - confidence) / 2 of all cases."""
+    lie above `by`. A challenger that is no better passes `by: 0` in less than 1 - confidence of all cases (in about
+    half of that)."""
     slice: Literal["worst"] | None = None
     """`worst`: the condition must hold in each slice of `evaluation.slices` that has enough rows."""
 

@@ -55,8 +55,7 @@ def measured(
     if champion:
         rivals["champion"] = Scored(champion[1], champion[2])
     own, asked = Scored(scores, threshold), spec.evaluation
-    models: dict[str, Scored] = {"challenger": own}
-    models.update(rivals)
+    models = {"challenger": own} | {str(name): rival for name, rival in rivals.items()}
     result["intervals"] = intervals(spec.gates, truth, own, rivals)
     columns = holdout.columns()
     cut = {name: columns[name] for name in asked.slices}
