@@ -38,7 +38,7 @@ def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
         said = f"role: an event_time is a timestamp or a date, not {time.type}: change its logicalType or its role"
         raise ContractError(f"{folder / 'contract.yaml'}: column {time.name!r}: {said}")
     path = folder / "model.yaml"
-    faults = [*_times(spec, contract), *_target(spec, contract)]
+    faults = [*_times(spec, contract), *_target(spec, contract), *_parts(spec, contract)]
     if faults:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         lines = [f"{path}:{yamlfile.line_of(node, at)}: {'.'.join(map(str, at))}: {what}" for at, what in faults]
@@ -120,3 +120,15 @@ def _target(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
             f"binary tells two values apart, and {said} may have {len(set(target.allowed))}: "
             "make a column that is true for the value in question, and give it the role target",
         )
+
+
+def _parts(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """What an evaluation is cut by is a feature: nothing else of a row is kept beside the target."""
+    features = {column.name for column in contract.features}
+    for field in ("slices", "groups"):
+        for index, name in enumerate(getattr(spec.evaluation, field)):
+            if name not in features:
+                yield (
+                    ("evaluation", field, index),
+                    f"{name!r} is no feature in contract.yaml; there are {', '.join(sorted(features))}",
+                )

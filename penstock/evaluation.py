@@ -4,18 +4,22 @@ The numbers are scikit-learn's; here is only which of them, and which way is bet
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
+from penstock.intervals import Interval
 from penstock.signature import Scores
 from penstock.spec import Task
 
 Truth = npt.NDArray[np.bool_]
 Amounts = npt.NDArray[np.float64]
 Metrics = dict[str, float]
+BINS = 10
+"""Of the calibration error."""
 
 
 class Evaluation(TypedDict):
@@ -33,6 +37,16 @@ class Evaluation(TypedDict):
     baseline: Metrics
     champion: Metrics | None
     champion_version: int | None
+    intervals: NotRequired[list[Interval]]
+    """Of the differences that gates ask for."""
+    slices: NotRequired[list[Any]]
+    """`penstock.slices.Slice`, of the columns that the spec names."""
+    disparities: NotRequired[list[Any]]
+    """`penstock.slices.Disparity`, of the groups that the spec names."""
+    beside: NotRequired[Metrics]
+    """What the challenger costs and what it is suspected of: `penstock.spec.BESIDE`."""
+    leaking: NotRequired[str]
+    """The feature that tells most alone, where leakage was asked for."""
 
 
 class EvaluationError(Exception):
@@ -64,8 +78,23 @@ def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
         "f1": metrics.f1_score(truth, labels, zero_division=0.0),
         "precision": metrics.precision_score(truth, labels, zero_division=0.0),
         "recall": metrics.recall_score(truth, labels, zero_division=0.0),
+        "calibration_error": calibration_error(truth, scores),
     }
     return {name: float(value) for name, value in numbers.items()}
+
+
+def calibration_error(truth: Truth, scores: Scores) -> float:
+    """Expected calibration error: how far a score is from the share of positives among rows that score like it.
+
+    The mean over ten equally full bins of scikit-learn's `calibration_curve`, weighted by their rows (Naeini, Cooper &
+    Hauskrecht 2015, AAAI). 0 is best; a share of 1.
+    """
+    scores = np.clip(scores, 0, 1)  # a float32 probability may be a hair above 1
+    happened, said = calibration_curve(truth, scores, n_bins=BINS, strategy="quantile")
+    # The curve leaves out how many rows its bins have; these are its bins.
+    inner = np.percentile(scores, np.linspace(0, 1, BINS + 1) * 100)[1:-1]
+    rows = np.bincount(np.searchsorted(inner, scores), minlength=BINS)
+    return float(np.average(np.abs(happened - said), weights=rows[rows > 0]))
 
 
 def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
@@ -94,6 +123,37 @@ def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
         "pinball_90": metrics.mean_pinball_loss(truth, scores, alpha=0.9),
     }
     return {name: float(value) for name, value in numbers.items()}
+
+
+def measure_part(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
+    """The metrics of some of the holdout's rows; where they are all alike, those that such rows allow.
+
+    Args:
+        truth: shape (rows,), at least one: whether a row is positive, or the amount.
+        scores: shape (rows,).
+        threshold: score from which the label is positive; None for a regression.
+    """
+    alike = len(np.unique(truth)) < 2
+    if threshold is None:
+        found = measure_amounts(truth, scores) if not alike else _amounts_alike(truth, scores)
+    elif not alike:
+        found = measure(truth, scores, threshold)
+    else:
+        found = {
+            "log_loss": float(metrics.log_loss(truth, scores, labels=[False, True])),
+            "brier": float(np.mean((truth - scores) ** 2)),
+            "accuracy": float(metrics.accuracy_score(truth, scores >= threshold)),
+        }
+    return found
+
+
+def _amounts_alike(truth: Amounts, scores: Scores) -> Metrics:
+    return {
+        "rmse": float(metrics.root_mean_squared_error(truth, scores)),
+        "mae": float(metrics.mean_absolute_error(truth, scores)),
+        "pinball_10": float(metrics.mean_pinball_loss(truth, scores, alpha=0.1)),
+        "pinball_90": float(metrics.mean_pinball_loss(truth, scores, alpha=0.9)),
+    }
 
 
 def best_f1_threshold(truth: Truth, scores: Scores) -> float:

@@ -30,10 +30,17 @@ NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 Share = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["binary", "regression"]
 METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall"),
+    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "calibration_error"),
     "regression": ("r2", "rmse", "mae", "pinball_10", "pinball_90"),
 }
 """What an evaluation measures, the metric that says most first."""
+DISPARITIES = ("selection_rate_difference", "selection_rate_ratio", "tpr_difference", "fpr_difference")
+"""What is measured between the groups of `evaluation.groups`."""
+BESIDE = ("latency_ms", "onnx_mb", "leakage", "instability")
+"""What is measured of the challenger beside its metrics."""
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "pinball_10", "pinball_90"})
+RESAMPLED = frozenset(metric for metrics in METRICS.values() for metric in metrics) - {"calibration_error"}
+"""Those of them whose difference has an interval."""
 
 
 class Strict(BaseModel):
@@ -131,15 +138,27 @@ class Gate(Strict):
     """One condition on a number. Give `min` or `max`, or compare with `against` and `by`."""
 
     metric: str
-    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`; of a regression `r2`, `rmse`, `mae`."""
+    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`; of a regression `r2`, `rmse`, `mae`.
+    With `max` also `latency_ms` (median of scoring one row), `onnx_mb` (size of the file), `leakage` (the ROC AUC, of a
+    regression the R², that the best single feature reaches alone), `instability` (mean change of a score when the
+    model is fitted again on rows dealt anew and, where `training.params` has a `seed`, with the next one; a
+    regression's in standard deviations of the target). Between the groups of `evaluation.groups`:
+    `selection_rate_difference`, `tpr_difference`, `fpr_difference` with `max`, `selection_rate_ratio` with `min`."""
     min: float | None = None
     """The metric must be at least this."""
     max: float | None = None
     """The metric must be at most this."""
     against: Literal["baseline", "champion"] | None = None
-    """Compare with the naive baseline or with the live model, on the same holdout rows."""
+    """Compare with the naive baseline or with the live model, on the same holdout rows. While no model is live, what
+    is against the champion is held against the baseline."""
     by: float = 0.0
     """The challenger must be better by this much; negative: may be worse by it."""
+    confidence: float | None = Field(default=None, ge=0.5, lt=1)
+    """How sure the comparison must be, e.g. 0.95: the lower end of the difference's interval at this confidence must
+    lie above `by`. A challenger that is no better passes `by: 0` in less than 1 - confidence of all cases (in about
+    half of that)."""
+    slice: Literal["worst"] | None = None
+    """`worst`: the condition must hold in each slice of `evaluation.slices` that has enough rows."""
 
     @model_validator(mode="after")
     def _one_condition(self) -> "Gate":
@@ -148,7 +167,62 @@ class Gate(Strict):
             raise ValueError(
                 f"a gate has one condition of min, max, against; this one has {' and '.join(given) or 'none'}"
             )
+        if self.confidence is not None and self.against is None:
+            raise ValueError("a confidence is of a comparison: add against: champion or baseline, or take it out")
+        if self.confidence is not None and self.metric not in RESAMPLED:
+            raise ValueError(f"{self.metric} has no interval: take confidence out")
+        if self.slice is not None and self.confidence is not None:
+            raise ValueError("a gate on the worst slice has no confidence: take one of the two out")
+        only = "min" if self.metric == "selection_rate_ratio" else "max"
+        if self.metric in (*BESIDE, *DISPARITIES) and (given != [only] or self.slice is not None):
+            raise ValueError(f"a gate on {self.metric} has {only}, and nothing else")
         return self
+
+
+class Evaluating(Strict):
+    """In which parts of the holdout the model is measured too."""
+
+    slices: list[str] = []
+    """Feature columns: metrics for each of their values; of numbers, between the quartiles."""
+    groups: list[str] = []
+    """Feature columns between whose values a classification must be fair."""
+    min_rows: int = Field(default=50, ge=10)
+    """Fewer rows than this are no slice and no group; values that fewer have are taken together."""
+
+
+class Cost(Strict):
+    """What a wrong label costs, in any unit."""
+
+    false_positive: float = Field(default=1, gt=0)
+    """Of a negative row that is labelled positive."""
+    false_negative: float = Field(default=1, gt=0)
+    """Of a positive row that is labelled negative."""
+
+
+class Aim(Strict):
+    """What the decision threshold is for. Give one."""
+
+    cost: Cost | None = None
+    """The threshold at which wrong labels cost least."""
+    recall: Share | None = None
+    """The highest threshold at which at least this share of the positive rows is found."""
+    precision: Share | None = None
+    """The threshold that finds most while at least this share of the positive labels is right."""
+
+    @model_validator(mode="after")
+    def _one_aim(self) -> "Aim":
+        if sum(aim is not None for aim in (self.cost, self.recall, self.precision)) != 1:
+            raise ValueError("a decision has one aim of cost, recall, precision")
+        return self
+
+
+def _aim_kind(value: Any) -> str:
+    return "aim" if isinstance(value, dict | Aim) else "value"
+
+
+Threshold = Annotated[
+    Annotated[Literal["f1"] | Share, Tag("value")] | Annotated[Aim, Tag("aim")], Discriminator(_aim_kind)
+]
 
 
 class Approval(Strict):
@@ -240,9 +314,11 @@ class ModelSpec(Strict):
     dataset: Mode = "append"
     """`append`: uploads add to the data. `replace`: the newest upload is all of the data. A window, `{days: 90}` or
     `{uploads: 12}`: uploads add to the data, and what is older leaves it."""
-    decision: Literal["f1"] | Share = "f1"
-    """The score from which the label is positive: a number, or what is best for F1 on the validation rows. A
-    regression's score is the amount itself, and has no label."""
+    decision: Threshold = "f1"
+    """The score from which the label is positive: a number, or what is best on the validation rows for F1, for
+    `{cost: {false_positive: 1, false_negative: 5}}`, `{recall: 0.9}` or `{precision: 0.8}`. A regression's score is the
+    amount itself, and has no label."""
+    evaluation: Evaluating = Evaluating()
     split: Split = Split()
     validation: Validating = Validating()
     training: Training = Training()
@@ -268,15 +344,28 @@ class ModelSpec(Strict):
     @classmethod
     def _measured(cls, gates: list[Gate], info: ValidationInfo) -> list[Gate]:
         task = info.data.get("task", "binary")
-        if strange := [gate.metric for gate in gates if gate.metric not in METRICS[task]]:
+        evaluation = info.data.get("evaluation", Evaluating())
+        for gate in gates:
+            if gate.metric in DISPARITIES and not evaluation.groups:
+                raise ValueError(f"a gate on {gate.metric} needs columns to compare: name them in evaluation.groups")
+            if gate.slice is not None and not evaluation.slices:
+                raise ValueError("a gate on the worst slice needs columns: name them in evaluation.slices")
+        if strange := [gate.metric for gate in gates if gate.metric not in (*METRICS[task], *BESIDE, *DISPARITIES)]:
             raise ValueError(
                 f"{strange[0]!r} is not measured where the task is {task}; there are {', '.join(METRICS[task])}"
             )
         return gates
 
+    @field_validator("evaluation")
+    @classmethod
+    def _compares_labels(cls, evaluation: Evaluating, info: ValidationInfo) -> Evaluating:
+        if evaluation.groups and info.data.get("task") == "regression":
+            raise ValueError("groups are compared by their labels, which a regression has not: name them as slices")
+        return evaluation
+
     @field_validator("decision")
     @classmethod
-    def _decides(cls, decision: float | str, info: ValidationInfo) -> float | str:
+    def _decides(cls, decision: float | str | Aim, info: ValidationInfo) -> float | str | Aim:
         if info.data.get("task") == "regression":
             raise ValueError("a regression has no label to decide on: take the line out")
         return decision

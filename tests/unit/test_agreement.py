@@ -11,6 +11,7 @@ from penstock.contract import ContractError
 from penstock.odcs import read_contract
 from penstock.spec import SpecError, read_model
 from tests.unit.test_contract import KEY, MOMENT, TARGET, allowed, column, document, role
+from tests.unit.world import FLIGHT_DELAY
 
 Write = Callable[[str, str], Path]
 X = column("x", "number")
@@ -88,3 +89,19 @@ def test_a_condition_that_cannot_be_asked_is_refused_before_anything_is_deployed
     folder = model_folder("name: small\n", document(KEY, column("x", "number", quality=[rule]), TARGET))
     with pytest.raises(ContractError, match=r"contract\.yaml: quality: the condition 'distnace > 3' cannot be asked"):
         agreed(folder)
+
+
+def test_an_evaluation_is_cut_by_features(model_folder: Write) -> None:
+    # Given slices and groups of which one is the target and one not in the contract
+    folder = model_folder(
+        "name: a-model\nevaluation:\n  slices: [distance, late]\n  groups:\n    - sex\n",
+        (FLIGHT_DELAY / "contract.yaml").read_text(),
+    )
+    # When the files are held against each other
+    with pytest.raises(SpecError) as caught:
+        agreed(folder)
+    # Then both are named, with what there is
+    first, second = str(caught.value).splitlines()
+    assert first.startswith(f"{folder / 'model.yaml'}:3: evaluation.slices.1: 'late' is no feature in contract.yaml")
+    assert second.startswith(f"{folder / 'model.yaml'}:5: evaluation.groups.0: 'sex' is no feature in contract.yaml")
+    assert "distance" in second

@@ -1,8 +1,11 @@
 """The evaluation's numbers are scikit-learn's."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from penstock import evaluation
 from penstock.spec import METRICS
@@ -24,8 +27,30 @@ def test_every_metric_is_scikit_learns() -> None:
         "f1": metrics.f1_score(TRUTH, labels),
         "precision": metrics.precision_score(TRUTH, labels),
         "recall": metrics.recall_score(TRUTH, labels),
+        "calibration_error": evaluation.calibration_error(TRUTH, SCORES),
     }
     assert all(type(value) is float for value in found.values())
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 9])
+def test_the_calibration_error_is_over_scikit_learns_own_bins(decimals: int) -> None:
+    # Given scores of which many are the same, so that bins are unequal or empty
+    scores = np.round(SCORES, decimals)
+    happened, said = calibration_curve(TRUTH, scores, n_bins=10, strategy="quantile")
+    # When each row counts for the bin that its score falls into
+    ends = np.percentile(scores, np.linspace(0, 100, 11))
+    rows = [np.sum((scores > low) & (scores <= high)) for low, high in itertools.pairwise([-1, *ends[1:-1], 2])]
+    full = [count for count in rows if count]
+    # Then the error is the mean distance of the curve from the diagonal
+    expected = sum(n * abs(a - b) for n, a, b in zip(full, happened, said, strict=True)) / len(scores)
+    assert evaluation.calibration_error(TRUTH, scores) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_score_that_is_what_happens_is_calibrated() -> None:
+    scores = RANDOM.random(100_000)
+    truth = RANDOM.random(100_000) < scores
+    assert evaluation.calibration_error(truth, scores) < 0.01
+    assert evaluation.calibration_error(truth, scores**3) > 0.1
 
 
 def test_a_threshold_that_nothing_reaches_gives_zeros() -> None:

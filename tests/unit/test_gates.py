@@ -56,7 +56,18 @@ def judged(gate: dict[str, Any], champion: dict[str, float] | None = None) -> De
             True,
             "brier 0.1000 ≤ 0.1100 (the champion's 0.0900, 0.02 worse at most)",
         ),
-        ({"against": "champion"}, None, True, "roc_auc 0.9000: no champion yet to compare with"),
+        (
+            {"against": "champion"},
+            None,
+            True,
+            "roc_auc 0.9000 ≥ 0.5000 (the baseline's 0.5000), as there is no champion yet",
+        ),
+        (
+            {"against": "champion", "by": 0.5},
+            None,
+            False,
+            "roc_auc 0.9000 < 1.0000 (the baseline's 0.5000, 0.5 better), as there is no champion yet",
+        ),
         ({"against": "champion"}, {"f1": 0.1}, False, "roc_auc of the champion was not measured"),
         ({"metric": "rmse", "min": 1}, None, False, "rmse was not measured; there are brier, f1, log_loss, roc_auc"),
     ],
@@ -98,3 +109,92 @@ def test_r2_is_better_when_it_is_higher() -> None:
     gate = Gate(metric="r2", against="baseline", by=0.05)
     found = decide([gate], {"r2": 0.4}, baseline={"r2": -0.01}, champion=None)
     assert found.verdicts[0].sentence == "r2 0.4000 ≥ 0.0400 (the baseline's -0.0100, 0.05 better)"
+
+
+def part(value: str, rows: int, **metrics: dict[str, float]) -> dict[str, Any]:
+    return {"column": "origin", "value": value, "rows": rows, "metrics": metrics}
+
+
+SLICES = [
+    part("JFK", 90, challenger={"roc_auc": 0.9, "brier": 0.1}, champion={"roc_auc": 0.95}, baseline={"roc_auc": 0.5}),
+    part("LGA", 80, challenger={"roc_auc": 0.7, "brier": 0.2}, champion={"roc_auc": 0.6}, baseline={"roc_auc": 0.5}),
+    part("EWR", 3),
+]
+DISPARITIES = [
+    {"column": "sex", "tpr_difference": 0.1, "selection_rate_ratio": 0.9, "fpr_difference": None},
+    {"column": "age", "tpr_difference": 0.3, "selection_rate_ratio": 0.7, "fpr_difference": 0.1},
+]
+EVALUATION = {
+    "slices": SLICES,
+    "disparities": DISPARITIES,
+    "beside": {"latency_ms": 2.0, "leakage": 0.97},
+    "leaking": "arr_delay",
+}
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed", "sentence"),
+    [
+        (
+            {"metric": "roc_auc", "min": 0.7, "slice": "worst"},
+            True,
+            "roc_auc 0.7000 ≥ 0.7000 (the minimum), in the worst of 2 slices, origin LGA (80 rows)",
+        ),
+        (
+            {"metric": "brier", "max": 0.15, "slice": "worst"},
+            False,
+            "brier 0.2000 > 0.1500 (the maximum), in the worst of 2 slices, origin LGA (80 rows)",
+        ),
+        (
+            {"metric": "roc_auc", "against": "champion", "by": -0.01, "slice": "worst"},
+            False,
+            "roc_auc 0.9000 < 0.9400 (the champion's 0.9500, 0.01 worse at most), in the worst of 2 slices, "
+            "origin JFK (90 rows)",
+        ),
+        (
+            {"metric": "f1", "min": 0.1, "slice": "worst"},
+            False,
+            "no slice has enough rows to measure f1 on: fewer min_rows, or other slices, are needed",
+        ),
+        (
+            {"metric": "tpr_difference", "max": 0.2},
+            False,
+            "tpr_difference 0.3000 > 0.2000 (the maximum), between the groups of age",
+        ),
+        (
+            {"metric": "selection_rate_ratio", "min": 0.6},
+            True,
+            "selection_rate_ratio 0.7000 ≥ 0.6000 (the minimum), between the groups of age",
+        ),
+        (
+            {"metric": "fpr_difference", "max": 0.2},
+            False,
+            "fpr_difference was not measured: sex has fewer than two groups with enough rows for it",
+        ),
+        ({"metric": "latency_ms", "max": 5}, True, "latency_ms 2.0000 ≤ 5.0000 (the maximum)"),
+        ({"metric": "onnx_mb", "max": 5}, False, "onnx_mb was not measured: train with this model.yaml"),
+        (
+            {"metric": "leakage", "max": 0.95},
+            False,
+            "leakage 0.9700 > 0.9500 (the maximum), which the feature 'arr_delay' reaches alone",
+        ),
+    ],
+)
+def test_what_is_measured_beside_the_metrics(gate: dict[str, Any], passed: bool, sentence: str) -> None:
+    found = decide([Gate(**gate)], CHALLENGER, baseline=BASELINE, champion=None, evaluation=EVALUATION)
+    assert (found.passed, found.verdicts[0].sentence) == (passed, sentence)
+
+
+def test_an_evaluation_without_groups_passes_no_gate_on_them() -> None:
+    found = decide([Gate(metric="tpr_difference", max=1)], CHALLENGER, baseline=BASELINE, champion=None)
+    assert not found.passed
+    assert found.reason.startswith("tpr_difference was not measured: any column has fewer")
+
+
+def test_a_slice_that_was_measured_without_the_rival_is_the_worst() -> None:
+    # Given a slice whose baseline was not measured
+    lacking = {"slices": [SLICES[0], part("LGA", 80, challenger={"roc_auc": 0.9})]}
+    gate = Gate(metric="roc_auc", against="baseline", slice="worst")
+    found = decide([gate], CHALLENGER, baseline=BASELINE, champion=None, evaluation=lacking)
+    assert not found.passed
+    assert found.reason.startswith("roc_auc of the baseline was not measured, in the worst")

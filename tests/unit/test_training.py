@@ -24,6 +24,7 @@ from penstock import drift
 from penstock.check import check
 from penstock.contract import Column, Contract
 from penstock.dataset import side
+from penstock.gates import decide
 from penstock.odcs import read_contract
 from penstock.reading import read_table
 from penstock.scoring import Model
@@ -33,6 +34,7 @@ from tests.unit import tiny
 from training.steps import __main__ as entry
 from training.steps import export, tasks, train
 from training.steps.container import Container, StepError
+from training.steps.leakage import strongest
 from training.steps.rows import Rows, read_sides
 
 ROWS = 3_000
@@ -545,3 +547,105 @@ def test_columns_may_be_called_what_they_like() -> None:
     assert model.decode(json.dumps({"instances": [dict.fromkeys(names, 1.5)]}).encode()) == [
         dict.fromkeys(names, 1.5) | {"row_id": None, "at": None}
     ]
+
+
+GATED = """
+name: flight-delay
+decision: {cost: {false_negative: 5}}
+training: {params: {seed: 3}}
+evaluation: {slices: [origin, distance], groups: [origin], min_rows: 20}
+gates:
+  - {metric: roc_auc, against: champion, confidence: 0.9}
+  - {metric: roc_auc, min: 0.5, slice: worst}
+  - {metric: selection_rate_difference, max: 0.9}
+  - {metric: leakage, max: 0.99}
+  - {metric: instability, max: 0.5}
+  - {metric: latency_ms, max: 1000}
+  - {metric: onnx_mb, max: 10}
+"""
+
+
+def test_the_job_measures_what_the_gates_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, trained: Trained
+) -> None:
+    # Given a model whose score hangs on its seed, gates of every kind, and a champion
+    project(FIT.replace("LogisticRegression(max_iter=2000)", "SGDClassifier('log_loss', random_state=params['seed'])")
+            .replace("import LogisticRegression", "import SGDClassifier"))  # fmt: skip
+    folder = tmp_path / "project" / MODELS / "flight-delay"
+    (folder / "model.yaml").write_text(GATED)
+    container = prepared(tmp_path / "ml", table, champion=trained.onnx)
+    # When it is trained
+    assert ran(monkeypatch, container) == 0, failure(container)
+    # Then everything was measured, on the file's own scores
+    found = json.loads((container.root / "model" / "evaluation.json").read_text())
+    data = (container.root / "model" / "model.onnx").read_bytes()
+    assert [(item["metric"], item["against"], item["confidence"]) for item in found["intervals"]] == [
+        ("roc_auc", "champion", 0.9),
+    ]  # fmt: skip
+    difference = found["challenger"]["roc_auc"] - found["champion"]["roc_auc"]
+    assert found["intervals"][0]["difference"] == pytest.approx(difference, abs=1e-9)
+    by_origin = [part for part in found["slices"] if part["column"] == "origin"]
+    assert sum(part["rows"] for part in by_origin) == found["holdout_rows"]
+    assert set(by_origin[0]["metrics"]) == {"challenger", "champion", "baseline"}
+    assert sum(part["column"] == "distance" for part in found["slices"]) == 4
+    assert 0 <= found["disparities"][0]["selection_rate_difference"] <= 1
+    assert found["beside"]["onnx_mb"] == len(data) / 1e6
+    assert 0 < found["beside"]["latency_ms"] < 1000
+    assert 0 < found["beside"]["instability"] < 1
+    # And the departure delay tells most of an arrival delay
+    assert found["leaking"] == "dep_delay"
+    assert 0.7 < found["beside"]["leakage"] < 1
+    # And the gates have a verdict with a number on each
+    gates = read_model(folder).gates
+    decision = decide(
+        gates, found["challenger"], baseline=found["baseline"], champion=found["champion"], evaluation=found
+    )
+    assert [verdict.number is not None for verdict in decision.verdicts] == [True] * 7
+    # And a missed row being dear, fewer are missed than with the F1's threshold
+    assert found["threshold"] == Model(data).signature.threshold
+
+
+def test_what_takes_long_is_measured_only_when_a_gate_asks(trained: Trained) -> None:
+    found = trained.json("evaluation.json")
+    assert set(found["beside"]) == {"latency_ms", "onnx_mb"}
+    assert (found["intervals"], found["slices"], found["disparities"]) == ([], [], [])
+
+
+def test_an_aim_that_validation_rows_cannot_reach_fails_with_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
+) -> None:
+    project(FIT.replace('["dep_delay", "distance"]', '["distance"]'))
+    folder = tmp_path / "project" / MODELS / "flight-delay"
+    (folder / "model.yaml").write_text("name: flight-delay\ndecision: {precision: 0.999}\n")
+    container = prepared(tmp_path / "ml", table)
+    assert ran(monkeypatch, container) == 1
+    assert "no threshold reaches a precision of 0.999 on the validation rows (the best is 0." in failure(container)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_feature_that_knows_the_answer_is_found(task: Any) -> None:
+    # Given three features, of which a text tells the target outright, and another has a value for each row
+    random = np.random.default_rng(1)
+    truth = random.random(2_000) < 0.5
+    rows = pl.DataFrame(
+        {
+            "noise": random.random(2_000).astype(np.float32),
+            "answer": [f"{'yes' if value else 'no'}{index % 3}" for index, value in enumerate(truth)],
+            "name": [f"n{index}" for index in range(2_000)],
+            "y": truth if task == "binary" else truth * 100.0 + random.random(2_000),
+        }
+    ).with_columns(noise=pl.when(pl.col("noise") > 0.1).then(pl.col("noise")))
+    columns = (
+        Column("noise", "number", "feature"),
+        Column("answer", "string", "feature"),
+        Column("name", "string", "feature"),
+        Column("y", "boolean" if task == "binary" else "number", "target"),
+    )
+    contract = Contract(name="a", version="", columns=columns, tolerance=0.0, digest="")
+    train, holdout = Rows(rows.head(1_500), contract), Rows(rows.tail(500), contract)
+    kind = tasks.task_of(ModelSpec(name="a", task=task), train)
+    # Then that one is named; and without it, nothing tells much
+    name, number = strongest(kind, train, holdout)
+    assert (name, number > 0.99) == ("answer", True)
+    less = Contract(name="a", version="", columns=(columns[0], *columns[2:]), tolerance=0.0, digest="")
+    assert strongest(kind, Rows(train.table, less), Rows(holdout.table, less))[1] < 0.6

@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from penstock import evaluation
+from penstock import evaluation, thresholds
 from penstock.evaluation import Evaluation
 from penstock.scoring import Model
 from penstock.signature import Class, Scores
-from penstock.spec import ModelSpec, Task
+from penstock.spec import Aim, ModelSpec, Task
 from training.steps.container import StepError
 from training.steps.rows import Rows
 
@@ -28,14 +28,21 @@ class Binary:
     """The target has two values; the score is the probability of the second."""
 
     classes: tuple[Class, ...]
-    decision: Literal["f1"] | float
+    decision: Literal["f1"] | float | Aim
     name: ClassVar[Task] = "binary"
 
     def threshold(self, validation: Rows, model: Callable[[], Model]) -> float | None:
-        """The decision threshold: as the spec gives it, or what is best for F1 on the validation rows."""
-        if self.decision != "f1":
-            return float(self.decision)
-        return evaluation.best_f1_threshold(self._truth(validation), model().score(validation.columns()))
+        """The decision threshold: as the spec gives it, or what its aim comes to on the validation rows.
+
+        Raises:
+            StepError: validation rows on which the aim cannot be reached.
+        """
+        if isinstance(self.decision, float):
+            return self.decision
+        try:
+            return thresholds.threshold(self.decision, self.truth(validation), model().score(validation.columns()))
+        except evaluation.EvaluationError as error:
+            raise StepError(str(error)) from None
 
     def difference(self, fitted: Any, holdout: Rows, scores: Scores) -> float:
         """The largest difference between the estimator's own probabilities and the file's; 0 for a given graph.
@@ -52,14 +59,15 @@ class Binary:
     ) -> Evaluation:
         """What the gates decide on."""
         return evaluation.evaluate(
-            self._truth(holdout),
+            self.truth(holdout),
             challenger=scores,
             threshold=_given(model.signature.threshold),
-            baseline=evaluation.naive_scores(self._truth(train), len(scores)),
+            baseline=evaluation.naive_scores(self.truth(train), len(scores)),
             champion=(champion[0], champion[1], _given(champion[2])) if champion else None,
         )
 
-    def _truth(self, rows: Rows) -> evaluation.Truth:
+    def truth(self, rows: Rows) -> evaluation.Truth:
+        """Which rows are positive. Shape (rows,)."""
         return evaluation.positives(rows.truth(), self.classes[1])
 
 
@@ -98,6 +106,10 @@ class Regression:
             baseline=evaluation.naive_scores(_amounts(train), len(scores)),
             champion=champion[:2] if champion else None,
         )
+
+    def truth(self, rows: Rows) -> evaluation.Amounts:
+        """What the target really was. Shape (rows,)."""
+        return _amounts(rows)
 
 
 def task_of(spec: ModelSpec, train: Rows) -> Binary | Regression:

@@ -20,7 +20,7 @@ from penstock.odcs import read_contract
 from penstock.scoring import Model
 from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
-from training.steps import export, golden, report_data
+from training.steps import export, golden, measuring, report_data
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
 from training.steps.tasks import Binary, Champion, Regression, task_of
@@ -42,27 +42,36 @@ def run(container: Container) -> None:
     with _leg(container, "read the dataset"):
         rows = read_sides(container.channel("dataset"), request["parts"], contract, spec.split, request.get("cut"))
     task = task_of(spec, rows["train"])
+    fit = _fit_function(folder)
     with _leg(container, f"fit on {rows['train'].table.height} rows"):
-        fitted = _fit_function(folder)(rows["train"].table, rows["validation"].table, dict(spec.training.params))
+        fitted = fit(rows["train"].table, rows["validation"].table, dict(spec.training.params))
+
+    def refit(train: Rows, validation: Rows, params: dict[str, Any]) -> Model:
+        again = fit(train.table, validation.table, params)
+        return _exported(again, spec, contract, validation, task)[1]
+
     with _leg(container, "export and evaluate"):
         model = _exported(fitted, spec, contract, rows["validation"], task)
-        _write(container, request, model, rows, fitted, task)
+        _write(container, request, spec, model, rows, fitted, task, refit)
 
 
 def _write(
     container: Container,
     request: dict[str, Any],
+    spec: ModelSpec,
     model: tuple[bytes, Model],
     rows: dict[str, Rows],
     fitted: Any,
     task: Binary | Regression,
+    refit: measuring.Refit,
 ) -> None:
     data, scorer = model
     holdout, columns = rows["holdout"], rows["holdout"].columns()
     scores = scorer.score(columns)
     difference = task.difference(fitted, holdout, scores)
     champion = _champion(container, request, columns, task)
-    result = task.evaluate(holdout, rows["train"], scorer, scores, champion)
+    challenger = measuring.Challenger(scorer, scores, len(data), refit)
+    result = measuring.measured(spec, task, rows, challenger, champion)
     report = {
         "run": request["run"],
         "dataset": request["dataset"],

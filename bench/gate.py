@@ -1,0 +1,79 @@
+"""What the gates let through where there is nothing to let through: challengers and champions of pure noise.
+
+`make bench-gate`. Each repetition has new truth, and a champion and a challenger whose scores know nothing of it; the
+challenger is judged by the gates themselves, as better than the champion, with and without a confidence.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from bench import report
+from penstock import gates
+from penstock.intervals import Scored, intervals
+from penstock.spec import Gate
+
+REPETITIONS, ROWS, CONFIDENCE = 2_000, 1_000, 0.95
+STATED = 1 - CONFIDENCE
+"""What the spec promises. An exact interval would leave out half of it at its lower end; a bootstrap's is a little
+narrower than an exact one."""
+METRICS = ("roc_auc", "log_loss")
+
+
+def passed(gate: Gate, seed: int) -> bool:
+    """Whether a challenger of noise passes."""
+    random = np.random.default_rng([seed, 1])
+    truth = random.random(ROWS) < 0.3
+    challenger, champion = (Scored(random.beta(3, 7, ROWS), 0.5) for _ in range(2))
+    numbers: Any = intervals(
+        [gate.model_copy(update={"confidence": gate.confidence or 0.5})],
+        truth,
+        challenger,
+        {"baseline": Scored(np.full(ROWS, 0.3), 0.5), "champion": champion},
+    )
+    # The gate without confidence looks at the difference itself: as numbers, the challenger's over a champion's of 0.
+    sign = -1 if gate.metric == "log_loss" else 1
+    first = {gate.metric: sign * numbers[0]["difference"]}
+    found = gates.decide([gate], first, baseline={}, champion={gate.metric: 0.0}, evaluation={"intervals": numbers})
+    return found.passed
+
+
+def main() -> int:
+    """Print the rates; fail where more come through than stated."""
+    rates = {
+        (metric, confidence): float(
+            np.mean(
+                [
+                    passed(Gate(metric=metric, against="champion", confidence=confidence), seed)
+                    for seed in range(REPETITIONS)
+                ]
+            )
+        )
+        for metric in METRICS
+        for confidence, n in ((None, REPETITIONS // 4), (CONFIDENCE, REPETITIONS))
+    }
+    rows = [
+        [
+            metric,
+            "none" if confidence is None else f"{confidence:g}",
+            f"{rate:.2%}",
+            f"{STATED:.2%}" if confidence else "",
+        ]
+        for (metric, confidence), rate in rates.items()
+    ]
+    report.table(
+        f"challengers of pure noise that pass `against: champion` ({REPETITIONS:,} of them, {ROWS:,} rows each)",
+        ["metric", "confidence", "let through", "stated, at most"],
+        rows,
+    )
+    report.close(
+        "gate",
+        {"repetitions": REPETITIONS, "stated": STATED}
+        | {f"{metric}_{confidence or 'none'}": rate for (metric, confidence), rate in rates.items()},
+    )
+    return 0 if all(rate <= STATED for (_, confidence), rate in rates.items() if confidence) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The holdout in parts: what the models are worth in each slice, and how differently groups are treated.
+
+Values that too few rows have are taken together, so that no slice is named after a handful of people.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from penstock.evaluation import Metrics, Truth, measure_part
+from penstock.intervals import Scored
+
+Mask = npt.NDArray[np.bool_]
+MISSING, REST = "missing", "other values"
+
+
+class Slice(TypedDict):
+    """The rows that have one value, or lie between two quartiles; JSON. Too few rows have no metrics."""
+
+    column: str
+    value: str
+    rows: int
+    metrics: dict[str, Metrics]
+    """Of `challenger`, `baseline` and, where there is one, `champion`; those that such rows allow."""
+
+
+class Disparity(TypedDict):
+    """How far apart the groups of a column are, at the challenger's threshold; JSON.
+
+    As Fairlearn defines them: the largest less the smallest of the groups' selection rates (demographic parity), true
+    positive rates (equal opportunity: Hardt, Price & Srebro 2016) and false positive rates, and the smallest selection
+    rate over the largest (the four-fifths rule asks for 0.8). None where fewer than two groups have it.
+    """
+
+    column: str
+    groups: list[dict[str, Any]]
+    selection_rate_difference: float | None
+    selection_rate_ratio: float | None
+    tpr_difference: float | None
+    fpr_difference: float | None
+
+
+def slices(
+    columns: dict[str, Sequence[Any]], truth: npt.NDArray[Any], models: dict[str, Scored], min_rows: int
+) -> list[Slice]:
+    """The metrics of each slice of each column.
+
+    Args:
+        columns: the columns' values, each shape (rows,); numbers are cut at their quartiles.
+        truth: shape (rows,): whether a row is positive, or the amount.
+        models: by role (`challenger`, …), on these rows.
+        min_rows: fewer are not measured.
+    """
+    return [
+        Slice(
+            column=column,
+            value=value,
+            rows=int(mask.sum()),
+            metrics={
+                role: measure_part(truth[mask], model.scores[mask], model.threshold) for role, model in models.items()
+            }
+            if mask.sum() >= min_rows
+            else {},
+        )
+        for column, values in columns.items()
+        for value, mask in parts(values, min_rows)
+    ]
+
+
+def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scored, min_rows: int) -> Disparity:
+    """How far apart a column's groups of at least `min_rows` rows are."""
+    labels = challenger.scores >= float(challenger.threshold or 0)
+    groups: list[dict[str, Any]] = [
+        {
+            "value": value,
+            "rows": int(mask.sum()),
+            "selection_rate": _rate(labels, mask),
+            "tpr": _rate(labels, mask & truth),
+            "fpr": _rate(labels, mask & ~truth),
+        }
+        for value, mask in parts(values, min_rows)
+        if mask.sum() >= min_rows
+    ]
+    selected = [group["selection_rate"] for group in groups]
+    return Disparity(
+        column=column,
+        groups=groups,
+        selection_rate_difference=_apart(selected),
+        selection_rate_ratio=min(selected) / max(selected) if len(selected) > 1 and max(selected) > 0 else None,
+        tpr_difference=_apart([group["tpr"] for group in groups]),
+        fpr_difference=_apart([group["fpr"] for group in groups]),
+    )
+
+
+def parts(values: Sequence[Any], min_rows: int) -> Iterator[tuple[str, Mask]]:
+    """A column's slices, each with its name and its rows; together they are all rows."""
+    given = [value for value in values if value not in (None, "")]
+    missing = np.array([value in (None, "") for value in values], dtype=bool)
+    if given and not isinstance(given[0], str | bool) and len(set(given)) > 4:
+        yield from _quartiles(np.array([np.nan if value is None else value for value in values], dtype=np.float64))
+    else:
+        yield from _values(np.array([str(_plain(value)) for value in values], dtype=object), missing, min_rows)
+    if missing.any():
+        yield MISSING, missing
+
+
+def _quartiles(numbers: npt.NDArray[np.float64]) -> Iterator[tuple[str, Mask]]:
+    ends = np.unique(np.nanquantile(numbers, [0.25, 0.5, 0.75]))
+    yield f"≤ {ends[0]:g}", numbers <= ends[0]
+    for low, high in itertools.pairwise(ends):
+        yield f"> {low:g}, ≤ {high:g}", (numbers > low) & (numbers <= high)
+    if (numbers > ends[-1]).any():
+        yield f"> {ends[-1]:g}", numbers > ends[-1]
+
+
+def _values(words: npt.NDArray[np.object_], missing: Mask, min_rows: int) -> Iterator[tuple[str, Mask]]:
+    found, counts = np.unique(words[~missing].astype(str), return_counts=True)
+    named = found[counts >= min_rows]
+    for value in named:
+        yield str(value), (words == value) & ~missing
+    rest = ~missing & ~np.isin(words.astype(str), named)
+    if rest.any():
+        yield REST, rest
+
+
+def _plain(value: Any) -> Any:
+    """A whole number without `.0`: training has integers and booleans as float32."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _rate(labels: Mask, mask: Mask) -> float | None:
+    return float(labels[mask].mean()) if mask.any() else None
+
+
+def _apart(rates: list[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return max(known) - min(known) if len(known) > 1 else None

@@ -1,0 +1,118 @@
+"""Intervals of a difference: each resample's metric is scikit-learn's, the interval is scipy's."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+from sklearn import metrics
+
+from penstock import evaluation
+from penstock.intervals import SEED, Scored, intervals
+from penstock.resampling import CELLS, resamples, statistic
+from penstock.spec import METRICS, RESAMPLED, Gate
+
+RANDOM = np.random.default_rng(5)
+TRUTH = RANDOM.random(400) < 0.3
+GOOD: Any = np.round(np.clip(0.3 * TRUTH + RANDOM.random(400) * 0.7, 0, 1), 2)
+"""With ties."""
+POOR: Any = np.round(RANDOM.random(400), 2)
+AMOUNTS = 1e6 + 10 * RANDOM.standard_normal(400)
+GUESSES = AMOUNTS + RANDOM.standard_normal(400)
+
+
+def measured_by(metric: str) -> tuple[Any, Any, float | None]:
+    return (TRUTH, GOOD, 0.4) if metric in METRICS["binary"] else (AMOUNTS, GUESSES, None)
+
+
+@pytest.mark.parametrize("metric", sorted(RESAMPLED))
+def test_a_resamples_metric_is_the_evaluations_on_the_drawn_rows(metric: str) -> None:
+    # Given resamples, and the rows that each of them drew
+    truth, scores, threshold = measured_by(metric)
+    counts = next(resamples(len(truth), 25, seed=1))
+    drawn = [np.repeat(np.arange(len(truth)), row.astype(int)) for row in counts]
+    # When scikit-learn measures those rows themselves
+    measured = [
+        evaluation.measure(truth[rows], scores[rows], threshold)
+        if threshold is not None
+        else evaluation.measure_amounts(truth[rows], scores[rows])
+        for rows in drawn
+    ]
+    # Then it is the same number
+    found = statistic(metric, truth, scores, threshold)(counts)
+    assert found == pytest.approx([numbers[metric] for numbers in measured], abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "pr_auc"])
+def test_a_resample_of_one_class_has_no_curve(metric: str) -> None:
+    counts = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
+    scores: Any = np.array([0.1, 0.9])
+    found = statistic(metric, np.array([False, True]), scores, 0.5)(counts)
+    assert np.isnan(found).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
+def test_labels_that_nothing_gets_are_zero(metric: str) -> None:
+    counts = next(resamples(400, 5, seed=1))
+    assert statistic(metric, TRUTH, GOOD, 2.0)(counts).tolist() == [0.0] * 5
+
+
+def test_resamples_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.concatenate(list(resamples(50, 20, seed=3)))
+    monkeypatch.setattr("penstock.resampling.CELLS", 150)
+    blocks = list(resamples(50, 20, seed=3))
+    assert (len(blocks), CELLS) == (7, 2_000_000)
+    assert np.array_equal(np.concatenate(blocks), whole)
+    assert whole.sum(axis=1).tolist() == [50] * 20
+
+
+def asked(gate: dict[str, Any], challenger: Any, champion: Any = None) -> Any:
+    rivals: Any = {"baseline": Scored(np.full(400, 0.3), 0.4)}
+    if champion is not None:
+        rivals["champion"] = Scored(champion, 0.4)
+    return intervals([Gate(**gate)], TRUTH, Scored(challenger, 0.4), rivals)
+
+
+def test_the_interval_is_scipys() -> None:
+    # Given the interval of the difference of two models' ROC AUC
+    gate = {"metric": "roc_auc", "against": "champion", "confidence": 0.9}
+    found = asked(gate, GOOD, POOR)[0]
+
+    # When scipy resamples the same pairs, with scikit-learn's function
+    def difference(truth: Any, first: Any, second: Any) -> Any:
+        return metrics.roc_auc_score(truth, first) - metrics.roc_auc_score(truth, second)
+
+    ours = scipy.stats.bootstrap(
+        (TRUTH, GOOD, POOR), difference, paired=True, vectorized=False, n_resamples=1000, confidence_level=0.9,
+        method="percentile", rng=np.random.default_rng(SEED),
+    )  # fmt: skip
+    # Then both say the same, but for the resamples that chance gave them
+    assert found["difference"] == pytest.approx(difference(TRUTH, GOOD, POOR), abs=1e-12)
+    assert found["low"] == pytest.approx(ours.confidence_interval.low, abs=0.01)
+    assert found["high"] == pytest.approx(ours.confidence_interval.high, abs=0.01)
+    assert (found["metric"], found["against"], found["confidence"], found["resamples"]) == (
+        "roc_auc", "champion", 0.9, 1000,
+    )  # fmt: skip
+    # And the same again is exactly the same
+    assert asked(gate, GOOD, POOR)[0] == found
+
+
+def test_better_is_positive_where_lower_is_better_too() -> None:
+    found = asked({"metric": "brier", "against": "champion", "confidence": 0.95}, GOOD, POOR)[0]
+    assert 0 < found["low"] < found["difference"] < found["high"]
+
+
+def test_the_same_model_differs_by_nothing() -> None:
+    found = asked({"metric": "log_loss", "against": "champion", "confidence": 0.95}, GOOD, GOOD)[0]
+    assert (found["low"], found["difference"], found["high"]) == (0.0, 0.0, 0.0)
+
+
+def test_the_first_model_is_compared_with_the_baseline() -> None:
+    found = asked({"metric": "roc_auc", "against": "champion", "confidence": 0.95}, GOOD)[0]
+    assert found["against"] == "baseline"
+    assert found["difference"] == pytest.approx(metrics.roc_auc_score(TRUTH, GOOD) - 0.5)
+
+
+def test_only_what_gates_ask_for_is_computed() -> None:
+    for gate in ({"metric": "f1", "min": 0.5}, {"metric": "f1", "against": "baseline"}):
+        assert asked(gate, GOOD, POOR) == []

@@ -1,0 +1,70 @@
+"""Decision thresholds: each is the best there is for its aim, found by trying all."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from penstock.evaluation import EvaluationError
+from penstock.spec import Aim, Cost
+from penstock.thresholds import ABOVE_ALL, threshold
+
+RANDOM = np.random.default_rng(8)
+TRUTH: Any = RANDOM.random(300) < 0.3
+SCORES: Any = np.round(np.clip(0.4 * TRUTH + RANDOM.random(300) * 0.6, 0, 1), 2)
+EVERY = sorted({*SCORES.tolist(), ABOVE_ALL})
+
+
+def paid(at: float, cost: Cost) -> float:
+    labels = at <= SCORES
+    wrong = cost.false_positive * np.sum(labels & ~TRUTH) + cost.false_negative * np.sum(~labels & TRUTH)
+    return float(wrong)
+
+
+@pytest.mark.parametrize(("positive", "negative"), [(1, 1), (1, 5), (5, 1), (1, 1000), (1000, 1)])
+def test_no_threshold_costs_less(positive: float, negative: float) -> None:
+    cost = Cost(false_positive=positive, false_negative=negative)
+    chosen = threshold(Aim(cost=cost), TRUTH, SCORES)
+    assert paid(chosen, cost) == pytest.approx(min(paid(at, cost) for at in EVERY))
+
+
+def test_where_no_label_is_cheaper_nothing_is_labelled() -> None:
+    scores = 1.0 - SCORES
+    chosen = threshold(Aim(cost=Cost(false_positive=1e6)), TRUTH, np.where(TRUTH, 0.1, scores))
+    assert chosen == ABOVE_ALL
+    assert not (chosen <= scores).any()
+
+
+@pytest.mark.parametrize("least", [0.5, 0.9, 0.999])
+def test_the_highest_threshold_that_finds_enough(least: float) -> None:
+    chosen = threshold(Aim(recall=least), TRUTH, SCORES)
+    enough = [at for at in EVERY if metrics.recall_score(TRUTH, at <= SCORES) >= least]
+    assert chosen == max(enough)
+
+
+@pytest.mark.parametrize("least", [0.5, 0.8])
+def test_the_threshold_that_finds_most_at_a_precision(least: float) -> None:
+    chosen = threshold(Aim(precision=least), TRUTH, SCORES)
+    enough = [at for at in EVERY[:-1] if metrics.precision_score(TRUTH, at <= SCORES) >= least]
+    most = max(metrics.recall_score(TRUTH, at <= SCORES) for at in enough)
+    assert metrics.precision_score(TRUTH, chosen <= SCORES) >= least
+    assert metrics.recall_score(TRUTH, chosen <= SCORES) == most
+
+
+def test_a_precision_that_nothing_reaches_is_told_with_the_best() -> None:
+    scores: Any = np.full(300, 0.5)
+    with pytest.raises(
+        EvaluationError, match=rf"a precision of 0.9 .* \(the best is {TRUTH.mean():.3f}\): ask for less"
+    ):
+        threshold(Aim(precision=0.9), TRUTH, scores)
+
+
+@pytest.mark.parametrize("decision", ["f1", Aim(recall=0.9)])
+def test_validation_rows_of_one_class_are_told(decision: Any) -> None:
+    with pytest.raises(EvaluationError, match="the 300 validation rows are all of one class"):
+        threshold(decision, np.ones(300, dtype=bool), SCORES)
+
+
+def test_a_given_number_stands() -> None:
+    assert threshold(0.3, TRUTH, SCORES) == 0.3
