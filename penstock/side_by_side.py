@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from penstock.gates import LOWER_IS_BETTER
 from penstock.ledger import Ledger, Record
+from penstock.spec import LOWER_IS_BETTER
 
 DIGESTS = ("data", "code", "parameters", "image", "contract")
 """Of a run's inputs, as validate notes them."""

@@ -9,6 +9,7 @@ import pytest
 from functions.register.registration import Registration
 from penstock import evaluation
 from penstock.intervals import Scored, intervals
+from penstock.odcs import read_contract
 from penstock.registry import Registry
 from penstock.spec import Gate, ModelSpec
 from tests.unit.test_register import artifact, packages, trained
@@ -44,12 +45,13 @@ def evaluated(gates: list[Gate], challenger: Any, champion: Any = None) -> dict[
 def registered(world: World, gates: list[Gate], found: dict[str, Any]) -> dict[str, Any]:
     step = Registration(
         spec=ModelSpec(name="flight-delay", gates=gates),
+        contract=read_contract(world.root / "model"),
         lake=world.lake,
         store=world.store,
         ledger=world.ledger,
         registry=Registry(world.group),
     )
-    others: dict[str, Any] = {"evaluation": found, "baseline": {}, "golden": [], "report": {}}
+    others: dict[str, Any] = {"evaluation": found, "baseline": {}, "golden": [], "report": {}, "report-data": {}}
     files = {f"{name}.json": json.dumps(about).encode() for name, about in others.items()}
     event = trained(world, artifact({"model.onnx": b"a model"} | files))
     return dict(

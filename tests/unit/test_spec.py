@@ -52,7 +52,14 @@ def test_every_field_has_its_documented_default(model_folder: Write) -> None:
                 "slice": None,
             },
         ],
-        "approval": {"who": ["*"], "reason": True, "max_age_days": 30},
+        "approval": {
+            "policy": "person",
+            "who": ["*"],
+            "approvers": 1,
+            "four_eyes": False,
+            "reason": True,
+            "max_age_days": 30,
+        },
         "serving": {
             "memory_mb": 1769,
             "timeout_seconds": 10,
