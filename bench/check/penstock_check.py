@@ -21,6 +21,9 @@ def given() -> Contract:
 
 
 def main(path: Path, folder: str | None) -> None:
+    if folder == "parts":
+        write_parts(path)
+        return
     if folder is None:
         contract = given()
     else:
@@ -29,6 +32,17 @@ def main(path: Path, folder: str | None) -> None:
         contract = read_contract(Path(folder))
     with tempfile.TemporaryDirectory() as scratch, open_table(path, path.name, scratch=Path(scratch)) as table:
         print(examine(contract, table).bad)
+
+
+def write_parts(path: Path) -> None:
+    """As `validate` does: what is good and what is bad goes to files on the way."""
+    from penstock.parts import PartWriter  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as name, open_table(path, path.name, scratch=Path(name)) as table:
+        good, bad = PartWriter(Path(name) / "good"), PartWriter(Path(name) / "bad")
+        print(examine(given(), table, good, bad).bad)
+        good.close()
+        bad.close()
 
 
 main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)

@@ -73,7 +73,7 @@ def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None
         ("ServicePredictRole", "s3:PutObject", set()),
         ("PipelineValidateRole", "s3:GetObject", {"raw", "labelled", "datasets", "models", "runs"}),
         ("PipelineValidateRole", "s3:PutObject", {"datasets", "quarantine", "runs"}),
-        ("PipelineRegisterRole", "s3:PutObject", {"models"}),
+        ("PipelineRegisterRole", "s3:PutObject", {"models", "runs"}),
         ("PipelineJobRole", "s3:GetObject", {"datasets", "runs"}),
         ("PipelineJobRole", "s3:PutObject", {"runs"}),
         ("PipelineInspectionRole", "s3:GetObjectVersion", {"raw", "labelled", "datasets", "runs"}),

@@ -23,7 +23,7 @@ CLASSES: dict[str, type[settings.Settings]] = {
     "predict": settings.PredictSettings,
     "monitor": settings.MonitorSettings,
 }
-BOUND_BY_A_ROLLOUT = {"version", "model_key", "model_sha256"}
+BOUND_BY_A_ROLLOUT = {"version", "model_key", "model_sha256", "model_version_id"}
 OF_OTHER_MODELS = {"feature_store", "features_made", "hash_secret"}
 """This one has neither feature store nor hashed columns; `test_feature_store` and `test_privacy` look at such."""
 
