@@ -146,7 +146,7 @@ def _room(gate: Gate, verdict: Verdict) -> float:
         return -math.inf
     room = verdict.number - verdict.threshold
     at_most = gate.max is not None or (gate.min is None and gate.metric in LOWER_IS_BETTER)
-    return -room if at_most else room
+    return -math.inf if math.isnan(room) else -room if at_most else room
 
 
 def _between_groups(gate: Gate, disparities: Sequence[Mapping[str, Any]]) -> Verdict:

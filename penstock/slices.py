@@ -89,7 +89,7 @@ def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scor
         column=column,
         groups=groups,
         selection_rate_difference=_apart(selected),
-        selection_rate_ratio=min(selected) / max(selected) if len(selected) > 1 and max(selected) > 0 else None,
+        selection_rate_ratio=_ratio(selected),
         tpr_difference=_apart([group["tpr"] for group in groups]),
         fpr_difference=_apart([group["fpr"] for group in groups]),
     )
@@ -138,3 +138,10 @@ def _rate(labels: Mask, mask: Mask) -> float | None:
 def _apart(rates: list[float | None]) -> float | None:
     known = [rate for rate in rates if rate is not None]
     return max(known) - min(known) if len(known) > 1 else None
+
+
+def _ratio(rates: list[float]) -> float | None:
+    """1 where nobody is selected: nobody is selected less often."""
+    if len(rates) < 2:
+        return None
+    return min(rates) / max(rates) if max(rates) > 0 else 1.0

@@ -198,3 +198,14 @@ def test_a_slice_that_was_measured_without_the_rival_is_the_worst() -> None:
     found = decide([gate], CHALLENGER, baseline=BASELINE, champion=None, evaluation=lacking)
     assert not found.passed
     assert found.reason.startswith("roc_auc of the baseline was not measured, in the worst")
+
+
+def test_a_slice_whose_number_is_none_is_the_worst() -> None:
+    found = decide(
+        [Gate(metric="roc_auc", min=0.5, slice="worst")],
+        CHALLENGER,
+        baseline=BASELINE,
+        champion=None,
+        evaluation={"slices": [SLICES[0], part("LGA", 80, challenger={"roc_auc": float("nan")})]},
+    )
+    assert (found.passed, "origin LGA" in found.reason) == (False, True)

@@ -104,3 +104,8 @@ def test_how_far_groups_are_apart() -> None:
 def test_one_group_is_not_apart_from_itself() -> None:
     found = disparity("sex", ["f"] * ROWS, TRUTH, OWN, 10)
     assert (found["selection_rate_difference"], found["selection_rate_ratio"], found["tpr_difference"]) == (None,) * 3
+
+
+def test_where_nobody_is_selected_all_are_treated_alike() -> None:
+    found = disparity("city", CITIES, TRUTH, Scored(SCORES, 2.0), 10)
+    assert (found["selection_rate_difference"], found["selection_rate_ratio"]) == (0.0, 1.0)
