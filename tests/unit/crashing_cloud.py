@@ -294,7 +294,7 @@ class Table:
         if kind == "Delete":
             self.cloud.items.pop(sk, None)
         elif kind == "Put":
-            self.cloud.items[sk] = json.loads(json.dumps(write["Item"]))
+            self.cloud.items[sk] = json.loads(json.dumps(write["Item"], default=float))
         elif kind == "Update":
             item = self.cloud.items.setdefault(sk, {"sk": sk})
             for assignment in write["UpdateExpression"].removeprefix("SET ").split(", "):
@@ -303,7 +303,7 @@ class Table:
                 target = item
                 for step in above:
                     target = target[step]
-                target[last] = json.loads(json.dumps(write["ExpressionAttributeValues"][value]))
+                target[last] = json.loads(json.dumps(write["ExpressionAttributeValues"][value], default=float))
 
 
 def _key(write: Item) -> str:
