@@ -114,7 +114,7 @@ class Inspection:
         files = good.close()
         for file in files:
             self.store.write_file(self.lake.part(file.sha256), file.path)
-        uploads, rulings = (f"{self.lake.uri(upload.key)}?versionId={upload.version_id}",), self.contract.rulings
+        uploads, rulings = (self.lake.source(upload.key, upload.version_id),), self.contract.rulings
         return tuple(
             Part(file.sha256, file.rows, file.size, uploads, times=file.times, rulings=rulings) for file in files
         )

@@ -50,6 +50,10 @@ class Lake:
         """`s3://bucket/key`."""
         return f"s3://{self.bucket}/{key}"
 
+    def source(self, key: str, version_id: str) -> str:
+        """`s3://bucket/key?versionId=…`: one version of one object, as parts name what they were made from."""
+        return f"{self.uri(key)}?versionId={version_id}"
+
     def prefix(self, folder: str) -> str:
         """`<folder>/<model>/`."""
         return prefix(folder, self.model)

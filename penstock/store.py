@@ -70,12 +70,8 @@ class Store:
 
     def size(self, key: str, version_id: str | None) -> int | None:
         """An object's bytes; None where it is not there."""
-        try:
-            return int(self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))["ContentLength"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in GONE:
-                return None
-            raise
+        found = self._head(key, version_id)
+        return None if found is None else int(found["ContentLength"])
 
     def _body(self, key: str, version_id: str | None) -> Any:
         try:
@@ -111,13 +107,17 @@ class Store:
         return self._metadata(key, version_id).get(UPLOADER, "")
 
     def _metadata(self, key: str, version_id: str) -> dict[str, str]:
+        return dict((self._head(key, version_id) or {}).get("Metadata", {}))
+
+    def _head(self, key: str, version_id: str | None) -> dict[str, Any] | None:
+        """What S3 tells of an object without its content; None where it is not there."""
         try:
-            found = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+            found: dict[str, Any] = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ClientError as error:
             if error.response["Error"]["Code"] in GONE:
-                return {}
+                return None
             raise
-        return dict(found.get("Metadata", {}))
+        return found
 
     def write_once(self, key: str, data: bytes) -> str:
         """Put an object unless its newest version has that content already; that version's id.
@@ -153,11 +153,7 @@ class Store:
 
     def versions(self, prefix: str) -> Iterator[Version]:
         """The newest version of every object under a prefix, in order of their keys."""
-        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
-        for page in pages:
-            for item in page.get("Versions", []):
-                if item["IsLatest"]:
-                    yield Version(item["Key"], item["VersionId"], item["ETag"].strip('"'), item["Size"])
+        return (version for version, is_newest in self.every_version(prefix) if is_newest)
 
     def every_version(self, prefix: str) -> Iterator[tuple[Version, bool]]:
         """All versions of every object under a prefix, old and deleted ones too, each with whether it is the newest."""

@@ -119,7 +119,10 @@ class Validation:
     def _found(self, run: str, upload: Upload, members: Sequence[Upload], inspected: bool) -> list[Found]:
         """What became of an upload: of its object, or of each object in its folder."""
         found = [
-            self._placed(self._upload(run, member, inspected=inspected), [(upload.place, self._uri(member))])
+            self._placed(
+                self._upload(run, member, inspected=inspected),
+                [(upload.place, self.lake.source(member.key, member.version_id))],
+            )
             for member in members
         ]
         return found or [Found(upload, refusal="the folder holds no files")]
@@ -143,9 +146,6 @@ class Validation:
             except NoObjectError:  # another contract came in between, and with it other files to look at
                 pass
         return inspection.file(run, upload)
-
-    def _uri(self, upload: Upload) -> str:
-        return f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
 
     def _members(self, run: str, upload: Upload) -> list[Upload]:
         """The objects of an upload, each by its version.
@@ -198,7 +198,7 @@ class Validation:
         nothing: Record = {"dataset": version, "job": None}
         refused = [item for item in found if item.refusal]
         if found and len(refused) == len(found):
-            said = "; ".join(f"{item.upload.key}: {shortened(item.refusal or '', SAID)}" for item in refused[:5])
+            said = _refusals(refused)
             more = f"; and {len(refused) - 5} more files" if len(refused) > 5 else ""
             return nothing | {"outcome": "quarantined", "reason": said + more}
         if dataset is None or version is None:
@@ -278,9 +278,14 @@ class Validation:
 
 
 def _all_refused(renewed: Sequence[tuple[Renewal, Found]]) -> Record:
-    said = "; ".join(f"{item.file.key}: {shortened(found.refusal or '', SAID)}" for item, found in renewed[:5])
+    said = _refusals([found for _, found in renewed])
     reason = f"the changed contract leaves no row of what was uploaded before: {said}"
     return {"outcome": "quarantined", "reason": reason, "dataset": None, "job": None}
+
+
+def _refusals(found: Sequence[Found]) -> str:
+    """Why the first of them were refused."""
+    return "; ".join(f"{item.upload.key}: {shortened(item.refusal or '', SAID)}" for item in found[:5])
 
 
 def _told(report: list[Record]) -> list[Record]:

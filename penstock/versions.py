@@ -6,6 +6,10 @@ from penstock.ledger import Record
 from penstock.store import NoObjectError, Store
 
 
+class OtherDatasetError(NoObjectError):
+    """What lies at a version's place is another one's file."""
+
+
 def read_dataset(store: Store, lake: Lake, record: Record) -> Dataset:
     """The version of a ledger record, digest checked.
 
@@ -13,7 +17,7 @@ def read_dataset(store: Store, lake: Lake, record: Record) -> Dataset:
     object version an old one, and old ones expire: then the newest is the same.
 
     Raises:
-        NoObjectError: it is not there, or is not that version.
+        NoObjectError: it is not there; as OtherDatasetError, what is there is not that version.
     """
     version, key = record["version"], lake.version(record["version"])
     try:
@@ -21,5 +25,6 @@ def read_dataset(store: Store, lake: Lake, record: Record) -> Dataset:
     except NoObjectError:
         dataset = Dataset.read(store.read(key))
     if dataset.version != version:
-        raise NoObjectError(f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}")
+        said = f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}"
+        raise OtherDatasetError(said)
     return dataset

@@ -14,6 +14,7 @@ from penstock.comparison import compare
 from penstock.dataset import Dataset
 from penstock.ledger import NoRecordError, Record
 from penstock.store import Store, sha256
+from penstock.versions import OtherDatasetError, read_dataset
 
 Name = Annotated[str, typer.Argument(help="A dataset version, or as much of its beginning as names it alone.")]
 
@@ -160,13 +161,12 @@ def dataset_of(target: Target, store: Store, record: Record) -> Dataset:
     Raises:
         NoRecordError: rows of it were forgotten, or the file is another's.
     """
-    version = record["version"]
     if "forgotten" in record:
         raise NoRecordError(f"dataset {forgettings(record)[0]}: it cannot be had any more as it was")
-    dataset = Dataset.read(store.read(target.lake.version(version), record.get("document")))
-    if dataset.version != version:
-        raise NoRecordError(f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}")
-    return dataset
+    try:
+        return read_dataset(store, target.lake, record)
+    except OtherDatasetError as error:
+        raise NoRecordError(str(error)) from None
 
 
 def _summary(record: Record) -> dict[str, Any]:
