@@ -16,7 +16,8 @@ ABOVE = ("penstock.cli", "penstock.ui", "penstock.local")
 SIDES = ("infra", "functions", "training")
 MAY_USE_BOTO3 = {
     "penstock/feature_store.py",
-    "penstock/ledger.py",
+    "penstock/ledger_releases.py",
+    "penstock/ledger_table.py",
     "penstock/store.py",
     "penstock/identity.py",
     "penstock/registry.py",
