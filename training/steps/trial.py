@@ -1,6 +1,6 @@
 """A training job as a trial of a tuning job: its params come with it, and its log tells how well they did.
 
-The number is measured on the validation rows. The holdout decides the gates, so no choice between trials may look at it.
+The number is measured on the validation rows. The holdout decides the gates, so no choice of a trial may look at it.
 """
 
 from penstock.evaluation import EvaluationError, Metrics, measure_part
