@@ -251,8 +251,8 @@ def test_the_best_trial_goes_through_the_gates_and_is_registered(project: Projec
     # And whoever follows the run, or asks why, is told
     said = "the best of 4 trials, 1 failed"
     assert said in done.stdout
-    assert said in project.run("why", "tuned", "1").stdout
-    assert project.json("why", "tuned", "1")["run"]["tuning"]["params"] == step["params"]
+    assert said in project.run("why", "tuned", "--version", "1").stdout
+    assert project.json("why", "tuned", "--version", "1")["run"]["tuning"]["params"] == step["params"]
 
 
 def test_a_search_without_a_model_fails_with_a_trials_own_words(project: Project, january: Path) -> None:
