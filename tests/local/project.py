@@ -95,7 +95,9 @@ def copy_tuned(root: Path, port: int) -> Project:
     real = (ROOT / "training" / "models" / "flight-delay" / "train.py").read_text()
     _model(root, "tuned", code=real.replace("    del validation", f"{PICKY}    del validation"), gates=gates, more=GRID)
     for path in (root / "training" / "models").glob("*/model.yaml"):
-        kept = [line for line in path.read_text().splitlines() if line not in {"    leaves: 31", "    learning_rate: 0.1"}]
+        kept = [
+            line for line in path.read_text().splitlines() if line not in {"    leaves: 31", "    learning_rate: 0.1"}
+        ]
         path.write_text("\n".join(kept) + "\n")
     return Project(root, port)
 
