@@ -183,6 +183,53 @@ def test_the_metric_must_be_one_that_the_log_gives(client: Client, role: str) ->
         client("sagemaker").create_hyper_parameter_tuning_job(**asked)
 
 
+def test_an_execution_waits_for_its_search_and_stops_it_when_it_is_stopped(client: Client, role: str) -> None:
+    # Given a machine that searches, one search that ends and one that would not, and a queue for their events
+    jobs = "arn:aws:sagemaker:us-east-1:000000000000:hyper-parameter-tuning-job/stepped-*"
+    verbs = [f"sagemaker:{verb}HyperParameterTuningJob" for verb in ("Create", "Describe", "Stop")]
+    machine_role = make_role(client, "searches", "states", allow(verbs, jobs), allow("iam:PassRole", role))
+    url = client("sqs").create_queue(QueueName="searches")["QueueUrl"]
+    pattern = {"detail-type": ["SageMaker HyperParameter Tuning Job State Change"]}
+    client("events").put_rule(Name="searches", EventPattern=json.dumps(pattern))
+    queue = "arn:aws:sqs:us-east-1:000000000000:searches"
+    client("events").put_targets(Rule="searches", Targets=[{"Id": "queue", "Arn": queue}])
+    steps = client("stepfunctions")
+
+    def start(name: str, values: list[str]) -> str:
+        task = {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::sagemaker:createHyperParameterTuningJob.sync",
+            "Parameters": request(role, name, {"sleep": values}, {"score": "0.5"}),
+            "End": True,
+        }
+        definition = json.dumps({"StartAt": "Tune", "States": {"Tune": task}})
+        machine = steps.create_state_machine(name=name, definition=definition, roleArn=machine_role)["stateMachineArn"]
+        return str(steps.start_execution(stateMachineArn=machine)["executionArn"])
+
+    # When the one has run and the other's execution is stopped
+    quick, slow = start("stepped-1", ["0", "0.1"]), start("stepped-2", ["50", "51"])
+    done = until(lambda: (found := steps.describe_execution(executionArn=quick))["status"] != "RUNNING" and found, 60)
+    until(lambda: client("sagemaker").list_hyper_parameter_tuning_jobs(NameContains="stepped-2")[
+        "HyperParameterTuningJobSummaries"
+    ])  # fmt: skip
+    steps.stop_execution(executionArn=slow)
+    # Then the first gives the search with its best, the second's search has stopped
+    assert done["status"] == "SUCCEEDED", done.get("cause")
+    output = json.loads(done["output"])
+    assert output["BestTrainingJob"]["TunedHyperParameters"] == {"sleep": "0"}
+    assert ended(client, "stepped-2")["HyperParameterTuningJobStatus"] == "Stopped"
+    # And both endings are told as SageMaker tells them
+    told: set[tuple[str, str]] = set()
+
+    def all_told() -> bool:
+        for message in client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            detail = json.loads(message["Body"])["detail"]
+            told.add((detail["HyperParameterTuningJobName"], detail["HyperParameterTuningJobStatus"]))
+        return {("stepped-1", "Completed"), ("stepped-2", "Stopped")} <= told
+
+    until(all_told)
+
+
 # The pipeline
 
 

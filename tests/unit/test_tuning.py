@@ -1,11 +1,14 @@
 """Tuning: what a spec may search, how a trial gets its params and tells its number, and what a run keeps of it."""
 
+import io
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from penstock import side_by_side, tuning
+from penstock.cli.runs import view
 from penstock.local.sagemaker.errors import SageMakerError
 from penstock.local.sagemaker.suggestions import suggestions
 from penstock.local.sagemaker.trials import Trials
@@ -214,3 +217,19 @@ def test_runs_are_compared_by_the_params_they_really_had() -> None:
     assert {row["parameter"]: row["values"] for row in rows} == {
         "training.params.leaves": [31, 15], "training.params.rate": [0.0123456, None],
     }  # fmt: skip
+
+
+def test_whoever_follows_a_run_sees_how_far_its_search_is() -> None:
+    # Given a run in the midst of its search, and one that is through
+    record = {"id": "r1", "cause": "upload", "state": "open", "opened": "2026-01-01T00:00:00+00:00", "steps": {}}
+    tune = {"name": "Tune", "entered": "2026-01-01T00:00:00+00:00", "left": None, "progress": ", 3 of 8 trials"}
+
+    def shown(about: dict[str, Any], state: dict[str, Any]) -> str:
+        console = Console(width=200, record=True, file=io.StringIO())
+        console.print(view(about, [state]))
+        return console.export_text()
+
+    # Then the one says how many trials are done, the other what was chosen
+    assert "tune, 3 of 8 trials" in shown(record, tune)
+    after = shown(record | {"steps": {"tuning": tuning.noted(FOUND, TRAINING)}}, tune | {"progress": ""})
+    assert "tuned leaves=31, rate=0.01235: validation_log_loss 0.4123, the best of 4 trials, 1 failed" in after
