@@ -7,17 +7,25 @@ same ranges.
 import json
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from penstock.spec_base import Strict
 
-Value = StrictBool | StrictInt | StrictFloat | str
 TAKEN = ("model", "run")
 """Hyperparameters that every training job of Penstock has."""
 MOST_RANGES, MOST_VALUES, LONGEST = 30, 30, 256
 """What SageMaker takes: ranges, values of one, and characters of a value or a name."""
+
+
+def _plain(given: Any) -> Any:
+    if isinstance(given, bool | int | float | str):
+        return given
+    raise ValueError("a value is text, a number or a boolean")
+
+
+Value = Annotated[StrictBool | StrictInt | StrictFloat | str, BeforeValidator(_plain)]
 
 
 class TrialError(Exception):
@@ -37,6 +45,13 @@ class Range(Strict):
     """`log`: search each power of ten alike, e.g. for a learning rate from 0.001 to 0.3."""
     values: list[Value] | None = Field(default=None, min_length=2, max_length=MOST_VALUES)
     """The values themselves: text, numbers or booleans."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_range(cls, given: Any) -> Any:
+        if isinstance(given, dict | cls):
+            return given
+        raise ValueError("a range is {min: 1, max: 9} or {values: [1, 9]}; a single value belongs in training.params")
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Range":

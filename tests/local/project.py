@@ -88,7 +88,7 @@ def copy_tuned(root: Path, port: int) -> Project:
     """The project with models that are tuned, each in its way: `hopeless`, `slow` and `tuned`; and no other."""
     _copy(root)
     shutil.rmtree(root / "training" / "models" / "flight-delay")
-    few = "tuning: {max_jobs: 2, strategy: random, ranges: {leaves: {min: 7, max: 31, integer: true}}}"
+    few = "tuning: {max_jobs: 2, ranges: {leaves: {min: 7, max: 31, integer: true}}}"
     gates = "gates: [{metric: roc_auc, min: 0.7}, {metric: roc_auc, against: baseline, by: 0.1}]"
     _model(root, "hopeless", code=RAISES, more=few)
     _model(root, "slow", code=SLOW, more=few)

@@ -302,7 +302,9 @@ def test_the_best_trial_goes_through_the_gates_and_is_registered(project: Projec
     assert project.json("why", "tuned", "--version", "1")["run"]["tuning"]["params"] == step["params"]
 
 
-def test_a_search_without_a_model_fails_with_a_trials_own_words(project: Project, january: Path) -> None:
+def test_a_search_without_a_model_fails_with_a_trials_own_words(
+    project: Project, home: LaptopCloud, january: Path
+) -> None:
     done = project.run("push", str(january), "--model", "hopeless", "--wait", check=False)
     assert done.returncode == 12
     (run,) = project.json("runs", "--model", "hopeless")
@@ -310,6 +312,8 @@ def test_a_search_without_a_model_fails_with_a_trials_own_words(project: Project
     assert (
         "no trial gave a model; the first: AlgorithmError: ValueError: the spline needs at least four" in run["reason"]
     )
+    # And the cloud's log says how its search differs from SageMaker's
+    assert "a bayesian search is drawn at random on the laptop cloud" in home.log_tail(10_000)
 
 
 def test_a_search_stopped_by_hand_and_one_killed_with_the_cloud(

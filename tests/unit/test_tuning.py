@@ -1,9 +1,11 @@
 """Tuning: what a spec may search, how a trial gets its params and tells its number, and what a run keeps of it."""
 
 import io
+import re
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -14,6 +16,7 @@ from penstock.local.sagemaker.suggestions import suggestions
 from penstock.local.sagemaker.trials import Trials
 from penstock.spec import ModelSpec
 from penstock.spec_tuning import Range, TrialError, Tuning, text
+from tests.unit.conftest import PROJECT
 
 RANGES: dict[str, Any] = {
     "learning_rate": {"min": 0.001, "max": 0.1, "scale": "log"},
@@ -44,6 +47,8 @@ def test_the_metric_is_the_tasks_first_unless_given() -> None:
         ({"metric": "roc_auc"}, {"task": "regression"}, "'roc_auc' is not measured on validation rows; there are r2"),
         ({}, {"training": {"params": {"leaves": 3}}}, "leaves is in training.params and in tuning.ranges: take it out"),
         ({"ranges": {}}, {}, "at least 1"),
+        ({"ranges": {"a": 3}}, {}, "a single value belongs in training.params"),
+        ({"ranges": {"a": {"values": [[1], 2]}}}, {}, "a value is text, a number or a boolean"),
         ({"ranges": {"a": {}}}, {}, "a range has min and max, or values"),
         ({"ranges": {"a": {"min": 1}}}, {}, "a range has min and max, or values"),
         ({"ranges": {"a": {"min": 2, "max": 2}}}, {}, "min 2 is not below max 2: swap them, or fix the param"),
@@ -99,6 +104,14 @@ def test_a_hyperparameter_that_is_no_trials_is_refused(given: dict[str, str], wo
         searched.chosen(good | given)
     with pytest.raises(TrialError, match=r"no hyperparameter .leaves., which model\.yaml tunes"):
         searched.chosen({"learning_rate": "0.01", "kind": "gbdt"})
+
+
+def test_the_readmes_example_is_one() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(tuning:.*?)```", text, re.DOTALL)
+    found = spec(yaml.safe_load(example)["tuning"]).tuning
+    assert found is not None
+    assert len(found.ranges) == 3
 
 
 # What the laptop cloud tries
