@@ -89,6 +89,7 @@ def baseline(fields: Sequence[Field], columns: Columns, scores: Scores) -> dict[
         for field in fields
         if not field.personal  # never captured, so there will be nothing to compare
     }
+    scores = scores.max(axis=1) if scores.ndim == 2 else scores
     made[SCORE] = (bins_of(list(scores), numeric=True), list(scores))
     return {
         name: {"edges": bins.edges, "categories": bins.categories, "counts": bins.count(values)}

@@ -111,8 +111,10 @@ class Model:
             Shape (rows,); a probability is from 0 to 1.
         """
         feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
-        # The last column: of (negative, positive), or the only one.
         found = np.asarray(self._session.run([self.signature.output], feeds)[0])
+        if self.signature.task == "multiclass":
+            return found.astype(np.float64)
+        # The last column: of (negative, positive), or the only one.
         scores: Scores = found.reshape(len(found), -1)[:, -1].astype(np.float64)
         return scores
 

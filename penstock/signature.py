@@ -39,7 +39,7 @@ class Signature(msgspec.Struct, frozen=True):
     model: str
     fields: tuple[Field, ...]
     classes: tuple[Class, ...]
-    """The target's two values, negative first; a regression has none."""
+    """The target's values, sorted: of two the negative first; a regression has none."""
     threshold: float | None
     """The score from which the label is `classes[1]`; a regression has none."""
     output: str
@@ -50,3 +50,10 @@ class Signature(msgspec.Struct, frozen=True):
     """Those of them that are personal: never captured."""
     hashed: tuple[str, ...] = ()
     """Personal columns of which captures hold a keyed hash instead."""
+
+    @property
+    def task(self) -> Literal["binary", "multiclass", "regression"]:
+        """What the target is: an amount, one of two values, or one of more."""
+        if not self.classes:
+            return "regression"
+        return "binary" if len(self.classes) == 2 else "multiclass"

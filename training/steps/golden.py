@@ -25,8 +25,8 @@ def examples(holdout: Rows, scorer: Model) -> list[dict[str, Any]]:
     instances = [
         {name: value for name, value in row.items() if name not in names} | neutral for row in holdout.instances(COUNT)
     ]
-    scores = scorer.score_rows(instances)
-    return [{"instance": instance, "score": float(score)} for instance, score in zip(instances, scores, strict=True)]
+    scores = scorer.score_rows(instances).tolist()
+    return [{"instance": instance, "score": score} for instance, score in zip(instances, scores, strict=True)]
 
 
 def _neutral(column: Column, holdout: Rows) -> Value:
