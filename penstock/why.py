@@ -63,7 +63,12 @@ def _run(run: Record, about: Record) -> Record:
     known = _of(run, "id", "trigger", "cause", "opened", "ended", "outcome", "reason")
     found = run["steps"].get("validate", {})
     digest = found.get("inputs", {}).get("image")
-    return known | {"code": about["code"], "image": found.get("image") or None, "image_sha256": digest}
+    return known | {
+        "tuning": run["steps"].get("tuning"),
+        "code": about["code"],
+        "image": found.get("image") or None,
+        "image_sha256": digest,
+    }
 
 
 def _dataset(ledger: Ledger, lake: Lake, version: str) -> Record:

@@ -46,7 +46,7 @@ class Papers:
             artifact=self.artifact,
             image=self.image,
             dataset=self.lake.uri(self.lake.version(self.dataset)),
-            parameters=self.spec.training.params,
+            parameters=self.training.get("params", self.spec.training.params),
             reason=self.decision.reason,
             evaluation=self.evaluation,
             details=self._digests(),

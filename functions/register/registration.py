@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.register.papers import Papers
-from penstock import gates
+from penstock import gates, tuning
 from penstock.archive import ArchiveError, unpack
 from penstock.contract import Contract
 from penstock.lake import Lake, split_uri
@@ -37,12 +37,23 @@ class Registration:
     ledger: Ledger
     registry: Registry
 
-    def run(self, run: str, dataset: str, artifact: str, image: str, at: str) -> Record:
-        """Judge and, if the gates pass, register: `rejected` or `registered`."""
+    def run(self, run: str, dataset: str, artifact: str, image: str, at: str, searched: Record | None = None) -> Record:
+        """Judge and, if the gates pass, register: `rejected` or `registered`.
+
+        Args:
+            run: the run.
+            dataset: its dataset version.
+            artifact: S3 URI of the model, of a search its best trial's.
+            image: that it was trained in.
+            at: now.
+            searched: what the state machine knows of the search, where there was one.
+        """
         # A deployment may have come in between: what was trained is what validate asked for.
         code = str(self.ledger.run(run)["steps"]["validate"]["code"])
         files = unpack(self.store.read(split_uri(artifact)[1]), FILES)
-        evaluation = _evaluation(files["evaluation.json"])
+        evaluation, training = _evaluation(files["evaluation.json"]), _document("report.json", files)
+        if searched is not None:
+            self.ledger.note_step(run, "tuning", at, **tuning.noted(searched, training))
         decision = gates.decide(
             self.spec.gates,
             evaluation["challenger"],
@@ -69,7 +80,7 @@ class Registration:
             code=code,
             digest=sha256(files["model.onnx"]),
             data=_document("report-data.json", files),
-            training=_document("report.json", files),
+            training=training,
             evaluation=evaluation,
             decision=decision,
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.tree import Tree
 
-from penstock import captures, lineage
+from penstock import captures, lineage, tuning
 from penstock.cli.forget import forgettings
 from penstock.cli.options import Json, NamedModel, Stage, Version
 from penstock.cli.output import Word, as_json, coloured, console, errors, line, mark
@@ -122,6 +122,8 @@ def _version(tree: Tree, found: Record) -> None:
     branch = tree.add(line(f"run {run['id']} ", coloured(run["outcome"] or "open"), about))
     if run["image"]:
         branch.add(f"image {run['image']}")
+    if run["tuning"]:
+        branch.add(f"tuned {tuning.sentence(run['tuning'])}")
     for verdict in found["gates"]:
         branch.add(line(mark(good=verdict["passed"]), f" {verdict['sentence']}"))
     _dataset(branch, found["dataset"])
