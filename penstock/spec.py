@@ -29,6 +29,7 @@ from penstock.spec_decisions import (
     Threshold,
     first_gates,
 )
+from penstock.spec_experiments import Experiments
 from penstock.spec_operation import FeatureStoring, Monitoring, Retraining, Serving, Training
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Approval",
     "Cost",
     "Evaluating",
+    "Experiments",
     "FeatureStoring",
     "Gate",
     "Mode",
@@ -96,6 +98,8 @@ class ModelSpec(Strict):
     feature_store: FeatureStoring | None = None
     """Keep the latest features of each entity in a SageMaker feature group; `{}` takes the defaults. Unless given,
     there is none."""
+    experiments: Experiments | None = None
+    """Log every judged run to an MLflow tracking server too. Unless given, the ledger alone has them."""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,8 +1,11 @@
 """What is written about a judged run: the report that people read, and the model card that the registry keeps."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
+from functions.register import logged
 from penstock.contract import Contract
 from penstock.gates import Decision
 from penstock.lake import Lake
@@ -52,12 +55,13 @@ class Papers:
             details=self._digests(),
         )
 
-    def report(self, at: str, result: Record) -> None:
-        """Write the report and note in the run's record where it is.
+    def report(self, at: str, result: Record, more: Mapping[str, str]) -> str:
+        """Write the report, note in the run's record where it is, and return its text.
 
         Args:
             at: now.
             result: the step's: `outcome`, `reason`, `version`.
+            more: what else identifies the run, by name.
         """
         version = result["version"]
         key = self.lake.run_report(self.run) if version is None else self.lake.model_file(self.digest, "report.html")
@@ -75,12 +79,27 @@ class Papers:
                 training=self.training,
                 run=self.ledger.run(self.run),
                 dataset=self._dataset(),
-                digests=self._digests(),
+                digests=self._digests() | dict(more),
                 at=at,
             )
         )
         written = self.store.write(key, page.encode(), HTML)
         self.ledger.note_step(self.run, "report", at, key=key, version_id=written)
+        return page
+
+    def logged(self, stage: str) -> logged.Logged:
+        """As MLflow is told of it."""
+        about = {"stage": stage, "model": self.spec.name, "run": self.run, "dataset": self.dataset}
+        about |= {"code": self.code, "sha256": self.digest, "artifact": self.artifact, "image": self.image}
+        if self.decision.passed:
+            about["onnx"] = self.lake.uri(self.lake.model_file(self.digest, "model.onnx"))
+        return logged.Logged(
+            run=self.run,
+            started=round(datetime.fromisoformat(self.ledger.run(self.run)["opened"]).timestamp() * 1000),
+            parameters=logged.parameters(self.spec.training.params),
+            metrics=logged.metrics(self.evaluation),
+            tags=logged.tags(self.decision, about),
+        )
 
     def _digests(self) -> dict[str, str]:
         return {

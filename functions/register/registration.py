@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from functions.register.papers import Papers
+from functions.register.tracking import SECONDS, Tracking
 from penstock import gates
 from penstock.archive import ArchiveError, unpack
 from penstock.contract import Contract
 from penstock.lake import Lake, split_uri
 from penstock.ledger import Ledger, Record
-from penstock.registry import Registry
+from penstock.registry import Package, Registry
 from penstock.spec import ModelSpec
 from penstock.store import Store, sha256
 
@@ -30,12 +31,15 @@ FILES = {
 class Registration:
     """The step, with everything it works on."""
 
+    stage: str
     spec: ModelSpec
     contract: Contract
     lake: Lake
     store: Store
     ledger: Ledger
     registry: Registry
+    patience: float = SECONDS
+    """Seconds that an MLflow server is waited for, before registration and again behind it."""
 
     def run(self, run: str, dataset: str, artifact: str, image: str, at: str) -> Record:
         """Judge and, if the gates pass, register: `rejected` or `registered`."""
@@ -71,35 +75,40 @@ class Registration:
             evaluation=evaluation,
             decision=decision,
         )
+        tracking = self._tracking(run, at)
+        told = tracking.start(lambda: papers.logged(self.stage))
         result: Record = {"outcome": "rejected", "reason": decision.reason, "version": None}
+        image_digest = ""
         if decision.passed:
-            version = self._register(run, dataset, papers, files, at, evaluation, decision.reason, code)
-            reason = f"version {version}: {decision.reason}"
-            result = {"outcome": "registered", "reason": reason, "version": version}
-        papers.report(at, result)
+            package = self._register(papers, files, at, told, tracking.found.get("url", ""))
+            reason, image_digest = f"version {package.version}: {decision.reason}", package.image_digest
+            result = {"outcome": "registered", "reason": reason, "version": package.version}
+        page = papers.report(at, result, {"image digest": image_digest, "MLflow": tracking.found.get("url", "")})
         self.ledger.note_trained(dataset, code, run)
+        tracking.finish(
+            {"outcome": result["outcome"], "version": str(result["version"] or ""), "image_digest": image_digest},
+            {
+                "evaluation.json": files["evaluation.json"].decode(),
+                "report.html": page,
+                "model-card.json": papers.card(),
+            },
+        )
         return result
 
-    def _register(
-        self,
-        run: str,
-        dataset: str,
-        papers: Papers,
-        files: dict[str, bytes],
-        at: str,
-        evaluation: Any,
-        reason: str,
-        code: str,
-    ) -> int:
-        digest = sha256(files["model.onnx"])
+    def _tracking(self, run: str, at: str) -> Tracking:
+        given = self.spec.experiments
+        return Tracking(given, (given and given.name) or self.spec.name, self.ledger, run, at, self.patience)
+
+    def _register(self, papers: Papers, files: dict[str, bytes], at: str, told: dict[str, str], mlflow: str) -> Package:
+        """Keep the model's files and make the version; `told` is what the registry is told of MLflow's run."""
+        run, digest = papers.run, papers.digest
         versions = {
             name: self.store.write_once(self.lake.model_file(digest, name), data) for name, data in files.items()
         }
-        model_version = versions["model.onnx"]
         package = self.registry.register(
             run=run,
             since=datetime.fromisoformat(self.ledger.run(run)["opened"]),
-            description=f"run {run} on dataset {dataset[:12]}: {reason}",
+            description=f"run {run} on dataset {papers.dataset[:12]}: {papers.decision.reason}",
             image=papers.image,
             artifact=papers.artifact,
             card=papers.card(),
@@ -107,27 +116,30 @@ class Registration:
             baseline=self.lake.uri(self.lake.model_file(digest, "baseline.json")),
             properties={
                 "run": run,
-                "dataset": dataset,
-                "code": code,
+                "dataset": papers.dataset,
+                "code": papers.code,
                 "sha256": digest,
                 "model": self.lake.uri(self.lake.model_file(digest, "model.onnx")),
-                "model_version_id": model_version,
+                "model_version_id": versions["model.onnx"],
                 "image": papers.image,
+                **told,
             },
         )
         self.ledger.put_version(
             package.version,
             arn=package.arn,
             run=run,
-            dataset=dataset,
+            dataset=papers.dataset,
             sha256=digest,
-            model_version_id=model_version,
-            code=code,
+            model_version_id=versions["model.onnx"],
+            code=papers.code,
             registered=at,
-            metrics=evaluation["challenger"],
+            metrics=papers.evaluation["challenger"],
+            image_digest=package.image_digest,
+            mlflow=mlflow,
         )
         self.ledger.note_step(run, "register", at, version=package.version, arn=package.arn, sha256=digest)
-        return package.version
+        return package
 
 
 def _evaluation(data: bytes) -> Any:
