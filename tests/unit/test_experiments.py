@@ -3,6 +3,8 @@
 import json
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,14 +20,17 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from functions.register import logged
+from penstock import side_by_side
 from penstock.cli.runs import view
+from penstock.cli.runs_compare import show_beside
 from penstock.spec import Experiments
 from penstock.store import sha256
 from penstock.why import why
 from tests.unit.test_register import BASELINE, GOOD, artifact, files, packages, trained
-from tests.unit.world import STAGE, World
+from tests.unit.world import REGION, STAGE, World
 
 SERVER = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
+PROJECT = Path(__file__).parents[2]
 APP = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-app/app-GBU5I6LYU4G7"
 BAD = {"roc_auc": 0.8, "log_loss": 0.25}
 
@@ -267,3 +272,29 @@ def test_names_that_mlflow_would_refuse() -> None:
         "kind": "tree",
     }
     assert logged.metrics({"challenger": {"a": 1, "b": None, "c": True}, "champion": None}) == {"a": 1.0}
+
+
+def test_register_imports_mlflow_only_where_it_is_asked_for(world: World) -> None:
+    # Given a process with the function's environment, and a specification that names no server
+    variables = world.settings_of("register").environment()
+    variables |= {"LAMBDA_TASK_ROOT": str(world.root), "AWS_DEFAULT_REGION": REGION}
+    program = "import sys, functions.register.handler; print(*sys.modules)"
+    # When it starts
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, env=variables, check=True, capture_output=True, text=True
+    )
+    # Then MLflow is not in it
+    loaded = set(done.stdout.split())
+    assert "functions.register.tracking" in loaded
+    assert not {"mlflow", "functions.register.experiments"} & loaded
+
+
+def test_runs_beside_each_other_name_their_mlflow_runs(
+    register: Register, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    register.naming(store).judge(BAD)
+    (run,) = runs(store)
+    ledger = register.world.ledger
+    assert side_by_side.runs(ledger, [ledger.run("run1")])["runs"][0]["mlflow"] == register.step["url"]
+    show_beside(ledger, [ledger.run("run1")], json=False)
+    assert run.info.run_id in capsys.readouterr().out
