@@ -27,7 +27,7 @@ class Package:
     run: str = ""
     """The run that registered it; empty where none of ours did."""
     image_digest: str = ""
-    """`sha256:…` of the training image, which the registry resolved when the version was registered."""
+    """`sha256:…` of the training image, where the registry resolved it."""
 
     @property
     def approved(self) -> bool:

@@ -31,6 +31,8 @@ class Papers:
     dataset: str
     artifact: str
     image: str
+    image_digest: str
+    """`sha256:…` of the training image; empty where only the registry resolves it."""
     code: str
     digest: str
     """SHA-256 (hex) of the model file."""
@@ -109,6 +111,7 @@ class Papers:
             "model SHA-256": self.digest,
             "training image": self.image,
             "artifact": self.artifact,
+            **({"image digest": self.image_digest} if self.image_digest else {}),
         }
 
     def _dataset(self) -> Record:

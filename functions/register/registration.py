@@ -10,6 +10,7 @@ from functions.register.tracking import SECONDS, Tracking
 from penstock import gates
 from penstock.archive import ArchiveError, unpack
 from penstock.contract import Contract
+from penstock.image_registry import image_digest
 from penstock.lake import Lake, split_uri
 from penstock.ledger import Ledger, Record
 from penstock.registry import Package, Registry
@@ -68,6 +69,7 @@ class Registration:
             dataset=dataset,
             artifact=artifact,
             image=image,
+            image_digest=image_digest(image),
             code=code,
             digest=sha256(files["model.onnx"]),
             data=_document("report-data.json", files),
@@ -78,15 +80,16 @@ class Registration:
         tracking = self._tracking(run, at)
         told = tracking.start(lambda: papers.logged(self.stage))
         result: Record = {"outcome": "rejected", "reason": decision.reason, "version": None}
-        image_digest = ""
+        trained_in = papers.image_digest
         if decision.passed:
             package = self._register(papers, files, at, told, tracking.found.get("url", ""))
-            reason, image_digest = f"version {package.version}: {decision.reason}", package.image_digest
+            trained_in = trained_in or package.image_digest
+            reason = f"version {package.version}: {decision.reason}"
             result = {"outcome": "registered", "reason": reason, "version": package.version}
-        page = papers.report(at, result, {"image digest": image_digest, "MLflow": tracking.found.get("url", "")})
+        page = papers.report(at, result, {"image digest": trained_in, "MLflow": tracking.found.get("url", "")})
         self.ledger.note_trained(dataset, code, run)
         tracking.finish(
-            {"outcome": result["outcome"], "version": str(result["version"] or ""), "image_digest": image_digest},
+            {"outcome": result["outcome"], "version": str(result["version"] or ""), "image_digest": trained_in},
             {
                 "evaluation.json": files["evaluation.json"].decode(),
                 "report.html": page,
@@ -122,6 +125,7 @@ class Registration:
                 "model": self.lake.uri(self.lake.model_file(digest, "model.onnx")),
                 "model_version_id": versions["model.onnx"],
                 "image": papers.image,
+                **({"image_digest": papers.image_digest} if papers.image_digest else {}),
                 **told,
             },
         )
@@ -135,7 +139,7 @@ class Registration:
             code=papers.code,
             registered=at,
             metrics=papers.evaluation["challenger"],
-            image_digest=package.image_digest,
+            image_digest=papers.image_digest or package.image_digest,
             mlflow=mlflow,
         )
         self.ledger.note_step(run, "register", at, version=package.version, arn=package.arn, sha256=digest)

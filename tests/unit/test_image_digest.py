@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from penstock.image_registry import image_digest
 from penstock.local.sagemaker import images
 from penstock.registry import Registry
 from penstock.why import why
-from tests.unit.test_register import GOOD, artifact, files, trained
-from tests.unit.world import World
+from tests.unit.test_register import GOOD, artifact, files, packages, trained
+from tests.unit.world import ACCOUNT, REGION, World, client
 
+ECR = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 DIGEST = f"sha256:{'9f' * 32}"
 DOCKERFILE = """FROM python:3.11-slim AS base
 COPY pyproject.toml uv.lock ./
@@ -81,6 +83,47 @@ def test_ledger_report_and_why_keep_what_the_registry_resolved(world: World) -> 
     assert DIGEST in world.store.read(written["key"], written["version_id"]).decode()
     world.ledger.put_dataset("d" * 64, run="run1", rows=1, parts=[], contract="c")
     assert why(world.ledger, world.lake, 1)["run"]["image_digest"] == DIGEST
+
+
+def pushed(repository: str, tag: str) -> str:
+    """An image in moto's ECR; its digest."""
+    client("ecr").create_repository(repositoryName=repository)
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": {"digest": DIGEST}, "layers": []})
+    made = client("ecr").put_image(repositoryName=repository, imageTag=tag, imageManifest=manifest)
+    return str(made["image"]["imageId"]["imageDigest"])
+
+
+@pytest.mark.parametrize("challenger", [GOOD, {"roc_auc": 0.5, "log_loss": 0.5}], ids=["registered", "rejected"])
+def test_an_image_in_ecr_is_asked_for_there(world: World, challenger: dict[str, float]) -> None:
+    # Given a run that was trained in an image of ECR's
+    digest = pushed("assets", "a1b2")
+    event = trained(world, artifact(files(challenger))) | {"image": f"{ECR}/assets:a1b2"}
+    # When it is judged
+    outcome = world.load("register").handler(event, None)["outcome"]
+    # Then its report has the digest, whatever the ending, and a version its metadata too
+    written = world.ledger.run("run1")["steps"]["report"]
+    assert digest in world.store.read(written["key"], written["version_id"]).decode()
+    assert [item["CustomerMetadataProperties"]["image_digest"] for item in packages()] == (
+        [digest] if outcome == "registered" else []
+    )
+    assert [version["image_digest"] for version in world.ledger.versions()] == [digest] * len(packages())
+
+
+@pytest.mark.parametrize(
+    ("uri", "digest"),
+    [
+        (f"{ECR}/assets@{DIGEST}", DIGEST),
+        (f"{ECR}/assets:a1b2@{DIGEST}", DIGEST),
+        (f"{ECR}/assets:gone", ""),
+        (f"{ECR}/nowhere:1", ""),
+        ("penstock-training:local", ""),
+        ("docker.io/somebody/xgboost:1", ""),
+    ],
+)
+def test_what_a_name_says_of_its_image(world: World, uri: str, digest: str) -> None:
+    pushed("assets", "a1b2")
+    assert image_digest(uri) == digest
 
 
 def test_a_version_from_before_has_none(world: World) -> None:

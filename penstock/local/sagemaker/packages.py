@@ -141,7 +141,7 @@ class Packages:
         return {"ModelPackageArn": record["ModelPackageArn"]}
 
     def _add_image_digests(self, record: Record) -> None:
-        """Note the digest of each image that is here, as SageMaker does of those in ECR."""
+        """Note the digest of each image that is here, so that a tag is more than a name here too."""
         for container in _containers(record):
             with contextlib.suppress(images.UnknownImageError, OSError):
                 container.setdefault("ImageDigest", images.digest(container["Image"], self._images))
