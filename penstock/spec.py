@@ -30,6 +30,7 @@ from penstock.spec_decisions import (
     Threshold,
     first_gates,
 )
+from penstock.spec_experiments import Experiments
 from penstock.spec_operation import FeatureStoring, Monitoring, Retraining, Serving, Training
 from penstock.spec_tuning import Tuning
 
@@ -46,6 +47,7 @@ __all__ = [
     "Approval",
     "Cost",
     "Evaluating",
+    "Experiments",
     "FeatureStoring",
     "Gate",
     "Mode",
@@ -105,6 +107,8 @@ class ModelSpec(Strict):
     feature_store: FeatureStoring | None = None
     """Keep the latest features of each entity in a SageMaker feature group; `{}` takes the defaults. Unless given,
     there is none."""
+    experiments: Experiments | None = None
+    """Log every judged run to an MLflow tracking server too. Unless given, the ledger alone has them."""
 
     @model_validator(mode="before")
     @classmethod

@@ -121,7 +121,9 @@ def _version(tree: Tree, found: Record) -> None:
     about = f" {run['opened']} · {run['cause']} · code {run['code'][:12]}"
     branch = tree.add(line(f"run {run['id']} ", coloured(run["outcome"] or "open"), about))
     if run["image"]:
-        branch.add(f"image {run['image']}")
+        branch.add(f"image {run['image']}{' · ' + run['image_digest'] if run['image_digest'] else ''}")
+    if found["mlflow"]:
+        branch.add(line(f"MLflow {found['mlflow']}"))
     if run["tuning"]:
         branch.add(f"tuned {tuning.sentence(run['tuning'])}")
     for verdict in found["gates"]:
