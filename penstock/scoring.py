@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from penstock.onnx_external import refers_elsewhere
-from penstock.signature import SIGNATURE, Columns, Field, Scores, Signature, Value
+from penstock.signature import SIGNATURE, Columns, Field, Score, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
@@ -83,6 +83,8 @@ class Model:
         self._listed = [field for field in self.signature.fields if field.allowed and field.type != "string"]
         inputs = {item.name for item in self._session.get_inputs()}
         self._fields = [field for field in self.signature.fields if field.name in inputs]
+        self._several = self.signature.task == "multiclass"
+        self._names = tuple(map(str, self.signature.classes))
 
     def decode(self, body: bytes) -> list[dict[str, Value]]:
         """The rows of a request `{"instances": [{…}]}`.
@@ -102,17 +104,22 @@ class Model:
         return rows
 
     def score(self, columns: Columns) -> Scores:
-        """The probability of the positive class for each row; of a regression, the amount.
+        """The probability of the positive class for each row, or of each of several classes; a regression's amount.
 
         Args:
             columns: for every field of the signature as many values as there are rows; None where one is missing.
 
         Returns:
-            Shape (rows,); a probability is from 0 to 1.
+            Shape (rows,), of several classes (rows, classes); a probability is from 0 to 1.
+
+        Raises:
+            ModelFileError: the file does not give a probability for each of several classes.
         """
         feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
-        # The last column: of (negative, positive), or the only one.
         found = np.asarray(self._session.run([self.signature.output], feeds)[0])
+        if self._several:
+            return self._of_each(found)
+        # The last column: of (negative, positive), or the only one.
         scores: Scores = found.reshape(len(found), -1)[:, -1].astype(np.float64)
         return scores
 
@@ -120,11 +127,30 @@ class Model:
         """`score` for rows as a request has them."""
         return self.score({field.name: [row.get(field.name) for row in rows] for field in self._fields})
 
-    def prediction(self, score: float) -> dict[str, Any]:
-        """A score as it is answered: with the class that it stands for as `label`, where there are classes."""
+    def _of_each(self, found: npt.NDArray[Any]) -> Scores:
+        if found.ndim != 2 or found.shape[1] != len(self._names):
+            raise ModelFileError(
+                f"the output {self.signature.output!r} has the shape {found.shape}, wanted is one probability a row "
+                f"for each of the {len(self._names)} classes: {', '.join(self._names)}"
+            )
+        return found.astype(np.float64)
+
+    def prediction(self, score: Score) -> dict[str, Any]:
+        """A row's score as it is answered: with the class that it stands for as `label`, where there are classes.
+
+        Of several classes the label is the most probable (the first of equals), `score` is its probability, and
+        `scores` has that of each class by its name.
+        """
+        if isinstance(score, list):
+            return self._most_probable(score)
         if self.signature.threshold is None:
             return {"score": score}
         return {"score": score, "label": self.signature.classes[int(score >= self.signature.threshold)]}
+
+    def _most_probable(self, scores: list[float]) -> dict[str, Any]:
+        most = max(scores)
+        label = self.signature.classes[scores.index(most)]
+        return {"score": most, "label": label, "scores": dict(zip(self._names, scores, strict=True))}
 
 
 def _tensor(field: Field, values: Sequence[Value]) -> npt.NDArray[Any]:

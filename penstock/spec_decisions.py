@@ -6,9 +6,20 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from penstock.spec_base import Share, Strict
 
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "multiclass", "regression"]
 METRICS: dict[Task, tuple[str, ...]] = {
     "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "calibration_error"),
+    "multiclass": (
+        "roc_auc",
+        "log_loss",
+        "brier",
+        "accuracy",
+        "balanced_accuracy",
+        "f1",
+        "precision",
+        "recall",
+        "calibration_error",
+    ),
     "regression": ("r2", "rmse", "mae", "pinball_10", "pinball_90"),
 }
 """What an evaluation measures, the metric that says most first."""

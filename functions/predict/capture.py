@@ -17,6 +17,7 @@ from penstock.signature import Signature, Value
 IMPATIENT = Config(connect_timeout=0.5, read_timeout=1, retries={"total_max_attempts": 1})
 RECORD_BYTES, CALL_RECORDS = 900_000, 4
 """Lines are packed into records: Firehose takes 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps."""
+DIGITS = 7
 BUDGET_SECONDS = 2.0
 """Of one request, for all its calls; what is not sent by then is dropped and counted."""
 
@@ -41,7 +42,7 @@ class Capture:
         """Capture a request's rows with their predictions, and emit the request's metrics."""
         about = {"at": at.isoformat(timespec="milliseconds"), "version": int(self._settings.version)}
         lines = [
-            json.dumps(about | dict(prediction) | {"instance": self._shown(row)}).encode() + b"\n"
+            json.dumps(about | _kept(prediction) | {"instance": self._shown(row)}).encode() + b"\n"
             for row, prediction in zip(rows, predictions, strict=True)
         ]
         dropped = self._deliver(lines)
@@ -81,6 +82,17 @@ class Capture:
         directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": definitions}
         document = {"_aws": {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [directive]}, **values}
         print(json.dumps(document))  # noqa: T201 - this is the metric
+
+
+def _kept(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """A prediction as it is captured: of several classes the probabilities alone, in the order of the classes.
+
+    `penstock.captures.probabilities` gives them their names again. Seven digits are what float32 has.
+    """
+    kept = dict(prediction)
+    if "scores" in kept:
+        kept["scores"] = [round(score, DIGITS) for score in kept["scores"].values()]
+    return kept
 
 
 def _hashes(secret: str, names: Sequence[str]) -> dict[str, Callable[[str, Value], str]]:
