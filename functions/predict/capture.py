@@ -17,7 +17,6 @@ from penstock.signature import Signature, Value
 IMPATIENT = Config(connect_timeout=0.5, read_timeout=1, retries={"total_max_attempts": 1})
 RECORD_BYTES, CALL_RECORDS = 900_000, 4
 """Lines are packed into records: Firehose takes 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps."""
-DIGITS = 7
 BUDGET_SECONDS = 2.0
 """Of one request, for all its calls; what is not sent by then is dropped and counted."""
 
@@ -91,7 +90,7 @@ def _kept(prediction: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept = dict(prediction)
     if "scores" in kept:
-        kept["scores"] = [round(score, DIGITS) for score in kept["scores"].values()]
+        kept["scores"] = [float(f"{score:.7g}") for score in kept["scores"].values()]
     return kept
 
 
