@@ -201,7 +201,8 @@ def _about_classes(kept: pl.Series, kind: Type, classes: tuple[Class, ...]) -> s
     words = f"{len(classes)} different {'whole numbers' if kind == 'integer' else 'texts'}: one class each"
     amount = "; is it an amount, take the allowed values out and make the task regression" if kind == "integer" else ""
     value, rows = Counter(kept.to_list()).most_common()[-1]
-    rare = f" Only {rows} rows are {value!r}." if rows < 2 * EACH else ""
+    mend = f"a run needs {EACH} of each to train on and some in the holdout; more, or the value of another class"
+    rare = f" Only {rows} rows are {value!r}: {mend}." if rows < 2 * EACH else ""
     return f"{words}{amount}.{rare}"
 
 

@@ -111,14 +111,11 @@ class Model:
 
         Returns:
             Shape (rows,), of several classes (rows, classes); a probability is from 0 to 1.
-
-        Raises:
-            ModelFileError: the file does not give a probability for each of several classes.
         """
         feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
         found = np.asarray(self._session.run([self.signature.output], feeds)[0])
         if self._several:
-            return self._of_each(found)
+            return found.astype(np.float64)
         # The last column: of (negative, positive), or the only one.
         scores: Scores = found.reshape(len(found), -1)[:, -1].astype(np.float64)
         return scores
@@ -126,14 +123,6 @@ class Model:
     def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
         """`score` for rows as a request has them."""
         return self.score({field.name: [row.get(field.name) for row in rows] for field in self._fields})
-
-    def _of_each(self, found: npt.NDArray[Any]) -> Scores:
-        if found.ndim != 2 or found.shape[1] != len(self._names):
-            raise ModelFileError(
-                f"the output {self.signature.output!r} has the shape {found.shape}, wanted is one probability a row "
-                f"for each of the {len(self._names)} classes: {', '.join(self._names)}"
-            )
-        return found.astype(np.float64)
 
     def prediction(self, score: Score) -> dict[str, Any]:
         """A row's score as it is answered: with the class that it stands for as `label`, where there are classes.

@@ -128,6 +128,7 @@ class Monitoring:
         found, remark = quality.measured(self.spec.task, rows, values, self._class_names)
         self.metrics.put({LIVE[name]: number for name, number in found.items()} | {"LabelledRows": good.height})
         said = self._keep(key, good, now)
+        remark = "" if self.contract.target.personal else remark
         numbers = "".join(f", {name} {number:.3f}" for name, number in found.items())
         sentence = f"{good.height} of {len(truth)} labels joined{numbers}{remark}; {said}"
         return {"outcome": "labelled", "sentence": sentence, "rows": good.height} | found

@@ -194,7 +194,7 @@ def test_the_targets_values_decide_the_task(values: list[str], task: str, type_:
     ("values", "words"),
     [
         (cycled("a", "b", "c"), "3 different texts: one class each."),
-        (["rare", *cycled("a", "b")[1:]], "3 different texts: one class each. Only 1 rows are 'rare'."),
+        (["rare", *cycled("a", "b")[1:]], "3 different texts: one class each. Only 1 rows are 'rare': a run needs 10"),
         (cycled("1", "2", "3"), "3 different whole numbers: one class each; is it an amount, take the allowed values"),
         (cycled("0.5", "1.5", "2"), "3 different numbers, fewer than an amount usually has"),
         (cycled("a", "b", "c", ""), "one class each. 50 rows have none and will be refused."),

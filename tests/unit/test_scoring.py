@@ -348,12 +348,6 @@ def test_classes_that_are_numbers_are_labels_as_they_are_and_named_as_text() -> 
     assert found == {"score": 0.7, "label": 10, "scores": {"2": 0.1, "10": 0.7, "30": 0.2}}
 
 
-def test_a_file_with_another_number_of_probabilities_than_classes() -> None:
-    model = Model(tiny.build_multiclass(("a", "b", "c", "d")))
-    with pytest.raises(ModelFileError, match=r"shape \(1, 3\), .* each of the 4 classes: a, b, c, d"):
-        model.score_rows([GOOD])
-
-
 @pytest.mark.parametrize(
     ("classes", "task"), [((), "regression"), ((0, 1), "binary"), ((0, 1, 2), "multiclass"), (("a", "b"), "binary")]
 )
