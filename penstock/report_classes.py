@@ -44,6 +44,6 @@ def per_class(found: Sequence[Mapping[str, Any]]) -> Html:
     if not found:
         return Html("")
     names = ("name", "rows", "precision", "recall", "f1", "roc_auc")
-    said = "Of the challenger: the share of a label that is right, the share of a class that is found, and their mean."
+    said = "Of the challenger: how much of a label is right, how much of a class is found, and their harmonic mean."
     heads = ["class", "rows", "precision", "recall", "F1", "ROC AUC against the rest"]
     return join((tag("p", said, css="note"), table(heads, [[item.get(name) for name in names] for item in found])))

@@ -54,4 +54,5 @@ figure b { display: block; margin-bottom: .2rem; } .plot { display: block; width
 .confusion td { background: rgb(var(--shade) / var(--part)); min-width: 5.5rem; }
 .confusion small { color: var(--ink); }
 .confusion.many td, .confusion.many th { padding: .2rem .4rem; font-size: .85rem; min-width: 2.5rem; }
+.confusion.many th[scope=row] { min-width: 9rem; text-align: left; }
 """

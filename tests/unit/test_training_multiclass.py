@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from penstock.contract import Column, Contract
+from penstock.dataset import side
 from penstock.gates import decide
 from penstock.odcs import read_contract
 from penstock.report import Report, render
@@ -127,6 +128,12 @@ def table(rows: int = ROWS) -> pl.DataFrame:
     )
 
 
+def four_classes() -> pl.DataFrame:
+    """The same rows, some of which are later than late."""
+    late = pl.when(pl.col("delay") > 30).then(pl.lit("very late"))
+    return table().with_columns(when=late.otherwise(pl.col("when")))
+
+
 def document(container: Container, name: str) -> Any:
     return json.loads((container.root / "model" / f"{name}.json").read_text())
 
@@ -217,8 +224,7 @@ def test_a_champion_with_other_classes_is_not_compared(
     first = job(tmp_path / "first")
     assert ran(monkeypatch, first) == 0, failure(first)
     # When the rows have a fourth
-    more = table().with_columns(when=pl.when(pl.col("delay") > 30).then(pl.lit("very late")).otherwise(pl.col("when")))
-    second = job(tmp_path / "second", more, (first.root / "model" / "model.onnx").read_bytes())
+    second = job(tmp_path / "second", four_classes(), (first.root / "model" / "model.onnx").read_bytes())
     assert ran(monkeypatch, second) == 0, failure(second)
     # Then the champion answers another question
     found = document(second, "evaluation")
@@ -236,8 +242,39 @@ def test_a_class_without_validation_rows_is_no_obstacle(
     sides = read_sides(whole.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
     lone = sides["validation"].table.filter(pl.col("when") == "late")["delay"].to_list()
     container = job(tmp_path / "ml", rows.filter(~pl.col("delay").cast(pl.Float32).is_in(lone)))
+    left = read_sides(container.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
+    assert set(left["validation"].truth()) == {"early", "on time"}
     assert ran(monkeypatch, container) == 0, failure(container)
     assert document(container, "evaluation")["per_class"][1]["recall"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ("holdout", "the class 'very late' of the target 'when' has rows on the holdout side and none to train on"),
+        ("train", "the class 'very late' of the target 'when' has no row in the holdout, so nothing would be known"),
+    ],
+)
+def test_a_class_on_one_side_alone_fails_with_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, kept: str, words: str
+) -> None:
+    # Given rows of which one class is on one side only
+    project(LINEAR)
+    split = read_model(tmp_path / "project" / MODELS / NAME).split
+    dealt = pl.Series([side(key, split) for key in table()["id"]])
+    container = job(tmp_path / "ml", four_classes().filter((pl.col("when") != "very late") | (dealt == kept)))
+    # Then the job says so, before it fits anything
+    assert ran(monkeypatch, container) == 1
+    assert failure(container).startswith(words)
+
+
+def test_two_classes_only_fail_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+    project(LINEAR)
+    container = job(tmp_path / "ml", table().filter(pl.col("when") != "late"))
+    assert ran(monkeypatch, container) == 1
+    assert failure(container).endswith(
+        "has 2 values in the training rows, multiclass needs 3: make the task binary, or bring more data"
+    )
 
 
 def contract(kind: Any = "string", *, personal: bool = False) -> Contract:
@@ -261,7 +298,7 @@ MANY = ModelSpec(name="a", task="multiclass")
     ("values", "kind", "words"),
     [
         ([True, False] * 10, "boolean", "'y' has 2 values in the training rows, multiclass needs 3: make the task bin"),
-        (["a"] * 10, "string", "'y' has 1 values in the training rows, multiclass needs 3: more data is needed"),
+        (["a"] * 10, "string", "'y' has 1 values in the training rows, multiclass needs 3: bring more data"),
         (list(range(51)) * 10, "integer", "'y' has 51 values in the training rows, multiclass takes 50: give"),
         ([1.5, 2.5, 3.5] * 10, "number", "the target 'y' is number: it needs an integer or a string"),
         ([*ABC, "d"], "string", "the class 'd' of the target 'y' has 1 training rows, it needs 10: more rows"),

@@ -143,8 +143,8 @@ class Multiclass:
 def _be_many(target: str, count: int) -> None:
     said = f"the target {target!r} has {count} values in the training rows"
     if count < 3:
-        mend = "make the task binary" if count == 2 else "more data is needed"
-        raise StepError(f"{said}, multiclass needs 3: {mend}")
+        mend = "make the task binary, or " if count == 2 else ""
+        raise StepError(f"{said}, multiclass needs 3: {mend}bring more data")
     if count > MOST_CLASSES:
         raise StepError(
             f"{said}, multiclass takes {MOST_CLASSES}: give those the same value that belong together, or make the "
