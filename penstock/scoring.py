@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,11 +17,14 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from penstock.onnx_external import refers_elsewhere
-from penstock.signature import SIGNATURE, Columns, Field, Score, Scores, Signature, Value
+from penstock.signature import SIGNATURE, Columns, Field, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
 TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content", 503: "Service Unavailable"}
+
+
+Answer = Callable[[Any], dict[str, Any]]
 
 
 class ModelFileError(Exception):
@@ -85,6 +88,14 @@ class Model:
         self._fields = [field for field in self.signature.fields if field.name in inputs]
         self._several = self.signature.task == "multiclass"
         self._names = tuple(map(str, self.signature.classes))
+        self._threshold = self.signature.threshold or 0.0
+        # Looked up once: a request has a call for each row.
+        self.prediction: Answer = self._answer()
+        """A row's score (`Score`) as it is answered, with the class that it stands for as `label`.
+
+        A regression has no label. Of several classes the label is the most probable (the first of equals), `score` is
+        its probability, and `scores` has that of each class by its name.
+        """
 
     def decode(self, body: bytes) -> list[dict[str, Value]]:
         """The rows of a request `{"instances": [{…}]}`.
@@ -124,22 +135,22 @@ class Model:
         """`score` for rows as a request has them."""
         return self.score({field.name: [row.get(field.name) for row in rows] for field in self._fields})
 
-    def prediction(self, score: Score) -> dict[str, Any]:
-        """A row's score as it is answered: with the class that it stands for as `label`, where there are classes.
+    def _answer(self) -> Answer:
+        if self._several:
+            return self._most_probable
+        return self._labelled if self.signature.classes else _amount
 
-        Of several classes the label is the most probable (the first of equals), `score` is its probability, and
-        `scores` has that of each class by its name.
-        """
-        if isinstance(score, list):
-            return self._most_probable(score)
-        if self.signature.threshold is None:
-            return {"score": score}
-        return {"score": score, "label": self.signature.classes[int(score >= self.signature.threshold)]}
+    def _labelled(self, score: float) -> dict[str, Any]:
+        return {"score": score, "label": self.signature.classes[int(score >= self._threshold)]}
 
     def _most_probable(self, scores: list[float]) -> dict[str, Any]:
         most = max(scores)
         label = self.signature.classes[scores.index(most)]
         return {"score": most, "label": label, "scores": dict(zip(self._names, scores, strict=True))}
+
+
+def _amount(score: float) -> dict[str, Any]:
+    return {"score": score}
 
 
 def _tensor(field: Field, values: Sequence[Value]) -> npt.NDArray[Any]:
