@@ -51,8 +51,10 @@ class Registration:
             evaluation=evaluation,
         )
         verdicts = [asdict(verdict) for verdict in decision.verdicts]
-        # What has a row for each slice or group is in the model's evaluation.json; a ledger's item has 400 KB.
-        noted = {name: found for name, found in evaluation.items() if name not in {"slices", "disparities"}}
+        # What has a row for each slice, group or class is in the model's evaluation.json; a ledger's item has 400 KB.
+        noted = {
+            name: found for name, found in evaluation.items() if name not in {"slices", "disparities", "per_class"}
+        }
         self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=noted)
         papers = Papers(
             spec=self.spec,

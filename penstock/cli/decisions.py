@@ -48,8 +48,6 @@ def reject(model: NamedModel = None, *, reason: Reason, version: Version = None,
 
 def _decide(target: Target, version: int | None, status: str, reason: str) -> tuple[int, str]:
     """Set the status in the registry; which version's, and when."""
-    if not reason.strip():
-        raise UsageError("a decision needs a reason: --reason '…'")
     versions = target.ledger.versions()
     if not versions:
         raise UsageError(f"{target.model} has no version yet: push data first")

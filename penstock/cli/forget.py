@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.options import Json, Model, Stage
+from penstock.cli.options import Json, Model, Stage, given_reason
 from penstock.cli.output import as_json, console, errors
 from penstock.cli.target import Target, UsageError
 from penstock.contract import Contract
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def forget(
     key: Annotated[list[str], typer.Option("--key", help="Whose rows: a value of the row key; may be repeated.")],
-    reason: Annotated[str, typer.Option("--reason", help="For the record; without the key.")],
+    reason: Annotated[str, typer.Option("--reason", help="For the record; without the key.", callback=given_reason)],
     *,
     column: Annotated[str | None, typer.Option("--column", help="The keys are values of this column instead.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,

@@ -13,6 +13,13 @@ def _known(stage: str) -> str:
     return stage
 
 
+def given_reason(reason: str) -> str:
+    """A reason that says something, without the blanks around it."""
+    if not reason.strip():
+        raise typer.BadParameter("a reason is needed: --reason '…'")
+    return reason.strip()
+
+
 Stage = Annotated[
     str,
     typer.Option(
@@ -31,4 +38,7 @@ NamedModel = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
 Version = Annotated[int | None, typer.Option("--version", help="Which version.")]
-Reason = Annotated[str, typer.Option("--reason", help="Stands in the registry and the ledger.", show_default=False)]
+Reason = Annotated[
+    str,
+    typer.Option("--reason", help="Stands in the registry and the ledger.", show_default=False, callback=given_reason),
+]

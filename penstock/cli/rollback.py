@@ -8,7 +8,7 @@ from penstock import rollback as rules
 from penstock.cli.decisions import wait_for_rollout
 from penstock.cli.options import Json, NamedModel, Reason, Stage
 from penstock.cli.output import as_json, coloured, console, line
-from penstock.cli.target import Target, UsageError
+from penstock.cli.target import Target
 from penstock.ledger import timestamp
 from penstock.registry import REJECTED, Registry
 
@@ -28,8 +28,6 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Take the live version back: an earlier approved one is rolled out. Exit code 1 if it does not go live."""
-    if not reason.strip():
-        raise UsageError("a rollback needs a reason: --reason '…'")
     target = Target.of(stage, model)
     ledger, registry = target.ledger, Registry(target.outputs.GroupName)
     live = int(rules.taken_back(ledger)["version"])
@@ -37,7 +35,7 @@ def rollback(
     arn = ledger.version(live)["arn"]
     registry.set_status(arn, REJECTED, rules.words(back, reason))
     package = registry.describe(arn)
-    said = {"model": target.model, "from": live, "to": back, "by": package.changed_by, "reason": reason.strip()}
+    said = {"model": target.model, "from": live, "to": back, "by": package.changed_by, "reason": reason}
     if not json:
         console.print(f"version {live} of {target.model} is rolled back to version {back}")
     if not wait:

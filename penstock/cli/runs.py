@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from penstock.cli.options import Json, Model, Stage
+from penstock.cli.options import Json, Model, Stage, given_reason
 from penstock.cli.output import ago, as_json, coloured, console, line, mark, table, took
 from penstock.cli.runs_compare import BESIDE, show_beside
 from penstock.cli.target import Target, UsageError
@@ -91,7 +91,7 @@ def run(
 
 
 def retrain(
-    reason: Annotated[str, typer.Option("--reason", help="For the record.")],
+    reason: Annotated[str, typer.Option("--reason", help="For the record.", callback=given_reason)],
     *,
     model: Model = None,
     stage: Stage = "local",

@@ -365,7 +365,7 @@ def test_a_rollback_is_asked_for_in_the_registry(stage: World, command: Command)
         stage.ledger.end_rollout(f"o{number}", "live", "serves", at, live)
     # When what cannot be is asked for, it is a sentence and nothing changes
     for arguments, code, words in [
-        (["--reason", " "], 2, "a rollback needs a reason"),
+        (["--reason", " "], 2, "a reason is needed"),
         (["--reason", "x", "--to", "2"], 1, "version 2 is live already"),
         (["--reason", "x", "--to", "7"], 1, "the ledger has no version 7"),
     ]:
@@ -383,7 +383,7 @@ def test_a_rollback_is_asked_for_in_the_registry(stage: World, command: Command)
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--reason", "  "], 2, "a decision needs a reason"),
+        (["--reason", "  "], 2, "a reason is needed"),
         (["--reason", "x"], 2, "flight-delay has no version yet: push data first"),
     ],
 )

@@ -464,7 +464,7 @@ def test_a_regressor_for_a_classification_is_told(
             "binary",
             "string",
             ["a", "b", "c"],
-            "has 3 values in the training rows, it needs 2; more than two classes: task: multiclass, or a",
+            "has 3 values in the training rows, it needs 2; more than two: task: multiclass, a column",
         ),
         ("binary", "string", ["a", "a"], "has 1 values in the training rows, it needs 2"),
     ],

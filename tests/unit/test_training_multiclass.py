@@ -76,7 +76,7 @@ from sklearn.preprocessing import OneHotEncoder
 def fit(train, validation, params):
     text = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     columns = ColumnTransformer([("text", text, ["origin"]), ("numbers", "passthrough", ["delay", "noise"])])
-    trees = LGBMClassifier(n_estimators=20, random_state=params.get("seed", 0), verbosity=-1)
+    trees = LGBMClassifier(n_estimators=20, n_jobs=1, random_state=params.get("seed", 0), verbosity=-1)
     return Pipeline([("columns", columns), ("trees", trees)]).fit(train, train["when"].to_numpy())
 """
 TARGET = 'train["when"].to_numpy()'

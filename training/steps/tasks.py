@@ -145,7 +145,9 @@ def task_of(spec: ModelSpec, train: Rows, others: Mapping[str, Rows] | None = No
         return Regression(float(np.std(_amounts(train))))
     found = sorted(set(train.truth()))
     if len(found) != 2:
-        mend = "; more than two classes: task: multiclass, or a column that is true for one of them"
+        mend = (
+            "; more than two: task: multiclass, a column that is true for one of them, or task: regression for amounts"
+        )
         raise StepError(
             f"the target {target.name!r} has {len(found)} values in the training rows, it needs 2"
             + (mend if len(found) > 2 else "")
