@@ -88,7 +88,7 @@ def _write(
     container.model("model.onnx").write_bytes(data)
     documents = {
         "evaluation": result,
-        "baseline": drift.baseline(scorer.signature.fields, columns, scores),
+        "baseline": drift.baseline(scorer.signature.fields, columns, scores, scorer.signature.classes),
         "golden": golden.examples(holdout, scorer),
         "report": report,
         "report-data": report_data.collect(task, scorer, rows, scores, champion, _champion_baseline(container)),
