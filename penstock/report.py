@@ -11,13 +11,14 @@ from html import escape
 from typing import Any
 
 from penstock import tuning
+from penstock.report_classes import per_class
 from penstock.report_html import Html, brief, code, document, facts, join, number, percent, section, table, tag, text
 from penstock.report_plots import importance, plots
 from penstock.report_style import STYLE
 
 KNOWN = {
     "task", "holdout_rows", "positives", "spread", "threshold", "challenger", "baseline", "champion",
-    "champion_version",
+    "champion_version", "per_class",
 }  # fmt: skip
 """Of an evaluation: what has its place in the report; the rest is a section of its own."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
@@ -75,6 +76,7 @@ def render(report: Report) -> str:
         _decision(report),
         section("Gates", _gates(report.verdicts)),
         section("Champion against challenger", _metrics(report.evaluation)),
+        section("Class by class", per_class(report.evaluation.get("per_class") or [])),
         section("Plots", plots(_task(report), report.data.get("models") or {}, report.target)),
         *_others(report.evaluation),
         section("Importance of the columns", importance(report.data.get("importance") or {})),

@@ -88,6 +88,7 @@ def _run(ledger: Ledger, run: Record) -> Record:
         "dataset": dataset,
         "rows": ledger.dataset(dataset)["rows"] if dataset else None,
         "version": run["steps"].get("register", {}).get("version"),
+        "mlflow": run["steps"].get("mlflow", {}).get("url"),
     }
 
 

@@ -16,6 +16,7 @@ from penstock.store import Store
 
 settings = RegisterSettings.read()
 registration = Registration(
+    stage=settings.stage,
     spec=read_model(model_folder()),
     contract=read_contract(model_folder()),
     lake=Lake(settings.bucket, settings.model),

@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.bundling import EXPERIMENTS
 from infra.constructs.function import Function, Workshop
 from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.listener import listen
@@ -102,6 +103,7 @@ class TrainingPipeline(Construct):
             memory_mb=2048,
             timeout_seconds=REGISTER_SECONDS,
             takes_events=False,
+            group=EXPERIMENTS if spec.experiments else None,
         )
         self.end_run = workshop.function(
             self,

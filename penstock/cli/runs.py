@@ -231,10 +231,20 @@ def view(record: Record, entered: list[dict[str, Any]]) -> RenderableType:
     ]
     if "report" in steps:
         parts.append(line(f"  report: penstock report {record['id']}"))
+    parts += [line(f"  {said}") for said in in_mlflow(steps)]
     if record["state"] != "open":
         seconds = took(record["opened"], record["ended"])
         parts.append(line(coloured(record["outcome"]), f" after {seconds}: {record['reason']}"))
     return Group(*parts)
+
+
+def in_mlflow(steps: Record) -> list[str]:
+    """Where MLflow has a run, and what kept it from having all or any of it."""
+    found = steps.get("mlflow", {})
+    return [
+        *([f"MLflow: {found['url']}"] if found.get("url") else []),
+        *([f"not logged to MLflow: {found['failure']}"] if found.get("failure") else []),
+    ]
 
 
 def _upload(upload: Record) -> Text:

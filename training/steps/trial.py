@@ -3,13 +3,14 @@
 The number is measured on the validation rows. The holdout decides the gates, so no choice of a trial may look at it.
 """
 
-from penstock.evaluation import EvaluationError, Metrics, measure_part
+from penstock.evaluation import EvaluationError, Metrics
+from penstock.evaluation_classes import measure_rows
 from penstock.scoring import Model
 from penstock.spec import ModelSpec
 from penstock.spec_tuning import TrialError, Value
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows
-from training.steps.tasks import Binary, Regression
+from training.steps.tasks import Kind
 
 Chosen = dict[str, Value]
 
@@ -30,7 +31,7 @@ def with_params(spec: ModelSpec, container: Container) -> tuple[ModelSpec, Chose
     return spec.model_copy(update={"training": training}), chosen
 
 
-def objective(spec: ModelSpec, task: Binary | Regression, model: Model, validation: Rows) -> Metrics:
+def objective(spec: ModelSpec, task: Kind, model: Model, validation: Rows) -> Metrics:
     """What the tuning job compares trials by: its metric of the file's scores on the validation rows; by name.
 
     Empty where nothing is tuned.
@@ -42,7 +43,7 @@ def objective(spec: ModelSpec, task: Binary | Regression, model: Model, validati
         return {}
     truth, scores = task.truth(validation), model.score(validation.columns())
     try:
-        found = measure_part(truth, scores, model.signature.threshold)
+        found = measure_rows(truth, scores, model.signature.threshold)
     except EvaluationError as error:
         raise StepError(str(error)) from None
     if spec.tuning.metric not in found:

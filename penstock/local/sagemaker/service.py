@@ -37,7 +37,7 @@ class SageMaker:
         self.store = Store(settings.home.state / "sagemaker.json")
         tags = Tags(self.store)
         groups = Groups(self.store, tags)
-        packages = Packages(self.store, groups, tags)
+        packages = Packages(self.store, groups, tags, settings.home.images)
         queue = JobQueue(settings.slots)
         self._records = FeatureRecords(settings.home.state / "features.sqlite")
         features = FeatureGroups(self.store, tags, self._records)
