@@ -111,7 +111,7 @@ class Tuning(Strict):
 
     metric: str = ""
     """What a trial is judged by: a metric of the evaluation, measured on the validation rows. Unless given, the task's
-    first: `roc_auc`, of a regression `r2`."""
+    first: `roc_auc` (multiclass: `log_loss`; a regression: `r2`)."""
     strategy: Literal["bayesian", "random", "grid"] = "bayesian"
     """`bayesian`: each trial learns from those before it (on the laptop cloud it is `random`). `random`: trials are
     drawn from the ranges. `grid`: every combination; its ranges are all `values`."""

@@ -34,7 +34,7 @@ def test_nothing_is_tuned_unless_asked() -> None:
 
 
 def test_the_metric_is_the_tasks_first_unless_given() -> None:
-    for task, first in (("binary", "roc_auc"), ("regression", "r2")):
+    for task, first in (("binary", "roc_auc"), ("multiclass", "log_loss"), ("regression", "r2")):
         found = spec({"ranges": RANGES}, task=task).tuning
         assert found is not None
         assert (found.metric, found.objective) == (first, f"validation_{first}")
