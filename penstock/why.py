@@ -69,7 +69,7 @@ def _run(run: Record, about: Record) -> Record:
         "image_sha256": digest,
         "image_digest": about.get("image_digest") or None,
     }
-    return known | {"code": about["code"]} | image
+    return known | {"tuning": run["steps"].get("tuning"), "code": about["code"]} | image
 
 
 def _dataset(ledger: Ledger, lake: Lake, version: str) -> Record:

@@ -43,6 +43,11 @@ class Papers:
     evaluation: Any
     decision: Decision
 
+    @property
+    def parameters(self) -> Any:
+        """What the model was fitted with: of a search, the best trial's."""
+        return self.training.get("params", self.spec.training.params)
+
     def card(self) -> str:
         """The model card's content."""
         return card(
@@ -51,7 +56,7 @@ class Papers:
             artifact=self.artifact,
             image=self.image,
             dataset=self.lake.uri(self.lake.version(self.dataset)),
-            parameters=self.spec.training.params,
+            parameters=self.parameters,
             reason=self.decision.reason,
             evaluation=self.evaluation,
             details=self._digests(),
@@ -98,7 +103,7 @@ class Papers:
         return logged.Logged(
             run=self.run,
             started=round(datetime.fromisoformat(self.ledger.run(self.run)["opened"]).timestamp() * 1000),
-            parameters=logged.parameters(self.spec.training.params),
+            parameters=logged.parameters(self.parameters),
             metrics=logged.metrics(self.evaluation),
             tags=logged.tags(self.decision, about),
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from functions.register.papers import Papers
 from functions.register.tracking import SECONDS, Tracking
-from penstock import gates
+from penstock import gates, tuning
 from penstock.archive import ArchiveError, unpack
 from penstock.contract import Contract
 from penstock.image_registry import image_digest
@@ -42,24 +42,46 @@ class Registration:
     patience: float = SECONDS
     """Seconds that an MLflow server is waited for, before registration and again behind it."""
 
-    def run(self, run: str, dataset: str, artifact: str, image: str, at: str) -> Record:
-        """Judge and, if the gates pass, register: `rejected` or `registered`."""
-        # A deployment may have come in between: what was trained is what validate asked for.
-        code = str(self.ledger.run(run)["steps"]["validate"]["code"])
+    def run(self, run: str, dataset: str, artifact: str, image: str, at: str, searched: Record | None = None) -> Record:
+        """Judge and, if the gates pass, register: `rejected` or `registered`.
+
+        Args:
+            run: the run.
+            dataset: its dataset version.
+            artifact: S3 URI of the model, of a search its best trial's.
+            image: that it was trained in.
+            at: now.
+            searched: what the state machine knows of the search, where there was one.
+        """
         files = unpack(self.store.read(split_uri(artifact)[1]), FILES)
-        evaluation = _evaluation(files["evaluation.json"])
-        decision = gates.decide(
-            self.spec.gates,
-            evaluation["challenger"],
-            baseline=evaluation["baseline"],
-            champion=evaluation["champion"],
-            evaluation=evaluation,
+        papers = self._judged(run, dataset, artifact, image, files)
+        if searched is not None:
+            self.ledger.note_step(run, "tuning", at, **tuning.noted(searched, papers.training))
+        self._note(papers, at)
+        tracking = self._tracking(run, at)
+        told = tracking.start(lambda: papers.logged(self.stage))
+        result: Record = {"outcome": "rejected", "reason": papers.decision.reason, "version": None}
+        trained_in = papers.image_digest
+        if papers.decision.passed:
+            package = self._register(papers, files, at, told, tracking.found.get("url", ""))
+            trained_in = trained_in or package.image_digest
+            reason = f"version {package.version}: {papers.decision.reason}"
+            result = {"outcome": "registered", "reason": reason, "version": package.version}
+        page = papers.report(at, result, {"image digest": trained_in, "MLflow": tracking.found.get("url", "")})
+        self.ledger.note_trained(dataset, papers.code, run)
+        tracking.finish(
+            {"outcome": result["outcome"], "version": str(result["version"] or ""), "image_digest": trained_in},
+            {
+                "evaluation.json": files["evaluation.json"].decode(),
+                "report.html": page,
+                "model-card.json": papers.card(),
+            },
         )
-        verdicts = [asdict(verdict) for verdict in decision.verdicts]
-        # What has a row for each slice or group is in the model's evaluation.json; a ledger's item has 400 KB.
-        noted = {name: found for name, found in evaluation.items() if name not in {"slices", "disparities"}}
-        self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=noted)
-        papers = Papers(
+        return result
+
+    def _judged(self, run: str, dataset: str, artifact: str, image: str, files: dict[str, bytes]) -> Papers:
+        evaluation = _evaluation(files["evaluation.json"])
+        return Papers(
             spec=self.spec,
             contract=self.contract,
             lake=self.lake,
@@ -70,33 +92,30 @@ class Registration:
             artifact=artifact,
             image=image,
             image_digest=image_digest(image),
-            code=code,
+            # A deployment may have come in between: what was trained is what validate asked for.
+            code=str(self.ledger.run(run)["steps"]["validate"]["code"]),
             digest=sha256(files["model.onnx"]),
             data=_document("report-data.json", files),
             training=_document("report.json", files),
             evaluation=evaluation,
-            decision=decision,
+            decision=gates.decide(
+                self.spec.gates,
+                evaluation["challenger"],
+                baseline=evaluation["baseline"],
+                champion=evaluation["champion"],
+                evaluation=evaluation,
+            ),
         )
-        tracking = self._tracking(run, at)
-        told = tracking.start(lambda: papers.logged(self.stage))
-        result: Record = {"outcome": "rejected", "reason": decision.reason, "version": None}
-        trained_in = papers.image_digest
-        if decision.passed:
-            package = self._register(papers, files, at, told, tracking.found.get("url", ""))
-            trained_in = trained_in or package.image_digest
-            reason = f"version {package.version}: {decision.reason}"
-            result = {"outcome": "registered", "reason": reason, "version": package.version}
-        page = papers.report(at, result, {"image digest": trained_in, "MLflow": tracking.found.get("url", "")})
-        self.ledger.note_trained(dataset, code, run)
-        tracking.finish(
-            {"outcome": result["outcome"], "version": str(result["version"] or ""), "image_digest": trained_in},
-            {
-                "evaluation.json": files["evaluation.json"].decode(),
-                "report.html": page,
-                "model-card.json": papers.card(),
-            },
+
+    def _note(self, papers: Papers, at: str) -> None:
+        """The verdicts and the numbers behind them, in the run's record."""
+        # What has a row for each slice, group or class is in the model's evaluation.json; a ledger's item has 400 KB.
+        long = {"slices", "disparities", "per_class"}
+        noted = {name: found for name, found in papers.evaluation.items() if name not in long}
+        verdicts = [asdict(verdict) for verdict in papers.decision.verdicts]
+        self.ledger.note_step(
+            papers.run, "gates", at, passed=papers.decision.passed, verdicts=verdicts, evaluation=noted
         )
-        return result
 
     def _tracking(self, run: str, at: str) -> Tracking:
         given = self.spec.experiments
