@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from penstock import yamlfile
-from penstock.contract import Contract, ContractError
-from penstock.spec import ModelSpec, SpecError, Window
+from penstock.contract import Column, Contract, ContractError
+from penstock.spec import MOST_CLASSES, ModelSpec, SpecError, Window
 
 Fault = tuple[tuple[int | str, ...], str]
 """Where in `model.yaml`, and what is wrong with a mend."""
@@ -107,19 +107,46 @@ def _target(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
                 "give another column the role target, or make the task binary",
             )
     elif target.type in {"timestamp", "date"}:
-        yield field, f"a model tells two values apart, and {said} is {target.type}: give another column the role target"
-    elif target.type == "number":
-        yield (
-            field,
+        yield field, f"a model tells values apart, and {said} is {target.type}: give another column the role target"
+    elif what := _many(said, target) if spec.task == "multiclass" else _two(said, target):
+        yield field, what
+
+
+def _two(said: str, target: Column) -> str | None:
+    """What is wrong with a target of the task binary."""
+    if target.type == "number":
+        return (
             f"binary tells two values apart, and {said} is number: make its logicalType integer or boolean "
-            "where it is 0 or 1, or make the task regression where it is an amount",
+            "where it is 0 or 1, or make the task regression where it is an amount"
         )
-    elif target.allowed and len(set(target.allowed)) != 2:
-        yield (
-            field,
-            f"binary tells two values apart, and {said} may have {len(set(target.allowed))}: "
-            "make a column that is true for the value in question, and give it the role target",
+    if target.allowed and (count := len(set(target.allowed))) != 2:
+        return (
+            f"binary tells two values apart, and {said} may have {count}: make "
+            + ("the task multiclass, or " if 2 < count <= MOST_CLASSES else "")
+            + "a column that is true for the value in question, and give it the role target"
         )
+    return None
+
+
+def _many(said: str, target: Column) -> str | None:
+    """What is wrong with a target of the task multiclass."""
+    if target.type == "boolean":
+        return f"multiclass tells three values or more apart, and {said} is boolean: make the task binary"
+    if target.type == "number":
+        return (
+            f"multiclass tells values apart, and {said} is number: make its logicalType integer where it stands for a "
+            "class, or make the task regression where it is an amount"
+        )
+    count = len(set(target.allowed))
+    if target.allowed and count < 3:
+        mend = "make the task binary" if count == 2 else "let it have more"
+        return f"multiclass tells three values or more apart, and {said} may have {count}: {mend}"
+    if count > MOST_CLASSES:
+        return (
+            f"multiclass tells at most {MOST_CLASSES} values apart, and {said} may have {count}: make a column that "
+            "has the same value for those that belong together, and give it the role target"
+        )
+    return None
 
 
 def _parts(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:

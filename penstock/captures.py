@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,6 +83,17 @@ def find(
         f"{prediction} is in none of the {files:,} capture files of {lake.model} since {since:%Y-%m-%d %H:%M} UTC: "
         "answers arrive there some minutes late, and an older one needs --since"
     )
+
+
+def probabilities(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
+    """A captured row's probability of each class by its name; empty where the row has none, or of other classes.
+
+    Args:
+        row: as the predict function captured it.
+        names: the version's classes in their order (`penstock.drift.class_names` of its baseline).
+    """
+    scores = row.get("scores", ())
+    return dict(zip(names, scores, strict=True)) if len(scores) == len(names) else {}
 
 
 def _row(data: bytes, prediction: str) -> dict[str, Any] | None:

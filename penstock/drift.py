@@ -1,7 +1,8 @@
 """Drift: how far a window of answered requests is from what the live version was trained on.
 
-A baseline holds, for each feature and for the score, bins and how many holdout rows fell into each. A window is counted
-into the same bins; counts of windows add up. The distance is the population stability index (PSI).
+A baseline holds bins, and how many holdout rows fell into each: for each feature, for the score and, of several
+classes, for the label. A window is counted into the same bins; counts of windows add up. The distance is the population
+stability index (PSI).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:  # the monitor's bundle has no msgspec
-    from penstock.signature import Columns, Field, Scores, Value
+    from penstock.signature import Class, Columns, Field, Scores, Value
 
-SCORE = "score"
+SCORE, LABEL = "score", "predicted label"
+"""Columns that the baseline has besides the features; of several classes the score is the most probable one's."""
 MISSING, OTHER = "(missing)", "(other)"
 BINS = 10
 CATEGORIES = 20
@@ -79,9 +81,21 @@ def bins_of(values: Sequence[Value], *, numeric: bool, allowed: Sequence[str | f
     return Bins(edges=tuple(float(edge) for edge in np.unique(quantiles)), categories=())
 
 
-def baseline(fields: Sequence[Field], columns: Columns, scores: Scores) -> dict[str, Any]:
-    """The baseline document of a model: for each feature and the score, bins and counts. JSON."""
-    made = {
+def baseline(
+    fields: Sequence[Field], columns: Columns, scores: Scores, classes: Sequence[Class] = ()
+) -> dict[str, Any]:
+    """The baseline document of a model: for each feature and what is answered, bins and counts. JSON.
+
+    Args:
+        fields: the features.
+        columns: their values, each shape (rows,).
+        scores: shape (rows,); of several classes (rows, classes).
+        classes: where there are three or more.
+
+    Raises:
+        ValueError: scores of another shape than the classes ask for.
+    """
+    made: dict[str, tuple[Bins, Sequence[Value]]] = {
         field.name: (
             bins_of(columns[field.name], numeric=field.type != "string", allowed=field.allowed),
             columns[field.name],
@@ -89,11 +103,29 @@ def baseline(fields: Sequence[Field], columns: Columns, scores: Scores) -> dict[
         for field in fields
         if not field.personal  # never captured, so there will be nothing to compare
     }
-    made[SCORE] = (bins_of(list(scores), numeric=True), list(scores))
+    made |= _answered(scores, classes)
     return {
         name: {"edges": bins.edges, "categories": bins.categories, "counts": bins.count(values)}
         for name, (bins, values) in made.items()
     }
+
+
+def _answered(scores: Scores, classes: Sequence[Class]) -> dict[str, tuple[Bins, Sequence[Value]]]:
+    """The columns of what is answered: the score, or of several classes the label and its probability."""
+    several = len(classes) > 2
+    if scores.shape[1:] != ((len(classes),) if several else ()):
+        raise ValueError(f"scores of shape {scores.shape} are not those of {len(classes)} classes")
+    top = (scores.max(axis=1) if several else scores).tolist()
+    made: dict[str, tuple[Bins, Sequence[Value]]] = {SCORE: (bins_of(top, numeric=True), top)}
+    if several:
+        labels = [str(classes[place]) for place in scores.argmax(axis=1)]
+        made[LABEL] = (Bins(edges=None, categories=tuple(map(str, classes))), labels)
+    return made
+
+
+def class_names(document: Mapping[str, Any]) -> list[str]:
+    """The classes of the model that a baseline is of, in their order; none where they are not three or more."""
+    return list(document[LABEL]["categories"]) if LABEL in document else []
 
 
 def psi(expected: Sequence[int], actual: Sequence[int]) -> float:

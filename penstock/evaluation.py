@@ -28,15 +28,17 @@ class Evaluation(TypedDict):
     task: Task
     holdout_rows: int
     positives: float | None
-    """Share of positive rows in the holdout, 0–1; None for a regression."""
+    """Share of positive rows in the holdout, 0–1; None where there are not two classes."""
     spread: float | None
     """Standard deviation of a regression's target in the holdout, in its unit; None where there are classes."""
     threshold: float | None
-    """The challenger's; None for a regression."""
+    """The challenger's; None where there are not two classes."""
     challenger: Metrics
     baseline: Metrics
     champion: Metrics | None
     champion_version: int | None
+    per_class: NotRequired[list[Any]]
+    """`penstock.evaluation_classes.ClassMetrics` of the challenger, where there are more than two classes."""
     intervals: NotRequired[list[Interval]]
     """Of the differences that gates ask for."""
     slices: NotRequired[list[Any]]

@@ -7,6 +7,7 @@ from, a range has head-room. The contract is the owner's to correct. `penstock.i
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,8 @@ from penstock.spec import NAME, Task
 
 FEW, MANY = 20, 200
 """Different texts up to which they are listed as the allowed ones, and up to which a text is a feature."""
+EACH = 10
+"""Rows of each text, on average, where texts are listed."""
 MISSING = ["na", "n/a", "nan", "null", "none", "?", "-", "."]
 """What files write for a missing value; only an empty cell is one."""
 EXACT = 2**53
@@ -57,7 +60,7 @@ class Draft:
     rows: int
     task: Task
     classes: tuple[Class, ...]
-    """The target's two values, negative first; a regression has none."""
+    """The target's values, sorted: of two the negative first; a regression has none."""
     guesses: tuple[Guess, ...]
     left_out: Mapping[str, str]
     """Columns that are not in the contract, and why."""
@@ -155,13 +158,18 @@ def _target(values: pl.Series, kind: Type) -> tuple[Task, tuple[Class, ...], Gue
             name, column_type, "target", required=True, allowed=() if column_type == "boolean" else tuple(classes)
         )
         return "binary", classes, Guess(column, f"Two values: a classification; positive is {classes[1]!r}.{gone}")
+    if distinct > 2 and (found := _several(kept, kind)):
+        column_type, classes = found
+        why = f"{_about_classes(kept, kind, classes)}{gone}"
+        return "multiclass", classes, Guess(Column(name, column_type, "target", required=True, allowed=classes), why)
     if kind in {"integer", "number"}:
-        few = ", fewer than an amount usually has" if distinct <= FEW else ""
-        why = f"{distinct} different numbers{few}: a regression.{gone}"
+        few = ", fewer than an amount usually has, but not whole or too few rows each for classes"
+        why = f"{distinct} different numbers{few if distinct <= FEW else ''}: a regression.{gone}"
         return "regression", (), Guess(Column(name, kind, "target", required=True), why)
     raise InitError(
-        f"the target {name!r} has {distinct} different values of type {kind}: a target has two values, or is a number; "
-        "make a column that is true for the value in question, and name that"
+        f"the target {name!r} has {distinct} different values of type {kind} in {len(kept)} rows: a target has two "
+        f"values, or up to {FEW} with {EACH} rows each on average, or is a number; make a column that is true for the "
+        "value in question, and name that"
     )
 
 
@@ -176,6 +184,26 @@ def _classes(kept: pl.Series, kind: Type) -> tuple[Type, tuple[Class, ...]] | No
     values = sorted(as_numbers(kept).drop_nulls().unique().to_list())
     whole = len(values) == 2 and all(float(value).is_integer() and abs(value) < EXACT for value in values)
     return ("integer", tuple(int(value) for value in values)) if whole else None
+
+
+def _several(kept: pl.Series, kind: Type) -> tuple[Type, tuple[Class, ...]] | None:
+    """The type and the values of a target of three classes or more; None where they are none, or too many."""
+    if kind not in {"string", "integer"} or not _listed(kept.n_unique(), len(kept)):
+        return None
+    if kind == "string":
+        return "string", tuple(sorted(kept.cast(pl.String).unique().to_list()))
+    values = sorted(as_numbers(kept).drop_nulls().unique().to_list())
+    return None if any(abs(value) >= EXACT for value in values) else ("integer", tuple(map(int, values)))
+
+
+def _about_classes(kept: pl.Series, kind: Type, classes: tuple[Class, ...]) -> str:
+    """Why they are classes, with what to change where they are amounts, and the rarest where it is rare."""
+    words = f"{len(classes)} different {'whole numbers' if kind == 'integer' else 'texts'}: one class each"
+    amount = "; is it an amount, take the allowed values out and make the task regression" if kind == "integer" else ""
+    value, rows = Counter(kept.to_list()).most_common()[-1]
+    mend = f"a run needs {EACH} of each to train on and some in the holdout; more, or the value of another class"
+    rare = f" Only {rows} rows are {value!r}: {mend}." if rows < 2 * EACH else ""
+    return f"{words}{amount}.{rare}"
 
 
 def _unique(values: pl.Series) -> bool:
@@ -273,7 +301,7 @@ def _useless_text(kept: pl.Series) -> str | None:
 
 def _listed(distinct: int, rows: int) -> bool:
     """Whether texts are few enough to be the allowed ones."""
-    return distinct <= FEW and 10 * distinct <= rows
+    return distinct <= FEW and EACH * distinct <= rows
 
 
 def _text(kept: pl.Series, column: Column, missing: str) -> Guess:

@@ -10,7 +10,7 @@ import yaml
 
 from penstock.contract import ROW_HASH
 from penstock.init import Draft, Guess, InitError
-from penstock.spec import MODELS
+from penstock.spec import LOWER_IS_BETTER, METRICS, MODELS
 
 PLAIN = re.compile(r"[A-Za-z_](?:[\w -]*\w)?")
 
@@ -84,10 +84,12 @@ def _column(guess: Guess) -> list[str]:
 def model(draft: Draft) -> str:
     """`model.yaml`."""
     target = draft.role("target")[0].name
-    if draft.task == "binary":
-        what, first = f"Is {target} {draft.classes[1]}?", "roc_auc"
+    first = METRICS[draft.task][0]
+    if draft.task == "multiclass":
+        what = f"Which of {len(draft.classes)} values is {target}?"
     else:
-        what, first = f"How much is {target}?", "r2"
+        what = f"Is {target} {draft.classes[1]}?" if draft.classes else f"How much is {target}?"
+    bound = "max" if first in LOWER_IS_BETTER else "min"
     return f"""# yaml-language-server: $schema=../../../docs/model.schema.json
 name: {draft.name}
 description: {scalar(what)}
@@ -103,7 +105,7 @@ training:
     learning_rate: 0.05
     patience: 30
 
-# All must pass on rows that no model was trained on. Add the number that you need: {{metric: {first}, min: …}}
+# All must pass on rows that no model was trained on. Add the number that you need: {{metric: {first}, {bound}: …}}
 gates:
   - {{metric: {first}, against: baseline, by: 0.05}}
   - {{metric: {first}, against: champion, by: -0.01}}
@@ -128,7 +130,7 @@ TARGET = {target}
 
 def fit(train: pl.DataFrame, validation: pl.DataFrame, params: dict[str, Any]) -> Pipeline:
     """A fitted pipeline from raw columns to {what}."""
-    columns = ColumnTransformer(
+{prepare}    columns = ColumnTransformer(
         [
 {steps}
         ]
@@ -146,11 +148,17 @@ def fit(train: pl.DataFrame, validation: pl.DataFrame, params: dict[str, Any]) -
         columns.fit_transform(train.select({features})),
         train[TARGET].to_numpy(),
         eval_X=columns.transform(validation.select({features})),
-        eval_y=validation[TARGET].to_numpy(),
+        eval_y={truth},
         callbacks=[early_stopping(params["patience"], verbose=False)],
     )
     return Pipeline([("columns", columns), ("trees", trees)])
 '''
+
+
+# LightGBM encodes `y` and leaves `eval_y` as it is (4.7).
+PREPARE = """    # LightGBM takes the classes as they are to train on, but wants their places to validate on.
+    places = LabelEncoder().fit(train[TARGET].to_numpy())
+"""
 
 
 def train(draft: Draft) -> str:
@@ -167,17 +175,29 @@ def train(draft: Draft) -> str:
         "TEXT": '("text", OneHotEncoder(handle_unknown="ignore", sparse_output=False), TEXT),',
         "NUMBERS": '("numbers", "passthrough", NUMBERS),',
     }
-    binary = draft.task == "binary"
+    encoders = [
+        name for name, needed in (("LabelEncoder", draft.classes), ("OneHotEncoder", "TEXT" in given)) if needed
+    ]
+    truth = "validation[TARGET].to_numpy()"
     return TRAIN.format(
         how=", ".join(how[name] for name in given),
-        estimator="LGBMClassifier" if binary else "LGBMRegressor",
-        imports="from sklearn.preprocessing import OneHotEncoder\n" if "TEXT" in given else "",
+        estimator="LGBMRegressor" if draft.task == "regression" else "LGBMClassifier",
+        imports=f"from sklearn.preprocessing import {', '.join(encoders)}\n" if encoders else "",
+        prepare=PREPARE if draft.classes else "",
+        truth=f"places.transform({truth})" if draft.classes else truth,
         columns="\n".join(_listed(name, columns) for name, columns in given.items()),
         target=_quoted(target),
-        what=f"the probability that {_words(target)} is {_words(draft.classes[1])}" if binary else _words(target),
+        what=_answer(draft, _words(target)),
         steps="\n".join(f"            {steps[name]}" for name in given),
         features=" + ".join(given),
     )
+
+
+def _answer(draft: Draft, target: str) -> str:
+    """What the pipeline gives, for a docstring."""
+    if draft.task == "multiclass":
+        return f"the probabilities of the {len(draft.classes)} values of {target}"
+    return f"the probability that {target} is {_words(draft.classes[1])}" if draft.classes else target
 
 
 def _listed(name: str, columns: list[str]) -> str:

@@ -13,7 +13,8 @@ from typing import Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from penstock.resampling import resamples, statistic
+from penstock.resampling import Statistic, resamples, statistic
+from penstock.resampling_classes import statistic_of_classes
 from penstock.signature import Scores
 from penstock.spec import LOWER_IS_BETTER, Gate
 
@@ -28,9 +29,9 @@ class Scored:
     """A model's answers to the holdout rows."""
 
     scores: Scores
-    """Shape (rows,)."""
+    """Shape (rows,); (rows, classes) where there are more than two."""
     threshold: float | None
-    """Score from which the label is positive; None for a regression."""
+    """Score from which the label is positive; None where there are not two classes."""
 
 
 class Interval(TypedDict):
@@ -56,7 +57,7 @@ def intervals(
 
     Args:
         gates: of the model.
-        truth: shape (rows,): whether a row is positive, or the amount.
+        truth: shape (rows,): whether a row is positive, its class' place, or the amount.
         challenger: on these rows.
         rivals: on these rows; always the baseline, and the champion where one is compared with.
         times: how many resamples.
@@ -80,7 +81,7 @@ def _interval(
     pair: tuple[Scored, Scored],
     times: int,
 ) -> Interval:
-    first, second = (statistic(metric, truth, side.scores, side.threshold) for side in pair)
+    first, second = (_statistic(metric, truth, side) for side in pair)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     found = np.concatenate([first(counts) - second(counts) for counts in resamples(len(truth), times, SEED)]) * sign
     once = np.ones((1, len(truth)))
@@ -94,3 +95,9 @@ def _interval(
         high=float(high),
         resamples=times,
     )
+
+
+def _statistic(metric: str, truth: npt.NDArray[np.generic], side: Scored) -> Statistic:
+    if side.scores.ndim == 2:
+        return statistic_of_classes(metric, truth.astype(np.int64), side.scores)
+    return statistic(metric, truth, side.scores, side.threshold)

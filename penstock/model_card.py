@@ -71,6 +71,7 @@ def _parameters(given: Mapping[str, Any]) -> list[dict[str, str]]:
 def _evaluation(evaluation: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     sides = ("challenger", "champion", "baseline")
     groups = [(side, evaluation.get(side)) for side in sides]
+    groups += [(_cut(f"challenger, class {item['name']}", NAME), item) for item in evaluation.get("per_class", [])]
     return {
         "name": "holdout",
         "evaluation_observation": f"{evaluation.get('holdout_rows')} rows that no model was trained on",

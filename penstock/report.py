@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from penstock import tuning
+from penstock.report_classes import per_class
 from penstock.report_html import Html, brief, code, document, facts, join, number, percent, section, table, tag, text
 from penstock.report_plots import importance, plots
 from penstock.report_style import STYLE
 
 KNOWN = {
     "task", "holdout_rows", "positives", "spread", "threshold", "challenger", "baseline", "champion",
-    "champion_version",
+    "champion_version", "per_class",
 }  # fmt: skip
 """Of an evaluation: what has its place in the report; the rest is a section of its own."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
@@ -74,6 +76,7 @@ def render(report: Report) -> str:
         _decision(report),
         section("Gates", _gates(report.verdicts)),
         section("Champion against challenger", _metrics(report.evaluation)),
+        section("Class by class", per_class(report.evaluation.get("per_class") or [])),
         section("Plots", plots(_task(report), report.data.get("models") or {}, report.target)),
         *_others(report.evaluation),
         section("Importance of the columns", importance(report.data.get("importance") or {})),
@@ -213,10 +216,22 @@ def _origin(report: Report) -> Html:
         ("rows", sides or None),
         ("dataset rows", report.dataset.get("rows")),
         ("model file", None if size is None else f"{size:,} bytes"),
+        ("params", _params(report.training.get("params"))),
+        ("tuned", _tuned(report.run)),
         ("export", None if difference is None else f"file and estimator differ by at most {difference:.3g}"),
     ]
     digests = [(name, code(value)) for name, value in report.digests.items() if value]
     return join((facts([*about, *digests]), _sources(report.dataset)))
+
+
+def _params(params: Document | None) -> str | None:
+    """What `fit` was given."""
+    return ", ".join(f"{name}={value}" for name, value in params.items()) if params else None
+
+
+def _tuned(run: Document) -> str | None:
+    step = run.get("steps", {}).get("tuning")
+    return f"{tuning.sentence(step)} (chosen on the validation rows)" if step else None
 
 
 def _sources(dataset: Document) -> Html:

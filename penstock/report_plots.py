@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from penstock.plots import Axis, Plot, share_bar, swatch
-from penstock.report_html import Html, join, number, percent, table, tag, text
-
-Curves = Mapping[str, Any]
-KINDS = {"challenger": "a", "champion": "b"}
+from penstock.plots import Axis, Plot, share_bar
+from penstock.report_classes import classes
+from penstock.report_figures import KINDS, Curves, calibration, captioned, confusion, curve, figure, key
+from penstock.report_html import Html, join, number, table, tag
+from penstock.spec import LOWER_IS_BETTER
 
 
 def plots(task: str, models: Mapping[str, Curves], target: str) -> Html:
@@ -19,49 +19,25 @@ def plots(task: str, models: Mapping[str, Curves], target: str) -> Html:
         target: the column that is predicted, for the axes of an amount.
     """
     found = {name: models[name] for name in KINDS if models.get(name)}
-    figures = _classes(found) if task == "binary" else _amounts(found, target)
-    tables = [_confusion(name, model["confusion"]) for name, model in found.items() if model.get("confusion")]
+    if task == "multiclass":
+        return classes(found)
+    figures = _two(found) if task == "binary" else _amounts(found, target)
+    tables = [confusion(name, model["confusion"]) for name, model in found.items() if model.get("confusion")]
     return join([tag("div", *figures, css="plots"), tag("div", *tables, css="pair")]) if figures or tables else Html("")
 
 
-def _classes(models: Mapping[str, Curves]) -> list[Html]:
+def _two(models: Mapping[str, Curves]) -> list[Html]:
     rate = ("false positive rate (share of negatives)", "true positive rate")
     return [
-        *_curve(models, "roc", "ROC curve", rate, "The dotted line is guessing.", ((0, 0), (1, 1))),
-        *_curve(models, "pr", "Precision and recall", ("recall (share of positives)", "precision"), "", None),
-        *_calibration(models),
+        *curve(models, "roc", "ROC curve", rate, "The dotted line is guessing.", ((0, 0), (1, 1))),
+        *curve(models, "pr", "Precision and recall", ("recall (share of positives)", "precision"), "", None),
+        *calibration(
+            models,
+            ("mean score of the bin", "share that was positive"),
+            "On the dotted line a score is the probability that it says.",
+        ),
         *_scores(models),
     ]
-
-
-def _curve(
-    models: Mapping[str, Curves],
-    key: str,
-    title: str,
-    labels: tuple[str, str],
-    note: str,
-    guide: tuple[tuple[float, float], tuple[float, float]] | None,
-) -> list[Html]:
-    drawn = {name: model[key] for name, model in models.items() if model.get(key)}
-    if not drawn:
-        return []
-    plot = Plot(title, Axis(labels[0], 0, 1), Axis(labels[1], 0, 1))
-    if guide:
-        plot.guide(*guide)
-    for name, points in reversed(drawn.items()):
-        plot.line(points, KINDS[name])
-    return [_figure(plot, note, list(drawn))]
-
-
-def _calibration(models: Mapping[str, Curves]) -> list[Html]:
-    drawn = {name: model["calibration"] for name, model in models.items() if model.get("calibration")}
-    if not drawn:
-        return []
-    plot = Plot("Calibration", Axis("mean score of the bin", 0, 1), Axis("share that was positive", 0, 1))
-    plot.guide((0, 0), (1, 1))
-    for name, bins in reversed(drawn.items()):
-        plot.line([(item["score"], item["positive"]) for item in bins], KINDS[name], dots=True)
-    return [_figure(plot, "On the dotted line a score is the probability that it says.", list(drawn))]
 
 
 def _scores(models: Mapping[str, Curves]) -> list[Html]:
@@ -76,8 +52,8 @@ def _scores(models: Mapping[str, Curves]) -> list[Html]:
     if (threshold := models["challenger"].get("threshold")) is not None:
         plot.guide((threshold, 0), (threshold, top * 1.05))
     rows = f"Challenger; {sum(found['negative']):,} negative rows and {sum(found['positive']):,} positive ones."
-    legend = join((_key("a", "negative", "bar"), _key("b", "positive", "bar")))
-    return [_captioned(plot, join((f"{rows} The dotted line is the threshold. ", legend)))]
+    legend = join((key("a", "negative", "bar"), key("b", "positive", "bar")))
+    return [captioned(plot, join((f"{rows} The dotted line is the threshold. ", legend)))]
 
 
 def _amounts(models: Mapping[str, Curves], target: str) -> list[Html]:
@@ -98,7 +74,7 @@ def _amounts(models: Mapping[str, Curves], target: str) -> list[Html]:
         residuals.guide((residuals.x.low, 0), (residuals.x.high, 0))
         residuals.cloud(apart, "a")
         said = f"Challenger, {len(own):,} rows of the holdout."
-        found += [_figure(actual, f"{said} On the dotted line the answer is right.", []), _figure(residuals, said, [])]
+        found += [figure(actual, f"{said} On the dotted line the answer is right.", []), figure(residuals, said, [])]
     return found + _residuals(models)
 
 
@@ -115,27 +91,7 @@ def _residuals(models: Mapping[str, Curves]) -> list[Html]:
     plot.guide((0, 0), (0, top * 1.05))
     outside = drawn.get("challenger", {}).get("outside", 0)
     note = f"{outside:,} of the challenger's rows lie beyond the plot." if outside else ""
-    return [_figure(plot, note, list(drawn), shape="bar")]
-
-
-def _confusion(name: str, found: Mapping[str, Any]) -> Html:
-    """Counts by actual and predicted class; a cell's shade is its share of the actual class."""
-    classes = [str(item) for item in found["classes"]]
-    rows = []
-    for actual, counts in zip(classes, found["rows"], strict=True):
-        total = sum(counts) or 1
-        cells = "".join(_shaded(count, count / total) for count in counts)
-        rows.append(f'<tr><th scope="row">{text(f"really {actual}")}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">{text(f"said {label}")}</th>' for label in classes)
-    threshold = found.get("threshold")
-    title = f"Confusion: {name}" + ("" if threshold is None else f", {classes[-1]} from {number(threshold)}")
-    inside = f'<table class="confusion"><tr><td></td>{heads}</tr>{"".join(rows)}</table>'
-    grid = f'<div class="wide" tabindex="0">{inside}</div>'
-    return tag("div", tag("h3", title), Html(grid))
-
-
-def _shaded(count: int, share: float) -> str:
-    return f'<td style="--part:{share * 0.6:.3f}">{number(count)}<br><small>{percent(share)}</small></td>'
+    return [figure(plot, note, list(drawn), shape="bar")]
 
 
 def importance(found: Mapping[str, Any]) -> Html:
@@ -149,28 +105,16 @@ def importance(found: Mapping[str, Any]) -> Html:
         for item in columns
     ]
     metric = found["metric"]
+    way = ("rises", "rise") if metric in LOWER_IS_BETTER else ("falls", "fall")
     said = (
-        f"How much {metric} falls when a column's values are dealt out anew among {found['rows']:,} rows of the "
+        f"How much {metric} {way[0]} when a column's values are dealt out anew among {found['rows']:,} rows of the "
         f"holdout; mean and spread of {found['repeats']} times. Columns that say the same share their importance."
     )
     left = found.get("left_out", [])
     more = f" Left out, for time: {', '.join(left)}." if left else ""
-    return join((tag("p", said + more, css="note"), table(["column", "", f"fall of {metric}", "spread"], rows)))
+    return join((tag("p", said + more, css="note"), table(["column", "", f"{way[1]} of {metric}", "spread"], rows)))
 
 
 def _shares(counts: Sequence[int]) -> list[float]:
     total = sum(counts) or 1
     return [count / total for count in counts]
-
-
-def _figure(plot: Plot, note: str, names: Sequence[str], shape: str = "line") -> Html:
-    legend = [_key(KINDS[name], name, shape) for name in names] if len(names) > 1 else []
-    return _captioned(plot, join([f"{note} " if note else "", *legend]))
-
-
-def _key(kind: str, name: str, shape: str) -> Html:
-    return join((tag("span", Html(swatch(kind, shape=shape)), name, css="key"), " "))
-
-
-def _captioned(plot: Plot, caption: Html) -> Html:
-    return tag("figure", tag("b", plot.title), Html(plot.svg()), tag("figcaption", caption))

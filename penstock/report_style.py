@@ -11,7 +11,8 @@ STYLE = """
     --a: #0a5cc2; --b: #8a3f06; --c: #444; --good: #0b4d1f; --bad: #8f1d17; --shade: 10 92 194; }
   body { max-width: none !important; padding: 0 !important; font-size: 10pt; }
   figure, tr, .decision, .pair > div { break-inside: avoid; } summary, h3 { break-after: avoid; }
-  .plots { grid-template-columns: 1fr 1fr !important; } .wide { overflow: visible !important; }
+  .plots { grid-template-columns: 1fr 1fr !important; }
+  .plots.small { grid-template-columns: 1fr 1fr 1fr !important; } .wide { overflow: visible !important; }
   summary::marker { content: none; } summary { list-style: none; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 66rem; padding: 1rem; background: var(--paper); color: var(--ink);
@@ -35,7 +36,8 @@ dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: .
 dt { color: var(--soft); } dd { margin: 0; min-width: 0; } dd dl { margin: 0; }
 code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.25rem; }
-.pair { display: flex; flex-wrap: wrap; gap: 0 2.5rem; }
+.plots.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 18rem), 1fr)); }
+.pair { display: flex; flex-wrap: wrap; gap: 0 2.5rem; } .pair > div { min-width: 0; }
 figure { margin: .75rem 0 0; min-width: 0; } figcaption { font-size: .85rem; color: var(--soft); }
 figure b { display: block; margin-bottom: .2rem; } .plot { display: block; width: 100%; max-width: 30rem; }
 .swatch { width: 22px; height: 10px; margin: 0 .3rem 0 .6rem; vertical-align: baseline; }
@@ -51,4 +53,6 @@ figure b { display: block; margin-bottom: .2rem; } .plot { display: block; width
 .confusion td, .confusion th { padding: .45rem .8rem; text-align: center; border: 1px solid var(--edge); }
 .confusion td { background: rgb(var(--shade) / var(--part)); min-width: 5.5rem; }
 .confusion small { color: var(--ink); }
+.confusion.many td, .confusion.many th { padding: .2rem .4rem; font-size: .85rem; min-width: 2.5rem; }
+.confusion.many th[scope=row] { min-width: 9rem; text-align: left; }
 """

@@ -40,15 +40,15 @@ def statistic(metric: str, truth: npt.NDArray[np.generic], scores: Scores, thres
         threshold: score from which the label is positive; None for a regression.
     """
     if metric in {"roc_auc", "pr_auc"}:
-        return {"roc_auc": _roc_auc, "pr_auc": _pr_auc}[metric](truth.astype(bool), scores)
+        return {"roc_auc": roc_auc, "pr_auc": _pr_auc}[metric](truth.astype(bool), scores)
     if metric in {"f1", "precision", "recall"}:
         return _of_labels(metric, truth.astype(bool), scores >= float(threshold or 0))
     if metric == "r2":
         return _r2(truth.astype(np.float64), scores)
     if metric == "rmse":
-        squared = _mean((truth.astype(np.float64) - scores) ** 2)
+        squared = mean_of((truth.astype(np.float64) - scores) ** 2)
         return lambda counts: np.sqrt(squared(counts))
-    return _mean(_losses(metric, truth.astype(np.float64), scores, threshold))
+    return mean_of(_losses(metric, truth.astype(np.float64), scores, threshold))
 
 
 def _losses(metric: str, truth: Scores, scores: Scores, threshold: float | None) -> Scores:
@@ -71,7 +71,8 @@ def _losses(metric: str, truth: Scores, scores: Scores, threshold: float | None)
     raise ValueError(f"{metric} has no resamples")
 
 
-def _mean(values: Scores) -> Statistic:
+def mean_of(values: Scores) -> Statistic:
+    """The mean of what each row adds, shape (rows,)."""
     return lambda counts: counts @ values / counts.sum(axis=1)
 
 
@@ -81,7 +82,7 @@ def _r2(truth: Scores, scores: Scores) -> Statistic:
 
     def found(counts: Counts) -> npt.NDArray[np.float64]:
         total = counts @ centred**2 - (counts @ centred) ** 2 / counts.sum(axis=1)
-        return 1 - _share(counts @ squared, total)
+        return 1 - share(counts @ squared, total)
 
     return found
 
@@ -95,12 +96,12 @@ def _of_labels(metric: str, truth: npt.NDArray[np.bool_], labels: npt.NDArray[np
         total = {"f1": (counts @ said + counts @ there) / 2, "precision": counts @ said, "recall": counts @ there}[
             metric
         ]
-        return np.nan_to_num(_share(hit, total))
+        return np.nan_to_num(share(hit, total))
 
     return found
 
 
-def _roc_auc(truth: npt.NDArray[np.bool_], scores: Scores) -> Statistic:
+def roc_auc(truth: npt.NDArray[np.bool_], scores: Scores) -> Statistic:
     """The chance that a positive row scores above a negative one, ties half (Hanley & McNeil 1982)."""
     order, starts = _ties(scores)
     positive = truth[order]
@@ -110,7 +111,7 @@ def _roc_auc(truth: npt.NDArray[np.bool_], scores: Scores) -> Statistic:
         up = np.add.reduceat(drawn * positive, starts, axis=1)
         down = np.add.reduceat(drawn * ~positive, starts, axis=1)
         won = (up * (np.cumsum(down, axis=1) - down / 2)).sum(axis=1)
-        return _share(won, up.sum(axis=1) * down.sum(axis=1))
+        return share(won, up.sum(axis=1) * down.sum(axis=1))
 
     return found
 
@@ -124,9 +125,9 @@ def _pr_auc(truth: npt.NDArray[np.bool_], scores: Scores) -> Statistic:
         drawn = counts[:, order]
         up = np.add.reduceat(drawn * positive, starts, axis=1)
         precision = np.nan_to_num(
-            _share(np.cumsum(up, axis=1), np.cumsum(np.add.reduceat(drawn, starts, axis=1), axis=1))
+            share(np.cumsum(up, axis=1), np.cumsum(np.add.reduceat(drawn, starts, axis=1), axis=1))
         )
-        return _share((up * precision).sum(axis=1), up.sum(axis=1))
+        return share((up * precision).sum(axis=1), up.sum(axis=1))
 
     return found
 
@@ -138,5 +139,6 @@ def _ties(scores: Scores) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     return order, starts
 
 
-def _share(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def share(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Part of whole; NaN of nothing."""
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)

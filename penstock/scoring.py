@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,6 +22,9 @@ from penstock.signature import SIGNATURE, Columns, Field, Scores, Signature, Val
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
 TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content", 503: "Service Unavailable"}
+
+
+Answer = Callable[[Any], dict[str, Any]]
 
 
 class ModelFileError(Exception):
@@ -83,6 +86,16 @@ class Model:
         self._listed = [field for field in self.signature.fields if field.allowed and field.type != "string"]
         inputs = {item.name for item in self._session.get_inputs()}
         self._fields = [field for field in self.signature.fields if field.name in inputs]
+        self._several = self.signature.task == "multiclass"
+        self._names = tuple(map(str, self.signature.classes))
+        self._threshold = self.signature.threshold or 0.0
+        # Looked up once: a request has a call for each row.
+        self.prediction: Answer = self._answer()
+        """A row's score (`Score`) as it is answered, with the class that it stands for as `label`.
+
+        A regression has no label. Of several classes the label is the most probable (the first of equals), `score` is
+        its probability, and `scores` has that of each class by its name.
+        """
 
     def decode(self, body: bytes) -> list[dict[str, Value]]:
         """The rows of a request `{"instances": [{…}]}`.
@@ -102,17 +115,19 @@ class Model:
         return rows
 
     def score(self, columns: Columns) -> Scores:
-        """The probability of the positive class for each row; of a regression, the amount.
+        """The probability of the positive class for each row, or of each of several classes; a regression's amount.
 
         Args:
             columns: for every field of the signature as many values as there are rows; None where one is missing.
 
         Returns:
-            Shape (rows,); a probability is from 0 to 1.
+            Shape (rows,), of several classes (rows, classes); a probability is from 0 to 1.
         """
         feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
-        # The last column: of (negative, positive), or the only one.
         found = np.asarray(self._session.run([self.signature.output], feeds)[0])
+        if self._several:
+            return found.astype(np.float64)
+        # The last column: of (negative, positive), or the only one.
         scores: Scores = found.reshape(len(found), -1)[:, -1].astype(np.float64)
         return scores
 
@@ -120,11 +135,22 @@ class Model:
         """`score` for rows as a request has them."""
         return self.score({field.name: [row.get(field.name) for row in rows] for field in self._fields})
 
-    def prediction(self, score: float) -> dict[str, Any]:
-        """A score as it is answered: with the class that it stands for as `label`, where there are classes."""
-        if self.signature.threshold is None:
-            return {"score": score}
-        return {"score": score, "label": self.signature.classes[int(score >= self.signature.threshold)]}
+    def _answer(self) -> Answer:
+        if self._several:
+            return self._most_probable
+        return self._labelled if self.signature.classes else _amount
+
+    def _labelled(self, score: float) -> dict[str, Any]:
+        return {"score": score, "label": self.signature.classes[int(score >= self._threshold)]}
+
+    def _most_probable(self, scores: list[float]) -> dict[str, Any]:
+        most = max(scores)
+        label = self.signature.classes[scores.index(most)]
+        return {"score": most, "label": label, "scores": dict(zip(self._names, scores, strict=True))}
+
+
+def _amount(score: float) -> dict[str, Any]:
+    return {"score": score}
 
 
 def _tensor(field: Field, values: Sequence[Value]) -> npt.NDArray[Any]:

@@ -15,6 +15,10 @@ Value = str | float | int | bool | None
 Class = bool | int | str
 Columns = Mapping[str, Sequence[Value]]
 Scores = npt.NDArray[np.float64]
+"""Shape (rows,); where a target has three or more classes the probability of each, in their order: (rows, classes)."""
+Score = float | list[float]
+"""One row of `Scores` as JSON has it."""
+Kind = Literal["binary", "multiclass", "regression"]
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,14 +43,21 @@ class Signature(msgspec.Struct, frozen=True):
     model: str
     fields: tuple[Field, ...]
     classes: tuple[Class, ...]
-    """The target's two values, negative first; a regression has none."""
+    """The target's values, sorted: of two the negative first; a regression has none."""
     threshold: float | None
-    """The score from which the label is `classes[1]`; a regression has none."""
+    """The score from which the label is `classes[1]`; None where there are not two classes."""
     output: str
-    """The ONNX output that holds the class probabilities, shape (rows, 2); a regression's amounts, shape (rows, 1)."""
+    """The ONNX output of the probabilities, shape (rows, classes), or of a regression's amounts, shape (rows, 1)."""
     carried: tuple[str, ...] = ()
     """Columns a request may give besides (row key, event time), as text or number: captured, not scored."""
     hidden: tuple[str, ...] = ()
     """Those of them that are personal: never captured."""
     hashed: tuple[str, ...] = ()
     """Personal columns of which captures hold a keyed hash instead."""
+
+    @property
+    def task(self) -> Kind:
+        """What the target is: an amount, one of two values, or one of more."""
+        if not self.classes:
+            return "regression"
+        return "binary" if len(self.classes) == 2 else "multiclass"

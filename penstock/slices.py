@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from penstock.evaluation import Metrics, Truth, measure_part
+from penstock.evaluation import Metrics, Truth
+from penstock.evaluation_classes import measure_rows
 from penstock.intervals import Scored
 
 Mask = npt.NDArray[np.bool_]
@@ -50,7 +51,7 @@ def slices(
 
     Args:
         columns: the columns' values, each shape (rows,); numbers are cut at their quartiles.
-        truth: shape (rows,): whether a row is positive, or the amount.
+        truth: shape (rows,): whether a row is positive, its class' place, or the amount.
         models: by role (`challenger`, …), on these rows.
         min_rows: fewer are not measured.
     """
@@ -59,15 +60,17 @@ def slices(
             column=column,
             value=value,
             rows=int(mask.sum()),
-            metrics={
-                role: measure_part(truth[mask], model.scores[mask], model.threshold) for role, model in models.items()
-            }
+            metrics={role: _metrics(truth[mask], model, mask) for role, model in models.items()}
             if mask.sum() >= min_rows
             else {},
         )
         for column, values in columns.items()
         for value, mask in parts(values, min_rows)
     ]
+
+
+def _metrics(truth: npt.NDArray[Any], model: Scored, mask: Mask) -> Metrics:
+    return measure_rows(truth, model.scores[mask], model.threshold)
 
 
 def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scored, min_rows: int) -> Disparity:

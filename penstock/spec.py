@@ -19,6 +19,7 @@ from penstock.spec_decisions import (
     DISPARITIES,
     LOWER_IS_BETTER,
     METRICS,
+    MOST_CLASSES,
     RESAMPLED,
     Aim,
     Approval,
@@ -29,7 +30,9 @@ from penstock.spec_decisions import (
     Threshold,
     first_gates,
 )
+from penstock.spec_experiments import Experiments
 from penstock.spec_operation import FeatureStoring, Monitoring, Retraining, Serving, Training
+from penstock.spec_tuning import Tuning
 
 __all__ = [
     "BESIDE",
@@ -37,12 +40,14 @@ __all__ = [
     "LOWER_IS_BETTER",
     "METRICS",
     "MODELS",
+    "MOST_CLASSES",
     "NAME",
     "RESAMPLED",
     "Aim",
     "Approval",
     "Cost",
     "Evaluating",
+    "Experiments",
     "FeatureStoring",
     "Gate",
     "Mode",
@@ -55,6 +60,7 @@ __all__ = [
     "Task",
     "Threshold",
     "Training",
+    "Tuning",
     "Validating",
     "Window",
     "code_digest",
@@ -64,6 +70,7 @@ __all__ = [
 ]
 
 MODELS = Path("training") / "models"
+WITHOUT_POSITIVE: dict[Task, str] = {"multiclass": "a multiclass model", "regression": "a regression"}
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -74,21 +81,25 @@ class ModelSpec(Strict):
     """The folder's name: lower-case letters, digits and hyphens."""
     description: str = ""
     task: Task = "binary"
-    """What the target is: one of two values (`binary`), or an amount (`regression`)."""
+    """What the target is: one of two values (`binary`), one of three to fifty (`multiclass`), or an amount
+    (`regression`)."""
     dataset: Mode = "append"
     """`append`: uploads add to the data. `replace`: the newest upload is all of the data. A window, `{days: 90}` or
     `{uploads: 12}`: uploads add to the data, and what is older leaves it."""
     decision: Threshold = "f1"
     """The score from which the label is positive: a number, or what is best on the validation rows for F1, for
     `{cost: {false_positive: 1, false_negative: 5}}`, `{recall: 0.9}` or `{precision: 0.8}`. A regression's score is the
-    amount itself, and has no label."""
+    amount itself, and has no label; a multiclass label is the most probable class."""
     evaluation: Evaluating = Evaluating()
     split: Split = Split()
     validation: Validating = Validating()
     training: Training = Training()
+    tuning: Tuning | None = None
+    """Search for the best params: each trial is a training job, and the best one goes through the gates. Unless given,
+    there is one training job, with `training.params`."""
     gates: list[Gate] = first_gates("binary")
-    """All must pass. Unless given: `roc_auc` (a regression: `r2`) is 0.05 better than the baseline's, and not worse
-    than the champion's."""
+    """All must pass. Unless given: `roc_auc` (multiclass: `log_loss`; a regression: `r2`) is 0.05 better than the
+    baseline's, and not worse than the champion's."""
     approval: Approval = Approval()
     serving: Serving = Serving()
     monitoring: Monitoring = Monitoring()
@@ -96,13 +107,29 @@ class ModelSpec(Strict):
     feature_store: FeatureStoring | None = None
     """Keep the latest features of each entity in a SageMaker feature group; `{}` takes the defaults. Unless given,
     there is none."""
+    experiments: Experiments | None = None
+    """Log every judged run to an MLflow tracking server too. Unless given, the ledger alone has them."""
 
     @model_validator(mode="before")
     @classmethod
-    def _gates_of_a_regression(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("task") == "regression" and "gates" not in given:
-            return given | {"gates": first_gates("regression")}
+    def _gates_of_the_task(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "gates" not in given:
+            other = next((task for task in METRICS if task == given.get("task")), None)
+            return given | {"gates": first_gates(other)} if other else given
         return given
+
+    @field_validator("tuning")
+    @classmethod
+    def _searches(cls, tuning: Tuning | None, info: ValidationInfo) -> Tuning | None:
+        if tuning is None:
+            return None
+        measured = METRICS[info.data.get("task", "binary")]
+        if tuning.metric and tuning.metric not in measured:
+            raise ValueError(f"{tuning.metric!r} is not measured on validation rows; there are {', '.join(measured)}")
+        fixed = info.data.get("training", Training()).params
+        if both := [name for name in tuning.ranges if name in fixed]:
+            raise ValueError(f"{both[0]} is in training.params and in tuning.ranges: take it out of one of them")
+        return tuning.model_copy(update={"metric": tuning.metric or measured[0]})
 
     @field_validator("gates")
     @classmethod
@@ -110,6 +137,8 @@ class ModelSpec(Strict):
         task = info.data.get("task", "binary")
         evaluation = info.data.get("evaluation", Evaluating())
         for gate in gates:
+            if gate.metric in DISPARITIES and task != "binary":
+                raise ValueError(f"{gate.metric} compares positive labels, which {WITHOUT_POSITIVE[task]} has not")
             if gate.metric in DISPARITIES and not evaluation.groups:
                 raise ValueError(f"a gate on {gate.metric} needs columns to compare: name them in evaluation.groups")
             if gate.slice is not None and not evaluation.slices:
@@ -123,8 +152,8 @@ class ModelSpec(Strict):
     @field_validator("evaluation")
     @classmethod
     def _compares_labels(cls, evaluation: Evaluating, info: ValidationInfo) -> Evaluating:
-        if evaluation.groups and info.data.get("task") == "regression":
-            raise ValueError("groups are compared by their labels, which a regression has not: name them as slices")
+        if evaluation.groups and (said := WITHOUT_POSITIVE.get(info.data.get("task", "binary"))):
+            raise ValueError(f"groups are compared by positive labels, which {said} has not: name them as slices")
         return evaluation
 
     @field_validator("decision")
@@ -132,6 +161,8 @@ class ModelSpec(Strict):
     def _decides(cls, decision: float | str | Aim, info: ValidationInfo) -> float | str | Aim:
         if info.data.get("task") == "regression":
             raise ValueError("a regression has no label to decide on: take the line out")
+        if info.data.get("task") == "multiclass":
+            raise ValueError("a multiclass label is the most probable class, without a threshold: take the line out")
         return decision
 
 

@@ -6,12 +6,19 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from penstock.spec_base import Share, Strict
 
-Task = Literal["binary", "regression"]
+Task = Literal["binary", "multiclass", "regression"]
 METRICS: dict[Task, tuple[str, ...]] = {
     "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "accuracy", "f1", "precision", "recall", "calibration_error"),
+    "multiclass": (
+        "log_loss", "roc_auc", "brier", "accuracy", "balanced_accuracy", "f1", "recall", "precision",
+        "calibration_error",
+    ),
     "regression": ("r2", "rmse", "mae", "pinball_10", "pinball_90"),
-}
-"""What an evaluation measures, the metric that says most first."""
+}  # fmt: skip
+"""What an evaluation measures, the metric that says most first. Of many classes that is the log loss: it looks at the
+whole answer, each row counts, and no class has to be singled out."""
+MOST_CLASSES = 50
+"""More values than this are no multiclass target."""
 DISPARITIES = ("selection_rate_difference", "selection_rate_ratio", "tpr_difference", "fpr_difference")
 """What is measured between the groups of `evaluation.groups`."""
 BESIDE = ("latency_ms", "onnx_mb", "leakage", "instability")
@@ -25,7 +32,9 @@ class Gate(Strict):
     """One condition on a number. Give `min` or `max`, or compare with `against` and `by`."""
 
     metric: str
-    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`; of a regression `r2`, `rmse`, `mae`.
+    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`; of a regression `r2`, `rmse`, `mae`. Of
+    multiclass `roc_auc` is one class against the rest, and it, `f1`, `recall` and `precision` are means over the
+    classes, each as heavy as the other; `recall` is then the `balanced_accuracy`.
     With `max` also `latency_ms` (median of scoring one row), `onnx_mb` (size of the file), `leakage` (the ROC AUC, of a
     regression the R², that the best single feature reaches alone), `instability` (mean change of a score when the
     model is fitted again on rows dealt anew and, where `training.params` has a `seed`, with the next one; a
@@ -72,7 +81,7 @@ class Evaluating(Strict):
     slices: list[str] = Field(default=[])
     """Feature columns: metrics for each of their values; of numbers, between the quartiles."""
     groups: list[str] = Field(default=[])
-    """Feature columns between whose values a classification must be fair."""
+    """Feature columns between whose values a classification of two classes must be fair."""
     min_rows: int = Field(default=50, ge=10)
     """Fewer rows than this are no slice and no group; values that fewer have are taken together."""
 

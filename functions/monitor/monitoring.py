@@ -10,11 +10,12 @@ from typing import Any
 
 import polars as pl
 
+from functions.monitor import quality
 from penstock import captures, drift
 from penstock.check import check
 from penstock.contract import Contract
 from penstock.lake import Lake
-from penstock.ledger import Ledger, Record, Upload, timestamp
+from penstock.ledger import Ledger, NoRecordError, Record, Upload, timestamp
 from penstock.metrics import Metrics
 from penstock.privacy import FORGOTTEN, of_labelled
 from penstock.pseudonyms import Pseudonyms
@@ -23,7 +24,13 @@ from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, sha256
 
 ID = "id"
-LIVE = {"accuracy": "LiveAccuracy", "rmse": "LiveRMSE"}
+LIVE = {
+    "accuracy": "LiveAccuracy",
+    "balanced_accuracy": "LiveBalancedAccuracy",
+    "f1": "LiveF1",
+    "log_loss": "LiveLogLoss",
+    "rmse": "LiveRMSE",
+}
 """The CloudWatch metric of each live quality."""
 LATE = timedelta(hours=6)
 """How much later than its neighbours a capture file may appear."""
@@ -104,35 +111,35 @@ class Monitoring:
         since = captures.hour_prefix(self.lake, now - timedelta(days=self.spec.monitoring.label_days))
         names = self._names(truth)
         matched: dict[str, Record] = {}
-        answered: dict[str, Any] = {}
+        answered: dict[str, Record] = {}
         for _, rows in captures.read(self.store, self.lake, after=since):
             for row in rows:
                 name = names.get(row[ID]) or names.get(str(row["instance"].get(self.contract.key.name)))
                 if name is not None:
                     made = self._labelled(row, name, truth[name])
-                    matched[name], answered[str(made[self.contract.key.name])] = made, row[self._answer]
+                    matched[name], answered[str(made[self.contract.key.name])] = made, row
         if not matched:
             return _refused("no match", f"{key}: none of {len(truth)} labels belongs to a captured row")
         good = self._checked(list(matched.values()))
         if not good.height:
             return _refused("refused", f"{key}: no label is a value of {self.contract.target.name!r} in the contract")
         labels = list(good.select(self.contract.key.name, self.contract.target.name).iter_rows())
-        name, number = self._quality([(answered[str(row)], label) for row, label in labels])
-        self.metrics.put({LIVE[name]: number, "LabelledRows": good.height})
+        rows, values = [answered[str(row)] for row, _ in labels], [label for _, label in labels]
+        found, remark = quality.measured(self.spec.task, rows, values, self._class_names)
+        self.metrics.put({LIVE[name]: number for name, number in found.items()} | {"LabelledRows": good.height})
         said = self._keep(key, good, now)
-        sentence = f"{good.height} of {len(truth)} labels joined, {name} {number:.3f}; {said}"
-        return {"outcome": "labelled", "sentence": sentence, "rows": good.height, name: number}
+        remark = "" if self.contract.target.personal else remark
+        numbers = "".join(f", {name} {number:.3f}" for name, number in found.items())
+        sentence = f"{good.height} of {len(truth)} labels joined{numbers}{remark}; {said}"
+        return {"outcome": "labelled", "sentence": sentence, "rows": good.height} | found
 
-    @property
-    def _answer(self) -> str:
-        """What of an answer is held against the ground truth."""
-        return "score" if self.spec.task == "regression" else "label"
-
-    def _quality(self, pairs: list[tuple[Any, Any]]) -> tuple[str, float]:
-        """How well answers met the truth: their accuracy, or a regression's root mean squared error."""
-        if self.spec.task == "regression":
-            return "rmse", (sum((answer - truth) ** 2 for answer, truth in pairs) / len(pairs)) ** 0.5
-        return "accuracy", sum(answer == truth for answer, truth in pairs) / len(pairs)
+    def _class_names(self, version: int) -> list[str]:
+        """The classes of a version in their order; none where its files are no longer there."""
+        try:
+            about = self.ledger.version(version)
+            return drift.class_names(self.store.json(self.lake.model_file(about["sha256"], "baseline.json")))
+        except (NoRecordError, NoObjectError):
+            return []
 
     def _truth(self, key: str, version_id: str) -> dict[str, str]:
         """Inference id or row key → label."""
@@ -192,7 +199,8 @@ def _refused(outcome: str, sentence: str) -> Record:
 
 
 def _columns(rows: list[Record], names: list[str]) -> dict[str, list[Any]]:
-    """The window column by column, the score among them."""
+    """The window column by column, what was answered among them."""
+    answered = {drift.SCORE: "score", drift.LABEL: "label"}
     return {
-        name: [row["score"] if name == drift.SCORE else row["instance"].get(name) for row in rows] for name in names
+        name: [row[answered[name]] if name in answered else row["instance"].get(name) for row in rows] for name in names
     }

@@ -41,7 +41,7 @@ class Capture:
         """Capture a request's rows with their predictions, and emit the request's metrics."""
         about = {"at": at.isoformat(timespec="milliseconds"), "version": int(self._settings.version)}
         lines = [
-            json.dumps(about | dict(prediction) | {"instance": self._shown(row)}).encode() + b"\n"
+            json.dumps(about | _kept(prediction) | {"instance": self._shown(row)}).encode() + b"\n"
             for row, prediction in zip(rows, predictions, strict=True)
         ]
         dropped = self._deliver(lines)
@@ -81,6 +81,17 @@ class Capture:
         directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": definitions}
         document = {"_aws": {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [directive]}, **values}
         print(json.dumps(document))  # noqa: T201 - this is the metric
+
+
+def _kept(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """A prediction as it is captured: of several classes the probabilities alone, in the order of the classes.
+
+    `penstock.captures.probabilities` gives them their names again. Seven digits are what float32 has.
+    """
+    kept = dict(prediction)
+    if "scores" in kept:
+        kept["scores"] = [float(f"{score:.7g}") for score in kept["scores"].values()]
+    return kept
 
 
 def _hashes(secret: str, names: Sequence[str]) -> dict[str, Callable[[str, Value], str]]:

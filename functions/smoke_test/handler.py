@@ -19,6 +19,8 @@ store = Store(settings.bucket)
 ledger = Ledger.of(settings)
 functions: Any = boto3.client("lambda", config=Config(read_timeout=60, retries={"max_attempts": 2}))
 logger = Logger(service="smoke_test")
+SCORE = ""
+"""Stands for the name of a score that is no class' probability."""
 TOLERANCE = 1e-6
 """Of a probability, or of the largest amount: the processor that trained and the one that serves may round the last
 float32 digits differently."""
@@ -55,17 +57,31 @@ def _compare(version: str, package: int, golden: list[dict[str, Any]], start: in
     body = json.loads(answer["body"])
     if body["version"] != package:
         raise SmokeTestFailed(f"version {package} was published, version {body['version']} answers")
-    scores = [prediction["score"] for prediction in body["predictions"]]
-    if len(scores) != len(golden):
-        raise SmokeTestFailed(f"{len(golden)} golden examples were asked, {len(scores)} answered")
-    recorded = [example["score"] for example in golden]
-    tolerance = TOLERANCE * max(1.0, *map(abs, recorded))
-    pairs = enumerate(zip(recorded, scores, strict=True), start)
-    if wrong := [(number, *pair) for number, pair in pairs if not isclose(*pair, rel_tol=0, abs_tol=tolerance)]:
-        number, expected, score = wrong[0]
+    if len(body["predictions"]) != len(golden):
+        raise SmokeTestFailed(f"{len(golden)} golden examples were asked, {len(body['predictions'])} answered")
+    recorded, answered = ([_scores(item) for item in items] for items in (golden, body["predictions"]))
+    tolerance = TOLERANCE * max(1.0, *(abs(score) for scores in recorded for score in scores.values()))
+    pairs = enumerate(zip(recorded, answered, strict=True), start)
+    if wrong := [(number, *pair) for number, pair in pairs if not _agree(*pair, tolerance)]:
+        number, expected, found = wrong[0]
         raise SmokeTestFailed(
-            f"{len(wrong)} golden examples differ, first number {number}: {score}, recorded {expected}"
+            f"{len(wrong)} golden examples differ, first number {number}: {_said(found)}, recorded {_said(expected)}"
         )
+
+
+def _scores(item: dict[str, Any]) -> dict[str, float]:
+    """The numbers of an example or an answer: the probability of each of several classes, or the score alone."""
+    return dict(item["scores"]) if "scores" in item else {SCORE: item["score"]}
+
+
+def _agree(expected: dict[str, float], found: dict[str, float], tolerance: float) -> bool:
+    return expected.keys() == found.keys() and all(
+        isclose(score, found[name], rel_tol=0, abs_tol=tolerance) for name, score in expected.items()
+    )
+
+
+def _said(scores: dict[str, float]) -> str:
+    return ", ".join(str(score) if name == SCORE else f"{name} {score}" for name, score in scores.items())
 
 
 def _request(golden: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from penstock.odcs import read_contract
 from penstock.reading import read_table
 from penstock.spec import MODELS, read_model
 
+NEXT = 2
+"""Classes that are shown beside the label."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -40,8 +43,25 @@ def predict(
     if json:
         as_json(answers)
         return
-    rows = [(item["id"], f"{item['score']:.6f}", str(item.get("label", ""))) for item in answers["predictions"]]
-    table(["id", "score", "label"], rows, title=f"{answers['model']} version {answers['version']}")
+    print_answers(answers)
+
+
+def print_answers(answers: dict[str, Any]) -> None:
+    """Answers as a person reads them; of several classes the next likely beside the label."""
+    several = any("scores" in item for item in answers["predictions"])
+    rows = [
+        (item["id"], f"{item['score']:.6f}", str(item.get("label", "")), *([next_likely(item)] if several else []))
+        for item in answers["predictions"]
+    ]
+    columns = ["id", "score", "label", *(["next"] if several else [])]
+    table(columns, rows, title=f"{answers['model']} version {answers['version']}")
+
+
+def next_likely(item: dict[str, Any]) -> str:
+    """The classes that are likely after the label, with their probabilities."""
+    others = [(name, score) for name, score in item.get("scores", {}).items() if name != str(item["label"])]
+    ranked = sorted(others, key=lambda pair: -pair[1])[:NEXT]
+    return ", ".join(f"{name} {score:.6f}" for name, score in ranked)
 
 
 def score(client: Client, instances: list[dict[str, Any]], size: int) -> dict[str, Any]:

@@ -6,14 +6,15 @@ from typing import Annotated
 import typer
 from rich.tree import Tree
 
-from penstock import captures, lineage
+from penstock import captures, lineage, tuning
 from penstock.cli.forget import forgettings
 from penstock.cli.options import Json, NamedModel, Stage, Version
 from penstock.cli.output import Word, as_json, coloured, console, errors, line, mark
 from penstock.cli.target import Target, UsageError
+from penstock.drift import class_names
 from penstock.ledger import Record
 from penstock.spec import MODELS, read_model
-from penstock.store import Store
+from penstock.store import NoObjectError, Store
 from penstock.why import why as chain
 
 Prediction = Annotated[
@@ -47,6 +48,8 @@ def why(
     target = Target.of(stage, model)
     asked = _captured(target, prediction, since) if prediction is not None else None
     found = chain(target.ledger, target.lake, version, asked)
+    if asked is not None and "scores" in asked:
+        found["prediction"] |= {"scores": _named(target, found["sha256"], asked)}
     if openlineage:
         making = target.ledger.run(found["dataset"]["run"] or found["run"]["id"])
         as_json(lineage.events(found, making, stage))
@@ -71,6 +74,15 @@ def _captured(target: Target, prediction: str, since: str | None) -> Record:
             until=now,
             look=lambda files, day: status.update(f"looking through the captures of {day:%Y-%m-%d}: {files:,} files"),
         )
+
+
+def _named(target: Target, sha256: str, asked: Record) -> Record | list[float]:
+    """The probabilities of a prediction by their classes; as they were captured where the baseline is gone."""
+    try:
+        baseline = Store(target.lake.bucket).json(target.lake.model_file(sha256, "baseline.json"))
+    except NoObjectError:
+        return list(asked["scores"])
+    return captures.probabilities(asked, class_names(baseline)) or list(asked["scores"])
 
 
 def _label_days(target: Target) -> int:
@@ -121,7 +133,11 @@ def _version(tree: Tree, found: Record) -> None:
     about = f" {run['opened']} · {run['cause']} · code {run['code'][:12]}"
     branch = tree.add(line(f"run {run['id']} ", coloured(run["outcome"] or "open"), about))
     if run["image"]:
-        branch.add(f"image {run['image']}")
+        branch.add(f"image {run['image']}{' · ' + run['image_digest'] if run['image_digest'] else ''}")
+    if found["mlflow"]:
+        branch.add(line(f"MLflow {found['mlflow']}"))
+    if run["tuning"]:
+        branch.add(f"tuned {tuning.sentence(run['tuning'])}")
     for verdict in found["gates"]:
         branch.add(line(mark(good=verdict["passed"]), f" {verdict['sentence']}"))
     _dataset(branch, found["dataset"])

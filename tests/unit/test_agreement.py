@@ -37,7 +37,24 @@ def agreed(folder: Path) -> None:
         ("task: binary", (target("number"),), "2: task", "'y' in contract.yaml is number: make its logicalType int"),
         ("", (target("number"),), "1: task", "or make the task regression where it is an amount"),
         ("task: binary", (target("date"),), "2: task", "'y' in contract.yaml is date: give another column"),
-        ("task: binary", (target("string", **allowed("a", "b", "c")),), "2: task", "may have 3: make a column that is"),
+        (
+            "task: binary",
+            (target("string", **allowed("a", "b", "c")),),
+            "2: task",
+            "may have 3: make the task multi",
+        ),
+        ("task: binary", (target("integer", **allowed(*range(51))),), "2: task", "may have 51: make a column that is"),
+        ("task: multiclass", (TARGET,), "2: task", "'won' in contract.yaml is boolean: make the task binary"),
+        ("task: multiclass", (target("number"),), "2: task", "is number: make its logicalType integer where it stands"),
+        ("task: multiclass", (target("date"),), "2: task", "'y' in contract.yaml is date: give another column"),
+        ("task: multiclass", (target("string", **allowed("a", "b")),), "2: task", "may have 2: make the task binary"),
+        ("task: multiclass", (target("string", **allowed("a")),), "2: task", "may have 1: let it have more"),
+        (
+            "task: multiclass",
+            (target("integer", **allowed(*range(51))),),
+            "2: task",
+            "at most 50 values apart, and",
+        ),
         ("task: binary", (target("integer", **allowed(1)),), "2: task", "may have 1"),
     ],
 )
@@ -78,6 +95,9 @@ def test_an_event_time_that_is_no_time(model_folder: Write, kind: str) -> None:
         ("task: regression", (target("number"),)),
         ("", (target("string"),)),
         ("", (target("string", **allowed("no", "yes")),)),
+        ("task: multiclass", (target("string"),)),
+        ("task: multiclass", (target("integer", **allowed(*range(50))),)),
+        ("task: multiclass", (target("string", **allowed("no", "yes", "perhaps")),)),
     ],
 )
 def test_files_that_fit_together(model_folder: Write, model: str, columns: tuple[dict[str, Any], ...]) -> None:

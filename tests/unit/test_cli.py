@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import numpy as np
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
+from penstock import drift
 from penstock.captures import hour_prefix
 from penstock.cli.app import main
 from penstock.cli.client import curl_line, example
 from penstock.cli.output import ago, table, took
-from penstock.cli.serving import read_instances
+from penstock.cli.serving import next_likely, print_answers, read_instances
 from penstock.cli.target import Target, UsageError, project_root
 from penstock.contract import Contract
 from penstock.ledger import Run, Upload
@@ -461,6 +463,44 @@ def test_why_an_answer(stage: World, command: Command) -> None:
     assert command("why", "--since", "2026-01-01").code == 2
     assert "is no date" in command("why", "--prediction", "r1-0", "--since", "yesterday").err
     assert "is still to come" in command("why", "--prediction", "r1-0", "--since", "2999-01-01").err
+
+
+def test_why_an_answer_of_several_classes(stage: World, command: Command) -> None:
+    # Given a captured answer of three classes
+    registered(stage)
+    at = datetime.now(UTC) - timedelta(hours=1)
+    row = {"at": at.isoformat(), "version": 1, "id": "r1-0", "label": "b", "score": 0.6, "scores": [0.1, 0.6, 0.3]}
+    stage.store.write(hour_prefix(stage.lake, at) + "a", json.dumps(row | {"instance": {"dest": "IAH"}}).encode())
+    # When its version's files are gone, then its probabilities are shown as they were captured
+    assert "scores=[0.1, 0.6, 0.3]" in command("why", "--prediction", "r1-0").out
+    # And else by their classes
+    scores = np.array([[0.1, 0.6, 0.3], [0.3, 0.4, 0.3]])
+    document = drift.baseline((), {}, scores, ("a", "b", "c"))
+    stage.store.write_json(stage.lake.model_file(stage.ledger.version(1)["sha256"], "baseline.json"), document)
+    shown = command("why", "--prediction", "r1-0", "--json").json["prediction"]
+    assert (shown["label"], shown["scores"]) == ("b", {"a": 0.1, "b": 0.6, "c": 0.3})
+    assert "label=b, score=0.6, scores={'a': 0.1, 'b': 0.6, 'c': 0.3}" in command("why", "--prediction", "r1-0").out
+
+
+@pytest.mark.parametrize(
+    ("answer", "next_"),
+    [
+        ({"label": 10, "scores": {"2": 0.25, "10": 0.5, "30": 0.2, "40": 0.05}}, "2 0.250000, 30 0.200000"),
+        ({"label": "a", "scores": {"a": 0.5, "b": 0.25, "c": 0.25}}, "b 0.250000, c 0.250000"),
+        ({"label": True}, ""),
+        ({}, ""),
+    ],
+)
+def test_beside_the_label_stands_what_is_next_likely(
+    answer: dict[str, Any], next_: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = {"id": "r-0", "score": 0.5} | answer
+    assert next_likely(item) == next_
+    # And the column is there only where there are several classes
+    print_answers({"model": "m", "version": 1, "predictions": [item]})
+    shown = capsys.readouterr().out
+    assert ("next" in shown) == bool(next_)
+    assert "0.500000" in shown
 
 
 def test_push_puts_files_and_says_where(stage: World, command: Command, tmp_path: Path) -> None:

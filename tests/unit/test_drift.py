@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import drift
-from penstock.signature import Field
+from penstock.signature import Field, Scores
 
 FIELDS = (Field("amount", "number"), Field("city", "string"), Field("member", "boolean"))
 
@@ -163,3 +163,67 @@ def test_columns_that_the_window_lacks_are_left_out() -> None:
     window = sample(np.random.default_rng(1), 600)
     del window["city"]
     assert {column.column for column in looked(window, 600).columns} == {"amount", "member", "score"}
+
+
+SPECIES = (2, 10, 30)
+
+
+def vectors(random: np.random.Generator, rows: int, *shares: float) -> Scores:
+    """Probabilities of three classes, shape (rows, 3)."""
+    return random.dirichlet(np.array(shares) * 5, rows)
+
+
+def several(rows: int = 4_000) -> dict[str, Any]:
+    made = sample(np.random.default_rng(0), rows)
+    del made["score"]
+    scores = vectors(np.random.default_rng(0), rows, 0.5, 0.3, 0.2)
+    loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, made, scores, SPECIES)))
+    return loaded
+
+
+def window_of(scores: Scores) -> dict[str, list[Any]]:
+    """What is answered of those scores, the labels as JSON has them."""
+    made = sample(np.random.default_rng(1), len(scores))
+    return made | {
+        drift.SCORE: scores.max(axis=1).tolist(),
+        drift.LABEL: [SPECIES[place] for place in scores.argmax(axis=1)],
+    }
+
+
+def test_of_several_classes_the_baseline_has_labels_and_their_probability() -> None:
+    made, scores = several(), vectors(np.random.default_rng(0), 4_000, 0.5, 0.3, 0.2)
+    assert list(made) == ["amount", "city", "member", drift.SCORE, drift.LABEL]
+    # Then the labels are counted by class, in the order of the classes
+    counts = np.bincount(scores.argmax(axis=1), minlength=3).tolist()
+    assert made[drift.LABEL]["counts"] == {"2": counts[0], "10": counts[1], "30": counts[2]} | {
+        drift.OTHER: 0,
+        drift.MISSING: 0,
+    }
+    assert drift.class_names(made) == ["2", "10", "30"]
+    assert drift.class_names(document()) == []
+    # And the score is the probability of the label, in its deciles
+    edges = np.quantile(scores.max(axis=1).astype(np.float32), np.linspace(0, 1, 11)[1:-1])
+    np.testing.assert_allclose(made[drift.SCORE]["edges"], edges)
+
+
+@pytest.mark.parametrize(
+    ("shares", "drifted"), [((0.5, 0.3, 0.2), set()), ((0.2, 0.3, 0.5), {drift.LABEL}), ((5, 3, 2), {drift.SCORE})]
+)
+def test_labels_or_their_certainty_that_change_are_drift(shares: tuple[float, ...], drifted: set[str]) -> None:
+    # Given answers like the baseline's, of other classes, or less sure
+    window = window_of(vectors(np.random.default_rng(3), 2_000, *shares))
+    found = drift.compare(several(), window, rows=2_000, min_rows=100, threshold=0.1)
+    assert drifted <= {column.column for column in found.columns if column.drifted}
+    assert (found.outcome == "drift") == bool(drifted)
+
+
+def test_a_label_that_the_baseline_does_not_have_is_drift() -> None:
+    window = window_of(vectors(np.random.default_rng(3), 2_000, 0.5, 0.3, 0.2))
+    found = drift.compare(several(), window | {drift.LABEL: [40] * 2_000}, rows=2_000, min_rows=100, threshold=0.1)
+    assert [column.column for column in found.columns if column.drifted] == [drift.LABEL]
+
+
+@pytest.mark.parametrize(("shape", "classes"), [((9, 3), ()), ((9, 3), (0, 1)), ((9,), SPECIES), ((9, 4), SPECIES)])
+def test_scores_that_are_not_the_classes_have_no_baseline(shape: tuple[int, ...], classes: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="are not those of"):
+        drift.baseline((), {}, np.ones(shape), classes)

@@ -73,3 +73,15 @@ def test_a_neutral_value_keeps_the_contract(column: Column, value: object) -> No
 )
 def test_what_a_pattern_leaves_free_is_masked(value: str, pattern: str, masked: str) -> None:
     assert golden.masked(value, pattern) == masked
+
+
+def test_of_several_classes_an_example_has_the_whole_vector() -> None:
+    # Given a model of three classes
+    data = tiny.build_multiclass()
+    found = examples(data)
+    # Then each example holds what the file answers: label, its probability, and all of them
+    scores = Model(data).score_rows([item["instance"] for item in found])
+    assert scores.shape == (golden.COUNT, 3)
+    assert [list(item["scores"].values()) for item in found] == scores.tolist()
+    assert [item["score"] for item in found] == scores.max(axis=1).tolist()
+    assert json.loads(json.dumps(found)) == found

@@ -22,7 +22,10 @@ from penstock.init import Draft, InitError, draft, model_name
 from penstock.init_types import types_of
 from penstock.odcs import read_contract
 from penstock.rowkey import RowKeys
+from penstock.scoring import Model
+from penstock.signature import Signature
 from penstock.spec import read_model
+from training.steps import export
 
 ROWS = 200
 
@@ -172,6 +175,12 @@ def test_types_that_a_format_has_stay() -> None:
         (cycled("1", "0"), "binary", "integer", (0, 1)),
         (cycled("2.0", "1.0"), "binary", "integer", (1, 2)),
         (cycled("0.5", "1.5"), "regression", "number", ()),
+        (cycled("b", "c", "a"), "multiclass", "string", ("a", "b", "c")),
+        (cycled("10", "2", "-1"), "multiclass", "integer", (-1, 2, 10)),
+        (cycled(*map(str, range(20))), "multiclass", "integer", tuple(range(20))),
+        (cycled("0", "1", "1.5"), "regression", "number", ()),
+        (cycled(*map(str, range(21))), "regression", "integer", ()),
+        (cycled("1" * 18, "2" * 18, "3" * 18), "regression", "integer", ()),
         (numbered("{}"), "regression", "integer", ()),
         (numbered("{}.25"), "regression", "number", ()),
     ],
@@ -179,6 +188,20 @@ def test_types_that_a_format_has_stay() -> None:
 def test_the_targets_values_decide_the_task(values: list[str], task: str, type_: str, classes: tuple[Any, ...]) -> None:
     made = drafted(sample(goal=values), target="goal")
     assert (made.task, made.role("target")[0].type, made.classes) == (task, type_, classes)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (cycled("a", "b", "c"), "3 different texts: one class each."),
+        (["rare", *cycled("a", "b")[1:]], "3 different texts: one class each. Only 1 rows are 'rare': a run needs 10"),
+        (cycled("1", "2", "3"), "3 different whole numbers: one class each; is it an amount, take the allowed values"),
+        (cycled("0.5", "1.5", "2"), "3 different numbers, fewer than an amount usually has"),
+        (cycled("a", "b", "c", ""), "one class each. 50 rows have none and will be refused."),
+    ],
+)
+def test_the_reason_of_the_task_stands_beside_the_target(values: list[str], words: str) -> None:
+    assert words in drafted(sample(goal=values), target="goal").guesses[-1].why
 
 
 def test_what_is_not_a_number_is_no_class() -> None:
@@ -197,7 +220,12 @@ def test_what_is_not_a_number_is_no_class() -> None:
         ({"key": "churned"}, "'churned' cannot be both the target and the key"),
         ({"key": "colour"}, r"--key colour: \d+ rows have none"),
         ({"table": sample(c=cycled("x", "y")), "key": "c"}, "--key c: 198 rows have the key of another row"),
-        ({"table": sample(churned=cycled("a", "b", "c"))}, "has 3 different values of type string"),
+        (
+            {"table": sample(churned=cycled(*(f"v{index}" for index in range(21))))},
+            "has 21 different values of type string in 200 rows: a target has two values, or up to 20 with 10 rows",
+        ),
+        ({"table": sample(churned=cycled("a", "b", "c")).head(29)}, "has 3 different values of type string in 29 rows"),
+        ({"table": sample(churned=cycled("2024-01-01", "2024-01-02", "2024-01-03"))}, "different values of type date"),
         ({"table": sample(churned=cycled("true"))}, "has 1 different values"),
         ({"table": sample().head(0)}, "a.csv has no rows"),
         ({"table": sample().select("order_id", "churned")}, "no column of a.csv is left to learn from"),
@@ -241,8 +269,14 @@ def odd() -> pl.DataFrame:
 
 @pytest.mark.parametrize(
     ("table", "target"),
-    [(sample(), "churned"), (sample(goal=numbered("{}.5")), "goal"), (odd(), "the target")],
-    ids=["classification", "regression", "odd"],
+    [
+        (sample(), "churned"),
+        (sample(goal=numbered("{}.5")), "goal"),
+        (sample(goal=cycled("x, y", "z: 'w'", "no")), "goal"),
+        (sample(goal=cycled("3", "1", "2")), "goal"),
+        (odd(), "the target"),
+    ],
+    ids=["classification", "regression", "classes", "numbered classes", "odd"],
 )
 def test_what_is_written_reads_back(tmp_path: Path, table: pl.DataFrame, target: str) -> None:
     made = drafted(table, target=target)
@@ -269,21 +303,41 @@ def test_a_model_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
         init_files.write(drafted(), tmp_path)
 
 
-def test_the_drafted_function_fits(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "classes"),
+    [
+        (cycled("true", "false"), 2),
+        (cycled("yes", "no"), 2),
+        (cycled("2", "1"), 2),
+        (cycled("a", "b", "c"), 3),
+        (cycled("2", "10", "3", "4"), 4),
+    ],
+    ids=["true or false", "two texts", "two numbers", "three texts", "four numbers"],
+)
+def test_the_drafted_function_fits(tmp_path: Path, target: list[str], classes: int) -> None:
     # Given a draft of text and numbers
-    folder = init_files.write(drafted(), tmp_path)
+    rows = sample(churned=target)
+    folder = init_files.write(drafted(rows), tmp_path)
     spec = importlib.util.spec_from_file_location("drafted", folder / "train.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    table = check(read_contract(folder), sample()).good.with_columns(
+    table = check(read_contract(folder), rows).good.with_columns(
         pl.col("amount").cast(pl.Float32), pl.col("colour").fill_null("")
     )
     # When it is fitted with the parameters that model.yaml has
     fitted = module.fit(table.head(150), table.tail(50), dict(read_model(folder).training.params))
     # Then it gives probabilities
-    assert fitted.predict_proba(table).shape == (ROWS, 2)
+    assert fitted.predict_proba(table).shape == (ROWS, classes)
+    # And exports to a file that gives the same
+    features = [column.name for column in read_contract(folder).features]
+    data = export.to_onnx(fitted, read_contract(folder).features)
+    names = tuple(fitted.classes_.tolist())
+    about = Signature("a", export.fields(read_contract(folder).features), names, None, export.OUTPUTS["binary"])
+    scores = Model(export.sealed(data, about)).score({name: table[name].to_list() for name in features})
+    own = fitted.predict_proba(table.select(features))
+    assert scores == pytest.approx(own if classes > 2 else own[:, 1], abs=1e-6)
 
 
 def without_key() -> pl.DataFrame:

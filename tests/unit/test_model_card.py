@@ -55,6 +55,12 @@ def strict(model: type[BaseModel], value: dict[str, Any]) -> None:
         {"description": "ä" * 5000, "reason": "x" * 5000, "creator": "c" * 2000, "image": "i" * 2000},
         {"parameters": {f"p{index}": "v" * 400 for index in range(300)}},
         {"details": {"long": "d" * 3000}},
+        {
+            "evaluation": {
+                "challenger": {"log_loss": 0.3},
+                "per_class": [{"name": "c" * 300, "rows": 7, "recall": 0.5} for _ in range(50)],
+            }
+        },
     ],
 )
 def test_it_is_what_sagemaker_takes(changed: dict[str, Any]) -> None:
@@ -73,6 +79,14 @@ def test_it_has_the_numbers_of_each_side() -> None:
         ("challenger", [{"name": "roc_auc", "type": "number", "value": 0.9}]),
         ("baseline", [{"name": "roc_auc", "type": "number", "value": 0.5}]),
     ]
+
+
+def test_it_has_the_numbers_of_each_class() -> None:
+    each = [{"name": "late", "rows": 7, "recall": 0.5}]
+    found = made(evaluation={"challenger": {"log_loss": 0.3}, "per_class": each})
+    group = found["evaluation_details"][0]["metric_groups"][-1]
+    assert group["name"] == "challenger, class late"
+    assert [(item["name"], item["value"]) for item in group["metric_data"]] == [("rows", 7), ("recall", 0.5)]
 
 
 def test_a_card_that_is_too_long_goes_without_the_parameters() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from sklearn import metrics
 
 from demo.flights import flights
 from penstock import drift
@@ -17,6 +18,7 @@ from penstock.contract import Contract
 from penstock.ledger import timestamp
 from penstock.odcs import read_contract
 from penstock.pseudonyms import Pseudonyms
+from penstock.signature import Scores
 from tests.unit.world import World, client
 
 BASELINE_ROWS = 3_000
@@ -253,6 +255,84 @@ def test_labels_of_a_regression_give_the_error_in_the_targets_unit(world: World,
     assert "accuracy" not in found
     metrics = client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
     assert {item["MetricName"] for item in metrics} == {"LiveRMSE", "LabelledRows"}
+
+
+def with_sizes(world: World) -> None:
+    """The model with a target of three texts."""
+    for name, old, new in (
+        ("model.yaml", "task: binary", "task: multiclass"),
+        ("contract.yaml", "logicalType: boolean", "logicalType: string"),
+    ):
+        path = world.root / "model" / name
+        text = path.read_text().replace(old, new)
+        path.write_text(text[: text.index("gates:")] if "gates:" in text else text)
+
+
+def capture_sizes(world: World, rows: list[dict[str, Any]], *scores: list[float]) -> None:
+    """Answers of three classes, as they are captured."""
+    at = datetime.now(UTC)
+    lines = [
+        {"at": timestamp(at), "version": 1, "id": f"a-{index}", "score": max(found), "scores": found}
+        | {"label": ["large", "mid", "small"][found.index(max(found))], "instance": row}
+        for index, (row, found) in enumerate(zip(rows, scores, strict=False))
+    ]
+    data = "\n".join(map(json.dumps, lines)).encode()
+    world.store.write(f"captures/flight-delay/{at:%Y/%m/%d/%H}/a", data)
+
+
+def sizes_baseline(contract: Contract, rows: list[dict[str, Any]], scores: Scores) -> dict[str, Any]:
+    from training.steps.export import fields
+
+    columns = {column.name: [row[column.name] for row in rows] for column in contract.features}
+    return drift.baseline(fields(contract.features), columns, scores, ("large", "mid", "small"))
+
+
+def test_labels_of_several_classes_give_its_metrics_and_go_back_to_training(
+    world: World, rows: list[dict[str, Any]], contract: Contract
+) -> None:
+    # Given a live version of three classes, and three answers of it
+    with_sizes(world)
+    go_live(world, sizes_baseline(contract, rows[:100], np.random.default_rng(0).dirichlet([1, 1, 1], 100)))
+    world.ledger.put_version(1, arn="arn", sha256="s1")
+    scores = [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]
+    capture_sizes(world, as_captured(rows[:3]), *scores)
+    # When their ground truth comes
+    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,large\na-1,mid\na-2,small\n")
+    # Then the numbers are the evaluation's
+    assert (found["outcome"], found["rows"]) == ("labelled", 3)
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(["large", "mid", "small"], scores))
+    assert found["sentence"].startswith("3 of 3 labels joined, accuracy 0.667, balanced_accuracy 0.667, f1 ")
+    assert "lowest recall 0.000 of 'mid' in 1 rows; 3 rows from" in found["sentence"]
+    names = client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
+    assert {item["MetricName"] for item in names} == {
+        "LiveAccuracy",
+        "LiveBalancedAccuracy",
+        "LiveF1",
+        "LiveLogLoss",
+        "LabelledRows",
+    }
+    # And the rows wait for the next run
+    (upload,) = world.ledger.waiting()
+    table = pl.read_parquet(io.BytesIO(world.store.read(upload.key)))
+    assert sorted(table["late"]) == ["large", "mid", "small"]
+
+
+def test_other_labels_than_the_baselines_are_drift(
+    world: World, rows: list[dict[str, Any]], contract: Contract
+) -> None:
+    # Given a live version of which a fifth of the holdout was labelled small
+    with_sizes(world)
+    even = np.random.default_rng(0).dirichlet([3, 3, 2], BASELINE_ROWS)
+    go_live(world, sizes_baseline(contract, rows[:BASELINE_ROWS], even))
+    # When the same flights are mostly labelled small
+    small = np.random.default_rng(1).dirichlet([1, 1, 6], 700).tolist()
+    capture_sizes(world, rows[3_000:3_700], *small)
+    found = look(world.load("monitor"))
+    # Then that is drift, in the label
+    assert found["outcome"] == "drift"
+    assert drift.LABEL in {column["column"] for column in found["columns"] if column["drifted"]}
+    assert "predicted label (PSI" in found["sentence"]
 
 
 def test_a_capture_file_that_appears_late_is_still_read(

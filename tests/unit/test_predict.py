@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from penstock import captures
 from penstock.pseudonyms import Pseudonyms
 from penstock.scoring import Model, ModelFileError
 from penstock.store import sha256
 from tests.unit import tiny
-from tests.unit.tiny import GOOD, SMALLEST, build_regression
+from tests.unit.tiny import GOOD, SIZES, SMALLEST, build_multiclass, build_regression
 from tests.unit.world import ACCOUNT, BUCKET, STREAM, World, client
 
 
@@ -111,6 +112,29 @@ def test_a_prediction(world: World, function: ModuleType, tiny_onnx: bytes) -> N
             for index, score in enumerate(own)
         ],
     }
+
+
+def test_of_several_classes_the_whole_vector_is_answered_and_captured(world: World) -> None:
+    # Given a published version of a model of three classes
+    stream()
+    data = build_multiclass()
+    world.store.write("models/m/sizes.onnx", data)
+    function = world.load("predict", version="3", model_key="models/m/sizes.onnx", model_sha256=sha256(data))
+    # When a row is asked for
+    status, _, answer = asked(function, request(GOOD))
+    # Then it has the label, its probability, and that of every class
+    (own,) = Model(data).score_rows([GOOD]).tolist()
+    (prediction,) = answer["predictions"]
+    assert (status, set(prediction)) == (200, {"id", "score", "label", "scores"})
+    assert prediction["scores"] == dict(zip(SIZES, own, strict=True))
+    assert (prediction["label"], prediction["score"]) == (SIZES[own.index(max(own))], max(own))
+    # And what is captured says the same without the names, in as many digits as float32 has
+    (row,) = captured(world)
+    assert (row["label"], row["score"]) == (prediction["label"], prediction["score"])
+    assert row["scores"] == pytest.approx(own, abs=1e-7)
+    assert all(len(f"{score:e}".partition("e")[0].rstrip("0")) <= len("1.234567") for score in row["scores"])
+    assert captures.probabilities(row, SIZES) == pytest.approx(prediction["scores"], abs=1e-7)
+    assert captures.probabilities(row, ["of", "another", "version", "these"]) == {}
 
 
 def test_a_regressions_prediction_is_an_amount_without_a_label(world: World) -> None:

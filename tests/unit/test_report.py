@@ -228,6 +228,50 @@ def test_a_regression_has_its_own_plots() -> None:
     Checked(page)
 
 
+MANY = {
+    "confusion": {"classes": ["early", HOSTILE, "on time"], "rows": [[91, 4, 5], [7, 80, 13], [0, 2, 98]]},
+    "roc_by_class": [
+        {"name": name, "points": [[0.0, 0.0], [0.1, 0.7], [1.0, 1.0]]} for name in ("early", HOSTILE, "on time")
+    ],
+    "calibration": MODEL["calibration"],
+}
+EACH = [
+    {"name": name, "rows": 1234, "precision": 0.9087, "recall": 0.8765, "f1": 0.8923, "roc_auc": 0.9541}
+    for name in ("early", HOSTILE, "on time")
+]
+OF_MANY = EVALUATION | {"task": "multiclass", "threshold": None, "positives": None, "per_class": EACH}
+
+
+def test_many_classes_have_their_own_plots() -> None:
+    importance: Any = DATA["importance"] | {"metric": "log_loss"}  # type: ignore[operator]
+    data = {"models": {"challenger": MANY, "champion": MANY}, "importance": importance}
+    page = render(report(evaluation=OF_MANY, data=data))
+    # Each class has a curve, of challenger and champion, and the label's probability is held against what happened
+    titles = [unescape(title) for title in re.findall(r"<figure><b>([^<]+)", page)]
+    assert titles == ["ROC curve: early", f"ROC curve: {HOSTILE}", "ROC curve: on time", "Calibration"]
+    found = Checked(page)
+    assert sum(tag == "polyline" for tag, _ in found.tags) == 2 * 4
+    # And every number is there, with every class as text
+    shown = numbers([MANY["confusion"], EACH])
+    assert [value for value in shown if number(value) not in found.text] == []
+    assert f"really {HOSTILE}" in found.text
+    assert "how much log_loss rises" in found.text.lower()
+    assert "positive" not in found.text.replace("true positive rate", "").replace("false positive rate", "")
+    assert "Per class" not in found.text
+
+
+def test_a_confusion_of_very_many_classes_shows_counts_only() -> None:
+    names = [f"c{index}" for index in range(20)]
+    rows = [[7 if one == other else 1 for other in names] for one in names]
+    data = {"models": {"challenger": {"confusion": {"classes": names, "rows": rows}, "roc_by_class": []}}}
+    page = render(report(evaluation=OF_MANY | {"champion": None}, data=data))
+    assert page.count('<td style="--part:') == 400
+    assert 'class="confusion many"' in page
+    assert "26.9%" not in page
+    assert "ROC curve" not in page
+    Checked(page)
+
+
 def test_a_rejected_run_without_a_champion() -> None:
     failed = VERDICT | {"passed": False, "number": None, "sentence": "x was not measured"}
     evaluation = EVALUATION | {"champion": None, "champion_version": None}

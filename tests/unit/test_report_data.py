@@ -13,7 +13,8 @@ from sklearn import metrics
 from penstock import drift
 from penstock.contract import Column, Contract
 from penstock.scoring import Model
-from training.steps import report_data
+from training.steps import report_classes, report_data
+from training.steps.multiclass import Multiclass
 from training.steps.rows import Rows
 from training.steps.tasks import Binary, Regression
 
@@ -142,6 +143,58 @@ def test_missing_values_are_counted() -> None:
     assert [item["missing"] for item in found[:2]] == [2, 1_000]
     assert found[0]["numbers"]["most"] == 1.5
     assert "top" not in found[1]
+
+
+PLACES: Any = np.repeat([0, 1, 2], 200)
+"""Of three classes; the model that is drawn is sure and mostly right."""
+SURE = np.random.default_rng(3).dirichlet(np.ones(3), 600) * 0.5 + 0.5 * np.eye(3)[PLACES]
+
+
+def test_many_classes_are_drawn_as_scikit_learn_has_them() -> None:
+    found = report_classes.of_classes(PLACES, SURE, (False, "b", 7))
+    assert found["confusion"] == {
+        "classes": ["false", "b", "7"],
+        "rows": metrics.confusion_matrix(PLACES, SURE.argmax(axis=1)).tolist(),
+    }
+    for place, one in enumerate(found["roc_by_class"]):
+        x, y = np.array(one["points"]).T
+        assert metrics.auc(x, y) == pytest.approx(metrics.roc_auc_score(place == PLACES, SURE[:, place]), abs=1e-3)
+        assert len(one["points"]) <= 200
+    # The label's own probability, and how often it was right
+    right = (SURE.argmax(axis=1) == PLACES).mean()
+    bins = found["calibration"]
+    assert sum(item["positive"] * item["rows"] for item in bins) / 600 == pytest.approx(right)
+    assert sum(item["score"] * item["rows"] for item in bins) / 600 == pytest.approx(SURE.max(axis=1).mean())
+
+
+@pytest.mark.parametrize(("classes", "curves"), [(10, 10), (11, 0)])
+def test_few_classes_have_a_curve_each(classes: int, curves: int) -> None:
+    truth: Any = np.arange(classes)
+    found = report_classes.of_classes(truth, np.full((classes, classes), 1 / classes), tuple(range(classes)))
+    assert len(found["roc_by_class"]) == curves
+    assert len(found["confusion"]["rows"]) == classes
+
+
+class OfThree(ByName):
+    """A model file that looks at `size` alone, and has three answers."""
+
+    def score(self, columns: Any) -> Any:
+        size = np.array(columns["size"], dtype=np.float64)
+        return np.column_stack([size / 2, size / 2, 1 - size])
+
+
+def test_importance_of_many_classes_is_the_rise_of_the_log_loss() -> None:
+    # Given rows whose class follows the size
+    drawn = np.random.default_rng(5).random(1_000)
+    size = rows().table["size"].to_numpy()
+    good = np.where(drawn < size / 2, "a", np.where(drawn < size, "b", "c"))
+    made: Any = OfThree()
+    found: Any = report_data.importance(Multiclass(("a", "b", "c")), made, rows(good=good))
+    # Then the loss rises when the sizes are dealt out anew
+    assert found["metric"] == "log_loss"
+    assert found["columns"][0]["column"] == "size"
+    assert found["columns"][0]["drop"] > 0.1
+    assert [item["drop"] for item in found["columns"][1:]] == [0, 0]
 
 
 def collected(**changed: Any) -> Any:

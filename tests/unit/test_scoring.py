@@ -5,6 +5,7 @@ import math
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -285,8 +286,6 @@ def loaded(data: bytes) -> Model:
 
 def test_a_field_of_allowed_numbers_can_be_requested() -> None:
     """A contract may allow numbers (`validValues: [1, 2]`), for number columns too."""
-    import msgspec
-
     from penstock.contract import Column
     from training.steps import export
 
@@ -303,3 +302,54 @@ def test_a_field_of_allowed_numbers_can_be_requested() -> None:
         with pytest.raises(RequestError) as caught:
             model.decode(body(SMALLEST | {"amount": bad}))
         assert (caught.value.status, caught.value.field) == (422, "amount")
+
+
+@pytest.fixture(scope="module")
+def several() -> Model:
+    return Model(tiny.build_multiclass())
+
+
+def test_of_several_classes_each_has_its_probability(several: Model) -> None:
+    # Given the estimator that the file was made of
+    rows = tiny.table()
+    own = tiny.estimator(rows, tiny.sizes(rows)).predict_proba(rows)
+    # When the file scores the same rows
+    scores = several.score({name: rows[name].to_list() for name in rows.columns})
+    # Then it gives the whole vectors
+    assert scores.shape == (200, 3)
+    assert scores.dtype == np.float64
+    np.testing.assert_allclose(scores, own, atol=1e-5)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
+
+
+def test_of_several_classes_the_label_is_the_estimators_own(several: Model) -> None:
+    rows = tiny.table()
+    fitted = tiny.estimator(rows, tiny.sizes(rows))
+    scores = several.score({name: rows[name].to_list() for name in rows.columns})
+    # When the scores are answered
+    found = [several.prediction(score) for score in scores.tolist()]
+    # Then the label is what scikit-learn predicts, and its probability is the score
+    assert [item["label"] for item in found] == fitted.predict(rows).tolist()
+    assert {item["label"] for item in found} == set(tiny.SIZES)
+    assert [item["score"] for item in found] == scores.max(axis=1).tolist()
+    assert [list(item["scores"]) for item in found] == [list(tiny.SIZES)] * 200
+    assert [list(item["scores"].values()) for item in found] == scores.tolist()
+
+
+def test_of_equally_probable_classes_the_first_is_the_label(several: Model) -> None:
+    assert several.prediction([0.2, 0.4, 0.4])["label"] == tiny.SIZES[1]
+
+
+def test_classes_that_are_numbers_are_labels_as_they_are_and_named_as_text() -> None:
+    # Given classes whose order as numbers is another than as text
+    model = Model(tiny.build_multiclass((2, 10, 30)))
+    # Then the label is the number, and the names are JSON's
+    found = model.prediction([0.1, 0.7, 0.2])
+    assert found == {"score": 0.7, "label": 10, "scores": {"2": 0.1, "10": 0.7, "30": 0.2}}
+
+
+@pytest.mark.parametrize(
+    ("classes", "task"), [((), "regression"), ((0, 1), "binary"), ((0, 1, 2), "multiclass"), (("a", "b"), "binary")]
+)
+def test_the_classes_say_what_the_task_is(classes: tuple[int | str, ...], task: str) -> None:
+    assert msgspec.structs.replace(tiny.signature(), classes=classes).task == task

@@ -108,3 +108,32 @@ def test_a_model_that_takes_few_rows_is_asked_in_several_requests(function: Modu
     with pytest.raises(function.SmokeTestFailed, match=r"1 golden examples differ, first number 1: 0\.8"):
         function.handler(event(max_rows="1"), None)
     stub.assert_no_pending_responses()
+
+
+VECTOR = {"score": 0.7, "label": "a", "scores": {"a": 0.7, "b": 0.2, "c": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (VECTOR, None),
+        (VECTOR | {"scores": {"a": 0.7 + 1e-7, "b": 0.2 - 1e-7, "c": 0.1}}, None),
+        # The most probable class' number is right, and two others are not
+        (VECTOR | {"scores": {"a": 0.7, "b": 0.1, "c": 0.2}}, "first number 0: a 0.7, b 0.1, c 0.2, recorded a 0.7"),
+        (VECTOR | {"scores": {"a": 0.7, "b": 0.2, "d": 0.1}}, "d 0.1, recorded"),
+        ({"score": 0.7}, "first number 0: 0.7, recorded a 0.7, b 0.2, c 0.1"),
+    ],
+)
+def test_of_several_classes_the_whole_vector_counts(
+    world: World, function: ModuleType, stub: Stubber, found: dict[str, Any], words: str | None
+) -> None:
+    # Given a golden example of a model of three classes
+    world.store.write_json(world.lake.model_file("s3", "golden.json"), [{"instance": {"x": 1}} | VECTOR])
+    body = {"model": "flight-delay", "version": 3, "predictions": [{"id": "smoke-test-0"} | found]}
+    answering(stub, {"statusCode": 200, "body": json.dumps(body)})
+    # When the version answers, then every class' probability is held against the recorded one
+    if words is None:
+        assert function.handler(event(), None) == {"examples": 1}
+    else:
+        with pytest.raises(function.SmokeTestFailed, match=words):
+            function.handler(event(), None)

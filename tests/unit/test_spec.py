@@ -89,7 +89,7 @@ WRITTEN = {
         ("name: a\ncolour: red\n", 2, "colour", "is not a field here"),
         ("name: a\n\nserving:\n  memory: 3\n", 4, "serving.memory", "is not a field here"),
         ("description: x\n", 1, "name", "field required"),
-        ("name: a\ntask: ranking\n", 2, "task", "input should be 'binary' or 'regression'"),
+        ("name: a\ntask: ranking\n", 2, "task", "input should be 'binary', 'multiclass' or 'regression'"),
         (
             "name: a\ntask: regression\ngates:\n  - {metric: roc_auc, min: 1}\n",
             3,
@@ -148,8 +148,27 @@ WRITTEN = {
             "name: a\ntask: regression\nevaluation: {groups: [x]}\n",
             3,
             "evaluation",
-            "by their labels, which a regression has not: name them as slices",
+            "by positive labels, which a regression has not: name them as slices",
         ),
+        (
+            "name: a\ntask: multiclass\nevaluation: {groups: [x]}\n",
+            3,
+            "evaluation",
+            "by positive labels, which a multiclass model has not: name them as slices",
+        ),
+        (
+            "name: a\ntask: multiclass\ngates:\n  - {metric: tpr_difference, max: 1}\n",
+            3,
+            "gates",
+            "tpr_difference compares positive labels, which a multiclass model has not",
+        ),
+        (
+            "name: a\ntask: multiclass\ngates:\n  - {metric: pr_auc, min: 0.1}\n",
+            3,
+            "gates",
+            "'pr_auc' is not measured where the task is multiclass; there are log_loss, roc_auc",
+        ),
+        ("name: a\ntask: multiclass\ndecision: f1\n", 3, "decision", "a multiclass label is the most probable class"),
         ("name: a\ndecision: {cost: {}, recall: 0.9}\n", 2, "decision.aim", "one aim of cost, recall, precision"),
         ("name: a\ngates:\n  - metric: f1\n", 3, "gates.0", "this one has none"),
         ("name: a\ngates:\n  - {metric: f1, against: nobody}\n", 3, "gates.0.against", "'baseline' or 'champion'"),
@@ -245,6 +264,14 @@ def test_a_regression_has_gates_of_its_own(model_folder: Write) -> None:
     assert [(gate.metric, gate.against, gate.by) for gate in spec.gates] == [
         ("r2", "baseline", 0.05),
         ("r2", "champion", 0.0),
+    ]
+
+
+def test_many_classes_have_gates_of_their_own(model_folder: Write) -> None:
+    spec = read_model(model_folder("name: a\ntask: multiclass\n", ""))
+    assert [(gate.metric, gate.against, gate.by) for gate in spec.gates] == [
+        ("log_loss", "baseline", 0.05),
+        ("log_loss", "champion", 0.0),
     ]
 
 

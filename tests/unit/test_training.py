@@ -32,7 +32,7 @@ from penstock.spec import MODELS, ModelSpec, read_model
 from penstock.store import sha256
 from tests.unit import tiny
 from training.steps import __main__ as entry
-from training.steps import export, tasks, train
+from training.steps import comparing, export, tasks, train
 from training.steps.container import Container, StepError
 from training.steps.leakage import strongest
 from training.steps.rows import Rows, read_sides
@@ -160,7 +160,7 @@ def test_the_signature_says_what_the_contract_says(trained: Trained, contract: C
 
 
 def test_the_estimator_and_its_file_agree(trained: Trained) -> None:
-    assert 0 <= trained.json("report.json")["largest_export_difference"] < tasks.EXPORT_TOLERANCE
+    assert 0 <= trained.json("report.json")["largest_export_difference"] < comparing.EXPORT_TOLERANCE
 
 
 def test_the_holdout_does_not_drift_from_its_own_baseline(trained: Trained, holdout: Any) -> None:
@@ -464,7 +464,7 @@ def test_a_regressor_for_a_classification_is_told(
             "binary",
             "string",
             ["a", "b", "c"],
-            "has 3 values in the training rows, it needs 2; more than two classes: a",
+            "has 3 values in the training rows, it needs 2; more than two: task: multiclass, a column",
         ),
         ("binary", "string", ["a", "a"], "has 1 values in the training rows, it needs 2"),
     ],

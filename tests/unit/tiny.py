@@ -1,7 +1,10 @@
 """A tiny real model: logistic regression on text, numbers and a boolean, exported as the training job exports."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -10,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from penstock.contract import Column
-from penstock.signature import Signature, Value
+from penstock.signature import Class, Signature, Value
 from training.steps import export
 
 COLUMNS = [
@@ -37,6 +40,7 @@ GOOD: dict[str, Value] = {
 }
 SMALLEST: dict[str, Value] = {"city": "LGA", "amount": 1}
 THRESHOLD = 0.5
+SIZES = ("a large", "b mid", "c small")
 
 
 def table(rows: int = 200) -> pl.DataFrame:
@@ -53,16 +57,22 @@ def table(rows: int = 200) -> pl.DataFrame:
     )
 
 
-def estimator(rows: pl.DataFrame) -> Pipeline:
-    """Fitted; the label follows the amount and the city."""
-    truth = (rows["amount"].to_numpy() + 3 * (rows["city"].to_numpy() == "JFK")) > 6
+def estimator(rows: pl.DataFrame, truth: npt.NDArray[Any] | None = None) -> Pipeline:
+    """Fitted; unless given, the label follows the amount and the city."""
+    if truth is None:
+        truth = (rows["amount"].to_numpy() + 3 * (rows["city"].to_numpy() == "JFK")) > 6
     columns = ColumnTransformer(
         [
             ("text", OneHotEncoder(handle_unknown="ignore", sparse_output=False), TEXT),
             ("numbers", SimpleImputer(), NUMBERS),
         ]
     )
-    return Pipeline([("columns", columns), ("regression", LogisticRegression())]).fit(rows, truth)
+    return Pipeline([("columns", columns), ("regression", LogisticRegression(max_iter=1_000))]).fit(rows, truth)
+
+
+def sizes(rows: pl.DataFrame) -> npt.NDArray[np.str_]:
+    """A target of three values, which follows the amount. Shape (rows,)."""
+    return np.array([SIZES[(amount > 3) + (amount > 6)] for amount in rows["amount"]])
 
 
 def signature(threshold: float = THRESHOLD, name: str = "tiny") -> Signature:
@@ -90,3 +100,10 @@ def build_regression() -> bytes:
     fitted = Pipeline([("columns", columns), ("regression", LinearRegression())]).fit(rows, truth)
     about = msgspec.structs.replace(signature(), classes=(), threshold=None, output=export.OUTPUTS["regression"])
     return export.sealed(export.to_onnx(fitted, COLUMNS, "regression"), about)
+
+
+def build_multiclass(classes: tuple[Class, ...] = SIZES) -> bytes:
+    """A sealed file that tells three sizes apart."""
+    rows = table()
+    about = msgspec.structs.replace(signature(), classes=classes, threshold=None)
+    return export.sealed(export.to_onnx(estimator(rows, sizes(rows)), COLUMNS), about)

@@ -23,9 +23,9 @@ from penstock.spec import Task
 from training.steps.container import StepError
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
-OUTPUTS: dict[Task, str] = {"binary": "probabilities", "regression": "variable"}
+OUTPUTS: dict[Task, str] = {"binary": "probabilities", "multiclass": "probabilities", "regression": "variable"}
 """The graph's output that holds the scores, by the exporter's own names."""
-WANTED: dict[Task, str] = {"binary": "a classifier", "regression": "a regressor"}
+WANTED: dict[Task, str] = {"binary": "a classifier", "multiclass": "a classifier", "regression": "a regressor"}
 
 
 class _RoundingDown:
@@ -74,7 +74,7 @@ update_registered_converter(
 def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.ModelProto:
     """The estimator as ONNX: one input a column, shape (rows, 1).
 
-    Its output is class probabilities, shape (rows, 2), or a regression's amounts, shape (rows, 1).
+    Its output is class probabilities, shape (rows, classes), or a regression's amounts, shape (rows, 1).
 
     Raises:
         StepError: an estimator that has no ONNX form, or a graph that does not take the contract's columns.
@@ -97,7 +97,7 @@ def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.
             name="model",
             initial_types=inputs,
             target_opset=OPSET,
-            options={id(fitted): {"zipmap": False}} if task == "binary" else None,
+            options={id(fitted): {"zipmap": False}} if task != "regression" else None,
         )
     except (RuntimeError, ValueError, NameError, KeyError, NotImplementedError) as error:
         # Some errors list a whole tree.
@@ -121,9 +121,9 @@ def _with_own_names(model: onnx.ModelProto, features: list[Column]) -> onnx.Mode
 
 
 def _check_kind(fitted: Any, task: Task) -> None:
-    wrong = is_regressor if task == "binary" else is_classifier
+    wrong = is_classifier if task == "regression" else is_regressor
     if isinstance(fitted, BaseEstimator) and wrong(fitted):
-        kind = WANTED["regression" if task == "binary" else "binary"]
+        kind = WANTED["binary" if task == "regression" else "regression"]
         raise StepError(
             f"`fit` gave {kind} ({type(fitted).__name__}), the task in model.yaml is {task}: "
             f"return {WANTED[task]}, or change the task"

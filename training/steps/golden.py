@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock.contract import Column
 from penstock.scoring import Model
-from penstock.signature import Value
+from penstock.signature import Score, Value
 from training.steps.rows import Rows
 
 COUNT = 25
@@ -18,15 +18,22 @@ NEUTRAL = "x0X "
 
 
 def examples(holdout: Rows, scorer: Model) -> list[dict[str, Any]]:
-    """Instances as a request has them, each with the score that the file gives it."""
+    """Instances as a request has them, each with the score that the file gives it.
+
+    Of several classes that is all that is answered: each class' probability is in `scores`.
+    """
     personal = [column for column in holdout.contract.features if column.personal]
     names = {column.name for column in personal}
     neutral = {column.name: _neutral(column, holdout) for column in personal if column.required}
     instances = [
         {name: value for name, value in row.items() if name not in names} | neutral for row in holdout.instances(COUNT)
     ]
-    scores = scorer.score_rows(instances)
-    return [{"instance": instance, "score": float(score)} for instance, score in zip(instances, scores, strict=True)]
+    scores = scorer.score_rows(instances).tolist()
+    return [{"instance": row} | _recorded(scorer, score) for row, score in zip(instances, scores, strict=True)]
+
+
+def _recorded(scorer: Model, score: Score) -> dict[str, Any]:
+    return scorer.prediction(score) if isinstance(score, list) else {"score": score}
 
 
 def _neutral(column: Column, holdout: Rows) -> Value:

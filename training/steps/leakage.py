@@ -10,16 +10,20 @@ from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from penstock.contract import Column
+from penstock.evaluation_classes import one_against_rest
+from training.steps.multiclass import Multiclass
 from training.steps.rows import Rows
-from training.steps.tasks import Binary, Regression
+from training.steps.tasks import Binary, Kind
 
 MOST_ROWS = 50_000
 """Training rows that a feature is judged by."""
 LEAVES = {"max_leaf_nodes": 32, "min_samples_leaf": 20, "random_state": 0}
 
 
-def strongest(task: Binary | Regression, train: Rows, holdout: Rows) -> tuple[str, float]:
+def strongest(task: Kind, train: Rows, holdout: Rows) -> tuple[str, float]:
     """The feature that tells most alone, and its ROC AUC on the holdout; of a regression, its R².
+
+    Of many classes it is the mean ROC AUC of one against the rest.
 
     A small tree on the one feature finds dependences that are not monotone too. A text is the mean of the target among
     the training rows that have it, each row's without its own (scikit-learn's `TargetEncoder`).
@@ -34,16 +38,19 @@ def strongest(task: Binary | Regression, train: Rows, holdout: Rows) -> tuple[st
     return name, alone[name]
 
 
-def _alone(
-    task: Binary | Regression, known: npt.NDArray[Any], before: Any, asked: npt.NDArray[Any], after: Any
-) -> float:
+def _alone(task: Kind, known: npt.NDArray[Any], before: Any, asked: npt.NDArray[Any], after: Any) -> float:
     if known.dtype == object:
-        kind = "binary" if isinstance(task, Binary) else "continuous"
+        kind = "continuous" if task.name == "regression" else task.name
         encoder = TargetEncoder(target_type=kind, cv=KFold(5, shuffle=True, random_state=0))
         known, asked = encoder.fit_transform(known, before), encoder.transform(asked)
     if isinstance(task, Binary):
         tree = DecisionTreeClassifier(**LEAVES).fit(known, before)
         return float(metrics.roc_auc_score(after, tree.predict_proba(asked)[:, -1]))
+    if isinstance(task, Multiclass):
+        tree = DecisionTreeClassifier(**LEAVES).fit(known, before)
+        found = np.zeros((len(after), len(task.classes)))
+        found[:, tree.classes_] = tree.predict_proba(asked)  # a sample may lack a class
+        return one_against_rest(after, found)
     return float(metrics.r2_score(after, DecisionTreeRegressor(**LEAVES).fit(known, before).predict(asked)))
 
 

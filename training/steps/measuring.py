@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from penstock import evaluation
 from penstock.evaluation import Evaluation
 from penstock.intervals import Rival, Scored, intervals
 from penstock.scoring import Model
 from penstock.signature import Scores
 from penstock.slices import disparity, slices
 from penstock.spec import ModelSpec
+from training.steps.comparing import Champion
 from training.steps.leakage import strongest
 from training.steps.rows import Rows
-from training.steps.tasks import Binary, Champion, Regression
+from training.steps.tasks import Kind
 
 TIMED = 200
 """Rows that are scored alone for the latency."""
@@ -39,7 +39,7 @@ class Challenger:
 
 def measured(
     spec: ModelSpec,
-    task: Binary | Regression,
+    task: Kind,
     rows: dict[str, Rows],
     challenger: Challenger,
     champion: Champion | None,
@@ -49,9 +49,7 @@ def measured(
     threshold = challenger.model.signature.threshold
     result = task.evaluate(holdout, rows["train"], challenger.model, scores, champion)
     truth = task.truth(holdout)
-    rivals: dict[Rival, Scored] = {
-        "baseline": Scored(evaluation.naive_scores(task.truth(rows["train"]), len(scores)), threshold)
-    }
+    rivals: dict[Rival, Scored] = {"baseline": Scored(task.naive(rows["train"], len(scores)), threshold)}
     if champion:
         rivals["champion"] = Scored(champion[1], champion[2])
     own, asked = Scored(scores, threshold), spec.evaluation
@@ -67,7 +65,7 @@ def measured(
 
 
 def _beside(
-    spec: ModelSpec, task: Binary | Regression, rows: dict[str, Rows], challenger: Challenger, result: Evaluation
+    spec: ModelSpec, task: Kind, rows: dict[str, Rows], challenger: Challenger, result: Evaluation
 ) -> Evaluation:
     gates = {gate.metric for gate in spec.gates}
     beside = {"latency_ms": latency(challenger.model, rows["holdout"]), "onnx_mb": challenger.size / 1e6}
@@ -91,13 +89,12 @@ def latency(model: Model, holdout: Rows) -> float:
     return statistics.median(spent) * 1e3
 
 
-def instability(
-    task: Binary | Regression, rows: dict[str, Rows], challenger: Challenger, params: dict[str, Any]
-) -> float:
+def instability(task: Kind, rows: dict[str, Rows], challenger: Challenger, params: dict[str, Any]) -> float:
     """How much a holdout row's score changes, on average, when the model is fitted a second time.
 
     The second fit gets training and validation rows dealt anew, as many of each, and the next `seed` where the params
-    have one. A regression's change is in standard deviations of the target in the training rows.
+    have one. A regression's change is in standard deviations of the target in the training rows; of many classes it
+    is the probability that moved from one to another.
     """
     both = pl.concat([rows["train"].table, rows["validation"].table]).sample(fraction=1, shuffle=True, seed=1)
     train = replace(rows["train"], table=both.head(rows["train"].table.height))
@@ -105,4 +102,4 @@ def instability(
     if isinstance(params.get("seed"), int):
         params["seed"] += 1
     second = challenger.refit(train, validation, params).score(rows["holdout"].columns())
-    return float(np.mean(np.abs(second - challenger.scores))) / (task.spread if isinstance(task, Regression) else 1)
+    return float(np.mean(task.change(challenger.scores, second)))

@@ -1,8 +1,9 @@
 """What the report's plots and tables are drawn from, measured where truth and scores are: inside the training job.
 
-Bounded: curves have at most 200 points, clouds 400, profiles 20 quantiles or values a column; the permutations, which
-score again, stop after LIMIT_SECONDS and say which columns they left out. A personal column shows no value, and no
-value is named that fewer than FEWEST rows share, so that the report outlives the rows of whoever is forgotten.
+Bounded: curves have at most 200 points (`report_curves`), clouds 400, profiles 20 quantiles or values a column; the
+permutations, which score again, stop after LIMIT_SECONDS and say which columns they left out. A personal column shows
+no value, and no value is named that fewer than FEWEST rows share, so that the report outlives the rows of whoever is
+forgotten.
 """
 
 import time
@@ -15,13 +16,18 @@ import polars as pl
 from sklearn import metrics
 
 from penstock import drift, evaluation
+from penstock.classes import named
 from penstock.contract import Column
 from penstock.scoring import Model
 from penstock.signature import Class, Scores
+from training.steps.comparing import Champion
+from training.steps.multiclass import Multiclass
+from training.steps.report_classes import log_score, of_classes
+from training.steps.report_curves import calibration, thinned
 from training.steps.rows import Rows
-from training.steps.tasks import Binary, Champion, Regression
+from training.steps.tasks import Binary, Kind
 
-POINTS, CLOUD, BINS = 200, 400, 10
+CLOUD = 400
 SAMPLE, REPEATS, SEED = 4_000, 3, 0
 """Rows that are permuted, how often each column is, and the random numbers' seed."""
 DRIFT_ROWS, MUCH = 50_000, 0.25
@@ -36,7 +42,7 @@ Document = dict[str, Any]
 
 
 def collect(
-    task: Binary | Regression,
+    task: Kind,
     model: Model,
     rows: Mapping[str, Rows],
     scores: Scores,
@@ -49,7 +55,7 @@ def collect(
         task: on these rows.
         model: the challenger's file.
         rows: by side.
-        scores: the challenger's on the holdout, shape (rows,).
+        scores: the challenger's on the holdout.
         champion: the live model's, where it was compared.
         champion_baseline: what its training job counted (`drift.baseline`), where it is known.
     """
@@ -68,17 +74,20 @@ def collect(
     return document
 
 
-def truth_of(task: Binary | Regression, rows: Rows) -> Numbers:
-    """What really was: 1 and 0 for a class, the amount of a regression. Shape (rows,)."""
+def truth_of(task: Kind, rows: Rows) -> Numbers:
+    """What really was: 1 and 0 for a class, one of many's place, the amount of a regression. Shape (rows,)."""
     if isinstance(task, Binary):
         return evaluation.positives(rows.truth(), task.classes[1]).astype(np.float64)
+    if isinstance(task, Multiclass):
+        return task.truth(rows).astype(np.float64)
     return np.array(rows.truth(), dtype=np.float64)
 
 
-def _measured(
-    task: Binary | Regression, holdout: Rows, scored: Mapping[str, tuple[Scores, float | None]]
-) -> dict[str, Document]:
+def _measured(task: Kind, holdout: Rows, scored: Mapping[str, tuple[Scores, float | None]]) -> dict[str, Document]:
     """What is drawn of each model."""
+    if isinstance(task, Multiclass):
+        places = task.truth(holdout)
+        return {name: of_classes(places, scores, task.classes) for name, (scores, _) in scored.items()}
     truth = truth_of(task, holdout)
     if isinstance(task, Binary):
         given = {name: (scores, at) for name, (scores, at) in scored.items() if at is not None}
@@ -101,12 +110,12 @@ def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Clas
     edges = np.linspace(0, 1, 21)
     positive = truth > 0
     return {
-        "roc": _thinned(false, true),
-        "pr": _thinned(recall[::-1], precision[::-1]),
-        "calibration": _calibration(truth, scores),
+        "roc": thinned(false, true),
+        "pr": thinned(recall[::-1], precision[::-1]),
+        "calibration": calibration(truth, scores),
         "threshold": threshold,
         "confusion": {
-            "classes": [str(item).lower() if isinstance(item, bool) else str(item) for item in classes],
+            "classes": [named(item) for item in classes],
             "threshold": threshold,
             "rows": metrics.confusion_matrix(positive, scores >= threshold, labels=[False, True]).tolist(),
         },
@@ -145,32 +154,8 @@ def residuals(truth: Numbers, scores: Scores, edges: Numbers, *, named: bool) ->
     return about
 
 
-def _thinned(x: Numbers, y: Numbers) -> list[list[float]]:
-    """At most POINTS of a curve's points, evenly along its length; the ends are kept."""
-    along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-    chosen = np.unique(np.searchsorted(along, np.linspace(0, along[-1], POINTS - 1)).clip(0, len(x) - 1))
-    kept = np.unique([0, *chosen, len(x) - 1])[-POINTS:]
-    return np.column_stack([x[kept], y[kept]]).tolist()  # type: ignore[no-any-return]
-
-
-def _calibration(truth: Numbers, scores: Scores) -> list[Document]:
-    """Bins of about equally many rows, equal scores never apart: mean score, share of positives, rows."""
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, BINS + 1)))[1:-1]
-    places = np.searchsorted(edges, scores, side="right")
-    return [
-        {
-            "score": float(scores[places == place].mean()),
-            "positive": float(truth[places == place].mean()),
-            "rows": int((places == place).sum()),
-        }
-        for place in np.unique(places)
-    ]
-
-
-def importance(
-    task: Binary | Regression, model: Model, holdout: Rows, clock: Callable[[], float] = time.monotonic
-) -> Document | None:
-    """How much the task's first metric falls when one column's values are permuted, by the file itself.
+def importance(task: Kind, model: Model, holdout: Rows, clock: Callable[[], float] = time.monotonic) -> Document | None:
+    """How much worse the task's first metric is when one column's values are permuted, by the file itself.
 
     Source: Breiman, Random Forests (2001), section 10. None where the sample allows no measure.
     """
@@ -179,7 +164,7 @@ def importance(
     truth = truth_of(task, sample)
     if len(np.unique(truth)) < 2:
         return None
-    name, measure = ("roc_auc", metrics.roc_auc_score) if isinstance(task, Binary) else ("r2", metrics.r2_score)
+    name, measure = _first(task)
     columns = dict(sample.columns())
     full, random = float(measure(truth, model.score(columns))), np.random.default_rng(SEED)
     ends, found, left = clock() + LIMIT_SECONDS, [], []
@@ -195,6 +180,13 @@ def importance(
         found.append({"column": field.name, "drop": float(np.mean(falls)), "spread": float(np.std(falls))})
     ranked = sorted(found, key=lambda item: -float(str(item["drop"])))
     return {"metric": name, "rows": len(truth), "repeats": REPEATS, "columns": ranked, "left_out": left}
+
+
+def _first(task: Kind) -> tuple[str, Callable[[Numbers, Scores], float]]:
+    """The task's first metric, with more being better."""
+    if isinstance(task, Multiclass):
+        return "log_loss", log_score
+    return ("roc_auc", metrics.roc_auc_score) if isinstance(task, Binary) else ("r2", metrics.r2_score)
 
 
 def profile(rows: Rows) -> list[Document]:

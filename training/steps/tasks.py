@@ -1,6 +1,6 @@
-"""What differs between a classification and a regression in the training job: target, threshold, metrics, tolerance."""
+"""What differs between the tasks in the training job: target, threshold, metrics, tolerance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -11,16 +11,10 @@ from penstock.evaluation import Evaluation
 from penstock.scoring import Model
 from penstock.signature import Class, Scores
 from penstock.spec import Aim, ModelSpec, Task
+from training.steps.comparing import EXPORT_TOLERANCE, FLOAT32_TOLERANCE, Champion, compared
 from training.steps.container import StepError
+from training.steps.multiclass import Multiclass
 from training.steps.rows import Rows
-
-Champion = tuple[int, Scores, float | None]
-"""Package version, scores and threshold of the live model."""
-EXPORT_TOLERANCE = 1e-4
-"""Largest difference between estimator and ONNX file that float32 arithmetic explains: of a probability, or of the
-target's spread."""
-FLOAT32_TOLERANCE = 1e-6
-"""The same, of an amount itself: what remains where amounts are large and lie close together."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Binary:
         """
         if not hasattr(fitted, "predict_proba"):
             return 0.0
-        return _compared(fitted.predict_proba(holdout.features())[:, 1], scores, EXPORT_TOLERANCE)
+        return compared(fitted.predict_proba(holdout.features())[:, 1], scores, EXPORT_TOLERANCE)
 
     def evaluate(
         self, holdout: Rows, train: Rows, model: Model, scores: Scores, champion: Champion | None
@@ -62,13 +56,21 @@ class Binary:
             self.truth(holdout),
             challenger=scores,
             threshold=_given(model.signature.threshold),
-            baseline=evaluation.naive_scores(self.truth(train), len(scores)),
+            baseline=self.naive(train, len(scores)),
             champion=(champion[0], champion[1], _given(champion[2])) if champion else None,
         )
 
     def truth(self, rows: Rows) -> evaluation.Truth:
         """Which rows are positive. Shape (rows,)."""
         return evaluation.positives(rows.truth(), self.classes[1])
+
+    def naive(self, train: Rows, rows: int) -> Scores:
+        """What the naive baseline says of as many rows. Shape (rows,)."""
+        return evaluation.naive_scores(self.truth(train), rows)
+
+    def change(self, first: Scores, second: Scores) -> Scores:
+        """How far apart two models' answers are, row by row: of a probability. Shape (rows,)."""
+        return np.abs(first - second)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Regression:
         if not hasattr(fitted, "predict"):
             return 0.0
         own = np.asarray(fitted.predict(holdout.features()), dtype=np.float64).reshape(-1)
-        return _compared(own, scores, EXPORT_TOLERANCE * self.spread + FLOAT32_TOLERANCE * float(np.abs(own).max()))
+        return compared(own, scores, EXPORT_TOLERANCE * self.spread + FLOAT32_TOLERANCE * float(np.abs(own).max()))
 
     def evaluate(
         self, holdout: Rows, train: Rows, model: Model, scores: Scores, champion: Champion | None
@@ -103,7 +105,7 @@ class Regression:
         return evaluation.evaluate_amounts(
             _amounts(holdout),
             challenger=scores,
-            baseline=evaluation.naive_scores(_amounts(train), len(scores)),
+            baseline=self.naive(train, len(scores)),
             champion=champion[:2] if champion else None,
         )
 
@@ -111,21 +113,41 @@ class Regression:
         """What the target really was. Shape (rows,)."""
         return _amounts(rows)
 
+    def naive(self, train: Rows, rows: int) -> Scores:
+        """What the naive baseline says of as many rows. Shape (rows,)."""
+        return evaluation.naive_scores(_amounts(train), rows)
 
-def task_of(spec: ModelSpec, train: Rows) -> Binary | Regression:
+    def change(self, first: Scores, second: Scores) -> Scores:
+        """How far apart two models' answers are, row by row, in standard deviations of the target. Shape (rows,)."""
+        return np.abs(first - second) / self.spread
+
+
+Kind = Binary | Multiclass | Regression
+
+
+def task_of(spec: ModelSpec, train: Rows, others: Mapping[str, Rows] | None = None) -> Kind:
     """The spec's task on these rows.
+
+    Args:
+        spec: of the model.
+        train: the training rows.
+        others: further sides by name, whose classes must be the training rows'.
 
     Raises:
         StepError: a target that does not fit the task.
     """
     target = train.contract.target
+    if spec.task == "multiclass":
+        return Multiclass.of(train, others or {})
     if spec.task == "regression":
         if target.type not in {"integer", "number"}:
             raise StepError(f"the task is regression, the target {target.name!r} is {target.type}: it needs a number")
         return Regression(float(np.std(_amounts(train))))
     found = sorted(set(train.truth()))
     if len(found) != 2:
-        mend = "; more than two classes: a column that is true for one of them, or task: regression for amounts"
+        mend = (
+            "; more than two: task: multiclass, a column that is true for one of them, or task: regression for amounts"
+        )
         raise StepError(
             f"the target {target.name!r} has {len(found)} values in the training rows, it needs 2"
             + (mend if len(found) > 2 else "")
@@ -141,13 +163,3 @@ def _given(threshold: float | None) -> float:
     if threshold is None:
         raise StepError("the model file has classes but no threshold: export it with Penstock")
     return threshold
-
-
-def _compared(own: Scores, scores: Scores, tolerance: float) -> float:
-    apart = np.abs(own - scores)
-    if np.mean(apart > tolerance) > 0.001:
-        raise StepError(
-            f"the ONNX file scores {np.mean(apart > tolerance):.1%} of the rows otherwise than the estimator "
-            f"(up to {apart.max():.4g}): a step of the pipeline does not export exactly"
-        )
-    return float(apart.max())

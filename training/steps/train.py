@@ -21,9 +21,11 @@ from penstock.scoring import Model
 from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
 from training.steps import export, golden, measuring, report_data
+from training.steps.comparing import Champion
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
-from training.steps.tasks import Binary, Champion, Regression, task_of
+from training.steps.tasks import Kind, task_of
+from training.steps.trial import Chosen, objective, with_params
 
 PROJECT = Path(__file__).parents[2]
 
@@ -38,10 +40,10 @@ def run(container: Container) -> None:
     """
     request = container.request()
     folder = PROJECT / MODELS / request["model"]
-    spec, contract = read_model(folder), read_contract(folder)
+    (spec, chosen), contract = with_params(read_model(folder), container), read_contract(folder)
     with _leg(container, "read the dataset"):
         rows = read_sides(container.channel("dataset"), request["parts"], contract, spec.split, request.get("cut"))
-    task = task_of(spec, rows["train"])
+    task = task_of(spec, rows["train"], {side: rows[side] for side in ("validation", "holdout")})
     fit = _fit_function(folder)
     with _leg(container, f"fit on {rows['train'].table.height} rows"):
         fitted = fit(rows["train"].table, rows["validation"].table, dict(spec.training.params))
@@ -52,7 +54,7 @@ def run(container: Container) -> None:
 
     with _leg(container, "export and evaluate"):
         model = _exported(fitted, spec, contract, rows["validation"], task)
-        _write(container, request, spec, model, rows, fitted, task, refit)
+        _write(container, request, spec, model, rows, fitted, task, refit, chosen)
 
 
 def _write(
@@ -62,8 +64,9 @@ def _write(
     model: tuple[bytes, Model],
     rows: dict[str, Rows],
     fitted: Any,
-    task: Binary | Regression,
+    task: Kind,
     refit: measuring.Refit,
+    chosen: Chosen,
 ) -> None:
     data, scorer = model
     holdout, columns = rows["holdout"], rows["holdout"].columns()
@@ -78,11 +81,14 @@ def _write(
         "rows": {name: side.table.height for name, side in rows.items()},
         "largest_export_difference": difference,
         "onnx_bytes": len(data),
+        "params": spec.training.params,
+        "tuned": chosen,
+        "validation": objective(spec, task, scorer, rows["validation"]),
     }
     container.model("model.onnx").write_bytes(data)
     documents = {
         "evaluation": result,
-        "baseline": drift.baseline(scorer.signature.fields, columns, scores),
+        "baseline": drift.baseline(scorer.signature.fields, columns, scores, scorer.signature.classes),
         "golden": golden.examples(holdout, scorer),
         "report": report,
         "report-data": report_data.collect(task, scorer, rows, scores, champion, _champion_baseline(container)),
@@ -91,11 +97,11 @@ def _write(
         container.model(f"{name}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     for name, value in result["challenger"].items():
         container.say(f"metric {name}={value:.6f}")
+    for name, value in report["validation"].items():
+        container.say(f"metric {name}={value:.10g}")
 
 
-def _exported(
-    fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, task: Binary | Regression
-) -> tuple[bytes, Model]:
+def _exported(fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, task: Kind) -> tuple[bytes, Model]:
     """The sealed file and the model loaded from it, its threshold chosen on the validation rows."""
     graph = export.to_onnx(fitted, contract.features, task.name)
     carried = [contract.key] + ([contract.event_time] if contract.event_time else [])
@@ -120,9 +126,7 @@ def _copy(graph: Any) -> Any:
     return copy
 
 
-def _champion(
-    container: Container, request: dict[str, Any], columns: Columns, task: Binary | Regression
-) -> Champion | None:
+def _champion(container: Container, request: dict[str, Any], columns: Columns, task: Kind) -> Champion | None:
     if not request["champion"]:
         return None
     champion = Model((container.channel("run") / "champion.onnx").read_bytes(), sha256=request["champion"]["sha256"])
