@@ -266,6 +266,14 @@ class Schedule:
     def version(self, number: int) -> dict[str, Any]:
         return self.cloud.items[f"version#{number:06d}"]
 
+    def decisions(self, number: int) -> list[dict[str, Any]]:
+        """What was decided about a version, oldest first."""
+        return self.records(f"approval#{number:06d}#")
+
+    def records(self, start: str) -> list[dict[str, Any]]:
+        """The ledger's records of a kind, without its own code and beside all that is planned."""
+        return [self.cloud.items[name] for name in sorted(name for name in self.cloud.items if name.startswith(start))]
+
     def meanwhile(self) -> bool:
         """Somebody else does something while a process is between two calls."""
         self.note("meanwhile")
@@ -291,9 +299,7 @@ class Schedule:
     def goes_live(self, document: dict[str, Any]) -> None:
         number, digest = document["package"], document["environment"]["PENSTOCK_MODEL_SHA256"]
         self.service.serving = Serving(str(len(self.live) + 2), number, digest)
-        start = f"approval#{number:06d}#"
-        decisions = [self.cloud.items[name] for name in sorted(self.cloud.items) if name.startswith(start)]
-        self.live.append(Live(number, digest, decisions, self.registry.packages[document["package_arn"]]))
+        self.live.append(Live(number, digest, self.decisions(number), self.registry.packages[document["package_arn"]]))
         self.note("live")
 
     def last_step(self, name: str, number: int, arn: str, *, fine: bool) -> None:

@@ -10,7 +10,7 @@ from penstock.registry import APPROVED, PENDING, REJECTED, Package
 from penstock.spec import ModelSpec
 from tests.unit.schedules import ALLOWED, Live, Schedule
 
-SCHEDULES, BLOCKS = 800, 10
+SCHEDULES, BLOCKS = 600, 10
 ENDS_A_COUNT = {"rejected", "set back", "rolled back"}
 WORDS = {"approved": "reason", "counted": "counted", "refused": "refusal"}
 STATUSES = {"approved": APPROVED, "rejected": REJECTED, "rolled back": REJECTED}
@@ -40,34 +40,36 @@ def granted(decisions: list[Record], wanted: int) -> bool:
 def check_step(schedule: Schedule) -> None:
     """What must hold at every moment."""
     assert len(schedule.rollouts.running) <= 1, "two rollouts at once"
-    rollouts = schedule.ledger.rollouts()
+    rollouts = schedule.records("rollout#")
     opened = [item["id"] for item in rollouts if item["state"] == "open"]
-    holder = schedule.ledger.holder("rollout")
-    assert opened == ([holder] if holder is not None else []), "an open rollout and who holds the lock differ"
+    holders = [item["holder"] for item in schedule.records("lock#rollout")]
+    assert opened == holders, "an open rollout and who holds the lock differ"
     for number in range(1, len(schedule.registry.packages) + 1):
-        granted(schedule.ledger.approvals(number), schedule.wanted)
+        granted(schedule.decisions(number), schedule.wanted)
     for document in schedule.rollouts.running.values():
         assert document["rollout"] in opened, "a rollout runs that nobody opened"
     check_heard(schedule, rollouts)
-    for package, decided in schedule.looked:
+    while schedule.looked:
+        package, decided = schedule.looked.pop()
         if STATUSES.get(decided, PENDING) != package.status:
             check_recorded(schedule, package)
 
 
 def check_recorded(schedule: Schedule, package: Package) -> None:
     """A change that the ledger did not know is a decision of it, by whom the registry says."""
-    decisions = schedule.ledger.approvals(package.version)
+    decisions = schedule.decisions(package.version)
     found = {item["by"] for item in decisions if item["at"] == timestamp(package.changed)}
     assert found == {package.changed_by}, f"{package.changed_by} decided about version {package.version}: {found}"
 
 
 def check_heard(schedule: Schedule, rollouts: list[Record]) -> None:
     """A rollback that was heard is recorded: as granted, with its rollout, or as refused, with a sentence."""
-    for asked in schedule.heard:
-        records = schedule.ledger.approvals(asked.to)
+    while schedule.heard:
+        asked = schedule.heard.pop()
+        records = schedule.decisions(asked.to)
         found = [item for item in records if item["at"] == asked.at and item.get("rollback") == asked.version]
         if not found:  # the same was granted before: an edit of something else
-            taken = [item for item in schedule.ledger.approvals(asked.version) if item.get("rollback_to") == asked.to]
+            taken = [item for item in schedule.decisions(asked.version) if item.get("rollback_to") == asked.to]
             assert asked.reason in {item["reason"] for item in taken}, f"{asked} was swallowed"
             continue
         (record,) = found
@@ -99,7 +101,7 @@ def check_end(schedule: Schedule) -> None:
         about = schedule.ledger.version(package.version)
         expected = STATUSES.get(str(about.get("decision")), PENDING)
         assert package.status == expected, f"version {package.version}: {about.get('decision')}, not so in the registry"
-        decisions = schedule.ledger.approvals(package.version)
+        decisions = schedule.decisions(package.version)
         assert all(item.get(WORDS[item["decision"]]) for item in decisions if item["decision"] in WORDS)
 
 
