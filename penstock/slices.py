@@ -3,19 +3,15 @@
 Values that too few rows have are taken together, so that no slice is named after a handful of people.
 """
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
-import numpy as np
 import numpy.typing as npt
 
+from penstock.cuts import Mask, parts
 from penstock.evaluation import Metrics, Truth
 from penstock.evaluation_classes import measure_rows
 from penstock.intervals import Scored
-
-Mask = npt.NDArray[np.bool_]
-MISSING, REST = "missing", "other values"
 
 
 class Slice(TypedDict):
@@ -96,42 +92,6 @@ def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scor
         tpr_difference=_apart([group["tpr"] for group in groups]),
         fpr_difference=_apart([group["fpr"] for group in groups]),
     )
-
-
-def parts(values: Sequence[Any], min_rows: int) -> Iterator[tuple[str, Mask]]:
-    """A column's slices, each with its name and its rows; together they are all rows."""
-    given = [value for value in values if value not in (None, "")]
-    missing = np.array([value in (None, "") for value in values], dtype=bool)
-    if given and not isinstance(given[0], str | bool) and len(set(given)) > 4:
-        yield from _quartiles(np.array([np.nan if value is None else value for value in values], dtype=np.float64))
-    else:
-        yield from _values(np.array([str(_plain(value)) for value in values], dtype=object), missing, min_rows)
-    if missing.any():
-        yield MISSING, missing
-
-
-def _quartiles(numbers: npt.NDArray[np.float64]) -> Iterator[tuple[str, Mask]]:
-    ends = np.unique(np.nanquantile(numbers, [0.25, 0.5, 0.75]))
-    yield f"≤ {ends[0]:g}", numbers <= ends[0]
-    for low, high in itertools.pairwise(ends):
-        yield f"> {low:g}, ≤ {high:g}", (numbers > low) & (numbers <= high)
-    if (numbers > ends[-1]).any():
-        yield f"> {ends[-1]:g}", numbers > ends[-1]
-
-
-def _values(words: npt.NDArray[np.object_], missing: Mask, min_rows: int) -> Iterator[tuple[str, Mask]]:
-    found, counts = np.unique(words[~missing].astype(str), return_counts=True)
-    named = found[counts >= min_rows]
-    for value in named:
-        yield str(value), (words == value) & ~missing
-    rest = ~missing & ~np.isin(words.astype(str), named)
-    if rest.any():
-        yield REST, rest
-
-
-def _plain(value: Any) -> Any:
-    """A whole number without `.0`: training has integers and booleans as float32."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _rate(labels: Mask, mask: Mask) -> float | None:

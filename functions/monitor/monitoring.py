@@ -10,7 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from functions.monitor import quality
+from functions.monitor import quality, slicing
+from functions.monitor.quality import Quality
+from functions.monitor.slicing import LiveSlice
 from penstock import captures, drift
 from penstock.check import check
 from penstock.contract import Contract
@@ -124,14 +126,24 @@ class Monitoring:
         if not good.height:
             return _refused("refused", f"{key}: no label is a value of {self.contract.target.name!r} in the contract")
         labels = list(good.select(self.contract.key.name, self.contract.target.name).iter_rows())
-        rows, values = [answered[str(row)] for row, _ in labels], [label for _, label in labels]
-        found, remark = quality.measured(self.spec.task, rows, values, self._class_names)
+        found, slices, words = self._measured([(answered[str(row)], label) for row, label in labels])
         self.metrics.put({LIVE[name]: number for name, number in found.items()} | {"LabelledRows": good.height})
         said = self._keep(key, good, now)
-        remark = "" if self.contract.target.personal else remark
-        numbers = "".join(f", {name} {number:.3f}" for name, number in found.items())
-        sentence = f"{good.height} of {len(truth)} labels joined{numbers}{remark}; {said}"
-        return {"outcome": "labelled", "sentence": sentence, "rows": good.height} | found
+        sentence = f"{good.height} of {len(truth)} labels joined{words}; {said}"
+        return {"outcome": "labelled", "sentence": sentence, "rows": good.height, "slices": slices} | found
+
+    def _measured(self, pairs: list[tuple[Record, Any]]) -> tuple[Quality, list[LiveSlice], str]:
+        """How well captured rows met the truth, in numbers, slices and words; of answers of another task nothing."""
+        task = self.spec.task
+        kept = [(row, real) for row, real in pairs if quality.answer(task, row) is not None]
+        if not kept:
+            return {}, [], ""
+        rows, truth = [row for row, _ in kept], [real for _, real in kept]
+        numbers, remark = quality.measured(task, rows, truth, self._class_names)
+        slices = slicing.measured(self.spec, self.contract, rows, truth)
+        words = [f", {name} {number:.3f}" for name, number in numbers.items()]
+        words += [] if self.contract.target.personal else [remark]
+        return numbers, slices, "".join([*words, slicing.remark(task, slices)])
 
     def _class_names(self, version: int) -> list[str]:
         """The classes of a version in their order; none where its files are no longer there."""

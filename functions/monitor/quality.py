@@ -25,27 +25,28 @@ Recall = tuple[Any, int, float]
 def measured(
     task: Task, rows: Sequence[Record], truth: Sequence[Any], class_names: Callable[[int], Sequence[str]]
 ) -> tuple[Quality, str]:
-    """The quality of captured rows, and a remark on it for the sentence; none of rows that answer another task.
+    """The quality of captured rows, and a remark on it for the sentence.
 
     Args:
         task: the model's.
-        rows: as the predict function captured them.
+        rows: as the predict function captured them, at least one, answered by this task.
         truth: as many; the target's values.
         class_names: the classes of a version in their order; none where they are not known.
     """
-    asked = "score" if task == "regression" else "label"
-    kept = [(row, real) for row, real in zip(rows, truth, strict=True) if asked in row]
-    answers, reals = [row[asked] for row, _ in kept], [real for _, real in kept]
-    if not kept:
-        return {}, ""
+    answers = [answer(task, row) for row in rows]
     if task == "regression":
-        return of_amounts(answers, reals), ""
+        return of_amounts(answers, truth), ""
     if task == "binary":
-        return of_labels(answers, reals), ""
-    names = {version: class_names(version) for version in {int(row["version"]) for row, _ in kept}}
-    probabilities = [captures.probabilities(row, names[int(row["version"])]) for row, _ in kept]
-    name, count, recall = min(recalls(answers, reals), key=lambda item: item[2])
-    return of_classes(answers, reals, probabilities), f", lowest recall {recall:.3f} of {name!r} in {count} rows"
+        return of_labels(answers, truth), ""
+    names = {version: class_names(version) for version in {int(row["version"]) for row in rows}}
+    probabilities = [captures.probabilities(row, names[int(row["version"])]) for row in rows]
+    name, count, recall = min(recalls(answers, truth), key=lambda item: item[2])
+    return of_classes(answers, truth, probabilities), f", lowest recall {recall:.3f} of {name!r} in {count} rows"
+
+
+def answer(task: Task, row: Record) -> Any:
+    """What of a captured row is held against the truth; None where a version of another task answered it."""
+    return row.get("score" if task == "regression" else "label")
 
 
 def of_amounts(answers: Sequence[float], truth: Sequence[float]) -> Quality:

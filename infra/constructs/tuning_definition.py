@@ -162,6 +162,7 @@ def _why() -> State:
         "Assign": {"error": {"Error": "NoTrial", "Cause": f"{{% 'no trial gave a model; the first: ' & {reason} %}}"}},
         "TimeoutSeconds": _LOOKUP_SECONDS,
         "Retry": [_LOOKED_UP],
-        "Catch": catch("EndFailed", step="tuning"),
+        # Then the tuning job's own reason, which the variable still holds, is the run's.
+        "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "EndFailed"}],
         "Next": "EndFailed",
     }

@@ -181,7 +181,9 @@ def test_a_search_that_gave_nothing_asks_a_trial_why(separators: tuple[str, str]
     assert following("Stopped", "") == "Tuning stopped"
     cause = states["Tuning stopped"]["Assign"]["error"]["Cause"]
     assert cause == "the tuning job was stopped, by hand or at the end of its time"
-    # Then the name of the one that failed is found in its description, and a trial's own words in the answer
+    # And where a trial cannot be asked, the search's own reason stands
+    assert states["Why no trial?"]["Catch"] == [{"ErrorEquals": ["States.ALL"], "Next": "EndFailed"}]
+    # And the name of the one that failed is found in its description, and a trial's own words in the answer
     error = {"Cause": json.dumps({"HyperParameterTuningJobName": "m-1", "x": 1}, separators=separators)}
     arguments = states["Why no trial?"]["Arguments"]
     assert evaluated(arguments["HyperParameterTuningJobName"], error=error) == "m-1"

@@ -163,6 +163,7 @@ def test_a_search_that_is_stopped_stops_its_trials(client: Client, role: str) ->
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"TrainingJobDefinition": None}, "TrainingJobDefinition is required"),
         ({"HyperParameterTuningJobName": "n" * 33}, "length less than or equal to 32"),
         (
             {"WarmStartConfig": {"ParentHyperParameterTuningJobs": [{}], "WarmStartType": "TransferLearning"}},
@@ -171,7 +172,8 @@ def test_a_search_that_is_stopped_stops_its_trials(client: Client, role: str) ->
     ],
 )
 def test_what_sagemaker_refuses_is_refused(client: Client, role: str, change: dict[str, Any], words: str) -> None:
-    asked = request(role, "refused", {"score": ["1", "2"]}, {}) | change
+    changed = request(role, "refused", {"score": ["1", "2"]}, {}) | change
+    asked = {name: value for name, value in changed.items() if value is not None}
     with pytest.raises(ClientError, match=words):
         client("sagemaker").create_hyper_parameter_tuning_job(**asked)
 

@@ -318,6 +318,19 @@ def test_labels_of_several_classes_give_its_metrics_and_go_back_to_training(
     assert sorted(table["late"]) == ["large", "mid", "small"]
 
 
+def test_answers_of_another_task_wait_for_a_run_and_are_not_measured(world: World, rows: list[dict[str, Any]]) -> None:
+    # Given a version that answered with amounts, and a model whose task is another by now
+    with_sizes(world)
+    at = datetime.now(UTC)
+    line = {"at": timestamp(at), "version": 1, "id": "a-0", "score": 3.5, "instance": as_captured(rows[:1])[0]}
+    world.store.write(f"captures/flight-delay/{at:%Y/%m/%d/%H}/a", json.dumps(line).encode())
+    # When the truth comes, then it is joined, and nothing is said of how well the amount met it
+    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,mid\n")
+    assert found["sentence"].startswith("1 of 1 labels joined; 1 rows from")
+    assert set(found) == {"outcome", "sentence", "rows", "slices"}
+    assert len(world.ledger.waiting()) == 1
+
+
 def test_other_labels_than_the_baselines_are_drift(
     world: World, rows: list[dict[str, Any]], contract: Contract
 ) -> None:

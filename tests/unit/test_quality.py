@@ -1,12 +1,17 @@
 """Live quality from ground truth, held against scikit-learn."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn import metrics
 
-from functions.monitor import quality
+from functions.monitor import quality, slicing
+from penstock.odcs import read_contract
+from penstock.spec import read_model
+from penstock.spec_decisions import Evaluating
+from tests.unit.world import FLIGHT_DELAY
 
 CLASSES = [2, 10, 30]
 NAMES = [str(item) for item in CLASSES]
@@ -79,6 +84,51 @@ def test_without_the_names_of_the_classes_there_is_no_log_loss() -> None:
     assert set(found) == {"accuracy", "balanced_accuracy", "f1"}
 
 
-def test_answers_of_another_task_are_not_measured() -> None:
-    # Given a version that answered with amounts, and a model whose task is another by now
-    assert quality.measured("multiclass", [{"version": 1, "score": 3.5}], [2], names) == ({}, "")
+def test_a_slice_is_measured_as_its_rows_are() -> None:
+    # Given answered rows of two cities and of many amounts
+    spec, contract = read_model(FLIGHT_DELAY), read_contract(FLIGHT_DELAY)
+    asked = {"slices": ["origin", "distance"], "min_rows": 30}
+    spec = spec.model_copy(update={"task": "multiclass", "evaluation": Evaluating.model_validate(asked)})
+    rows, truth = answered(300, CLASSES)
+    random = np.random.default_rng(6)
+    cities = random.choice(["JFK", "LGA", "EWR"], 300, p=[0.6, 0.35, 0.05]).tolist()
+    amounts = random.integers(100, 2_000, 300).tolist()
+    rows = [
+        row | {"instance": {"origin": city, "distance": amount}}
+        for row, city, amount in zip(rows, cities, amounts, strict=True)
+    ]
+    # When they are cut
+    found = slicing.measured(spec, contract, rows, truth)
+    # Then each slice of enough rows has scikit-learn's accuracy, the worst first
+    by = {(item["column"], item["value"]): item for item in found}
+    for city in ("JFK", "LGA"):
+        mine = [index for index, name in enumerate(cities) if name == city]
+        own = metrics.accuracy_score([truth[i] for i in mine], [rows[i]["label"] for i in mine])
+        assert by["origin", city]["rows"] == len(mine)
+        assert by["origin", city]["quality"] == pytest.approx(own)
+    assert ("origin", "EWR") not in by
+    quarters = [item["rows"] for item in found if item["column"] == "distance"]
+    assert (len(quarters), sum(quarters)) == (4, 300)
+    assert [item["quality"] for item in found] == sorted(item["quality"] for item in found)
+    worst = found[0]
+    assert slicing.remark("multiclass", found).startswith(f", worst slice {worst['column']} {worst['value']}: accuracy")
+
+
+def test_of_a_regression_the_worst_slice_has_the_largest_error() -> None:
+    spec, contract = read_model(FLIGHT_DELAY), read_contract(FLIGHT_DELAY)
+    asked = {"slices": ["origin"], "min_rows": 10}
+    spec = spec.model_copy(update={"task": "regression", "evaluation": Evaluating.model_validate(asked)})
+    rows = [{"version": 1, "score": 1.0, "instance": {"origin": city}} for city in ["JFK"] * 10 + ["LGA"] * 10]
+    found = slicing.measured(spec, contract, rows, [2.0] * 10 + [4.0] * 10)
+    assert [(item["value"], item["quality"]) for item in found] == [("LGA", 3.0), ("JFK", 1.0)]
+    assert slicing.remark("regression", found) == ", worst slice origin LGA: rmse 3.000 in 10 rows"
+
+
+def test_a_personal_column_cuts_nothing() -> None:
+    spec, contract = read_model(FLIGHT_DELAY), read_contract(FLIGHT_DELAY)
+    columns = tuple(replace(item, personal=item.name == "origin") for item in contract.columns)
+    asked = {"slices": ["origin"], "min_rows": 10}
+    spec = spec.model_copy(update={"evaluation": Evaluating.model_validate(asked)})
+    rows = [{"version": 1, "score": 1.0, "label": True, "instance": {"origin": "a hash"}}] * 20
+    assert slicing.measured(spec, replace(contract, columns=columns), rows, [True] * 20) == []
+    assert slicing.remark("binary", []) == ""

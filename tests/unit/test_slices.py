@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from penstock import evaluation
+from penstock.cuts import parts
 from penstock.intervals import Scored
-from penstock.slices import disparity, parts, slices
+from penstock.slices import disparity, slices
 
 RANDOM = np.random.default_rng(9)
 ROWS = 600

@@ -69,7 +69,7 @@ class TuningJobs(Jobs):
 
     def role_of(self, request: Record) -> str:
         """The role that the trials run with."""
-        return str(request["TrainingJobDefinition"]["RoleArn"])
+        return str(_definition(request)["RoleArn"])
 
     def first_record(self, request: Record) -> Record:
         """Check what SageMaker checks at creation, the trials' request too."""
@@ -155,12 +155,19 @@ class TuningJobs(Jobs):
         return Trials(record, self._training.table)
 
 
-def _check(request: Record) -> None:
+def _definition(request: Record) -> Record:
     if absent := [name for name in _ABSENT if request.get(name)]:
         raise validation(f"The laptop cloud tunes one TrainingJobDefinition, anew: it has no {absent[0]}.")
-    definition, config = request.get("TrainingJobDefinition"), request["HyperParameterTuningJobConfig"]
-    if definition is None or "HyperParameterTuningJobObjective" not in config:
-        raise validation("TrainingJobDefinition and its HyperParameterTuningJobObjective are required.")
+    if "TrainingJobDefinition" not in request:
+        raise validation("TrainingJobDefinition is required.")
+    found: Record = request["TrainingJobDefinition"]
+    return found
+
+
+def _check(request: Record) -> None:
+    definition, config = _definition(request), request["HyperParameterTuningJobConfig"]
+    if "HyperParameterTuningJobObjective" not in config:
+        raise validation("HyperParameterTuningJobConfig.HyperParameterTuningJobObjective is required.")
     limits = config["ResourceLimits"]
     if limits["MaxParallelTrainingJobs"] > limits.get("MaxNumberOfTrainingJobs", _MOST):
         raise validation("MaxParallelTrainingJobs must not be more than MaxNumberOfTrainingJobs.")
