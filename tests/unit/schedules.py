@@ -198,6 +198,14 @@ class Schedule:
         for _ in range(self.often()):
             self.registry.change(arn, status, who, reason)
 
+    def overrule(self) -> None:
+        """What is being rolled out is rejected, that is heard, and somebody approves it before the rollout looks."""
+        for document in list(self.rollouts.running.values()):
+            arn = document["package_arn"]
+            self.registry.change(arn, REJECTED, BOB, "bad")
+            self.tell(arn)
+            self.registry.change(arn, APPROVED, self.random.choice([ANNA, MALLORY]), "good")
+
     def often(self) -> int:
         return TWENTY if self.random.random() < 0.1 else 1
 
@@ -318,7 +326,7 @@ class Schedule:
 
     def steps(self) -> Any:
         """Do one thing after the other, until nothing more can happen; yields after each."""
-        actions = [self.new_version, self.spoil, self.roll_back_elsewhere, *[self.roll_back] * 2]
+        actions = [self.new_version, self.spoil, self.overrule, self.roll_back_elsewhere, *[self.roll_back] * 2]
         actions += [self.decide] * 4 + [self.deliver] * 8 + [self.end_rollout] * 2
         for _ in range(STEPS):
             self.registry.now += timedelta(seconds=1)
