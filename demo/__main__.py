@@ -18,7 +18,7 @@ from demo import flights
 from demo.story import DidNotHappenError, Story, console, expect, until
 from penstock import captures
 from penstock.cli import cloud as cloud_commands
-from penstock.cli import data, decisions, runs, serving, why
+from penstock.cli import data, decisions, following, runs, serving, why
 from penstock.cli.client import Client
 from penstock.cli.output import seconds_between, took
 from penstock.cli.target import DEMO, Target, UnreachableError, UsageError, laptop_cloud, project_root
@@ -134,7 +134,7 @@ def _approve(story: Story, target: Target, client: Client) -> None:
     with story.leg("a person approves", "penstock approve --reason 'looks right'") as result:
         approved = timestamp(datetime.now(UTC))
         decisions.approve(MODEL, reason="the gates passed and the numbers look right", wait=False)
-        outcome, sentence = decisions.wait_for_rollout(target, 1, approved)
+        outcome, sentence = following.wait_for_rollout(target, 1, approved)
         expect(f"the rollout ends live: {sentence}", happened=outcome == "live")
         live = target.ledger.live() or {}
         status, answer = client.post(b'{"instances": [{"carrier": "UA"}]}')

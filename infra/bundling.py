@@ -29,7 +29,11 @@ GROUPS: Mapping[str, str] = {
     "predict": "predict",
     "monitor": "tables",
 }
-"""Each function's dependency group in pyproject.toml."""
+"""Each function's dependency group in pyproject.toml, unless a model's specification asks for another."""
+EXPERIMENTS = "experiments"
+"""register's group where the specification names an MLflow server."""
+_RUNTIME = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six")
+"""What Lambda's runtime has; a group that needs it has it from there."""
 SPECIFICATION = ("model.yaml", "contract.yaml")
 FOLDER = ".bundles"
 PLATFORM = "x86_64-manylinux_2_28"
@@ -37,7 +41,7 @@ _LIBRARY = "penstock"
 _NEVER = {f"{_LIBRARY}.{name}" for name in ("cli", "ui", "local")}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEAD_WEIGHT = {"tests"}
-_COMPILED = {"predict", "functions"}
+_COMPILED = {"predict", "functions", EXPERIMENTS}
 """Groups bundled with bytecode, for the cold start; `tables` is near Lambda's limit, and nobody waits for it."""
 
 
@@ -53,7 +57,7 @@ class Bundle:
     digest: str
 
 
-def bundle(root: Path, function: str, model: str, *, python: str, vendored: bool) -> Bundle:
+def bundle(root: Path, function: str, model: str, *, python: str, vendored: bool, group: str | None = None) -> Bundle:
     """The bundle of a function of a model, made unless it is there.
 
     Args:
@@ -62,12 +66,13 @@ def bundle(root: Path, function: str, model: str, *, python: str, vendored: bool
         model: folder in `training/models/`; its specification goes into every bundle but predict's.
         python: version of the runtime, e.g. `3.13`.
         vendored: whether third-party packages go in.
+        group: of these packages; None for the function's own (`GROUPS`).
 
     Raises:
         BundleError: unknown function, an import that a function must not have, or packages that cannot be installed.
     """
     content = _sources(root, function) | _specification(root, function, model)
-    base = _packages(root, GROUPS[function], python) if vendored else None
+    base = _packages(root, group or GROUPS[function], python) if vendored else None
     digest = hashlib.sha256(f"{python} {base.digest if base else ''}".encode())
     for name, data in sorted(content.items()):
         digest.update(f"{name}\0{len(data)}\0".encode())
@@ -173,6 +178,7 @@ def _packages(root: Path, group: str, python: str) -> Bundle:
 
 def _requirements(root: Path, group: str) -> str:
     options = ["--no-hashes", "--no-emit-project", "--no-header", "--no-annotate", "--quiet"]
+    options += [option for name in _RUNTIME for option in ("--no-emit-package", name)]
     return _uv(["export", "--frozen", "--only-group", group, *options, "--project", str(root)], f"group {group}")
 
 

@@ -11,6 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarms import alarm, metric
+from infra.constructs.experiments import grant_log
 from infra.constructs.feature_store import FeatureStore
 from infra.constructs.function import Workshop
 from infra.constructs.hash_key import HashKey
@@ -21,7 +22,7 @@ from infra.constructs.prediction_service import PredictionService
 from infra.constructs.training_pipeline import TrainingPipeline
 from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
-from infra.stages import Stage, may_approve_itself
+from infra.stages import Stage, may_approve_itself, refuse_folder
 from penstock import events
 from penstock.contract import Contract
 from penstock.deployment import ModelOutputs
@@ -46,6 +47,7 @@ class ModelStack(Stack):
         synthesizer: StackSynthesizer,
     ) -> None:
         approves_itself = may_approve_itself(stage, spec)  # refused before anything is bundled
+        refuse_folder(stage, spec)
         super().__init__(
             scope,
             ModelOutputs.stack(stage.name, spec.name),
@@ -109,6 +111,8 @@ class ModelStack(Stack):
         if store is not None:
             self._grant_features(store)
         self._grant_training()
+        if spec.experiments is not None:
+            grant_log(spec.experiments, self.pipeline.register.role)
         self._grant_service()
         self._grant_monitor()
         if self.hash_key is not None:

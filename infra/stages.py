@@ -101,6 +101,19 @@ def may_approve_itself(stage: Stage, spec: ModelSpec) -> bool:
     return asked
 
 
+def refuse_folder(stage: Stage, spec: ModelSpec) -> None:
+    """Refuse runs logged to a folder where a function's own disk is gone after it.
+
+    Raises:
+        StageError: the model asks for it, and the stage's functions run on AWS.
+    """
+    if stage.vendored and spec.experiments and spec.experiments.folder:
+        raise StageError(
+            f"training/models/{spec.name}/model.yaml: experiments.mlflow: a folder is for the laptop, and in stage "
+            f"{stage.name} nobody would find it again: give a server's address, or the ARN of SageMaker's"
+        )
+
+
 def stage_named(name: str | None) -> Stage:
     """The stage of that name.
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 from sklearn import metrics
 
 from penstock.classes import Places, in_all_one, labels, named
-from penstock.evaluation import Evaluation, EvaluationError, Metrics, calibration_error
+from penstock.evaluation import Evaluation, EvaluationError, Metrics, calibration_error, measure_part
 from penstock.signature import Class, Scores
 from penstock.spec import METRICS
 
@@ -75,6 +76,19 @@ def measure_classes(truth: Places, scores: Scores) -> Metrics:
 def measure_classes_part(truth: Places, scores: Scores) -> Metrics:
     """The metrics of some of the holdout's rows, at least one; where they are all alike, those that such rows allow."""
     return measure_classes(truth, scores) if len(np.unique(truth)) > 1 else _of_any_rows(truth, scores)
+
+
+def measure_rows(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
+    """The metrics of some rows, whichever the task is; where they are all alike, those that such rows allow.
+
+    Args:
+        truth: shape (rows,), at least one: whether a row is positive, the amount, or the class's place.
+        scores: shape (rows,); of several classes (rows, classes).
+        threshold: score from which the label is positive; None but for two classes.
+    """
+    if scores.ndim == 2:
+        return measure_classes_part(truth, scores)
+    return measure_part(truth, scores, threshold)
 
 
 def _of_any_rows(truth: Places, scores: Scores) -> Metrics:

@@ -26,6 +26,8 @@ class Package:
     created: datetime
     run: str = ""
     """The run that registered it; empty where none of ours did."""
+    image_digest: str = ""
+    """`sha256:…` of the training image, where the registry resolved it."""
 
     @property
     def approved(self) -> bool:
@@ -122,6 +124,7 @@ class Registry:
             changed=about.get("LastModifiedTime", created),
             created=created,
             run=about.get("CustomerMetadataProperties", {}).get("run", ""),
+            image_digest=_image_digest(about),
         )
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
@@ -129,6 +132,11 @@ class Registry:
         self._client.update_model_package(
             ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:1024]
         )
+
+
+def _image_digest(about: Mapping[str, Any]) -> str:
+    containers = about.get("InferenceSpecification", {}).get("Containers", [])
+    return next((str(item["ImageDigest"]) for item in containers if item.get("ImageDigest")), "")
 
 
 def _json_file(uri: str) -> dict[str, str]:

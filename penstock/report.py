@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from penstock import tuning
 from penstock.report_classes import per_class
 from penstock.report_html import Html, brief, code, document, facts, join, number, percent, section, table, tag, text
 from penstock.report_plots import importance, plots
@@ -215,10 +216,22 @@ def _origin(report: Report) -> Html:
         ("rows", sides or None),
         ("dataset rows", report.dataset.get("rows")),
         ("model file", None if size is None else f"{size:,} bytes"),
+        ("params", _params(report.training.get("params"))),
+        ("tuned", _tuned(report.run)),
         ("export", None if difference is None else f"file and estimator differ by at most {difference:.3g}"),
     ]
     digests = [(name, code(value)) for name, value in report.digests.items() if value]
     return join((facts([*about, *digests]), _sources(report.dataset)))
+
+
+def _params(params: Document | None) -> str | None:
+    """What `fit` was given."""
+    return ", ".join(f"{name}={value}" for name, value in params.items()) if params else None
+
+
+def _tuned(run: Document) -> str | None:
+    step = run.get("steps", {}).get("tuning")
+    return f"{tuning.sentence(step)} (chosen on the validation rows)" if step else None
 
 
 def _sources(dataset: Document) -> Html:

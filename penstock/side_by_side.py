@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from penstock import tuning
 from penstock.ledger import Ledger, Record
 from penstock.spec import LOWER_IS_BETTER
 
@@ -68,7 +69,7 @@ def runs(ledger: Ledger, of: Sequence[Record]) -> Record:
     return {
         "runs": [_run(ledger, run) for run in of],
         "metrics": metrics([(step.get("evaluation") or {}).get("challenger") or {} for step in judged]),
-        "parameters": parameters([step.get("parameters") or {} for step in validated]),
+        "parameters": parameters([tuning.parameters(step) for step in steps]),
         "digests": {name: [step.get("inputs", {}).get(name) for step in validated] for name in DIGESTS},
         "gates": gates([step.get("verdicts", []) for step in judged]),
     }
@@ -87,6 +88,7 @@ def _run(ledger: Ledger, run: Record) -> Record:
         "dataset": dataset,
         "rows": ledger.dataset(dataset)["rows"] if dataset else None,
         "version": run["steps"].get("register", {}).get("version"),
+        "mlflow": run["steps"].get("mlflow", {}).get("url"),
     }
 
 

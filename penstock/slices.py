@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 import numpy.typing as npt
 
 from penstock.cuts import Mask, parts
-from penstock.evaluation import Metrics, Truth, measure_part
-from penstock.evaluation_classes import measure_classes_part
+from penstock.evaluation import Metrics, Truth
+from penstock.evaluation_classes import measure_rows
 from penstock.intervals import Scored
 
 
@@ -66,9 +66,7 @@ def slices(
 
 
 def _metrics(truth: npt.NDArray[Any], model: Scored, mask: Mask) -> Metrics:
-    if model.scores.ndim == 2:
-        return measure_classes_part(truth, model.scores[mask])
-    return measure_part(truth, model.scores[mask], model.threshold)
+    return measure_rows(truth, model.scores[mask], model.threshold)
 
 
 def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scored, min_rows: int) -> Disparity:

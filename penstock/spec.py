@@ -30,7 +30,9 @@ from penstock.spec_decisions import (
     Threshold,
     first_gates,
 )
+from penstock.spec_experiments import Experiments
 from penstock.spec_operation import FeatureStoring, Monitoring, Retraining, Serving, Training
+from penstock.spec_tuning import Tuning
 
 __all__ = [
     "BESIDE",
@@ -45,6 +47,7 @@ __all__ = [
     "Approval",
     "Cost",
     "Evaluating",
+    "Experiments",
     "FeatureStoring",
     "Gate",
     "Mode",
@@ -57,6 +60,7 @@ __all__ = [
     "Task",
     "Threshold",
     "Training",
+    "Tuning",
     "Validating",
     "Window",
     "code_digest",
@@ -90,6 +94,9 @@ class ModelSpec(Strict):
     split: Split = Split()
     validation: Validating = Validating()
     training: Training = Training()
+    tuning: Tuning | None = None
+    """Search for the best params: each trial is a training job, and the best one goes through the gates. Unless given,
+    there is one training job, with `training.params`."""
     gates: list[Gate] = first_gates("binary")
     """All must pass. Unless given: `roc_auc` (multiclass: `log_loss`; a regression: `r2`) is 0.05 better than the
     baseline's, and not worse than the champion's."""
@@ -100,6 +107,8 @@ class ModelSpec(Strict):
     feature_store: FeatureStoring | None = None
     """Keep the latest features of each entity in a SageMaker feature group; `{}` takes the defaults. Unless given,
     there is none."""
+    experiments: Experiments | None = None
+    """Log every judged run to an MLflow tracking server too. Unless given, the ledger alone has them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -108,6 +117,19 @@ class ModelSpec(Strict):
             other = next((task for task in METRICS if task == given.get("task")), None)
             return given | {"gates": first_gates(other)} if other else given
         return given
+
+    @field_validator("tuning")
+    @classmethod
+    def _searches(cls, tuning: Tuning | None, info: ValidationInfo) -> Tuning | None:
+        if tuning is None:
+            return None
+        measured = METRICS[info.data.get("task", "binary")]
+        if tuning.metric and tuning.metric not in measured:
+            raise ValueError(f"{tuning.metric!r} is not measured on validation rows; there are {', '.join(measured)}")
+        fixed = info.data.get("training", Training()).params
+        if both := [name for name in tuning.ranges if name in fixed]:
+            raise ValueError(f"{both[0]} is in training.params and in tuning.ranges: take it out of one of them")
+        return tuning.model_copy(update={"metric": tuning.metric or measured[0]})
 
     @field_validator("gates")
     @classmethod

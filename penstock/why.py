@@ -33,6 +33,7 @@ def why(ledger: Ledger, lake: Lake, version: int | None = None, prediction: Reco
         "live": live is not None and int(live["version"]) == version,
         "sha256": about["sha256"],
         "metrics": about["metrics"],
+        "mlflow": about.get("mlflow") or None,
         "rollouts": [_of(item, *names) for item in rollouts],
         "approvals": ledger.approvals(version),
         "gates": run["steps"].get("gates", {}).get("verdicts", []),
@@ -63,7 +64,12 @@ def _run(run: Record, about: Record) -> Record:
     known = _of(run, "id", "trigger", "cause", "opened", "ended", "outcome", "reason")
     found = run["steps"].get("validate", {})
     digest = found.get("inputs", {}).get("image")
-    return known | {"code": about["code"], "image": found.get("image") or None, "image_sha256": digest}
+    image = {
+        "image": found.get("image") or None,
+        "image_sha256": digest,
+        "image_digest": about.get("image_digest") or None,
+    }
+    return known | {"tuning": run["steps"].get("tuning"), "code": about["code"]} | image
 
 
 def _dataset(ledger: Ledger, lake: Lake, version: str) -> Record:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from penstock import rollback
+from penstock.approval import Case, objection
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.notify import Notifier
-from penstock.registry import Registry
+from penstock.registry import Package, Registry
 from penstock.rollback import Request, RollbackError
 from penstock.spec import ModelSpec
 
@@ -40,14 +41,16 @@ class RollingBack:
         return f"version {request.package.version} is rolled back to version {request.to}"
 
     def _done(self, request: Request) -> bool:
-        """Whether the version was taken back before: then somebody only edited something else of it."""
+        """Whether the version was taken back in the same words before: then somebody only edited something else of it.
+
+        Other words are another request. It comes too late, and whoever asked must hear that.
+        """
         live = self.ledger.live()
         if live is not None and int(live["version"]) == request.package.version:
             return False
-        try:
-            return self.ledger.version(request.package.version).get("decision") == rollback.MARK
-        except NoRecordError:
-            return False
+        decisions = self.ledger.approvals(request.package.version)
+        taken = [item for item in decisions if item["decision"] == rollback.MARK]
+        return bool(taken) and (taken[-1]["rollback_to"], taken[-1]["reason"]) == (request.to, request.reason)
 
     def _open(self, request: Request, at: str, now: datetime) -> None:
         """Ask all questions, then write what follows from the answers in one transaction."""
@@ -58,14 +61,27 @@ class RollingBack:
         if live["version"] != package.version:
             raise RollbackError(f"version {package.version} is not live, version {live['version']} is")
         back = rollback.target(self.ledger, package.version, request.to)
-        if not self.registry.describe(back["arn"]).approved:
-            raise RollbackError(f"version {request.to} is no longer approved in the registry")
+        if refusal := self._withdrawn(self.registry.describe(back["arn"])):
+            raise RollbackError(refusal)
         if refusal := self.changed_file(request.to):
             raise RollbackError(refusal)
         name = self.name({"version": request.to, "approved": at})
         opened = {"opened": timestamp(now), "by": who, "reason": request.reason}
         if not self.ledger.open_rollback(name, back, package.version, at, **opened):
             raise RollbackError("something else was decided or rolled out at the same moment: look, and ask again")
+
+    def _withdrawn(self, package: Package) -> str | None:
+        """Why the registry's record of the earlier version is no approval any more; None while it is one.
+
+        A change that authorize has yet to hear of counts only if its author may approve: what the ledger has is older.
+        """
+        if not package.approved:
+            return f"version {package.version} is no longer approved in the registry"
+        if any(item["at"] == timestamp(package.changed) for item in self.ledger.approvals(package.version)):
+            return None
+        case = Case(by=package.changed_by, reason=package.description, age=timedelta(0))
+        said = objection(self.spec.approval, case)
+        return f"version {package.version} was changed in the registry since it was approved: {said}" if said else None
 
     def _refuse(self, request: Request, at: str, refusal: str) -> str:
         package = request.package

@@ -16,6 +16,7 @@ from penstock.store import Store
 
 settings = RegisterSettings.read()
 registration = Registration(
+    stage=settings.stage,
     spec=read_model(model_folder()),
     contract=read_contract(model_folder()),
     lake=Lake(settings.bucket, settings.model),
@@ -27,9 +28,17 @@ logger = Logger(service="register")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"run", "dataset", "artifact", "image"}` in, the artifact an S3 URI; `{"outcome", "reason"}` out."""
+    """`{"run", "dataset", "artifact", "image"}` in, the artifact an S3 URI; `{"outcome", "reason"}` out.
+
+    After a search for params also `"tuning"`: the tuning job, its best trial and its counts.
+    """
     result = registration.run(
-        event["run"], event["dataset"], event["artifact"], event["image"], timestamp(datetime.now(UTC))
+        event["run"],
+        event["dataset"],
+        event["artifact"],
+        event["image"],
+        timestamp(datetime.now(UTC)),
+        event.get("tuning"),
     )
     logger.info(result["reason"], extra={"run": event["run"], "outcome": result["outcome"]})
     return result

@@ -1,8 +1,11 @@
 """What is written about a judged run: the report that people read, and the model card that the registry keeps."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
+from functions.register import logged
 from penstock.contract import Contract
 from penstock.gates import Decision
 from penstock.lake import Lake
@@ -28,6 +31,8 @@ class Papers:
     dataset: str
     artifact: str
     image: str
+    image_digest: str
+    """`sha256:…` of the training image; empty where only the registry resolves it."""
     code: str
     digest: str
     """SHA-256 (hex) of the model file."""
@@ -38,6 +43,11 @@ class Papers:
     evaluation: Any
     decision: Decision
 
+    @property
+    def parameters(self) -> Any:
+        """What the model was fitted with: of a search, the best trial's."""
+        return self.training.get("params", self.spec.training.params)
+
     def card(self) -> str:
         """The model card's content."""
         return card(
@@ -46,18 +56,19 @@ class Papers:
             artifact=self.artifact,
             image=self.image,
             dataset=self.lake.uri(self.lake.version(self.dataset)),
-            parameters=self.spec.training.params,
+            parameters=self.parameters,
             reason=self.decision.reason,
             evaluation=self.evaluation,
             details=self._digests(),
         )
 
-    def report(self, at: str, result: Record) -> None:
-        """Write the report and note in the run's record where it is.
+    def report(self, at: str, result: Record, more: Mapping[str, str]) -> str:
+        """Write the report, note in the run's record where it is, and return its text.
 
         Args:
             at: now.
             result: the step's: `outcome`, `reason`, `version`.
+            more: what else identifies the run, by name.
         """
         version = result["version"]
         key = self.lake.run_report(self.run) if version is None else self.lake.model_file(self.digest, "report.html")
@@ -75,12 +86,27 @@ class Papers:
                 training=self.training,
                 run=self.ledger.run(self.run),
                 dataset=self._dataset(),
-                digests=self._digests(),
+                digests=self._digests() | dict(more),
                 at=at,
             )
         )
         written = self.store.write(key, page.encode(), HTML)
         self.ledger.note_step(self.run, "report", at, key=key, version_id=written)
+        return page
+
+    def logged(self, stage: str) -> logged.Logged:
+        """As MLflow is told of it."""
+        about = {"stage": stage, "model": self.spec.name, "run": self.run, "dataset": self.dataset}
+        about |= {"code": self.code, "sha256": self.digest, "artifact": self.artifact, "image": self.image}
+        if self.decision.passed:
+            about["onnx"] = self.lake.uri(self.lake.model_file(self.digest, "model.onnx"))
+        return logged.Logged(
+            run=self.run,
+            started=round(datetime.fromisoformat(self.ledger.run(self.run)["opened"]).timestamp() * 1000),
+            parameters=logged.parameters(self.parameters),
+            metrics=logged.metrics(self.evaluation),
+            tags=logged.tags(self.decision, about),
+        )
 
     def _digests(self) -> dict[str, str]:
         return {
@@ -90,6 +116,7 @@ class Papers:
             "model SHA-256": self.digest,
             "training image": self.image,
             "artifact": self.artifact,
+            **({"image digest": self.image_digest} if self.image_digest else {}),
         }
 
     def _dataset(self) -> Record:

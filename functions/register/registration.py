@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from functions.register.papers import Papers
-from penstock import gates
+from functions.register.tracking import SECONDS, Tracking
+from penstock import gates, tuning
 from penstock.archive import ArchiveError, unpack
 from penstock.contract import Contract
+from penstock.image_registry import image_digest
 from penstock.lake import Lake, split_uri
 from penstock.ledger import Ledger, Record
-from penstock.registry import Registry
+from penstock.registry import Package, Registry
 from penstock.spec import ModelSpec
 from penstock.store import Store, sha256
 
@@ -30,33 +32,56 @@ FILES = {
 class Registration:
     """The step, with everything it works on."""
 
+    stage: str
     spec: ModelSpec
     contract: Contract
     lake: Lake
     store: Store
     ledger: Ledger
     registry: Registry
+    patience: float = SECONDS
+    """Seconds that an MLflow server is waited for, before registration and again behind it."""
 
-    def run(self, run: str, dataset: str, artifact: str, image: str, at: str) -> Record:
-        """Judge and, if the gates pass, register: `rejected` or `registered`."""
-        # A deployment may have come in between: what was trained is what validate asked for.
-        code = str(self.ledger.run(run)["steps"]["validate"]["code"])
+    def run(self, run: str, dataset: str, artifact: str, image: str, at: str, searched: Record | None = None) -> Record:
+        """Judge and, if the gates pass, register: `rejected` or `registered`.
+
+        Args:
+            run: the run.
+            dataset: its dataset version.
+            artifact: S3 URI of the model, of a search its best trial's.
+            image: that it was trained in.
+            at: now.
+            searched: what the state machine knows of the search, where there was one.
+        """
         files = unpack(self.store.read(split_uri(artifact)[1]), FILES)
-        evaluation = _evaluation(files["evaluation.json"])
-        decision = gates.decide(
-            self.spec.gates,
-            evaluation["challenger"],
-            baseline=evaluation["baseline"],
-            champion=evaluation["champion"],
-            evaluation=evaluation,
+        papers = self._judged(run, dataset, artifact, image, files)
+        if searched is not None:
+            self.ledger.note_step(run, "tuning", at, **tuning.noted(searched, papers.training))
+        self._note(papers, at)
+        tracking = self._tracking(run, at)
+        told = tracking.start(lambda: papers.logged(self.stage))
+        result: Record = {"outcome": "rejected", "reason": papers.decision.reason, "version": None}
+        trained_in = papers.image_digest
+        if papers.decision.passed:
+            package = self._register(papers, files, at, told, tracking.found.get("url", ""))
+            trained_in = trained_in or package.image_digest
+            reason = f"version {package.version}: {papers.decision.reason}"
+            result = {"outcome": "registered", "reason": reason, "version": package.version}
+        page = papers.report(at, result, {"image digest": trained_in, "MLflow": tracking.found.get("url", "")})
+        self.ledger.note_trained(dataset, papers.code, run)
+        tracking.finish(
+            {"outcome": result["outcome"], "version": str(result["version"] or ""), "image_digest": trained_in},
+            {
+                "evaluation.json": files["evaluation.json"].decode(),
+                "report.html": page,
+                "model-card.json": papers.card(),
+            },
         )
-        verdicts = [asdict(verdict) for verdict in decision.verdicts]
-        # What has a row for each slice, group or class is in the model's evaluation.json; a ledger's item has 400 KB.
-        noted = {
-            name: found for name, found in evaluation.items() if name not in {"slices", "disparities", "per_class"}
-        }
-        self.ledger.note_step(run, "gates", at, passed=decision.passed, verdicts=verdicts, evaluation=noted)
-        papers = Papers(
+        return result
+
+    def _judged(self, run: str, dataset: str, artifact: str, image: str, files: dict[str, bytes]) -> Papers:
+        evaluation = _evaluation(files["evaluation.json"])
+        return Papers(
             spec=self.spec,
             contract=self.contract,
             lake=self.lake,
@@ -66,42 +91,46 @@ class Registration:
             dataset=dataset,
             artifact=artifact,
             image=image,
-            code=code,
+            image_digest=image_digest(image),
+            # A deployment may have come in between: what was trained is what validate asked for.
+            code=str(self.ledger.run(run)["steps"]["validate"]["code"]),
             digest=sha256(files["model.onnx"]),
             data=_document("report-data.json", files),
             training=_document("report.json", files),
             evaluation=evaluation,
-            decision=decision,
+            decision=gates.decide(
+                self.spec.gates,
+                evaluation["challenger"],
+                baseline=evaluation["baseline"],
+                champion=evaluation["champion"],
+                evaluation=evaluation,
+            ),
         )
-        result: Record = {"outcome": "rejected", "reason": decision.reason, "version": None}
-        if decision.passed:
-            version = self._register(run, dataset, papers, files, at, evaluation, decision.reason, code)
-            reason = f"version {version}: {decision.reason}"
-            result = {"outcome": "registered", "reason": reason, "version": version}
-        papers.report(at, result)
-        self.ledger.note_trained(dataset, code, run)
-        return result
 
-    def _register(
-        self,
-        run: str,
-        dataset: str,
-        papers: Papers,
-        files: dict[str, bytes],
-        at: str,
-        evaluation: Any,
-        reason: str,
-        code: str,
-    ) -> int:
-        digest = sha256(files["model.onnx"])
+    def _note(self, papers: Papers, at: str) -> None:
+        """The verdicts and the numbers behind them, in the run's record."""
+        # What has a row for each slice, group or class is in the model's evaluation.json; a ledger's item has 400 KB.
+        long = {"slices", "disparities", "per_class"}
+        noted = {name: found for name, found in papers.evaluation.items() if name not in long}
+        verdicts = [asdict(verdict) for verdict in papers.decision.verdicts]
+        self.ledger.note_step(
+            papers.run, "gates", at, passed=papers.decision.passed, verdicts=verdicts, evaluation=noted
+        )
+
+    def _tracking(self, run: str, at: str) -> Tracking:
+        given = self.spec.experiments
+        return Tracking(given, (given and given.name) or self.spec.name, self.ledger, run, at, self.patience)
+
+    def _register(self, papers: Papers, files: dict[str, bytes], at: str, told: dict[str, str], mlflow: str) -> Package:
+        """Keep the model's files and make the version; `told` is what the registry is told of MLflow's run."""
+        run, digest = papers.run, papers.digest
         versions = {
             name: self.store.write_once(self.lake.model_file(digest, name), data) for name, data in files.items()
         }
-        model_version = versions["model.onnx"]
         package = self.registry.register(
             run=run,
             since=datetime.fromisoformat(self.ledger.run(run)["opened"]),
-            description=f"run {run} on dataset {dataset[:12]}: {reason}",
+            description=f"run {run} on dataset {papers.dataset[:12]}: {papers.decision.reason}",
             image=papers.image,
             artifact=papers.artifact,
             card=papers.card(),
@@ -109,27 +138,31 @@ class Registration:
             baseline=self.lake.uri(self.lake.model_file(digest, "baseline.json")),
             properties={
                 "run": run,
-                "dataset": dataset,
-                "code": code,
+                "dataset": papers.dataset,
+                "code": papers.code,
                 "sha256": digest,
                 "model": self.lake.uri(self.lake.model_file(digest, "model.onnx")),
-                "model_version_id": model_version,
+                "model_version_id": versions["model.onnx"],
                 "image": papers.image,
+                **({"image_digest": papers.image_digest} if papers.image_digest else {}),
+                **told,
             },
         )
         self.ledger.put_version(
             package.version,
             arn=package.arn,
             run=run,
-            dataset=dataset,
+            dataset=papers.dataset,
             sha256=digest,
-            model_version_id=model_version,
-            code=code,
+            model_version_id=versions["model.onnx"],
+            code=papers.code,
             registered=at,
-            metrics=evaluation["challenger"],
+            metrics=papers.evaluation["challenger"],
+            image_digest=papers.image_digest or package.image_digest,
+            mlflow=mlflow,
         )
         self.ledger.note_step(run, "register", at, version=package.version, arn=package.arn, sha256=digest)
-        return package.version
+        return package
 
 
 def _evaluation(data: bytes) -> Any:

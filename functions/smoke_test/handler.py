@@ -34,10 +34,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """`{"package", "lambda_version", "environment"}` in; `{"examples"}` out.
 
     Raises:
-        SmokeTestFailed: an error, or a score other than the recorded one.
+        SmokeTestFailed: an error, a score other than the recorded one, or an approval that was withdrawn.
     """
-    sha256 = ledger.version(int(event["package"]))["sha256"]
-    golden = store.json(lake.model_file(sha256, "golden.json"))
+    about = ledger.version(int(event["package"]))
+    if not about.get("approved"):
+        # The registry, which is asked next, may have been set to approved again by somebody who may not.
+        raise SmokeTestFailed(f"the ledger has version {event['package']} as {about.get('decision') or 'not approved'}")
+    golden = store.json(lake.model_file(about["sha256"], "golden.json"))
     version = f"{settings.function}:{event['lambda_version']}"
     most = int(event["environment"][PredictSettings.variable("max_rows")])
     for start in range(0, len(golden), most):

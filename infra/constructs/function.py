@@ -32,6 +32,7 @@ class Function(Construct):
         timeout_seconds: int,
         failures: sqs.IQueue | None,
         storage_mb: int | None,
+        group: str | None,
     ) -> None:
         """Make the function.
 
@@ -46,6 +47,7 @@ class Function(Construct):
             timeout_seconds: after which an invocation is ended.
             failures: where events go that it failed on; None for a function that is only invoked synchronously.
             storage_mb: of `/tmp`; None for Lambda's 512.
+            group: of its third-party packages; None for its own (`bundling.GROUPS`).
         """
         super().__init__(scope, construct_id)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -53,7 +55,7 @@ class Function(Construct):
             self, "Log", retention=logs.RetentionDays[stage.log_retention], removal_policy=RemovalPolicy.DESTROY
         )
         log.grant_write(self.role)
-        made = bundling.bundle(root, name, settings.model, python=stage.python, vendored=stage.vendored)
+        made = bundling.bundle(root, name, settings.model, python=stage.python, vendored=stage.vendored, group=group)
         self.resource = lambda_.Function(
             self,
             "Resource",
@@ -100,6 +102,7 @@ class Workshop:
         timeout_seconds: int,
         takes_events: bool,
         storage_mb: int | None = None,
+        group: str | None = None,
     ) -> Function:
         """A function of the model; one that takes events keeps those that it failed on."""
         return Function(
@@ -113,4 +116,5 @@ class Workshop:
             timeout_seconds=timeout_seconds,
             failures=self.failures if takes_events else None,
             storage_mb=storage_mb,
+            group=group,
         )

@@ -12,6 +12,7 @@ MARGIN_SECONDS = 3600
 """Of what waits for a job, over what the job itself may take."""
 JOB_NAME = "{% $join([$job.name, $string($attempt), $string($states.context.State.RetryCount)], '-') %}"
 """SageMaker takes a job's name once, so that each attempt has its own."""
+_WORDS = {"Training": "training", "Processing": "processing", "HyperParameterTuning": "tuning"}
 _OWN_DISK = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g[5-9].*|gr\d.*|p[4-9].*|trn.*)\.")
 """Instances with disks of their own, encrypted by the hardware; SageMaker refuses a volume key for them."""
 
@@ -29,7 +30,7 @@ class JobStates:
 
 def job_steps(
     names: JobStates,
-    kind: Literal["Training", "Processing"],
+    kind: Literal["Training", "Processing", "HyperParameterTuning"],
     *,
     request: Mapping[str, Any],
     output: Mapping[str, Any],
@@ -99,7 +100,7 @@ def job_steps(
                 "step": step,
                 "error": {
                     "Error": "Stopped",
-                    "Cause": f"the {kind.lower()} job was stopped, by hand or at the end of its time",
+                    "Cause": f"the {_WORDS[kind]} job was stopped, by hand or at the end of its time",
                 },
             },
             "Next": "EndFailed",

@@ -23,8 +23,11 @@ from penstock import events
 from penstock.settings import AuthorizeSettings
 
 MACHINE_TAG = "penstock:machine"
-_NOT_AN_APPROVAL = ["PendingManualApproval", "Rejected"]
-_NO_APPROVAL = {"StringEqualsIfExists": {"sagemaker:ModelApprovalStatus": _NOT_AN_APPROVAL}}
+_PENDING, _APPROVED, _REJECTED = "PendingManualApproval", "Approved", "Rejected"
+
+
+def _only(*statuses: str) -> dict[str, Any]:
+    return {"StringEqualsIfExists": {"sagemaker:ModelApprovalStatus": list(statuses)}}
 
 
 class ModelRegistry(Construct):
@@ -113,15 +116,16 @@ class ModelRegistry(Construct):
         """Add versions that wait for approval, and look at them."""
         self.grant_look(grantee)
         self._grant(grantee, ["sagemaker:AddTags"])
-        self._grant(grantee, ["sagemaker:CreateModelPackage"], _NO_APPROVAL)
+        self._grant(grantee, ["sagemaker:CreateModelPackage"], _only(_PENDING))
 
     def grant_take_back(self, grantee: iam.IRole) -> None:
-        """Set a version's status to anything but approved."""
-        self._grant(grantee, ["sagemaker:UpdateModelPackage"], _NO_APPROVAL)
+        """Set a version back to pending: to reject the live one is how a rollback is asked for, by a person."""
+        self._grant(grantee, ["sagemaker:UpdateModelPackage"], _only(_PENDING))
 
     def grant_decide(self, grantee: iam.IRole) -> None:
         """What authorize needs: to take an approval back, and to give one where the model's policy is `auto`."""
-        self._grant(grantee, ["sagemaker:UpdateModelPackage"], None if self.approves_itself else _NO_APPROVAL)
+        allowed = _only(_PENDING, _APPROVED) if self.approves_itself else _only(_PENDING)
+        self._grant(grantee, ["sagemaker:UpdateModelPackage"], allowed)
 
     def _grant(self, grantee: iam.IRole, actions: list[str], conditions: dict[str, Any] | None = None) -> None:
         grantee.add_to_principal_policy(
@@ -133,13 +137,13 @@ class ModelRegistry(Construct):
         acknowledge_wildcards(grantee, reason, rendered(grantee, self.packages_arn))
 
     def _policy(self, stack: Stack, model: str) -> dict[str, Any]:
-        """Deny approval to every principal that carries this stack's mark, whatever its own policies say."""
+        """Deny approval and rejection to whoever carries this stack's mark, whatever its own policies say."""
         spared = {"ArnNotEquals": {"aws:PrincipalArn": self.authorize.role.role_arn}} if self.approves_itself else {}
         return {
             "Version": "2012-10-17",
             "Statement": [
                 {
-                    "Sid": "MachinesDoNotApprove",
+                    "Sid": "MachinesDoNotDecide",
                     "Effect": "Deny",
                     "Principal": {"AWS": f"arn:{stack.partition}:iam::{stack.account}:root"},
                     "Action": ["sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"],
@@ -147,7 +151,7 @@ class ModelRegistry(Construct):
                     "Condition": {
                         "StringEquals": {
                             f"aws:PrincipalTag/{MACHINE_TAG}": model,
-                            "sagemaker:ModelApprovalStatus": "Approved",
+                            "sagemaker:ModelApprovalStatus": [_APPROVED, _REJECTED],
                         },
                         **spared,
                     },

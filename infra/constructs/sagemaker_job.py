@@ -48,16 +48,20 @@ class SageMakerJob(Construct):
                 resources=[self._jobs_arn],
             )
         )
+        self.grant_pass(grantee, self._rule_arn)
+        acknowledge_wildcards(grantee, "Jobs are named by runs, as they come.", rendered(grantee, self._jobs_arn))
+
+    def grant_pass(self, grantee: iam.Role, rule: str) -> None:
+        """Hand the role to SageMaker, and hear of a job's end through a rule of Step Functions' own (its ARN)."""
         to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         grantee.add_to_policy(
             iam.PolicyStatement(actions=["iam:PassRole"], resources=[self.role.role_arn], conditions=to_sagemaker)
         )
         grantee.add_to_policy(  # the rule through which Step Functions learns that a job ended
             iam.PolicyStatement(
-                actions=["events:DescribeRule", "events:PutRule", "events:PutTargets"], resources=[self._rule_arn]
+                actions=["events:DescribeRule", "events:PutRule", "events:PutTargets"], resources=[rule]
             )
         )
-        acknowledge_wildcards(grantee, "Jobs are named by runs, as they come.", rendered(grantee, self._jobs_arn))
 
     def _grant_volume(self, lake: ModelLake) -> None:
         """SageMaker hands the key on to the disk that it attaches."""

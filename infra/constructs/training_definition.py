@@ -1,4 +1,4 @@
-"""The training pipeline's definition: validate (→ inspect) → train → register, and every ending through end_run."""
+"""The pipeline's definition: validate (→ inspect) → train or tune → register, and every ending through end_run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke
 from infra.constructs.inspection_definition import InspectionParts, inspection_steps, longest_seconds
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS, JOB_NAME, MARGIN_SECONDS, JobStates, job_steps, volume_key
-from penstock.spec import Training
+from infra.constructs.tuning_definition import name_prefix, tuning_steps
+from infra.constructs.tuning_definition import seconds as tuning_seconds
+from penstock.spec import Training, Tuning
 
 VALIDATE_SECONDS, REGISTER_SECONDS, END_SECONDS = 900, 300, 60
 _TRAIN = JobStates(run="Train", refused="No capacity?", wait="Wait for capacity", done="Trained?", stopped="Stopped")
@@ -27,12 +29,14 @@ class TrainingParts:
     key: str
     """ARN of the key that encrypts what jobs leave."""
     training: Training
+    tuning: Tuning | None
     inspection: InspectionParts
 
 
 def definition(parts: TrainingParts) -> Definition:
     """The state machine; its input is `{"model", "run"}`."""
-    train = job_seconds(parts.training) * CAPACITY_ATTEMPTS
+    job = tuning_seconds(parts.tuning) if parts.tuning else job_seconds(parts.training)
+    train = job * CAPACITY_ATTEMPTS
     inspect = longest_seconds(parts.inspection.validating) + VALIDATE_SECONDS
     longest = VALIDATE_SECONDS + inspect + train + REGISTER_SECONDS + MARGIN_SECONDS
     return {
@@ -68,7 +72,7 @@ def _steps(parts: TrainingParts) -> dict[str, State]:
         "Worth training?": {
             "Type": "Choice",
             "Choices": [
-                {"Condition": "{% $states.input.outcome = 'train' %}", "Next": "Train"},
+                {"Condition": "{% $states.input.outcome = 'train' %}", "Next": _trainer(parts)},
                 {"Condition": "{% $states.input.outcome = 'inspect' %}", "Next": "Inspect"},
             ],
             "Default": "End",
@@ -86,7 +90,14 @@ def _steps(parts: TrainingParts) -> dict[str, State]:
     return validate | inspect | _train(parts) | {"Register": _register(parts)}
 
 
+def _trainer(parts: TrainingParts) -> str:
+    return "Tune" if parts.tuning else _TRAIN.run
+
+
 def _train(parts: TrainingParts) -> dict[str, State]:
+    if parts.tuning:
+        prefix = name_prefix(parts.inspection.stage, parts.model)
+        return tuning_steps(parts.tuning, prefix=prefix, training_job=_job(parts), next_state="Register")
     return job_steps(
         _TRAIN,
         "Training",
@@ -106,6 +117,7 @@ def _register(parts: TrainingParts) -> State:
             "dataset": "{% $dataset %}",
             "artifact": "{% $states.input.artifact %}",
             "image": parts.image,
+            **({"tuning": "{% $states.input.tuning %}"} if parts.tuning else {}),
         },
         timeout_seconds=REGISTER_SECONDS,
         attempts=1,

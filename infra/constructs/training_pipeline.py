@@ -11,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.bundling import EXPERIMENTS
 from infra.constructs.function import Function, Workshop
 from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.listener import listen
@@ -24,6 +25,8 @@ from infra.constructs.training_definition import (
     definition,
 )
 from infra.constructs.training_image import TrainingImage
+from infra.constructs.tuning_definition import name_prefix
+from infra.constructs.tuning_job import grant_tune
 from infra.constructs.workflow import Workflow, workflow_role
 from infra.stages import Stage
 from penstock import events
@@ -100,6 +103,7 @@ class TrainingPipeline(Construct):
             memory_mb=2048,
             timeout_seconds=REGISTER_SECONDS,
             takes_events=False,
+            group=EXPERIMENTS if spec.experiments else None,
         )
         self.end_run = workshop.function(
             self,
@@ -148,6 +152,7 @@ class TrainingPipeline(Construct):
             role=self.job.role.role_arn,
             key=self._lake.key_arn,
             training=self._spec.training,
+            tuning=self._spec.tuning,
             inspection=InspectionParts(
                 role=self.inspection.role.role_arn,
                 stage=self._stage.name,
@@ -159,6 +164,9 @@ class TrainingPipeline(Construct):
         # Not grant_invoke, which allows every version too: the definition names the functions themselves.
         called = [function.function_arn for function in functions]
         role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
-        self.job.grant_run(role)
+        if self._spec.tuning:
+            grant_tune(self.job, role, name_prefix(self._stage.name, self._spec.name))
+        else:
+            self.job.grant_run(role)
         self.inspection.grant_run(role)
         return Workflow(scope, "Workflow", stage=self._stage, role=role, definition=definition(parts)).machine

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done · 1 an error · 2 wrong usage · 3 the stage is not there · 10 rejected · 11 quarantined · 12 failed
 (a run that was waited for; 11 also a file that `check` would refuse) · 13 drift (`drift --check`) · 14 nobody
-of that key was found (`forget`).
+of that key was found (`forget`) · 15 more people must approve (`approve`).
 """
 
 import sys

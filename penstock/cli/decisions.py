@@ -1,14 +1,16 @@
 """`approve`, `reject`: a person's decisions, and what comes of them."""
 
-import time
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from penstock.approval import COUNTED
+from penstock.cli.following import COUNTED_CODE, next_person, wait_for_rollout
 from penstock.cli.options import NamedModel, Reason, Stage, Version
 from penstock.cli.output import coloured, console, line
 from penstock.cli.target import Target, UsageError
-from penstock.ledger import NoRecordError, timestamp
+from penstock.ledger import Ledger, Record, timestamp
 from penstock.registry import APPROVED, REJECTED, Registry
 
 
@@ -26,63 +28,78 @@ def approve(
     stage: Stage = "local",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the rollout to its end.")] = True,
 ) -> None:
-    """Approve a version, the newest unless one is named, and follow its rollout. Exit code 1 if it does not go live."""
+    """Approve a version, the newest unless one is named, and follow its rollout.
+
+    Exit code 1 if it does not go live, 15 if more people must approve first.
+    """
     target = Target.of(stage, model)
-    number, since = _decide(target, version, APPROVED, reason)
-    if wait:
-        with console.status("the rollout: publish, golden examples, traffic"):
-            outcome, sentence = wait_for_rollout(target, number, since)
-        console.print(line(coloured(outcome), f": {sentence}"))
-        if outcome != "live":
-            raise typer.Exit(1)
+    about = _meant(target, version)
+    number, registry = int(about["version"]), Registry(target.outputs.GroupName)
+    before = registry.describe(about["arn"])
+    # Not the moment that the registry has of this decision: authorize may have set it back before that is read.
+    since = timestamp(before.changed + timedelta(milliseconds=1))
+    if before.approved and about.get("decision") == "approved":
+        if serves(target.ledger, about):
+            return console.print(f"version {number} of {target.model} is approved and live already")
+        since = str(about["approved"])  # its rollout is under way, or comes after another one
+    else:
+        _decide(target, registry, about, APPROVED, reason)
+    return _follow(target, number, since) if wait else None
 
 
 def reject(model: NamedModel = None, *, reason: Reason, version: Version = None, stage: Stage = "local") -> None:
     """Reject a version, the newest unless one is named. What is live goes on serving."""
     target = Target.of(stage, model)
-    number, _ = _decide(target, version, REJECTED, reason)
+    about = _meant(target, version)
+    _decide(target, Registry(target.outputs.GroupName), about, REJECTED, reason)
     live = target.ledger.live()
-    if live is not None and live["version"] == number:
-        console.print(f"version {number} is live and goes on serving until another one is approved")
+    if live is not None and live["version"] == about["version"]:
+        console.print(f"version {about['version']} is live and goes on serving until another one is approved")
 
 
-def _decide(target: Target, version: int | None, status: str, reason: str) -> tuple[int, str]:
-    """Set the status in the registry; which version's, and when."""
+def _meant(target: Target, version: int | None) -> Record:
     versions = target.ledger.versions()
     if not versions:
         raise UsageError(f"{target.model} has no version yet: push data first")
-    about = target.ledger.version(version) if version is not None else versions[0]
-    registry = Registry(target.outputs.GroupName)
+    return target.ledger.version(version) if version is not None else versions[0]
+
+
+def _decide(target: Target, registry: Registry, about: Record, status: str, reason: str) -> None:
+    """Set the status in the registry."""
     registry.set_status(about["arn"], status, reason)
     words = line(f"version {about['version']} of {target.model} is ", coloured(status.lower()), " in the registry")
     console.print(words)
-    return int(about["version"]), timestamp(registry.describe(about["arn"]).changed)
 
 
-def wait_for_rollout(target: Target, version: int, since: str, *, patience: float = 60) -> tuple[str, str]:
-    """What came of an approval: `live`, `rolled back`, `failed` or `refused`, with the sentence.
-
-    Args:
-        target: the model.
-        version: what was approved.
-        since: when, as the registry has it; what was decided or rolled out before is an older story.
-        patience: seconds to wait while no rollout is under way.
+def serves(ledger: Ledger, about: Record) -> bool:
+    """Whether an approved version is live; False while its rollout is under way or to come.
 
     Raises:
-        NoRecordError: nothing came of it in time, and no rollout is under way.
+        UsageError: it was live, and another one has taken its place.
     """
-    ledger, end = target.ledger, time.monotonic() + patience
-    while True:
-        refused = [item for item in ledger.approvals(version) if item["at"] >= since and "refusal" in item]
-        if refused:
-            return "refused", str(refused[-1]["refusal"])
-        own = [item for item in ledger.rollouts() if item["version"] == version and item["opened"] >= since]
-        if own and own[0]["state"] == "ended":
-            return str(own[0]["outcome"]), str(own[0]["reason"])
-        if ledger.holder("rollout") is not None:
-            end = time.monotonic() + patience
-        elif time.monotonic() > end:
-            raise NoRecordError(
-                f"rollout of version {version} after {patience:.0f} s; `penstock why --version {version}`"
-            )
-        time.sleep(0.4 if target.stage == "local" else 4)
+    live, number = ledger.live(), about["version"]
+    if live is None or live["version"] == number:
+        return live is not None
+    was = [item for item in ledger.rollouts() if item["version"] == number and item.get("outcome") == "live"]
+    if any(item["opened"] >= about["approved"] for item in was):
+        raise UsageError(
+            f"version {number} is approved already, and version {live['version']} has taken its place: "
+            f"`penstock rollback {ledger.model} --to {number} --reason …` brings it back"
+        )
+    return False
+
+
+def _follow(target: Target, number: int, since: str) -> None:
+    """Print what came of an approval.
+
+    Raises:
+        typer.Exit: it did not go live.
+    """
+    with console.status("the rollout: publish, golden examples, traffic"):
+        outcome, sentence = wait_for_rollout(target, number, since)
+    console.print(line(coloured(outcome), f": {sentence}"), soft_wrap=True)
+    if outcome == COUNTED:
+        console.print(f"somebody else approves next: {next_person(target, number)}", soft_wrap=True)
+        raise typer.Exit(COUNTED_CODE)
+    if outcome != "live":
+        raise typer.Exit(1)

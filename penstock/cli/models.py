@@ -86,6 +86,9 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     table(["version", "state", "registered", "run", "dataset", metric], rows, title="versions")
     if versions:
         console.print(f"how version {versions[0]['version']} was judged: penstock report {versions[0]['version']}")
+    for item in versions:
+        if item.get("mlflow"):
+            console.print(line(f"version {item['version']} in MLflow: {item['mlflow']}"), soft_wrap=True)
     console.print()
     if stage != "local":
         console.print('export your credentials first: eval "$(aws configure export-credentials --format env)"')

@@ -23,6 +23,7 @@ COLOURS = {
     "no drift": "green",
     "skipped": "cyan",
     "open": "blue",
+    "counted": "yellow",
     "drift": "yellow",
     "quarantined": "yellow",
     "rejected": "yellow",

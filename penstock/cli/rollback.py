@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from penstock import rollback as rules
-from penstock.cli.decisions import wait_for_rollout
+from penstock.cli.following import wait_for_rollout
 from penstock.cli.options import Json, NamedModel, Reason, Stage
 from penstock.cli.output import as_json, coloured, console, line
 from penstock.cli.target import Target

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from penstock import tuning
 from penstock.cli.options import Json, Model, Stage, given_reason
 from penstock.cli.output import ago, as_json, coloured, console, line, mark, table, took
 from penstock.cli.runs_compare import BESIDE, show_beside
@@ -25,6 +27,7 @@ STEPS = {
     "Inspect": "check large files",
     "Validate inspected": "validate what was checked",
     "Train": "train",
+    "Tune": "tune",
     "Register": "gates and registry",
 }
 """The pipeline's states that do work; the others only lead from one to the next."""
@@ -63,7 +66,7 @@ def runs(
             ago(item["opened"]),
             coloured(item.get("outcome", "open")),
             item["steps"].get("validate", {}).get("compared", {}).get("sentence", ""),
-            item.get("reason", ""),
+            item.get("reason", "") + _tuned(item["steps"]),
         )
         for item in found
     ]
@@ -175,7 +178,29 @@ def states(target: Target, run_id: str) -> list[dict[str, Any]]:
             for state in found:
                 if state["name"] == name and state["left"] is None:
                     state["left"] = _utc(event["timestamp"])
+    if found and found[-1]["name"] == "Tune" and found[-1]["left"] is None:
+        found[-1]["progress"] = _trials(target, run_id)
     return found
+
+
+def _trials(target: Target, run_id: str) -> str:
+    """How far a search is; nothing where the operator may not ask, for the run goes on all the same."""
+    client = target.client("sagemaker")
+    try:
+        listed = client.list_hyper_parameter_tuning_jobs(
+            NameContains=run_id, SortBy="CreationTime", SortOrder="Descending", MaxResults=1
+        )["HyperParameterTuningJobSummaries"]
+    except ClientError:
+        return ""
+    if not listed:
+        return ""
+    counts = listed[0]["TrainingJobStatusCounters"]
+    ended = sum(counts.values()) - counts.get("InProgress", 0)
+    return f", {ended} of {listed[0]['ResourceLimits']['MaxNumberOfTrainingJobs']} trials"
+
+
+def _tuned(steps: Record) -> str:
+    return f" · tuned {tuning.sentence(steps['tuning'])}" if "tuning" in steps else ""
 
 
 def _utc(moment: datetime) -> str:
@@ -191,11 +216,14 @@ def view(record: Record, entered: list[dict[str, Any]]) -> RenderableType:
         ended = state["left"] or record.get("ended")
         spent = took(state["entered"], ended or datetime.now(UTC).isoformat())
         good = record.get("outcome") != "failed" or state is not shown[-1]
-        grid.add_row(line(mark(good=good) if ended else ("…", "blue")), STEPS[state["name"]], spent)
+        said = f"{STEPS[state['name']]}{state.get('progress', '')}"
+        grid.add_row(line(mark(good=good) if ended else ("…", "blue")), said, spent)
     parts.append(grid)
     steps = record["steps"]
     if compared := steps.get("validate", {}).get("compared"):
         parts.append(line("  ", compared["sentence"]))
+    if "tuning" in steps:
+        parts.append(line(f"  tuned {tuning.sentence(steps['tuning'])}"))
     parts += [_upload(upload) for upload in steps.get("validate", {}).get("uploads", [])]
     parts += [
         line("  ", mark(good=verdict["passed"]), f" {verdict['sentence']}")
@@ -203,10 +231,20 @@ def view(record: Record, entered: list[dict[str, Any]]) -> RenderableType:
     ]
     if "report" in steps:
         parts.append(line(f"  report: penstock report {record['id']}"))
+    parts += [line(f"  {said}") for said in in_mlflow(steps)]
     if record["state"] != "open":
         seconds = took(record["opened"], record["ended"])
         parts.append(line(coloured(record["outcome"]), f" after {seconds}: {record['reason']}"))
     return Group(*parts)
+
+
+def in_mlflow(steps: Record) -> list[str]:
+    """Where MLflow has a run, and what kept it from having all or any of it."""
+    found = steps.get("mlflow", {})
+    return [
+        *([f"MLflow: {found['url']}"] if found.get("url") else []),
+        *([f"not logged to MLflow: {found['failure']}"] if found.get("failure") else []),
+    ]
 
 
 def _upload(upload: Record) -> Text:

@@ -37,6 +37,8 @@ def _about(found: Record) -> list[tuple[Word, ...]]:
         ("rows", *("–" if run["rows"] is None else f"{run['rows']:,}" for run in runs)),
         ("version", *("–" if run["version"] is None else str(run["version"]) for run in runs)),
     ]
+    if any(run["mlflow"] for run in runs):
+        rows.append(("MLflow run", *((run["mlflow"] or "–").rpartition("/")[2] for run in runs)))
     return rows + [(name, *((digest or "–")[:12] for digest in of)) for name, of in found["digests"].items()]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.tree import Tree
 
-from penstock import captures, lineage
+from penstock import captures, lineage, tuning
 from penstock.cli.forget import forgettings
 from penstock.cli.options import Json, NamedModel, Stage, Version
 from penstock.cli.output import Word, as_json, coloured, console, errors, line, mark
@@ -133,7 +133,11 @@ def _version(tree: Tree, found: Record) -> None:
     about = f" {run['opened']} · {run['cause']} · code {run['code'][:12]}"
     branch = tree.add(line(f"run {run['id']} ", coloured(run["outcome"] or "open"), about))
     if run["image"]:
-        branch.add(f"image {run['image']}")
+        branch.add(f"image {run['image']}{' · ' + run['image_digest'] if run['image_digest'] else ''}")
+    if found["mlflow"]:
+        branch.add(line(f"MLflow {found['mlflow']}"))
+    if run["tuning"]:
+        branch.add(f"tuned {tuning.sentence(run['tuning'])}")
     for verdict in found["gates"]:
         branch.add(line(mark(good=verdict["passed"]), f" {verdict['sentence']}"))
     _dataset(branch, found["dataset"])

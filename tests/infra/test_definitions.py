@@ -17,14 +17,14 @@ from infra.constructs.job_steps import CAPACITY_ATTEMPTS
 from infra.constructs.rollout_definition import RolloutParts
 from infra.constructs.training_definition import TrainingParts
 from penstock.settings import InspectSettings
-from penstock.spec import Training, Validating
+from penstock.spec import Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
 NAME_LIMIT, LONGEST_MODEL = 63, 30
 
 
-def training(validation: dict[str, Any] | None = None, **about: Any) -> Definition:
+def training(validation: dict[str, Any] | None = None, tuning: Tuning | None = None, **about: Any) -> Definition:
     return training_definition.definition(
         TrainingParts(
             model="m",
@@ -35,6 +35,7 @@ def training(validation: dict[str, Any] | None = None, **about: Any) -> Definiti
             role="arn:role",
             key="arn:key",
             training=Training(**about),
+            tuning=tuning,
             inspection=InspectionParts(
                 role="arn:inspection",
                 stage="local",

@@ -119,6 +119,13 @@ def test_the_inspection_knows_neither_ledger_nor_models(synthesis: Synthesis) ->
     assert not [action for action in found if action.startswith(("dynamodb:", "sns:", "lambda:", "sagemaker:"))]
 
 
+def test_register_asks_for_the_digest_in_the_images_repository_only(prod: Synthesis) -> None:
+    # Given the repository that the image is pushed to, which the role's name of it ends at
+    where = allowed(prod.model(), "PipelineRegisterRole")["ecr:DescribeImages"]
+    assert "cdk-hnb659fds-container-assets-" in where
+    assert "*" not in where
+
+
 def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
     moving = {"lambda:UpdateAlias", "lambda:PublishVersion", "lambda:UpdateFunctionConfiguration"}
     movers = {role for role, found in statements(synthesis.model()) if moving & set(listed(found["Action"]))}
@@ -126,7 +133,7 @@ def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
     assert movers.pop().startswith("ServiceRolloutRole")
 
 
-def test_no_machine_approves(synthesis: Synthesis) -> None:
+def test_no_machine_decides(synthesis: Synthesis) -> None:
     # Given every statement that can give a version a status
     giving = ("sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage")
     found = [
@@ -134,23 +141,23 @@ def test_no_machine_approves(synthesis: Synthesis) -> None:
         for role, statement in statements(synthesis.model())
         if any(fnmatchcase(action, allowed) for action in giving for allowed in listed(statement["Action"]))
     ]
-    # Then three roles have one, and it ends at statuses that are no approval
+    # Then three roles have one, and it ends at the status that is no decision
     holders = ("PipelineRegisterRole", "RegistryAuthorizeRole", "ServiceRolloutEndRolloutRole")
     assert sorted(next(name for name in holders if role.startswith(name)) for role, _ in found) == sorted(holders)
     for _, statement in found:
         allowed = statement["Condition"]["StringEqualsIfExists"]["sagemaker:ModelApprovalStatus"]
-        assert set(allowed) == {"PendingManualApproval", "Rejected"}
+        assert allowed == ["PendingManualApproval"]
 
 
-def test_the_group_denies_approval_to_this_stacks_roles(synthesis: Synthesis) -> None:
+def test_the_group_denies_decisions_to_this_stacks_roles(synthesis: Synthesis) -> None:
     # Given the group's own policy
     (group,) = resources(synthesis.model(), "AWS::SageMaker::ModelPackageGroup").values()
     (statement,) = group["Properties"]["ModelPackageGroupPolicy"]["Statement"]
-    # Then it denies approval to whoever carries the mark
+    # Then it denies approval, and rejection, by which rollbacks are asked for, to whoever carries the mark
     assert statement["Effect"] == "Deny"
     assert set(statement["Action"]) == {"sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"}
     condition = statement["Condition"]["StringEquals"]
-    assert condition["sagemaker:ModelApprovalStatus"] == "Approved"
+    assert condition["sagemaker:ModelApprovalStatus"] == ["Approved", "Rejected"]
     # And every role of the stack carries it
     mark = {"Key": "penstock:machine", "Value": condition["aws:PrincipalTag/penstock:machine"]}
     roles = resources(synthesis.model(), "AWS::IAM::Role")

@@ -47,15 +47,16 @@ def verdict(template: Json, role: str, action: str, status: str) -> str:
     return "nothing"
 
 
-def test_every_role_is_denied_its_approval(synthesis: Synthesis) -> None:
+@pytest.mark.parametrize("status", ["Approved", "Rejected"])
+def test_every_role_is_denied_its_decision(synthesis: Synthesis, status: str) -> None:
     template = synthesis.model()
     roles = resources(template, "AWS::IAM::Role")
     assert len(roles) == 14
-    assert {verdict(template, role, action, "Approved") for role in roles for action in GIVING} == {"denied"}
+    assert {verdict(template, role, action, status) for role in roles for action in GIVING} == {"denied"}
     # And without the group's word no role's own policy would allow it either
     (group,) = resources(template, "AWS::SageMaker::ModelPackageGroup").values()
     group["Properties"]["ModelPackageGroupPolicy"]["Statement"][0]["Action"] = []
-    assert {verdict(template, role, action, "Approved") for role in roles for action in GIVING} == {"nothing"}
+    assert {verdict(template, role, action, status) for role in roles for action in GIVING} == {"nothing"}
 
 
 def test_taking_back_is_what_two_roles_may(synthesis: Synthesis) -> None:

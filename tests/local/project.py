@@ -27,6 +27,18 @@ def fit(train, validation, params):
     print("fitting for a while", flush=True)
     time.sleep(120)
 '''
+PICKY = """    if (params["leaves"], params["learning_rate"]) == (7, 0.01):
+        raise ValueError("seven leaves learn too little at this rate")
+"""
+GRID = """tuning:
+  metric: log_loss
+  strategy: grid
+  max_jobs: 4
+  max_parallel_jobs: 2
+  ranges:
+    leaves: {values: [7, 31]}
+    learning_rate: {values: [0.01, 0.1]}
+"""
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,7 @@ class Project:
 
 def copy_project(root: Path, port: int) -> Project:
     """The project with the models `flight-delay`, `large`, `raises`, `rejects` and `slow`."""
-    for name in FILES:
-        shutil.copy(ROOT / name, root / name)
-    for name in FOLDERS:
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
-    (root / "node_modules").symlink_to(ROOT / "node_modules")
+    _copy(root)
     _model(root, "raises", code=RAISES)
     _model(root, "slow", code=SLOW)
     _model(root, "large", more="validation: {job_above_mb: 0}")
@@ -74,6 +82,32 @@ def copy_project(root: Path, port: int) -> Project:
     )
     _make_key_personal(root / "training" / "models" / "flight-delay" / "contract.yaml")
     return Project(root, port)
+
+
+def copy_tuned(root: Path, port: int) -> Project:
+    """The project with models that are tuned, each in its way: `hopeless`, `slow` and `tuned`; and no other."""
+    _copy(root)
+    shutil.rmtree(root / "training" / "models" / "flight-delay")
+    few = "tuning: {max_jobs: 2, ranges: {leaves: {min: 7, max: 31, integer: true}}}"
+    gates = "gates: [{metric: roc_auc, min: 0.7}, {metric: roc_auc, against: baseline, by: 0.1}]"
+    _model(root, "hopeless", code=RAISES, more=few)
+    _model(root, "slow", code=SLOW, more=few)
+    real = (ROOT / "training" / "models" / "flight-delay" / "train.py").read_text()
+    _model(root, "tuned", code=real.replace("    del validation", f"{PICKY}    del validation"), gates=gates, more=GRID)
+    for path in (root / "training" / "models").glob("*/model.yaml"):
+        kept = [
+            line for line in path.read_text().splitlines() if line not in {"    leaves: 31", "    learning_rate: 0.1"}
+        ]
+        path.write_text("\n".join(kept) + "\n")
+    return Project(root, port)
+
+
+def _copy(root: Path) -> None:
+    for name in FILES:
+        shutil.copy(ROOT / name, root / name)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    (root / "node_modules").symlink_to(ROOT / "node_modules")
 
 
 def _make_key_personal(contract: Path) -> None:

@@ -13,6 +13,8 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 from penstock.local.cloud import LaptopCloud
+from penstock.local.home import CloudHome
+from penstock.local.sagemaker import images
 from tests.local.conftest import Client, allow, make_role, until
 
 ACCOUNT = "000000000000"
@@ -66,7 +68,7 @@ FULL: dict[str, Any] = {
 }
 
 
-def test_a_package_gives_back_all_that_it_was_given(client: Client, group: str) -> None:
+def test_a_package_gives_back_all_that_it_was_given(cloud: LaptopCloud, client: Client, group: str) -> None:
     # Given a package with every kind of member
     sagemaker = client("sagemaker")
     arn = sagemaker.create_model_package(ModelPackageGroupName=group, **FULL)["ModelPackageArn"]
@@ -75,7 +77,9 @@ def test_a_package_gives_back_all_that_it_was_given(client: Client, group: str) 
     # Then all is there, with what the registry adds
     inference = described["InferenceSpecification"]["Containers"][0]
     etag = client("s3").head_object(Bucket="registry-lake", Key="model.tar.gz")["ETag"].strip('"')
-    assert inference == {**FULL["InferenceSpecification"]["Containers"][0], "ModelDataETag": etag}
+    given = FULL["InferenceSpecification"]["Containers"][0]
+    digest = images.digest(given["Image"], CloudHome(cloud.home).images)
+    assert inference == {**given, "ModelDataETag": etag, "ImageDigest": digest}
     for member in set(FULL) - {"InferenceSpecification"}:
         assert described[member] == FULL[member]
     assert described["ModelApprovalStatus"] == "PendingManualApproval"

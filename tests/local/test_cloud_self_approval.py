@@ -86,10 +86,11 @@ def test_no_role_approves(client: Client, cloud: LaptopCloud, template: Json, ve
         own = [EVERYTHING] if generous else on_versions(template, role)
         tags = about["Properties"]["Tags"]
         asked = as_role(client, cloud, f"self-{generous}-{number}", own, tags)
-        # When it approves, then it is denied
-        with pytest.raises(ClientError, match="AccessDenied"):
-            asked.update_model_package(ModelPackageArn=version, ModelApprovalStatus="Approved")
-        # And whoever may take back, may: it is the approval that is denied
+        # When it approves, or rejects as a rollback does, then it is denied
+        for status in ("Approved", "Rejected"):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                asked.update_model_package(ModelPackageArn=version, ModelApprovalStatus=status)
+        # And whoever may take back, may: it is the decision that is denied
         if generous or "Authorize" in role:
             asked.update_model_package(ModelPackageArn=version, ModelApprovalStatus="PendingManualApproval")
     found = client("sagemaker").describe_model_package(ModelPackageName=version)

@@ -4,6 +4,7 @@ The tests follow one model through its life, so their order matters: they are th
 """
 
 import gzip
+import html
 import io
 import json
 import os
@@ -13,9 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import polars as pl
 import pytest
 
@@ -197,6 +201,44 @@ def test_the_printed_curl_line_gets_a_prediction(project: Project) -> None:
     assert 0 <= answer["predictions"][0]["score"] <= 1
 
 
+def test_the_answers_are_to_the_bit_what_the_registered_file_scores(project: Project, client: Client) -> None:
+    # Given the file that is live, and rows of the holdout with the scores that the evaluating job gave them
+    found = project.json("why", MODEL)
+    folder = client("s3").list_objects_v2(Bucket=bucket(client), Prefix=f"models/{MODEL}/{found['sha256']}/")
+    read = {item["Key"].rpartition("/")[2]: item["Key"] for item in folder["Contents"]}
+    file, recorded = (
+        client("s3").get_object(Bucket=bucket(client), Key=read[name])["Body"].read()
+        for name in ("model.onnx", "golden.json")
+    )
+    assert sha256(file).hexdigest() == found["sha256"]
+    rows = [example["instance"] for example in json.loads(recorded)]
+
+    # When onnxruntime scores them, and HTTPS answers them all at once and one by one
+    directly = scored_by_onnxruntime(file, rows)
+    status, answer = curl(project, json.dumps({"instances": rows}))
+    alone = [curl(project, json.dumps({"instances": [row]}))[1]["predictions"][0] for row in rows[:3]]
+
+    # Then all have the same numbers, to the last bit
+    assert status == 200
+    assert len(set(directly)) > 5
+    assert [item["score"].hex() for item in answer["predictions"]] == directly
+    assert [item["score"].hex() for item in alone] == directly[:3]
+    assert [example["score"].hex() for example in json.loads(recorded)] == directly
+
+
+def scored_by_onnxruntime(file: bytes, rows: list[dict[str, Any]]) -> list[str]:
+    """The last column of the probabilities as exact hexadecimal numbers, without any of our own code."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    feeds = {}
+    for wanted in session.get_inputs():
+        text = wanted.type == "tensor(string)"
+        missing: Any = "" if text else float("nan")
+        values = [missing if row.get(wanted.name) is None else row[wanted.name] for row in rows]
+        feeds[wanted.name] = np.array(values, dtype=object if text else np.float32).reshape(-1, 1)
+    (found,) = session.run(["probabilities"], feeds)
+    return [float(row[-1]).hex() for row in np.asarray(found)]
+
+
 def test_an_unsigned_request_is_refused(project: Project) -> None:
     words = shlex.split(project.json("models", "show", MODEL)["curl"])
     start = words.index("--aws-sigv4")
@@ -346,6 +388,33 @@ def test_the_same_data_and_code_is_skipped_and_says_so(project: Project, january
     assert [run["outcome"] for run in runs] == ["skipped", "rejected"]
     assert runs[1]["id"] in runs[0]["reason"]
     assert runs[1]["id"] in again.stdout
+
+
+def test_a_rejected_run_shows_its_numbers_and_has_a_report(project: Project, tmp_path: Path) -> None:
+    # Given a run that a gate rejected, and a later one that was skipped
+    rejected = next(run for run in project.json("runs", "--model", "rejects") if run["outcome"] == "rejected")
+    (verdict,) = rejected["steps"]["gates"]["verdicts"]
+    assert (verdict["passed"], verdict["threshold"]) == (False, 0.999)
+
+    # When it is looked at
+    shown = project.run("run", rejected["id"], "--model", "rejects", check=False)
+
+    # Then it is rejected, with the number and its limit
+    assert shown.returncode == 10
+    assert "rejected" in shown.stdout
+    assert verdict["sentence"] in shown.stdout
+    assert f"{verdict['number']:.4f}" in verdict["sentence"]
+    assert f"report: penstock report {rejected['id']}" in shown.stdout
+
+    # And its page is the newest report, and says the same
+    assert project.json("report", "--model", "rejects")["run"] == rejected["id"]
+    page = tmp_path / "rejected.html"
+    project.run("report", rejected["id"], "--model", "rejects", "--to", str(page))
+    text = html.unescape(page.read_text())
+    assert "rejected" in text
+    assert rejected["reason"] in text
+    assert verdict["sentence"] in text
+    assert not project.json("models", "show", "rejects")["versions"]
 
 
 def test_a_folder_is_one_upload_and_the_same_again_is_skipped(

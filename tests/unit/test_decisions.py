@@ -13,7 +13,7 @@ from penstock.odcs import read_contract
 from penstock.registry import Registry
 from penstock.spec import Gate, ModelSpec
 from tests.unit.test_register import artifact, packages, trained
-from tests.unit.world import World
+from tests.unit.world import STAGE, World
 
 RANDOM = np.random.default_rng(11)
 ROWS = 4_000
@@ -44,6 +44,7 @@ def evaluated(gates: list[Gate], challenger: Any, champion: Any = None) -> dict[
 
 def registered(world: World, gates: list[Gate], found: dict[str, Any]) -> dict[str, Any]:
     step = Registration(
+        stage=STAGE,
         spec=ModelSpec(name="flight-delay", gates=gates),
         contract=read_contract(world.root / "model"),
         lake=world.lake,

@@ -20,6 +20,7 @@ MAY_USE_BOTO3 = {
     "penstock/ledger_table.py",
     "penstock/store.py",
     "penstock/identity.py",
+    "penstock/image_registry.py",
     "penstock/registry.py",
     "penstock/executions.py",
     "penstock/service.py",

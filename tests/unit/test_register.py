@@ -138,6 +138,34 @@ def test_a_version_has_its_report_and_its_card(world: World, function: ModuleTyp
     assert content["additional_information"]["custom_details"]["model SHA-256"] == sha256(b"a model")
 
 
+def test_a_search_is_kept_with_its_run_and_its_params_with_the_version(world: World, function: ModuleType) -> None:
+    # Given the artifact of a best trial, and what the state machine knows of the search
+    asked: list[dict[str, Any]] = []
+    hooks = function.registration.registry._client.meta.events
+    hooks.register("provide-client-params.sagemaker.CreateModelPackage", lambda params, **_: asked.append(params))
+    report = {
+        "params": {"trees": 9, "leaves": 31},
+        "tuned": {"leaves": 31},
+        "validation": {"validation_log_loss": 0.25},
+    }
+    event: dict[str, Any] = dict(trained(world, artifact(files(GOOD) | {"report.json": json.dumps(report).encode()})))
+    searched = {"job": "t-1", "trial": "t-1-002-0a", "trials": {"Completed": 3, "NonRetryableError": 1}}
+    # When it is judged
+    result = function.handler(event | {"tuning": searched}, None)
+    # Then by the same gates as any other
+    assert result == {"outcome": "registered", "reason": "version 1: all 3 gates passed", "version": 1}
+    # And the run keeps the search, the registry's card the params that fit really had, and the report both
+    step = world.ledger.run("run1")["steps"]["tuning"]
+    assert (step["job"], step["trial"], step["params"]) == ("t-1", "t-1-002-0a", {"leaves": 31})
+    assert (step["metric"], step["value"], step["trials"]["made"]) == ("validation_log_loss", 0.25, 4)
+    details = json.loads(asked[0]["ModelCard"]["ModelCardContent"])["training_details"]["training_job_details"]
+    assert details["user_provided_hyper_parameters"] == [
+        {"name": "trees", "value": "9"}, {"name": "leaves", "value": "31"},
+    ]  # fmt: skip
+    key = world.lake.model_file(sha256(b"a model"), "report.html")
+    assert "leaves=31: validation_log_loss 0.2500, the best of 4 trials, 1 failed" in world.store.read(key).decode()
+
+
 def test_a_rejected_run_has_its_report(world: World, function: ModuleType) -> None:
     function.handler(trained(world, artifact(files({"roc_auc": 0.8, "log_loss": 0.25}))), None)
     written = world.ledger.run("run1")["steps"]["report"]

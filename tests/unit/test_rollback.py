@@ -105,6 +105,10 @@ def test_back_and_back_again(office: Office) -> None:
         ("unknown", "the ledger has no version 7 of flight-delay"),
         ("never live", "version 3 was never live"),
         ("withdrawn", "version 1 is no longer approved in the registry"),
+        (
+            "approved by another",
+            "version 1 was changed in the registry since it was approved: an approval needs a reason",
+        ),
         ("file", "was changed since it was registered"),
         ("who", f"{ALICE} is not among approval.who in model.yaml"),
     ],
@@ -118,6 +122,8 @@ def test_a_rollback_that_may_not_be_is_refused_loudly(office: Office, case: str,
         office.version(3, status=PENDING)
     if case == "withdrawn":
         office.registry.set_status("arn:package/1", PENDING, "edited by hand")
+    if case == "approved by another":  # authorize has yet to hear of the rejection before it, and of this
+        office.decide(1, APPROVED, 9, reason="")
     if case == "file":
         office.world.store.write(office.world.lake.model_file(sha256(FILE), "model.onnx"), b"another")
     if case == "who":
@@ -136,6 +142,22 @@ def test_a_rollback_that_may_not_be_is_refused_loudly(office: Office, case: str,
     assert len(office.rollouts()) == before
     # And the version is rejected, as the registry has it
     assert approvals(office, version)[-1]["decision"] in {"rejected", "refused"}
+
+
+def test_a_rollback_that_comes_too_late_is_refused_and_not_swallowed(office: Office) -> None:
+    # Given version 3 was taken back, and version 2 serves
+    office.changed(office.version(3, changed=NOW + timedelta(minutes=3)))
+    office.went_live(office.rollouts()[-1]["name"], 3)
+    ask(office, 3, 2)
+    office.went_live(office.rollouts()[-1]["name"], 2)
+    # When somebody else's request to take version 3 back to version 1 comes only now
+    said = ask(office, 3, 1, minute=11)
+    # Then that is refused, while the same words as before are an edit of something else
+    assert said.startswith("rollback from version 3 to version 1 refused: version 3 is not live, version 2 is")
+    assert approvals(office, 1)[-1]["refusal"] == "version 3 is not live, version 2 is"
+    known = len(approvals(office, 2))
+    assert ask(office, 3, 2, minute=12) == "no approved version waits for a rollout"
+    assert len(approvals(office, 2)) == known
 
 
 def test_words_of_another_form_are_a_rejection_and_no_more(office: Office) -> None:

@@ -18,7 +18,7 @@ GOLDEN = [{"instance": {"x": 1}, "score": 0.125}, {"instance": {"x": 2}, "score"
 @pytest.fixture
 def function(world: World) -> ModuleType:
     loaded = world.load("smoke_test")
-    world.ledger.put_version(3, arn="arn", sha256="s3")
+    world.ledger.put_version(3, arn="arn", sha256="s3", approved="2026-01-01T00:00:00.000+00:00", decision="approved")
     world.store.write_json(world.lake.model_file("s3", "golden.json"), GOLDEN)
     return loaded
 
@@ -48,6 +48,16 @@ def test_the_recorded_scores_let_it_pass(function: ModuleType, stub: Stubber) ->
     answering(stub, answer([0.125, 0.75]))
     assert function.handler(event(), None) == {"examples": 2}
     stub.assert_no_pending_responses()
+
+
+def test_a_version_that_was_rejected_gets_no_traffic(world: World, function: ModuleType, stub: Stubber) -> None:
+    # Given the ledger has heard of a rejection, whatever the registry says by now
+    world.ledger.decide(
+        3, "2026-01-01T00:01:00.000+00:00", approved=False, decision="rejected", by="anna", reason="bad"
+    )
+    # When the rollout that was under way comes to its smoke test, then it ends there, with no answer asked for
+    with pytest.raises(function.SmokeTestFailed, match="the ledger has version 3 as rejected"):
+        function.handler(event(), None)
 
 
 def test_float_arithmetic_of_another_machine_lets_it_pass(function: ModuleType, stub: Stubber) -> None:

@@ -25,6 +25,7 @@ from training.steps.comparing import Champion
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
 from training.steps.tasks import Kind, task_of
+from training.steps.trial import Chosen, objective, with_params
 
 PROJECT = Path(__file__).parents[2]
 
@@ -39,7 +40,7 @@ def run(container: Container) -> None:
     """
     request = container.request()
     folder = PROJECT / MODELS / request["model"]
-    spec, contract = read_model(folder), read_contract(folder)
+    (spec, chosen), contract = with_params(read_model(folder), container), read_contract(folder)
     with _leg(container, "read the dataset"):
         rows = read_sides(container.channel("dataset"), request["parts"], contract, spec.split, request.get("cut"))
     task = task_of(spec, rows["train"], {side: rows[side] for side in ("validation", "holdout")})
@@ -53,7 +54,7 @@ def run(container: Container) -> None:
 
     with _leg(container, "export and evaluate"):
         model = _exported(fitted, spec, contract, rows["validation"], task)
-        _write(container, request, spec, model, rows, fitted, task, refit)
+        _write(container, request, spec, model, rows, fitted, task, refit, chosen)
 
 
 def _write(
@@ -65,6 +66,7 @@ def _write(
     fitted: Any,
     task: Kind,
     refit: measuring.Refit,
+    chosen: Chosen,
 ) -> None:
     data, scorer = model
     holdout, columns = rows["holdout"], rows["holdout"].columns()
@@ -79,6 +81,9 @@ def _write(
         "rows": {name: side.table.height for name, side in rows.items()},
         "largest_export_difference": difference,
         "onnx_bytes": len(data),
+        "params": spec.training.params,
+        "tuned": chosen,
+        "validation": objective(spec, task, scorer, rows["validation"]),
     }
     container.model("model.onnx").write_bytes(data)
     documents = {
@@ -92,6 +97,8 @@ def _write(
         container.model(f"{name}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     for name, value in result["challenger"].items():
         container.say(f"metric {name}={value:.6f}")
+    for name, value in report["validation"].items():
+        container.say(f"metric {name}={value:.10g}")
 
 
 def _exported(fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, task: Kind) -> tuple[bytes, Model]:

@@ -21,14 +21,18 @@ from penstock.local.sagemaker.model import output_shape, project
 _log = logging.getLogger(__name__)
 
 _outbox: queue.SimpleQueue[dict[str, Any] | threading.Event] = queue.SimpleQueue()
-_JOB_DETAILS = {"Training": "DescribeTrainingJob", "Processing": "DescribeProcessingJob"}
+_DETAIL_TYPES = {
+    "Training": "SageMaker Training Job State Change",
+    "Processing": "SageMaker Processing Job State Change",
+    "HyperParameterTuning": "SageMaker HyperParameter Tuning Job State Change",
+}
 
 
 def job_changed(kind: str, record: dict[str, Any], tags: dict[str, str]) -> None:
-    """Publish "SageMaker Training (or Processing) Job State Change"; times are epoch milliseconds."""
-    described = project(record, output_shape(_JOB_DETAILS[kind]))
+    """Publish that a job's state changed; times are epoch milliseconds."""
+    described = project(record, output_shape(f"Describe{kind}Job"))
     detail = {**epoch_milliseconds(described), "Tags": tags}
-    _publish(f"SageMaker {kind} Job State Change", record[f"{kind}JobArn"], detail)
+    _publish(_DETAIL_TYPES[kind], record[f"{kind}JobArn"], detail)
 
 
 def package_changed(record: dict[str, Any]) -> None:

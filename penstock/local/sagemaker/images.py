@@ -1,5 +1,9 @@
-"""What an image is on a laptop without Docker: the command that its Dockerfile declares, run from the source tree."""
+"""What an image is on a laptop without Docker: the command that its Dockerfile declares, run from the source tree.
 
+Its digest is over what the Dockerfile says and what it copies, so that another source tree is another image here too.
+"""
+
+import hashlib
 import json
 import re
 import shlex
@@ -67,16 +71,49 @@ def find(uri: str, registry: Path) -> Image:
     Raises:
         UnknownImageError: no image of that name is known, or its Dockerfile cannot be run without Docker.
     """
-    known = read_json(registry) or {}
+    entry = _entry(uri, registry)
+    image = parse(Path(entry["dockerfile"]).read_text(encoding="utf-8"))
+    if not image.entrypoint:
+        raise UnknownImageError(
+            f'image {uri}: {entry["dockerfile"]} has no ENTRYPOINT in JSON form, such as ["python", "-m", "x"]'
+        )
+    return replace(image, context=Path(entry["context"]))
+
+
+def digest(uri: str, registry: Path) -> str:
+    """Return `sha256:…` over the Dockerfile that an image URI means, and over every file that it copies.
+
+    Raises:
+        UnknownImageError: no image of that name is known.
+    """
+    entry = _entry(uri, registry)
+    context, dockerfile = Path(entry["context"]), Path(entry["dockerfile"]).read_bytes()
+    found = hashlib.sha256(dockerfile)
+    for path in sorted(_copied(dockerfile.decode(), context)):
+        found.update(f"\0{path.relative_to(context).as_posix()}\0{path.stat().st_size}\0".encode())
+        found.update(path.read_bytes())
+    return f"sha256:{found.hexdigest()}"
+
+
+def _entry(uri: str, registry: Path) -> dict[str, str]:
+    known: dict[str, dict[str, str]] = read_json(registry) or {}
     for name, entry in known.items():
         if name in uri:
-            image = parse(Path(entry["dockerfile"]).read_text(encoding="utf-8"))
-            if not image.entrypoint:
-                raise UnknownImageError(
-                    f'image {uri}: {entry["dockerfile"]} has no ENTRYPOINT in JSON form, such as ["python", "-m", "x"]'
-                )
-            return replace(image, context=Path(entry["context"]))
+            return entry
     raise UnknownImageError(f"image {uri} is not on this laptop cloud; it knows: {', '.join(known) or 'none'}")
+
+
+def _copied(dockerfile: str, context: Path) -> set[Path]:
+    """The context's files that COPY and ADD name, without what Python leaves beside them; `.dockerignore` aside."""
+    words = [shlex.split(value) for name, value in _instructions(dockerfile) if name in {"COPY", "ADD"}]
+    ours = [given[:-1] for given in words if not any(word.startswith("--from") for word in given)]
+    named = {word.lstrip("/") for given in ours for word in given if not word.startswith("--")}
+    paths = [path for word in named if ".." not in Path(word).parts for path in _below(context / word)]
+    return {path for path in paths if path.is_file() and "__pycache__" not in path.parts}
+
+
+def _below(path: Path) -> list[Path]:
+    return [path, *path.rglob("*")] if path.is_dir() else [path]
 
 
 def parse(dockerfile: str) -> Image:

@@ -1,4 +1,4 @@
-"""What training and processing jobs have in common: a name taken once, a place in the queue, an end with a reason."""
+"""What the kinds of job have in common: a name taken once, a place in the queue, an end with a reason."""
 
 import logging
 import queue
@@ -63,6 +63,8 @@ class Jobs(ABC):
     """The operations on one kind of job."""
 
     kind: ClassVar[str]
+    resource: ClassVar[str]
+    """In its ARN."""
     log_group: ClassVar[str]
 
     def __init__(self, store: Store, tags: Tags, settings: JobSettings, jobs: JobQueue) -> None:
@@ -102,15 +104,23 @@ class Jobs(ABC):
     # The operations
 
     def create(self, request: Record, caller: Caller) -> Record:
-        """Check a request, note the job and queue it."""
+        """Check a request and who makes it, note the job and queue it."""
+        roles.check_pass_role(caller, self.role_of(request))
+        return self.begin(request)
+
+    def role_of(self, request: Record) -> str:
+        """The role that the job runs with."""
+        return str(request["RoleArn"])
+
+    def begin(self, request: Record, **members: object) -> Record:
+        """Note a job, with further members of its record, and queue it."""
         name = request[f"{self.kind}JobName"]
-        job_arn = arn(f"{self.kind.lower()}-job/{name}")
+        job_arn = arn(f"{self.resource}/{name}")
         if name in self.table:
             raise in_use(
                 f"Job name must be unique within an AWS account and region, and a job with this name already exists "
                 f"({job_arn})"
             )
-        roles.check_pass_role(caller, request["RoleArn"])
         record = {
             **{key: value for key, value in request.items() if key != "Tags"},
             f"{self.kind}JobArn": job_arn,
@@ -118,6 +128,7 @@ class Jobs(ABC):
             "CreationTime": now(),
             "LastModifiedTime": now(),
             **self.first_record(request),
+            **members,
         }
         self.table[name] = record
         self._tags.set_at_creation(job_arn, request)

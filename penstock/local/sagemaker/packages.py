@@ -1,9 +1,11 @@
 """Model packages: the versions in a group, their approval, and who gave it."""
 
+import contextlib
 import copy
+from pathlib import Path
 from typing import Any
 
-from penstock.local.sagemaker import events, objects
+from penstock.local.sagemaker import events, images, objects
 from penstock.local.sagemaker.context import Caller, arn, now
 from penstock.local.sagemaker.errors import SageMakerError, conflict, validation
 from penstock.local.sagemaker.groups import Groups
@@ -23,10 +25,11 @@ _METADATA_LIMIT = 50
 class Packages:
     """The operations on model packages."""
 
-    def __init__(self, store: Store, groups: Groups, tags: Tags) -> None:
+    def __init__(self, store: Store, groups: Groups, tags: Tags, known_images: Path) -> None:
         self._store = store
         self._groups = groups
         self._tags = tags
+        self._images = known_images
 
     def find(self, name_or_arn: str) -> Record:
         """Return a package by its ARN, or by its name where it has no group.
@@ -55,6 +58,7 @@ class Packages:
             "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
         }
         _add_artifact_etags(record)
+        self._add_image_digests(record)
         self._store.packages[identity["ModelPackageArn"]] = record
         self._tags.set_at_creation(identity["ModelPackageArn"], request)
         if token:
@@ -130,9 +134,17 @@ class Packages:
             added = copy.deepcopy(request["AdditionalInferenceSpecificationsToAdd"])
             record["AdditionalInferenceSpecifications"] = record.get("AdditionalInferenceSpecifications", []) + added
         _add_artifact_etags(record)
+        if "InferenceSpecification" in request:
+            self._add_image_digests(record)
         record.update(LastModifiedTime=now(), LastModifiedBy=caller.iam_identity())
         events.package_changed(record)
         return {"ModelPackageArn": record["ModelPackageArn"]}
+
+    def _add_image_digests(self, record: Record) -> None:
+        """Note the digest of each image that is here, so that a tag is more than a name here too."""
+        for container in _containers(record):
+            with contextlib.suppress(images.UnknownImageError, OSError):
+                container.setdefault("ImageDigest", images.digest(container["Image"], self._images))
 
     def delete_model_package(self, request: Record, _: Caller) -> Record:
         """Delete a package; its version number is never given again."""
@@ -155,9 +167,13 @@ def _change_metadata(record: Record, request: Record) -> None:
 
 def _add_artifact_etags(record: Record) -> None:
     """Note the ETag of each model artifact, as SageMaker does at registration."""
-    specifications = [record.get("InferenceSpecification"), *record.get("AdditionalInferenceSpecifications", [])]
-    for container in [item for spec in specifications if spec for item in spec.get("Containers", [])]:
+    for container in _containers(record):
         _add_etag(container)
+
+
+def _containers(record: Record) -> list[dict[str, Any]]:
+    specifications = [record.get("InferenceSpecification"), *record.get("AdditionalInferenceSpecifications", [])]
+    return [item for spec in specifications if spec for item in spec.get("Containers", [])]
 
 
 def _add_etag(container: dict[str, Any]) -> None:

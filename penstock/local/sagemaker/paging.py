@@ -13,7 +13,8 @@ from penstock.local.sagemaker.model import output_shape, project
 
 Record = dict[str, Any]
 _DEFAULT_PAGE = 10
-_SORT_MEMBERS = {"CreationTime": "CreationTime", "LastModifiedTime": "LastModifiedTime"}
+_SORT_MEMBERS = {name: name for name in ("CreationTime", "LastModifiedTime", "FinalObjectiveMetricValue")}
+_KINDS = ("Training", "Processing", "HyperParameterTuning")
 
 
 def page(operation: str, request: Record, records: list[Record], *, name: str, member: str) -> Record:
@@ -46,7 +47,7 @@ def _matches(record: Record, request: Record, name: str) -> bool:
     if request.get("NameContains", "").lower() not in str(record.get(name, "")).lower():
         return False
     status = request.get("StatusEquals")
-    if status is not None and status not in (record.get("TrainingJobStatus"), record.get("ProcessingJobStatus")):
+    if status is not None and status not in [record.get(f"{kind}JobStatus") for kind in _KINDS]:
         return False
     for bound in ("CreationTime", "LastModifiedTime"):
         moment = record.get(bound, 0.0)

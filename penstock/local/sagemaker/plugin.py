@@ -19,9 +19,13 @@ _RESOURCES = {
     "ModelPackageGroupName": "model-package-group",
     "TrainingJobName": "training-job",
     "ProcessingJobName": "processing-job",
+    "HyperParameterTuningJobName": "hyper-parameter-tuning-job",
     "ModelPackageName": "model-package",
     "FeatureGroupName": "feature-group",
 }
+
+_LISTS_OF_ONE = ("ListTags", "ListModelPackages", "ListTrainingJobsForHyperParameterTuningJob")
+"""Lists that IAM checks for the resource whose they are."""
 
 
 def install(home: CloudHome, port: int) -> SageMaker:
@@ -94,7 +98,7 @@ def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
 
 def resource_arn(operation: str, request: dict[str, Any], region: str, account: str) -> str:
     """Return the ARN that IAM checks for a request, "*" where the operation takes no resource."""
-    if operation.startswith("List") and operation not in ("ListTags", "ListModelPackages"):
+    if operation.startswith("List") and operation not in _LISTS_OF_ONE:
         return "*"
     named = request.get("ModelPackageArn") or request.get("ResourceArn")
     if isinstance(named, str):

@@ -26,6 +26,7 @@ class ProcessingJobs(Jobs):
     """The operations on processing jobs, and how one runs."""
 
     kind: ClassVar[str] = "Processing"
+    resource: ClassVar[str] = "processing-job"
     log_group: ClassVar[str] = "/aws/sagemaker/ProcessingJobs"
 
     @property

@@ -14,7 +14,7 @@ from penstock.local.sagemaker.feature_groups import FeatureGroups
 from penstock.local.sagemaker.feature_records import FeatureRecords
 from penstock.local.sagemaker.feature_runtime import FeatureRuntime, operation_of, request_of
 from penstock.local.sagemaker.groups import Groups
-from penstock.local.sagemaker.jobs import JobQueue
+from penstock.local.sagemaker.jobs import JobQueue, Jobs
 from penstock.local.sagemaker.model import operation_model
 from penstock.local.sagemaker.packages import Packages
 from penstock.local.sagemaker.processing import ProcessingJobs
@@ -22,6 +22,7 @@ from penstock.local.sagemaker.settings import JobSettings
 from penstock.local.sagemaker.store import Record, Store
 from penstock.local.sagemaker.tagging import Tags
 from penstock.local.sagemaker.training import TrainingJobs
+from penstock.local.sagemaker.tuning import TuningJobs
 
 Operation = Callable[[Record, Caller], Record]
 Answer = tuple[int, dict[str, str], bytes]
@@ -36,7 +37,7 @@ class SageMaker:
         self.store = Store(settings.home.state / "sagemaker.json")
         tags = Tags(self.store)
         groups = Groups(self.store, tags)
-        packages = Packages(self.store, groups, tags)
+        packages = Packages(self.store, groups, tags, settings.home.images)
         queue = JobQueue(settings.slots)
         self._records = FeatureRecords(settings.home.state / "features.sqlite")
         features = FeatureGroups(self.store, tags, self._records)
@@ -44,6 +45,8 @@ class SageMaker:
         self._files = FeatureFiles(self.store, self._records, settings)
         self.training = TrainingJobs(self.store, tags, settings, queue)
         self.processing = ProcessingJobs(self.store, tags, settings, queue)
+        # A tuning job waits for its trials: in the queue that works them off it would take their place.
+        self.tuning = TuningJobs(self.store, tags, settings, JobQueue(settings.slots), self.training)
         self.operations: dict[str, Operation] = {
             "AddTags": tags.add_tags,
             "ListTags": tags.list_tags,
@@ -69,6 +72,11 @@ class SageMaker:
             "DescribeProcessingJob": self.processing.describe,
             "ListProcessingJobs": self.processing.list,
             "StopProcessingJob": self.processing.stop,
+            "CreateHyperParameterTuningJob": self.tuning.create,
+            "DescribeHyperParameterTuningJob": self.tuning.describe,
+            "ListHyperParameterTuningJobs": self.tuning.list,
+            "ListTrainingJobsForHyperParameterTuningJob": self.tuning.list_trials,
+            "StopHyperParameterTuningJob": self.tuning.stop,
             "CreateFeatureGroup": features.create_feature_group,
             "DescribeFeatureGroup": features.describe_feature_group,
             "ListFeatureGroups": features.list_feature_groups,
@@ -136,6 +144,7 @@ class SageMaker:
         """End the jobs that the saved state shows under way."""
         with account_scope(), self.store.lock:
             self.training.fail_interrupted()
+            self.tuning.fail_interrupted()
             self.processing.fail_interrupted()
 
     def deliver_events(self) -> None:
@@ -147,14 +156,18 @@ class SageMaker:
         """End every job, because the cloud stops."""
         self._files.stop()
         with account_scope(), self.store.lock:
-            ending = [(jobs, run) for jobs in (self.training, self.processing) for run in jobs.interrupt()]
+            ending = [(jobs, run) for jobs in self._kinds() for run in jobs.interrupt()]
         for jobs, run in ending:
             jobs.wait_for_end(run, seconds=8)
         events.drain(2)
 
     def running_jobs(self) -> int:
         """Count the jobs that wait or work."""
-        return self.training.running() + self.processing.running()
+        return sum(jobs.running() for jobs in self._kinds())
+
+    def _kinds(self) -> tuple[Jobs, ...]:
+        """Tuning jobs first: one that is ended makes no more trials."""
+        return (self.tuning, self.training, self.processing)
 
     # What MiniStack calls
 

@@ -27,7 +27,7 @@ _POLL = 0.1
 
 def install(sagemaker: SageMaker) -> None:
     """Enter the integrations in MiniStack's tables."""
-    for jobs in (sagemaker.training, sagemaker.processing):
+    for jobs in (sagemaker.training, sagemaker.processing, sagemaker.tuning):
         stepfunctions._SERVICE_DISPATCH[f"{_PREFIX}{jobs.kind}Job"] = _integration(sagemaker, jobs)
     stepfunctions._AWS_SDK_SERVICE_MAP["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
     stepfunctions._AWS_SDK_ERROR_PREFIX["sagemaker"] = "SageMaker"

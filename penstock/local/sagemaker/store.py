@@ -29,6 +29,7 @@ class Store:
     versions: dict[str, int] = field(default_factory=dict)
     training_jobs: dict[str, Record] = field(default_factory=dict)
     processing_jobs: dict[str, Record] = field(default_factory=dict)
+    tuning_jobs: dict[str, Record] = field(default_factory=dict)
     feature_groups: dict[str, Record] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
@@ -59,5 +60,5 @@ class Store:
 
 _TABLES = (
     "groups", "packages", "versions", "training_jobs", "processing_jobs", "tags", "policies", "client_tokens",
-    "feature_groups",
+    "feature_groups", "tuning_jobs",
 )  # fmt: skip

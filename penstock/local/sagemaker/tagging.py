@@ -62,6 +62,7 @@ class Tags:
             (store.packages, "ModelPackageArn"),
             (store.training_jobs, "TrainingJobArn"),
             (store.processing_jobs, "ProcessingJobArn"),
+            (store.tuning_jobs, "HyperParameterTuningJobArn"),
             (store.feature_groups, "FeatureGroupArn"),
         )
         return any(record[member] == resource for table, member in tables for record in table.values())

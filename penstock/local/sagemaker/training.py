@@ -40,6 +40,7 @@ class TrainingJobs(Jobs):
     """The operations on training jobs, and how one runs."""
 
     kind: ClassVar[str] = "Training"
+    resource: ClassVar[str] = "training-job"
     log_group: ClassVar[str] = "/aws/sagemaker/TrainingJobs"
 
     @property

@@ -1,0 +1,59 @@
+"""What comes of a decision: followed in the ledger until it is live, or somebody or something has said otherwise.
+
+A person waits for this, so what can be known is said at once; only where nothing has happened yet is there patience.
+"""
+
+import time
+
+from penstock.approval import COUNTED
+from penstock.cli.target import Target
+from penstock.ledger import Ledger, NoRecordError, Record
+
+OUTCOMES = {"refused": "refusal", COUNTED: COUNTED, "rejected": "reason", "rolled back": "reason", "set back": "reason"}
+"""Decisions after which no rollout is to come, each with the part of its record that says why."""
+COUNTED_CODE = 15
+"""Exit code: the approval counts, and more are wanted."""
+
+
+def wait_for_rollout(target: Target, version: int, since: str, *, patience: float = 60) -> tuple[str, str]:
+    """What came of a decision: a rollout's ending or one of `OUTCOMES`, with the sentence.
+
+    Args:
+        target: the model.
+        version: what is to go live.
+        since: what was decided or rolled out before this is an older story.
+        patience: seconds to wait while no rollout is under way.
+
+    Raises:
+        NoRecordError: nothing came of it in time, and no rollout is under way.
+    """
+    ledger, end = target.ledger, time.monotonic() + patience
+    while (found := _outcome(ledger, version, since)) is None:
+        if ledger.holder("rollout") is not None:
+            end = time.monotonic() + patience
+        elif time.monotonic() > end:
+            raise NoRecordError(
+                f"rollout of version {version} after {patience:.0f} s; `penstock why --version {version}`"
+            )
+        time.sleep(0.4 if target.stage == "local" else 4)
+    return found
+
+
+def _outcome(ledger: Ledger, version: int, since: str) -> tuple[str, str] | None:
+    """A rollout has the last word on what it rolled out, so it is asked first; None while nothing is known."""
+    decisions = [item for item in ledger.approvals(version) if item["at"] >= since]
+    own = [item for item in ledger.rollouts() if item["version"] == version and item["opened"] >= since]
+    if own:
+        return (str(own[0]["outcome"]), str(own[0]["reason"])) if own[0]["state"] == "ended" else None
+    return _said(decisions[-1]) if decisions and decisions[-1]["decision"] in OUTCOMES else None
+
+
+def _said(decision: Record) -> tuple[str, str]:
+    name = str(decision["decision"])
+    words = str(decision.get(OUTCOMES[name]) or "no reason was given")
+    return name, words if name in {"refused", COUNTED} else f"{decision['by']}: {words}"
+
+
+def next_person(target: Target, version: int) -> str:
+    """What another person says where more approvals are wanted."""
+    return f"penstock approve {target.model} --version {version} --stage {target.stage} --reason '…'"
