@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 settings = PredictSettings.read()
 JSON, PROBLEM = "application/json", "application/problem+json"
-MOST_BYTES = 6_000_000
+MOST_BYTES = MOST_ANSWERED = 6_000_000
 NONE: Mapping[str, str] = {}
 RETRY: Mapping[str, str] = {"retry-after": "1"}
 
@@ -75,9 +75,19 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     request = event["requestContext"]["requestId"]
     scores = model.score_rows(rows).tolist()
     predictions = [{"id": f"{request}-{index}"} | model.prediction(score) for index, score in enumerate(scores)]
+    seconds = time.perf_counter() - started
+    reply = _reply(200, {"model": settings.model, "version": int(settings.version), "predictions": predictions}, JSON)
+    if _too_large(reply["body"]):
+        detail = f"the answer to {len(rows):,} rows has more than {MOST_ANSWERED:,} bytes: give fewer in one request"
+        return _reply(413, RequestError(413, detail, field="instances").problem(), PROBLEM)
     if not event.get("smoke_test"):
-        capture.send(rows, predictions, datetime.now(UTC), time.perf_counter() - started)
-    return _reply(200, {"model": settings.model, "version": int(settings.version), "predictions": predictions}, JSON)
+        capture.send(rows, predictions, datetime.now(UTC), seconds)
+    return reply
+
+
+def _too_large(body: str) -> bool:
+    """Lambda takes no reply beyond its limit, in which each quote of the body is escaped; many classes are many."""
+    return 2 * len(body) > MOST_ANSWERED and len(body) + body.count('"') > MOST_ANSWERED
 
 
 def _reply(

@@ -137,6 +137,23 @@ def test_of_several_classes_the_whole_vector_is_answered_and_captured(world: Wor
     assert captures.probabilities(row, ["of", "another", "version", "these"]) == {}
 
 
+def test_an_answer_that_lambda_would_not_take_is_a_413(
+    world: World, function: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a limit that an answer is just beyond, its quotes escaped, and then just within
+    stream()
+    whole = function.handler(request(GOOD, GOOD), None)
+    size = len(json.dumps(whole["body"])) - len('""')
+    for limit, status in ((size - 1, 413), (size, 200)):
+        monkeypatch.setattr(function, "MOST_ANSWERED", limit)
+        found, _, answer = asked(function, request(GOOD, GOOD))
+        # Then it is answered, or the client is told what to do
+        assert found == status
+        assert status == 200 or answer["detail"].startswith("the answer to 2 rows has more than")
+    # And what was not answered is not captured
+    assert len(captured(world)) == 4
+
+
 def test_a_regressions_prediction_is_an_amount_without_a_label(world: World) -> None:
     # Given a published version of a regression
     data = build_regression()

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from penstock import drift
 from penstock.contract import Column, Contract
 from penstock.dataset import side
 from penstock.gates import decide
@@ -161,6 +162,13 @@ def test_many_classes_are_trained_scored_measured_and_judged(
     truth, scores = np.array(sides["holdout"].truth()), model.score(sides["holdout"].columns())
     assert (model.signature.classes, model.signature.threshold) == (("early", "late", "on time"), None)
     assert (scores.shape, model.signature.task) == ((len(truth), 3), "multiclass")
+    # And golden examples and baseline are of the whole answer
+    examples, baseline = document(container, "golden"), document(container, "baseline")
+    answers = [model.prediction(row) for row in model.score_rows([item["instance"] for item in examples]).tolist()]
+    assert [{name: item[name] for name in ("score", "label", "scores")} for item in examples] == answers
+    assert drift.class_names(baseline) == ["early", "late", "on time"]
+    counted = [baseline[drift.LABEL]["counts"][name] for name in drift.class_names(baseline)]
+    assert counted == np.bincount(scores.argmax(axis=1), minlength=3).tolist()
     # And the evaluation is scikit-learn's on the file's own scores
     found = document(container, "evaluation")
     assert (found["task"], found["holdout_rows"]) == ("multiclass", len(truth))
