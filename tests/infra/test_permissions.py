@@ -121,7 +121,7 @@ def test_the_inspection_knows_neither_ledger_nor_models(synthesis: Synthesis) ->
 
 def test_register_asks_for_the_digest_in_the_images_repository_only(prod: Synthesis) -> None:
     # Given the repository that the image is pushed to, which the role's name of it ends at
-    where = allowed(prod.model(), "PipelineRegisterRole")["ecr:DescribeImages"]
+    where = json.dumps(allowed(prod.model(), "PipelineRegisterRole")["ecr:DescribeImages"])
     assert "cdk-hnb659fds-container-assets-" in where
     assert "*" not in where
 

@@ -150,7 +150,7 @@ def test_a_last_step_that_died_before_the_ledger_had_it(world: World, monkeypatc
     arn = rollout(world)
     event = {"rollout": "o1", "outcome": "rolled back", "error": {"Error": "AlarmRaised"}}
     with monkeypatch.context() as patch:
-        patch.delattr(type(function.ledger), "end_rollout")
+        patch.delattr("penstock.ledger_releases.ReleaseRecords.end_rollout")
         with pytest.raises(AttributeError):
             function.handler(event, None)
     # When it is repeated
