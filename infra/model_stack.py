@@ -72,6 +72,7 @@ class ModelStack(Stack):
             "Service",
             stage=stage,
             serving=spec.serving,
+            capturing=spec.capture,
             workshop=workshop,
             lake=self.lake,
             hash_key=self.hash_key,

@@ -31,7 +31,7 @@ from penstock.spec_decisions import (
     first_gates,
 )
 from penstock.spec_experiments import Experiments
-from penstock.spec_operation import FeatureStoring, Monitoring, Retraining, Serving, Training
+from penstock.spec_operation import Capturing, FeatureStoring, Monitoring, Retraining, Serving, Training
 from penstock.spec_tuning import Tuning
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "RESAMPLED",
     "Aim",
     "Approval",
+    "Capturing",
     "Cost",
     "Evaluating",
     "Experiments",
@@ -102,6 +103,7 @@ class ModelSpec(Strict):
     baseline's, and not worse than the champion's."""
     approval: Approval = Approval()
     serving: Serving = Serving()
+    capture: Capturing = Capturing()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     feature_store: FeatureStoring | None = None
