@@ -35,7 +35,9 @@ class Reply(NamedTuple):
 class AwsService:
     """One service in the function's region."""
 
-    def __init__(self, service: str, *, seconds: float, bucket: str = "", environ: Mapping[str, str] = os.environ):
+    def __init__(
+        self, service: str, *, seconds: float, bucket: str = "", environ: Mapping[str, str] = os.environ
+    ) -> None:
         """Nothing is connected yet.
 
         Args:

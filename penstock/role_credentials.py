@@ -1,4 +1,4 @@
-"""Who a Lambda is, without botocore: from its environment, or, restored from a snapshot, from the runtime's own address.
+"""Who a Lambda is, without botocore: by its environment, or, restored from a snapshot, by the runtime's own address.
 
 A function with SnapStart gets no keys in its environment, because they would be older than the process that is
 restored; it asks `AWS_CONTAINER_CREDENTIALS_FULL_URI`, and asks again before they expire.

@@ -31,7 +31,7 @@ def serving(answering: Answering) -> Iterator[str]:
             head = f"HTTP/1.1 {status} -\r\ncontent-length: {len(data)}\r\n\r\n"
             self.wfile.write(head.encode() + data)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             """Nothing: a test's output is its own."""
