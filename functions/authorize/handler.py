@@ -47,7 +47,7 @@ logger = Logger(service="authorize")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """An event, CloudFormation's request, or an operator's `{"new_code": reason, "by"}` in; `{"said": sentence}` out."""
+    """An event, CloudFormation's request or an operator's `{"new_code": reason, "by"}`; `{"said"}` out."""
     now = datetime.now(UTC)
     if deployment.told(event):
         said = authorization.new_code(now) if deployment.acknowledge(event) else "the stack is deleted"
