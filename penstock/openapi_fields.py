@@ -78,9 +78,8 @@ def _stored(signature: Signature, feature_store: str) -> list[str]:
 
 
 def _carried(name: str) -> Schema:
-    kinds = ["string", "number", "null"]
-    said = f"{name} of the row: captured beside it, not scored"
-    return {"type": kinds, "minimum": -LARGEST, "maximum": LARGEST, "description": said}
+    kinds = [{"type": ["string", "integer", "null"]}, {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}]
+    return {"anyOf": kinds, "description": f"{name} of the row: captured beside it, not scored"}
 
 
 def _field(field: Field) -> Schema:
