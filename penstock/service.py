@@ -1,10 +1,12 @@
 """What really serves: asked of Lambda, not of our own records."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 
+from penstock.pruning import superfluous
 from penstock.settings import PredictSettings
 
 LIVE = "live"
@@ -19,6 +21,8 @@ class Serving:
     version: int | None
     """The model package version that it binds; None for the version that CloudFormation made, which has no model."""
     sha256: str
+    shared: dict[str, float] = field(default_factory=dict)
+    """Published versions that take a share of the traffic beside it, while a rollout is under way: version → share."""
 
 
 class Service:
@@ -38,4 +42,26 @@ class Service:
             lambda_version=str(alias["FunctionVersion"]),
             version=int(version) if version else None,
             sha256=variables.get(PredictSettings.variable("model_sha256"), ""),
+            shared=dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}),
         )
+
+    def published(self) -> list[int]:
+        """The numbers of all published versions."""
+        pages = self._client.get_paginator("list_versions_by_function").paginate(FunctionName=self._function)
+        names = [item["Version"] for page in pages for item in page["Versions"]]
+        return [int(name) for name in names if name != "$LATEST"]
+
+    def prune(self, before: Collection[int], keep: int) -> list[int]:
+        """Delete published versions by the rule of `penstock.pruning`; their numbers.
+
+        Args:
+            before: versions to spare, beside those that the alias refers to.
+            keep: how many of the newest stay.
+        """
+        alias = self._client.get_alias(FunctionName=self._function, Name=LIVE)
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        serving = {int(alias["FunctionVersion"]), *map(int, weights), *before}
+        gone = superfluous(self.published(), serving, keep)
+        for number in gone:
+            self._client.delete_function(FunctionName=f"{self._function}:{number}")
+        return gone

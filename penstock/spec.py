@@ -32,6 +32,7 @@ from penstock.spec_decisions import (
 )
 from penstock.spec_experiments import Experiments
 from penstock.spec_operation import FeatureStoring, Monitoring, Retraining, Serving, Training
+from penstock.spec_rollout import Rollout
 from penstock.spec_tuning import Tuning
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "ModelSpec",
     "Monitoring",
     "Retraining",
+    "Rollout",
     "Serving",
     "SpecError",
     "Split",
@@ -101,6 +103,7 @@ class ModelSpec(Strict):
     """All must pass. Unless given: `roc_auc` (multiclass: `log_loss`; a regression: `r2`) is 0.05 better than the
     baseline's, and not worse than the champion's."""
     approval: Approval = Approval()
+    rollout: Rollout = Rollout()
     serving: Serving = Serving()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
