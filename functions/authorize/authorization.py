@@ -273,8 +273,11 @@ class Authorization:
         """Close a rollout as Lambda has it: it may have moved the traffic before it died."""
         serving = self.service.live()
         reason = ended.sentence("the rollout's execution")
-        if serving.shared and self._goes_back(rollout, serving, reason):
-            return
+        if serving.shared:
+            if self._goes_back(rollout, serving, reason):
+                return
+            left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shared.items())
+            reason = f"{reason}; {left} of the traffic"
         if serving.version == rollout["version"]:
             live = {"version": serving.version, "sha256": serving.sha256, "lambda_version": serving.lambda_version}
             said = f"version {serving.version} serves all traffic, though {reason}"
