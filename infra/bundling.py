@@ -25,6 +25,7 @@ GROUPS: Mapping[str, str] = {
     "end_run": "functions",
     "authorize": "functions",
     "smoke_test": "functions",
+    "watch_rollout": "tables",
     "end_rollout": "functions",
     "predict": "predict",
     "monitor": "tables",

@@ -74,6 +74,7 @@ class ModelStack(Stack):
             stage=stage,
             serving=spec.serving,
             capturing=spec.capture,
+            rollout=spec.rollout,
             workshop=workshop,
             lake=self.lake,
             hash_key=self.hash_key,
@@ -149,6 +150,7 @@ class ModelStack(Stack):
     def _grant_service(self) -> None:
         authorize, predict = self.registry.authorize.role, self.service.predict.role
         smoke_test, end_rollout = self.service.rollout.smoke_test.role, self.service.rollout.end_rollout.role
+        watch_rollout = self.service.rollout.watch_rollout.role
         self.lake.grant_records(authorize)
         self.lake.grant_notify(authorize)
         self.lake.grant_read(authorize, MODELS, RAW)
@@ -164,8 +166,11 @@ class ModelStack(Stack):
         self.lake.grant_read_records(smoke_test)
         self.lake.grant_read(smoke_test, MODELS)
         self.service.grant_invoke_versions(smoke_test)
+        self.lake.grant_records(watch_rollout)
+        self.lake.grant_read(watch_rollout, CAPTURES)
         self.lake.grant_records(end_rollout)
         self.lake.grant_notify(end_rollout)
+        self.service.rollout.grant_prune(end_rollout, self.service.predict.resource)
 
     def _grant_features(self, store: FeatureStore) -> None:
         store.grant_put(self.pipeline.validate.role)

@@ -37,6 +37,12 @@ class Stage:
     """Whether a model may say `approval.policy: auto`."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
+    bake_minute_seconds: float
+    """How long a minute of `rollout.bake_minutes` takes."""
+    watch_seconds: int
+    """How long a rollout waits between two looks at a version that takes traffic."""
+    watch_period_seconds: int
+    """Period of the metrics that a rollout's alarms look at; Lambda publishes its own by the minute."""
 
 
 _HOST_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -54,6 +60,9 @@ LOCAL = Stage(
     alarm_seconds=10,
     approves_itself=True,
     poll_seconds=1,
+    bake_minute_seconds=0.4,
+    watch_seconds=1,
+    watch_period_seconds=10,
 )
 DEV = Stage(
     name="dev",
@@ -68,6 +77,9 @@ DEV = Stage(
     alarm_seconds=300,
     approves_itself=True,
     poll_seconds=3,
+    bake_minute_seconds=60,
+    watch_seconds=30,
+    watch_period_seconds=60,
 )
 PROD = Stage(
     name="prod",
@@ -82,6 +94,9 @@ PROD = Stage(
     alarm_seconds=300,
     approves_itself=False,
     poll_seconds=3,
+    bake_minute_seconds=60,
+    watch_seconds=30,
+    watch_period_seconds=60,
 )
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
 

@@ -125,8 +125,15 @@ class SmokeTestSettings(LakeSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatchRolloutSettings(LakeSettings):
+    """What it compares by stands in the model's specification."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndRolloutSettings(LakeSettings):
     topic: str
+    function: str
+    """Name of the predict function."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,17 +10,20 @@ import jsonata  # type: ignore[import-untyped]
 import pytest
 from botocore.validate import ParamValidator
 
-from infra.constructs import rollout_definition, training_definition
+from infra.constructs import rollout_canary, rollout_definition, training_definition
 from infra.constructs.definitions import Definition, State
 from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS
+from infra.constructs.rollout_canary import Watching
 from infra.constructs.rollout_definition import RolloutParts
 from infra.constructs.training_definition import TrainingParts
+from infra.stages import PROD
 from penstock.settings import InspectSettings
-from penstock.spec import Training, Tuning, Validating
+from penstock.spec import Rollout, Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
+WATCHING = Watching.of(Rollout(), PROD, "m")
 NAME_LIMIT, LONGEST_MODEL = 63, 30
 
 
@@ -49,7 +52,14 @@ def training(validation: dict[str, Any] | None = None, tuning: Tuning | None = N
 
 def rollout() -> Definition:
     return rollout_definition.definition(
-        RolloutParts(model="m", smoke_test="arn:smoke", end_rollout="arn:end", poll_seconds=1)
+        RolloutParts(
+            model="m",
+            smoke_test="arn:smoke",
+            watch_rollout="arn:watch",
+            end_rollout="arn:end",
+            poll_seconds=1,
+            watching=WATCHING,
+        )
     )
 
 
@@ -258,17 +268,22 @@ def test_jobs_are_isolated_and_their_names_fit() -> None:
 
 def test_after_the_shift_every_error_goes_back() -> None:
     states = rollout()["States"]
-    for name in ("SmokeTest", "Shift", "Confirm"):
+    # Given every step from the smoke test on, but those that end the rollout
+    loop = [name for name in rollout_canary.states(WATCHING, "arn:watch") if states[name]["Type"] == "Task"]
+    assert len(loop) == 6
+    for name in ("SmokeTest", *loop, "Shift", "Confirm", "Confirm model"):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Revert"], name
     assert states["Lost"]["Next"] == "Revert"
     assert states["Revert"]["Arguments"]["FunctionVersion"] == "{% $previous %}"
-    assert states["Revert"]["Next"] == "EndRolledBack"
+    assert states["Revert"]["Next"] == "Quiet rolled back"
+    assert states["Quiet rolled back"]["Next"] == "EndRolledBack"
 
 
 def test_success_is_reported_only_after_asking_what_is_live() -> None:
     states = rollout()["States"]
-    before = [name for name, state in states.items() if "EndLive" in successors(state)]
+    before = [name for name, state in states.items() if "Quiet live" in successors(state)]
     assert before == ["Is it live?"]
+    assert {name for name, state in states.items() if "EndLive" in successors(state)} == {"Quiet live"}
     assert states["Confirm"]["Resource"].endswith("lambda:getAlias")
 
 

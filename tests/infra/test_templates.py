@@ -19,6 +19,7 @@ CLASSES: dict[str, type[settings.Settings]] = {
     "end_run": settings.EndRunSettings,
     "authorize": settings.AuthorizeSettings,
     "smoke_test": settings.SmokeTestSettings,
+    "watch_rollout": settings.WatchRolloutSettings,
     "end_rollout": settings.EndRolloutSettings,
     "predict": settings.PredictSettings,
     "monitor": settings.MonitorSettings,

@@ -32,6 +32,7 @@ from penstock.settings import (
     SmokeTestSettings,
     StartRunSettings,
     ValidateSettings,
+    WatchRolloutSettings,
 )
 from penstock.store import Store
 
@@ -158,7 +159,8 @@ class World:
                 **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM
             ),
             "smoke_test": lambda: SmokeTestSettings(**lake, function=FUNCTION),
-            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic),
+            "watch_rollout": lambda: WatchRolloutSettings(**lake),
+            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic, function=FUNCTION),
             "predict": lambda: PredictSettings(**(plain | {"capture": STREAM} | changed)),
             "monitor": lambda: MonitorSettings(**lake, namespace="Penstock/dev/flight-delay", **changed),
         }
