@@ -18,11 +18,11 @@ import onnxruntime as ort
 
 from penstock.feeds import Feeds, Instances, Tensors
 from penstock.onnx_external import refers_elsewhere
+from penstock.problems import RequestError
 from penstock.signature import NUMBERS, SIGNATURE, Columns, Field, Score, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
-TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content", 503: "Service Unavailable"}
 
 
 Answer = Callable[[Any], dict[str, Any]]
@@ -30,21 +30,6 @@ Answer = Callable[[Any], dict[str, Any]]
 
 class ModelFileError(Exception):
     """A model file that is not the one that was registered, or not one of ours."""
-
-
-class RequestError(Exception):
-    """A request that cannot be scored; becomes an `application/problem+json` answer."""
-
-    def __init__(self, status: int, detail: str, *, field: str | None = None, row: int | None = None) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.field, self.row = status, detail, field, row
-
-    def problem(self) -> dict[str, Any]:
-        """The problem document (RFC 9457), with `field` and 0-based `row` where they are known."""
-        where = {"field": self.field, "row": self.row}
-        title = TITLES[self.status]
-        found = {name: value for name, value in where.items() if value is not None}
-        return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail} | found
 
 
 class Model:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from functions.predict.capture import Capture
-from penstock.scoring import Model, RequestError
+from penstock.problems import RequestError
+from penstock.scoring import Model
 from penstock.settings import PredictSettings
 from penstock.store import NoObjectError, Store
 
