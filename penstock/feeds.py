@@ -37,8 +37,10 @@ class Feeds:
         """
         self._numbers: list[str] = json.loads(listed) if NUMBERS in inputs and listed else []
         self._alone = [field for field in fields if field.name in inputs]
-        self._row = _getter([attributes[name] for name in self._numbers]) if self._numbers else None
+        self.row = _getter([attributes[name] for name in self._numbers]) if self._numbers else None
+        """An instance's numbers, in the matrix' order; None where there is no matrix."""
         self._attributes = [(field, attributes[field.name]) for field in self._alone]
+        self.only_numbers = bool(self._numbers) and not self._alone
         self.names = [*self._numbers, *(field.name for field in self._alone)]
 
     def of_columns(self, columns: Columns) -> Tensors:
@@ -55,8 +57,8 @@ class Feeds:
             field.name: _tensor(field, [getattr(row, attribute) for row in instances])
             for field, attribute in self._attributes
         }
-        if self._row is not None:
-            feeds[NUMBERS] = np.array([self._row(row) for row in instances], dtype=np.float32)
+        if self.row is not None:
+            feeds[NUMBERS] = np.array([self.row(row) for row in instances], dtype=np.float32)
         return feeds
 
 

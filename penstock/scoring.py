@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from penstock.feeds import Feeds, Instances, Tensors
+from penstock.one_row import OneRow
 from penstock.onnx_external import refers_elsewhere
 from penstock.problems import RequestError
 from penstock.signature import NUMBERS, SIGNATURE, Columns, Field, Score, Scores, Signature, Value
@@ -68,6 +69,7 @@ class Model:
             # onnxruntime raises its own, undocumented exception types for a file that it cannot take.
             raise ModelFileError(f"the model file cannot be loaded: {error}") from None
         self.max_rows = max_rows
+        self._several = self.signature.task == "multiclass"
         instance = _instance(self.signature)
         attributes = dict(zip(instance.__struct_encode_fields__, instance.__struct_fields__, strict=True))
         self._decoder = _decoder(instance, max_rows)
@@ -79,7 +81,7 @@ class Model:
         inputs = [item.name for item in self._session.get_inputs()]
         self._feeds = Feeds(inputs, metadata.get(NUMBERS, ""), self.signature.fields, attributes)
         self._outputs = [self.signature.output]
-        self._several = self.signature.task == "multiclass"
+        self._one = self._alone()
         self._names = tuple(map(str, self.signature.classes))
         self._threshold = self.signature.threshold or 0.0
         # Looked up once: a request has a call for each row.
@@ -129,8 +131,19 @@ class Model:
 
     def score_instances(self, instances: Instances) -> list[Score]:
         """`score` for rows as `instances` gives them, the same to the last bit."""
+        if self._one is not None and len(instances) == 1:
+            return [self._one(instances[0])]
         scores: list[Score] = self._scored(self._feeds.of_instances(instances)).tolist()
         return scores
+
+    def _alone(self) -> Callable[[Any], Score] | None:
+        """What scores a single instance, where the graph takes numbers only."""
+        if self._feeds.row is None or not self._feeds.only_numbers:
+            return None
+        one = OneRow.of(self._session, self.signature.output, len(self._feeds.names), self._feeds.row)
+        if one is None:
+            return None
+        return one.every if self._several else one.last
 
     def _scored(self, feeds: Tensors) -> npt.NDArray[np.float32]:
         found: npt.NDArray[np.float32] = np.asarray(self._session.run(self._outputs, feeds)[0])
@@ -170,7 +183,8 @@ def _instance(signature: Signature) -> type[msgspec.Struct]:
     for index, name in enumerate(signature.carried):
         rename[f"c{index}"] = name
         declared.append((f"c{index}", str | int | float | None, None))
-    return msgspec.defstruct("Instance", declared, rename=rename, forbid_unknown_fields=True)
+    # Scalars only, in no cycle: the garbage collector need not look.
+    return msgspec.defstruct("Instance", declared, rename=rename, forbid_unknown_fields=True, gc=False)
 
 
 def _decoder(instance: type[msgspec.Struct], max_rows: int) -> msgspec.json.Decoder[Any]:

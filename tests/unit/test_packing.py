@@ -191,3 +191,27 @@ def test_a_graph_that_cannot_be_packed_stays_as_it_is(opset: int, kind: int) -> 
     graph = own_graph(opset, kind)
     assert [item.name for item in packed(graph, tiny.COLUMNS).graph.input] == ["amount", "free"]
     assert not graph.metadata_props
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_row_of_numbers_alone_scores_as_among_others(classes: int) -> None:
+    # Given a file that takes nothing but numbers
+    rows = tiny.table().select(tiny.NUMBERS)
+    truth = (rows["amount"].to_numpy() // 3).clip(max=classes - 1).astype(np.int64)
+    fitted = LGBMClassifier(n_estimators=20, random_state=0, verbosity=-1).fit(rows, truth)
+    about = msgspec.structs.replace(tiny.signature(), fields=export.fields(ONLY), classes=tuple(range(classes)))
+    model = Model(export.sealed(export.to_onnx(fitted, ONLY), about))
+    assert model._one is not None
+    # When rows are scored together and each alone: missing values, booleans, and numbers that float32 rounds
+    odd = [1, 2**53 + 1, 2**62 + 1, -3, 16_777_217]
+    asked = [
+        {"amount": 0.1 * index, "level": 1 + index % 9, "count": odd[index % 5]}
+        | ({"free": 1e38 / (index + 1)} if index % 3 else {"free": None})
+        | ({"member": index % 2 == 0} if index % 4 else {})
+        for index in range(60)
+    ]
+    together = [model.instances(json.dumps({"instances": [row]}).encode())[0] for row in asked]
+    alone = [model.score_instances([instance])[0] for instance in together]
+    # Then it is the same number each time
+    assert alone == model.score_instances(together) == model.score_rows(asked).tolist()
+    assert len({str(score) for score in alone}) > 1

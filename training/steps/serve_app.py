@@ -4,6 +4,7 @@ Everything that an answer needs is made when the worker starts. The event loop d
 is left to a thread (`serve_captures`).
 """
 
+import gc
 import os
 import sys
 import time
@@ -48,6 +49,7 @@ class App:
 
     def __rsgi_init__(self, _loop: Any) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
+        gc.freeze()  # what was loaded stays: a collection need not walk it while an answer waits
         self._captures.start()
 
     def __rsgi_del__(self, _loop: Any) -> None:
