@@ -1,4 +1,4 @@
-"""`make bench-serve`: requests per second of one model behind one row, each server on a core of its own, wrk on the other."""
+"""`make bench-serve`: requests per second of one model for one row, each server on one core, wrk on the other."""
 
 import math
 import re

@@ -6,15 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.serve.sink import Sink
 from penstock.capture_lines import CaptureLines
 from penstock.delivery import RECORD_BYTES, Delivery, packed
 from penstock.scoring import Model, ModelFileError
@@ -235,7 +238,8 @@ class Process:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         variables = {f"PENSTOCK_{name.upper()}": value for name, value in settings.items()}
-        about = {"PATH": os.environ["PATH"], "PENSTOCK_ML_ROOT": str(root), "SAGEMAKER_BIND_TO_PORT": str(self.port)}
+        kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("AWS_")}
+        about = {**kept, "PENSTOCK_ML_ROOT": str(root), "SAGEMAKER_BIND_TO_PORT": str(self.port)}
         command = [sys.executable, "-m", "training.steps", "serve"]
         self.process = subprocess.Popen(
             command, cwd=PROJECT, env=about | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -266,20 +270,37 @@ def until(what: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def test_the_process_answers_on_its_port_and_ends_when_it_is_told(tiny_onnx: bytes, tmp_path: Path) -> None:
-    # Given the layout of a serving container
+@pytest.fixture
+def stream() -> Iterator[str]:
+    """Where a Firehose listens that takes every line and counts it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_process_answers_on_its_port_and_ends_when_it_is_told(
+    tiny_onnx: bytes, tmp_path: Path, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given the layout of a serving container, and a delivery stream
     Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
-    served = Process(tmp_path, stage="dev", model="tiny", version="3", host="127.0.0.1", workers="1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stream)
+    before = Sink.lines
+    served = Process(tmp_path, stage="dev", model="tiny", version="3", host="127.0.0.1", workers="1", capture="s")
     # When it is up
     until(lambda: served.process.poll() is not None or served.get("/ping")[0] == 200)
     # Then it answers, good and bad
     status, answer = served.get("/invocations", json.dumps({"instances": [GOOD]}).encode())
     assert (status, len(answer["predictions"])) == (200, 1)
     assert served.get("/invocations", b"{")[0] == 400
-    # And SIGTERM ends it, its last counts told
+    # And SIGTERM ends it, its captures delivered and its last counts told
     served.process.send_signal(signal.SIGTERM)
     code, log = served.ended()
     assert code == 0, log
+    assert Sink.lines - before == 1
     told = [json.loads(line) for line in log.splitlines() if line.startswith('{"_aws"')]
     assert [sum(values[name] for values in told) for name in ("Requests", "Rows", "Refused")] == [1, 1, 1]
 
