@@ -159,6 +159,26 @@ class PredictSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServeSettings(Settings):
+    """The serving container's (`training/steps/serve.py`), set where its SageMaker model is made."""
+
+    capture: str = ""
+    """Name of the delivery stream; empty captures nothing."""
+    version: str = ""
+    """Model package version."""
+    model_sha256: str = ""
+    """Digest that the file must have; empty serves whatever lies there."""
+    max_rows: str = "500"
+    """Most rows in one request."""
+    hash_secret: str = ""
+    """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
+    workers: str = ""
+    """Processes that answer; as many as there are cores unless set."""
+    host: str = "0.0.0.0"  # noqa: S104 - a container's own network
+    """Address to listen at; a laptop's is 127.0.0.1."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MonitorSettings(LakeSettings):
     namespace: str
     """CloudWatch namespace of the model's metrics."""

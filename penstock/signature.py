@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 SIGNATURE = "penstock.signature"
+NUMBERS = "penstock_numbers"
+"""The graph's one input for its numeric columns, float32 (rows, columns), and the metadata entry that lists them."""
 Value = str | float | int | bool | None
 Class = bool | int | str
 Columns = Mapping[str, Sequence[Value]]
