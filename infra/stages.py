@@ -35,6 +35,8 @@ class Stage:
     """Period of the alarms' metrics."""
     approves_itself: bool
     """Whether a model may say `approval.policy: auto`."""
+    batch_parts: int
+    """Parts of a batch that are scored at once; each holds one of the account's concurrent functions."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
 
@@ -53,6 +55,7 @@ LOCAL = Stage(
     buffer_seconds=1,
     alarm_seconds=10,
     approves_itself=True,
+    batch_parts=2,
     poll_seconds=1,
 )
 DEV = Stage(
@@ -67,6 +70,7 @@ DEV = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=True,
+    batch_parts=20,
     poll_seconds=3,
 )
 PROD = Stage(
@@ -81,6 +85,7 @@ PROD = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=False,
+    batch_parts=20,
     poll_seconds=3,
 )
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
