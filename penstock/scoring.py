@@ -124,12 +124,23 @@ class Model:
             Shape (rows,), of several classes (rows, classes); a probability is from 0 to 1.
         """
         feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
-        found = np.asarray(self._session.run([self.signature.output], feeds)[0])
+        found = self._run(feeds)
         if self._several:
             return found.astype(np.float64)
         # The last column: of (negative, positive), or the only one.
         scores: Scores = found.reshape(len(found), -1)[:, -1].astype(np.float64)
         return scores
+
+    def _run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What the file gives: for a row alone the same to the last bit as for one in company.
+
+        A single row is multiplied by other code of onnxruntime's (a vector's and not a matrix'), which adds up in
+        another order; so it is given twice.
+        """
+        alone = all(len(tensor) == 1 for tensor in feeds.values())
+        given = {name: np.repeat(tensor, 2, axis=0) for name, tensor in feeds.items()} if alone else feeds
+        found = np.asarray(self._session.run([self.signature.output], given)[0])
+        return found[:1] if alone else found
 
     def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
         """`score` for rows as a request has them."""

@@ -31,7 +31,10 @@ class Output(ABC):
 
     @abstractmethod
     def close(self) -> Path:
-        """The file, complete."""
+        """The file, complete; there may be none where no row came."""
+
+    def release(self) -> None:  # noqa: B027 - where nothing is kept open there is nothing to do
+        """Let go of what is open, also where the file was not completed; once more changes nothing."""
 
 
 class LinesOutput(Output):
@@ -45,8 +48,11 @@ class LinesOutput(Output):
         self._file.write("".join(f"{json.dumps(row)}\n" for row in rows).encode())
 
     def close(self) -> Path:
-        self._file.close()
+        self.release()
         return self._path
+
+    def release(self) -> None:
+        self._file.close()
 
 
 class CsvOutput(Output):
@@ -65,8 +71,11 @@ class CsvOutput(Output):
         self._writer.writerows([_cell(value) for value in row.values()] for row in flat)
 
     def close(self) -> Path:
-        self._file.close()
+        self.release()
         return self._path
+
+    def release(self) -> None:
+        self._file.close()
 
 
 class ParquetOutput(Output):
@@ -87,9 +96,10 @@ class ParquetOutput(Output):
 
     def close(self) -> Path:
         parts = sorted(self._folder.glob("*.parquet"))
-        # A part whose rows all lack the key has no type for it.
-        frames = [pl.scan_parquet(part) for part in parts]
-        pl.concat(frames, how="vertical_relaxed").sink_parquet(self._path, compression="zstd")
+        if parts:
+            # A part whose rows all lack the key has no type for it.
+            frames = [pl.scan_parquet(part) for part in parts]
+            pl.concat(frames, how="vertical_relaxed").sink_parquet(self._path, compression="zstd")
         return self._path
 
 

@@ -32,13 +32,21 @@ class Joining:
         record = self.ledger.batch(batch)
         plan = Plan.read(self.store.json(self.lake.batch_work(record["work"], PLAN)))
         with TemporaryDirectory(prefix="penstock-") as scratch:
-            output = output_of(record["name"], Path(scratch) / "output", plan.classes)
-            errors = Path(scratch) / "errors"
-            scored, reasons = self._joined(record["work"], plan, output, errors)
-            if scored:
-                self.store.write_file(self.lake.batch_output(record["name"]), output.close())
-            self.store.write_file(self.lake.batch_errors(record["name"]), errors)
+            scored, reasons = self._written(record, plan, Path(scratch))
         return self._ending(record, plan, scored, reasons)
+
+    def _written(self, record: Record, plan: Plan, scratch: Path) -> tuple[int, Counter[str]]:
+        """Output and errors in the lake; the output only where there is a score."""
+        output, errors = output_of(record["name"], scratch / "output", plan.classes), scratch / "errors"
+        try:
+            scored, reasons = self._joined(record["work"], plan, output, errors)
+            path = output.close()
+        finally:
+            output.release()
+        if scored:
+            self.store.write_file(self.lake.batch_output(record["name"]), path)
+        self.store.write_file(self.lake.batch_errors(record["name"]), errors)
+        return scored, reasons
 
     def _joined(self, work: str, plan: Plan, output: Output, errors: Path) -> tuple[int, Counter[str]]:
         """Write both files; how many rows have a score, and how many were refused for each reason."""

@@ -37,14 +37,14 @@ def scored(model: Model, data: bytes, key: str | None) -> bytes:
     """
     lines = LINES.decode_lines(data)
     answers = {line.row: said for line, said in _answered(model, [line for line in lines if line.reason is None], key)}
-    refused = {line.row: _refused(line, str(line.reason)) for line in lines if line.reason is not None}
+    refused = {line.row: _refused(line, str(line.reason), key) for line in lines if line.reason is not None}
     said = answers | refused
     return "\n".join([*(json.dumps(said[line.row]) for line in lines), ""]).encode()
 
 
 def _answered(model: Model, lines: Sequence[Line], key: str | None) -> Iterator[tuple[Line, dict[str, Any]]]:
     for start in range(0, len(lines), SLICE):
-        wanted, rows, poison = _decoded(model, lines[start : start + SLICE])
+        wanted, rows, poison = _decoded(model, lines[start : start + SLICE], key)
         yield from poison
         scores = model.score_rows(rows).tolist() if rows else []
         for line, row, score in zip(wanted, rows, scores, strict=True):
@@ -52,7 +52,9 @@ def _answered(model: Model, lines: Sequence[Line], key: str | None) -> Iterator[
             yield line, {"id": line.id, "row": line.row, "instance": known, "prediction": model.prediction(score)}
 
 
-def _decoded(model: Model, lines: Sequence[Line]) -> tuple[Sequence[Line], Rows, list[tuple[Line, dict[str, Any]]]]:
+def _decoded(
+    model: Model, lines: Sequence[Line], key: str | None
+) -> tuple[Sequence[Line], Rows, list[tuple[Line, dict[str, Any]]]]:
     """The rows that can be scored, with their lines; and of each other one what is said of it."""
     try:
         return lines, model.decode(_body(lines)), []
@@ -66,7 +68,7 @@ def _decoded(model: Model, lines: Sequence[Line]) -> tuple[Sequence[Line], Rows,
             rows += model.decode(_body([line]))
             wanted.append(line)
         except RequestError as error:
-            poison.append((line, _refused(line, _reason(error))))
+            poison.append((line, _refused(line, _reason(error), key)))
     return wanted, rows, poison
 
 
@@ -76,8 +78,10 @@ def _reason(error: RequestError) -> str:
     return f"{error.field}: {said.replace(f', field {error.field!r}', '')}" if error.field else said
 
 
-def _refused(line: Line, reason: str) -> dict[str, Any]:
-    return {"id": line.id, "row": line.row, "instance": json.loads(line.instance), "reason": reason}
+def _refused(line: Line, reason: str, key: str | None) -> dict[str, Any]:
+    """Of what was asked only the key is kept."""
+    known = {key: json.loads(bytes(line.instance)).get(key)} if key else {}
+    return {"id": line.id, "row": line.row, "instance": known, "reason": reason}
 
 
 def _body(lines: Sequence[Line]) -> bytes:

@@ -103,8 +103,7 @@ class Batch(Construct):
         )
 
     def _machine(self) -> sfn.StateMachine:
-        scope = Construct(self, "Machine")
-        role = workflow_role(scope)
+        role = workflow_role(self)
         steps = [step.resource for step in (self.plan_batch, self.score_part, self.join_batch, self.end_batch)]
         called = [step.function_arn for step in steps]
         parts = BatchParts(
@@ -117,7 +116,7 @@ class Batch(Construct):
         )
         # Not grant_invoke, which allows every version too: the definition names the functions themselves.
         role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
-        machine = Workflow(scope, "Workflow", stage=self._stage, role=role, definition=definition(parts)).machine
+        machine = Workflow(self, "Machine", stage=self._stage, role=role, definition=definition(parts)).machine
         self._grant_map(machine, role)
         return machine
 

@@ -49,7 +49,12 @@ def _planning(parts: BatchParts) -> dict[str, State]:
             timeout_seconds=PLAN_SECONDS,
             attempts=1,
             caught=catch("EndFailed", step="planning"),
-            assign={"ending": "{% $states.result.Payload %}"},
+            assign={
+                "ending": {
+                    "outcome": "{% $states.result.Payload.outcome %}",
+                    "reason": "{% $states.result.Payload.reason %}",
+                }
+            },
             next_state="What is left?",
         ),
         "What is left?": {
@@ -118,7 +123,7 @@ def _endings(parts: BatchParts) -> dict[str, State]:
 
     failed = {"batch": BATCH, "outcome": "failed", "step": "{% $step %}", "error": "{% $error %}"}
     return {
-        "End": end("{% $merge([$ending, {'batch': $batch, 'items': []}]) %}", "Ended"),
+        "End": end("{% $merge([$ending, {'batch': $batch}]) %}", "Ended"),
         "EndFailed": end(failed, "Failed"),
         "Ended": {"Type": "Succeed"},
         "Failed": {"Type": "Fail", "Error": "{% $error.Error %}", "Cause": CAUSE},

@@ -55,6 +55,7 @@ print(json.dumps({
         stepfunctions._invoke_with_callback),
     "Lambda's operations in state machines": "PublishVersion" not in source(
         stepfunctions._dispatch_aws_sdk_lambda_rest),
+    "the end of a map whose execution is stopped": "RUNNING" not in source(stepfunctions._run_sub_machine),
     "the role of a state machine": "enforce" not in source(stepfunctions),
     "the end of an interrupted execution": "ExecutionFailed" not in source(stepfunctions._restore_state),
     "SageMaker": "sagemaker" not in __import__("ministack.app", fromlist=["app"]).SERVICE_REGISTRY,
@@ -76,6 +77,7 @@ MENDS = [
     "the bound of a retry",
     "a callback whose call fails",
     "Lambda's operations in state machines",
+    "the end of a map whose execution is stopped",
     "the role of a state machine",
     "the end of an interrupted execution",
     "SageMaker",
