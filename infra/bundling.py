@@ -29,6 +29,11 @@ GROUPS: Mapping[str, str] = {
     "end_rollout": "functions",
     "predict": "predict",
     "monitor": "tables",
+    "start_batch": "functions",
+    "plan_batch": "tables",
+    "score_part": "predict",
+    "join_batch": "tables",
+    "end_batch": "functions",
 }
 """Each function's dependency group in pyproject.toml, unless a model's specification asks for another."""
 EXPERIMENTS = "experiments"

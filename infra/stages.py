@@ -35,6 +35,8 @@ class Stage:
     """Period of the alarms' metrics."""
     approves_itself: bool
     """Whether a model may say `approval.policy: auto`."""
+    batch_parts: int
+    """Parts of a batch that are scored at once; each holds one of the account's concurrent functions."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
     bake_minute_seconds: float
@@ -59,6 +61,7 @@ LOCAL = Stage(
     buffer_seconds=1,
     alarm_seconds=10,
     approves_itself=True,
+    batch_parts=2,
     poll_seconds=1,
     bake_minute_seconds=0.4,
     watch_seconds=1,
@@ -76,6 +79,7 @@ DEV = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=True,
+    batch_parts=20,
     poll_seconds=3,
     bake_minute_seconds=60,
     watch_seconds=30,
@@ -93,6 +97,7 @@ PROD = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=False,
+    batch_parts=20,
     poll_seconds=3,
     bake_minute_seconds=60,
     watch_seconds=30,

@@ -179,6 +179,33 @@ class ServeSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartBatchSettings(LakeSettings):
+    machine: str
+    """ARN of the batch's state machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanBatchSettings(LakeSettings):
+    part_rows: str = "10000"
+    """Most rows in one part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePartSettings(Settings):
+    bucket: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinBatchSettings(LakeSettings):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndBatchSettings(LakeSettings):
+    topic: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class MonitorSettings(LakeSettings):
     namespace: str
     """CloudWatch namespace of the model's metrics."""

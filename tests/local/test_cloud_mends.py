@@ -59,6 +59,7 @@ print(json.dumps({
         stepfunctions._convert_keys_to_sfn_convention({"Variables": {"FUNCTION_NAME": "f"}})),
     "Lambda's operations in state machines": "PublishVersion" not in source(
         stepfunctions._dispatch_aws_sdk_lambda_rest),
+    "the end of a map whose execution is stopped": "RUNNING" not in source(stepfunctions._run_sub_machine),
     "the role of a state machine": "enforce" not in source(stepfunctions),
     "the end of an interrupted execution": "ExecutionFailed" not in source(stepfunctions._restore_state),
     "SageMaker": "sagemaker" not in __import__("ministack.app", fromlist=["app"]).SERVICE_REGISTRY,
@@ -82,6 +83,7 @@ MENDS = [
     "the bound of a retry",
     "a callback whose call fails",
     "Lambda's operations in state machines",
+    "the end of a map whose execution is stopped",
     "the role of a state machine",
     "the end of an interrupted execution",
     "SageMaker",
