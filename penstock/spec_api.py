@@ -1,10 +1,10 @@
 """The part of `model.yaml` on who may call a model's API, from where, and under which name."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from penstock.deployment import STAGES
 from penstock.spec_base import Strict
@@ -33,13 +33,28 @@ class Issued(Strict):
         return issuer
 
 
+def _names_an_auth(given: object) -> object:
+    if isinstance(given, str) and given not in {"iam", "none"}:
+        raise ValueError(f"{given!r} is no way to show who one is: say iam, none, or {{jwt: {{issuer, audience}}}}")
+    return given
+
+
 class Jwt(Strict):
     """Callers show a JSON Web Token, which API Gateway checks."""
 
     jwt: Issued
 
 
-Auth = Literal["iam", "none"] | Jwt
+def _auth_kind(given: object) -> str:
+    """Which of the forms a fault is told of."""
+    return "tokens" if isinstance(given, dict | Jwt) else "name"
+
+
+Auth = Annotated[
+    Annotated[Literal["iam", "none"], Tag("name")] | Annotated[Jwt, Tag("tokens")],
+    Discriminator(_auth_kind),
+    BeforeValidator(_names_an_auth),
+]
 
 
 class Cors(Strict):
