@@ -37,6 +37,8 @@ class Stage:
     """Whether a model may say `approval.policy: auto`."""
     batch_parts: int
     """Parts of a batch that are scored at once; each holds one of the account's concurrent functions."""
+    open_api: bool
+    """Whether a model may say `serving.auth: none`."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
     bake_minute_seconds: float
@@ -62,6 +64,7 @@ LOCAL = Stage(
     alarm_seconds=10,
     approves_itself=True,
     batch_parts=2,
+    open_api=True,
     poll_seconds=1,
     bake_minute_seconds=0.4,
     watch_seconds=1,
@@ -80,6 +83,7 @@ DEV = Stage(
     alarm_seconds=300,
     approves_itself=True,
     batch_parts=20,
+    open_api=False,
     poll_seconds=3,
     bake_minute_seconds=60,
     watch_seconds=30,
@@ -98,6 +102,7 @@ PROD = Stage(
     alarm_seconds=300,
     approves_itself=False,
     batch_parts=20,
+    open_api=False,
     poll_seconds=3,
     bake_minute_seconds=60,
     watch_seconds=30,
@@ -131,6 +136,19 @@ def refuse_folder(stage: Stage, spec: ModelSpec) -> None:
         raise StageError(
             f"training/models/{spec.name}/model.yaml: experiments.mlflow: a folder is for the laptop, and in stage "
             f"{stage.name} nobody would find it again: give a server's address, or the ARN of SageMaker's"
+        )
+
+
+def refuse_open_api(stage: Stage, spec: ModelSpec) -> None:
+    """Refuse an API that asks nobody who they are where others can reach it.
+
+    Raises:
+        StageError: the model asks for it, and the stage is not the laptop.
+    """
+    if spec.serving.auth == "none" and not stage.open_api:
+        raise StageError(
+            f"training/models/{spec.name}/model.yaml: serving.auth: none is for the laptop, and in stage {stage.name} "
+            "anybody could call: say iam, or jwt with issuer and audience"
         )
 
 
