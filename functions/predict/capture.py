@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from functions.predict.stream import Stream
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
 from penstock.signature import Signature, Value
 
 METRICS = ("Rows", "CapturesDropped", "Milliseconds")

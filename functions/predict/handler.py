@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from functions.predict.capture import Capture
 from functions.predict.model_file import registered
 from penstock.scoring import Model, RequestError
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
