@@ -54,7 +54,7 @@ def signed(
         credentials: who asks.
         now: with a time zone; AWS takes what is at most five minutes off.
     """
-    at = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    at = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     digest = hashlib.sha256(body).hexdigest()
     sent = {**headers, "x-amz-date": at, "x-amz-content-sha256": digest}
     if credentials.token:
@@ -65,7 +65,7 @@ def signed(
     where = f"{at[:8]}/{scope.region}/{scope.service}/aws4_request"
     asked = "\n".join([ALGORITHM, at, where, hashlib.sha256(canonical.encode()).hexdigest()])
     key = _key(credentials.secret_key, at[:8], scope)
-    signature = hmac.new(key, asked.encode(), hashlib.sha256).hexdigest()
+    signature = hmac.digest(key, asked.encode(), "sha256").hex()
     who = f"Credential={credentials.access_key}/{where}"
     return {**sent, "authorization": f"{ALGORITHM} {who}, SignedHeaders={names}, Signature={signature}"}
 
@@ -75,5 +75,5 @@ def _key(secret: str, day: str, scope: Scope) -> bytes:
     """The key of a day, region and service: the same for every request of it."""
     key = f"AWS4{secret}".encode()
     for part in (day, scope.region, scope.service, "aws4_request"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        key = hmac.digest(key, part.encode(), "sha256")
     return key

@@ -1,16 +1,19 @@
 """Answered rows to Firehose, without ever failing an answer: what cannot be sent is counted and let go."""
 
 import hashlib
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from functions.predict.stream import Stream
 from penstock.capture_lines import CaptureLines
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
 from penstock.signature import Signature
 
+METRICS = ("Rows", "CapturesDropped", "Milliseconds")
 _SHARES = 2**64
 
 
@@ -20,6 +23,8 @@ class Capture:
     def __init__(self, settings: PredictSettings, signature: Signature | None) -> None:
         self._settings = settings
         self._lines = CaptureLines(signature, settings.version, settings.hash_secret)
+        namespace = f"Penstock/{settings.stage}/{settings.model}"
+        self._directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": name} for name in METRICS]}
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
 
@@ -39,7 +44,7 @@ class Capture:
             if self._share >= 1 or sampled(prediction["id"], self._share)
         ]
         dropped = self._stream.deliver(lines)
-        self._emit(at, {"Rows": len(rows), "CapturesDropped": dropped, "Milliseconds": seconds * 1000})
+        self._emit(at, dict(zip(METRICS, (len(rows), dropped, seconds * 1000), strict=True)))
 
     def close(self) -> None:
         """Let the connection go; the next answer opens another."""
@@ -47,11 +52,8 @@ class Capture:
 
     def _emit(self, at: datetime, values: Mapping[str, float]) -> None:
         """The embedded metric format: CloudWatch reads metrics off the log, no call is made."""
-        definitions = [{"Name": name} for name in values]
-        namespace = f"Penstock/{self._settings.stage}/{self._settings.model}"
-        directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": definitions}
-        document = {"_aws": {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [directive]}, **values}
-        print(json.dumps(document))  # noqa: T201 - this is the metric
+        about = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [self._directive]}
+        sys.stdout.write(msgspec.json.encode({"_aws": about, **values}).decode() + "\n")
 
 
 def sampled(inference: str, share: float) -> bool:

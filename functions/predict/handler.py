@@ -19,7 +19,7 @@ from functions.predict.replies import MOST_BYTES, NONE
 from penstock import media, payloads
 from penstock.problems import RequestError
 from penstock.scoring import Model
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
 from penstock.signature import Scores
 
 if TYPE_CHECKING:
