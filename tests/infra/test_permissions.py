@@ -160,6 +160,21 @@ def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
     assert movers.pop().startswith("ServiceRolloutRole")
 
 
+def test_the_rollout_has_alarms_of_its_own_and_no_others(prod: Synthesis) -> None:
+    found = allowed(prod.model(), "ServiceRolloutRole")
+    for action in ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"):
+        assert found[action].endswith(':alarm:penstock-prod-flight-delay-rollout-*"]]}'), found[action]
+    assert "alarm:" in found["cloudwatch:DescribeAlarms"]
+
+
+def test_pruning_deletes_versions_and_never_the_function(prod: Synthesis) -> None:
+    where = allowed(prod.model(), "ServiceRolloutEndRolloutRole")["lambda:DeleteFunction"]
+    assert where.endswith('":*"]]}')
+    watcher = allowed(prod.model(), "ServiceRolloutWatchRolloutRole")
+    assert folders(prod.model(), "ServiceRolloutWatchRolloutRole", "s3:GetObject") == {"captures"}
+    assert not [action for action in watcher if action.startswith(("lambda:", "sagemaker:", "sns:"))]
+
+
 def test_no_machine_decides(synthesis: Synthesis) -> None:
     # Given every statement that can give a version a status
     giving = ("sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage")
