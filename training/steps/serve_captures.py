@@ -21,7 +21,7 @@ MOST_BYTES = 32_000_000
 """Of lines that wait: some seconds of a busy worker."""
 CALL_BYTES = 250_000
 """Taken at a time: a larger call would hold the interpreter for longer while it is encoded."""
-PAUSE_SECONDS, METRIC_SECONDS = 0.1, 1.0
+PAUSE_SECONDS, METRIC_SECONDS = 0.25, 1.0
 GRACE_SECONDS = 10.0
 """For what waits when the worker ends."""
 SAMPLE = 100
