@@ -22,7 +22,7 @@ from infra.constructs.prediction_service import PredictionService
 from infra.constructs.training_pipeline import TrainingPipeline
 from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
-from infra.stages import Stage, may_approve_itself, refuse_folder
+from infra.stages import Stage, may_approve_itself, refuse_folder, refuse_open_api
 from penstock import events
 from penstock.contract import Contract
 from penstock.deployment import ModelOutputs
@@ -48,6 +48,7 @@ class ModelStack(Stack):
     ) -> None:
         approves_itself = may_approve_itself(stage, spec)  # refused before anything is bundled
         refuse_folder(stage, spec)
+        refuse_open_api(stage, spec)
         super().__init__(
             scope,
             ModelOutputs.stack(stage.name, spec.name),
@@ -214,6 +215,7 @@ class ModelStack(Stack):
             CaptureName=self.service.capture.ref,
             DriftAlarmName=self.monitor.drift_alarm.alarm_name,
             HashSecretArn=self.service.hash_secret,
+            DomainTarget=self.service.domain_target,
         )
         for name, value in vars(outputs).items():
             if value:

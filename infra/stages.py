@@ -35,6 +35,8 @@ class Stage:
     """Period of the alarms' metrics."""
     approves_itself: bool
     """Whether a model may say `approval.policy: auto`."""
+    open_api: bool
+    """Whether a model may say `serving.auth: none`."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
 
@@ -53,6 +55,7 @@ LOCAL = Stage(
     buffer_seconds=1,
     alarm_seconds=10,
     approves_itself=True,
+    open_api=True,
     poll_seconds=1,
 )
 DEV = Stage(
@@ -67,6 +70,7 @@ DEV = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=True,
+    open_api=False,
     poll_seconds=3,
 )
 PROD = Stage(
@@ -81,6 +85,7 @@ PROD = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=False,
+    open_api=False,
     poll_seconds=3,
 )
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
@@ -111,6 +116,19 @@ def refuse_folder(stage: Stage, spec: ModelSpec) -> None:
         raise StageError(
             f"training/models/{spec.name}/model.yaml: experiments.mlflow: a folder is for the laptop, and in stage "
             f"{stage.name} nobody would find it again: give a server's address, or the ARN of SageMaker's"
+        )
+
+
+def refuse_open_api(stage: Stage, spec: ModelSpec) -> None:
+    """Refuse an API that asks nobody who they are where others can reach it.
+
+    Raises:
+        StageError: the model asks for it, and the stage is not the laptop.
+    """
+    if spec.serving.auth == "none" and not stage.open_api:
+        raise StageError(
+            f"training/models/{spec.name}/model.yaml: serving.auth: none is for the laptop, and in stage {stage.name} "
+            "anybody could call: say iam, or jwt with issuer and audience"
         )
 
 

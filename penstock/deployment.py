@@ -59,6 +59,8 @@ class ModelOutputs(Outputs):
     DriftAlarmName: str
     HashSecretArn: str = ""
     """What keys the hashes of personal columns; empty where the contract hashes none."""
+    DomainTarget: str = ""
+    """What the DNS record of the API's own name points at; empty where it has none."""
 
     @staticmethod
     def stack(stage: str, model: str) -> str:

@@ -106,7 +106,7 @@ def _whole(body: bytes, signature: Signature) -> bytes:
     except (ValueError, RecursionError):
         return body
     names = [field.name for field in signature.fields if field.type == "integer"]
-    found = document.get("instances")
+    found = document.get("instances") if isinstance(document, dict) else None
     for row in found if isinstance(found, list) else []:
         given = row if isinstance(row, dict) else {}
         given.update({name: csv_rows.whole(given[name]) for name in names if isinstance(given.get(name), float)})

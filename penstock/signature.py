@@ -37,6 +37,8 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     allowed: tuple[str | int | float, ...] = ()
     personal: bool = False
     """Scored, but never captured as it is."""
+    description: str = ""
+    """What the contract says of it."""
 
 
 class Signature(msgspec.Struct, frozen=True):

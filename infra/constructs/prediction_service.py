@@ -60,7 +60,8 @@ class PredictionService(Construct):
             self, "Version1", lambda_=self.predict.resource, description="before the first rollout: no model"
         )
         live = lambda_.Alias(self, "Live", alias_name=LIVE, version=first)
-        self.url = PredictApi(self, "Api", stage=stage, model=lake.model, serving=serving, alias=live).url
+        api = PredictApi(self, "Api", stage=stage, model=lake.model, serving=serving, alias=live)
+        self.url, self.domain_target = api.url, api.domain_target
         self.rollout = Rollout(
             self, "Rollout", stage=stage, workshop=workshop, lake=lake, predict=self.predict.resource
         )

@@ -111,6 +111,8 @@ def test_predict_loads_only_what_its_cold_start_can_bear() -> None:
     # And what hashes values waits for a model that has such a column
     assert "penstock.settings" in loaded
     assert "penstock.pseudonyms" not in loaded
+    # And what writes the document, for somebody who asks
+    assert "penstock.openapi" not in loaded
     assert (
         loaded & {"polars", "pydantic", "sklearn", "onnx", "yaml", "lightgbm", "open_data_contract_standard"} == set()
     )

@@ -148,6 +148,11 @@ def test_a_second_look_finds_what_else_is_wrong(model: Model, end: bytes, status
     assert refused(model, body + end, JSON).status == status
 
 
+@pytest.mark.parametrize("body", [b"0.5", b"[0.5]", b'{"instances":0.5}', b'{"instances":[0.5]}'])
+def test_a_number_with_a_point_where_none_belongs(model: Model, body: bytes) -> None:
+    assert refused(model, body, JSON).status == 422
+
+
 @pytest.mark.parametrize("kind", [CSV, JSON_LINES])
 def test_no_rows_and_too_many(model: Model, kind: Media) -> None:
     write = table if kind == CSV else lines
