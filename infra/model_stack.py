@@ -18,6 +18,7 @@ from infra.constructs.hash_key import HashKey
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.model_monitor import ModelMonitor
 from infra.constructs.model_registry import ModelRegistry
+from infra.constructs.new_code import NewCode
 from infra.constructs.prediction_service import PredictionService
 from infra.constructs.training_pipeline import TrainingPipeline
 from infra.constructs.workflow import grant_run
@@ -73,6 +74,7 @@ class ModelStack(Stack):
             "Service",
             stage=stage,
             serving=spec.serving,
+            capturing=spec.capture,
             workshop=workshop,
             lake=self.lake,
             hash_key=self.hash_key,
@@ -87,6 +89,7 @@ class ModelStack(Stack):
             feature_store=features.binding if features else "",
             approves_itself=approves_itself,
         )
+        self.new_code = NewCode(self, "NewCode", service=self.service, registry=self.registry)
         store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features) if features else None
         self.pipeline = TrainingPipeline(
             self,
@@ -213,6 +216,7 @@ class ModelStack(Stack):
             MonitorName=self.monitor.monitor.resource.function_name,
             StartRunName=self.pipeline.start_run.resource.function_name,
             CaptureName=self.service.capture.ref,
+            AuthorizeName=self.registry.authorize.resource.function_name,
             DriftAlarmName=self.monitor.drift_alarm.alarm_name,
             HashSecretArn=self.service.hash_secret,
             DomainTarget=self.service.domain_target,

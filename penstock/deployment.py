@@ -57,6 +57,7 @@ class ModelOutputs(Outputs):
     StartRunName: str
     CaptureName: str
     DriftAlarmName: str
+    AuthorizeName: str
     HashSecretArn: str = ""
     """What keys the hashes of personal columns; empty where the contract hashes none."""
     DomainTarget: str = ""

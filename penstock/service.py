@@ -1,5 +1,7 @@
 """What really serves: asked of Lambda, not of our own records."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,14 @@ class Serving:
     version: int | None
     """The model package version that it binds; None for the version that CloudFormation made, which has no model."""
     sha256: str
+    code: str = ""
+    """Names what runs beside the model (`code_of`)."""
+
+
+def code_of(configuration: Mapping[str, Any]) -> str:
+    """Name a function's code and what it runs on, by its configuration as Lambda gives it: 16 hex digits."""
+    about = [str(configuration.get(name)) for name in ("CodeSha256", "Runtime", "MemorySize", "Timeout")]
+    return hashlib.sha256(" ".join(about).encode()).hexdigest()[:16]
 
 
 class Service:
@@ -38,4 +48,9 @@ class Service:
             lambda_version=str(alias["FunctionVersion"]),
             version=int(version) if version else None,
             sha256=variables.get(PredictSettings.variable("model_sha256"), ""),
+            code=code_of(found),
         )
+
+    def code(self) -> str:
+        """What a rollout would publish now, named as `Serving.code` is."""
+        return code_of(self._client.get_function_configuration(FunctionName=self._function))

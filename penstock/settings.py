@@ -143,6 +143,8 @@ class PredictSettings(Settings):
     model_sha256: str = ""
     model_version_id: str = ""
     """Which version of the object S3 gave at registration; empty where the bucket keeps none."""
+    capture_sample: str = "1.0"
+    """Share of the answers that are captured."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     feature_store: str = ""
@@ -155,6 +157,8 @@ class ServeSettings(Settings):
 
     capture: str = ""
     """Name of the delivery stream; empty captures nothing."""
+    capture_sample: str = "1.0"
+    """Share of the answers that are captured."""
     version: str = ""
     """Model package version."""
     model_sha256: str = ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.authorize.binding import MODEL_FILE, document
+from functions.authorize.new_code import DEPLOYMENT, NewCode
 from functions.authorize.rolling_back import RollingBack
 from functions.authorize.starters import starters
 from penstock import events, rollback
@@ -223,6 +224,18 @@ class Authorization:
         self._start(self.ledger.rollout(rollout), now)
         return f"rollout {rollout} of version {version} started"
 
+    def new_code(self, now: datetime, *, by: str = DEPLOYMENT, because: str = "new code was deployed") -> str:
+        """Roll the live model out with the code that was deployed, where that is due (`NewCode.open`)."""
+        if (holder := self.ledger.holder("rollout")) is not None:
+            self._start(self.ledger.rollout(holder), now)
+        if (holder := self.ledger.holder("rollout")) is not None:
+            return f"rollout {holder} is under way; new code is looked at when it has ended"
+        found = NewCode(spec=self.spec, ledger=self.ledger, service=self.service)
+        said, opened = found.open(now, by=by, because=because)
+        if opened is not None:
+            self._start(self.ledger.rollout(opened), now)
+        return said
+
     def _due(self, now: datetime) -> Record | None:
         """The newest version whose approval waits, asked again: it may have been withdrawn or overtaken meanwhile."""
         for item in self.ledger.versions():
@@ -247,19 +260,24 @@ class Authorization:
         rollout = self.ledger.rollout(event.name)
         if rollout["state"] == "open":
             self._settle(rollout, Ended(event.status, event.cause), now)
-        return self.roll_out(now)
+        said = self.roll_out(now)
+        if self.ledger.holder("rollout") is not None:
+            return said
+        code = self.new_code(now)  # what was deployed meanwhile
+        return code if self.ledger.holder("rollout") is not None else said
 
     def _settle(self, rollout: Record, ended: Ended, now: datetime) -> None:
         """Close a rollout as Lambda has it: it may have moved the traffic before it died."""
         serving = self.service.live()
         reason = ended.sentence("the rollout's execution")
-        if serving.version == rollout["version"]:
+        # Of new code the version was live before; it is whatever the alias points at that tells.
+        if serving.version == rollout["version"] and serving.lambda_version != rollout.get("before"):
             live = {"version": serving.version, "sha256": serving.sha256, "lambda_version": serving.lambda_version}
             said = f"version {serving.version} serves all traffic, though {reason}"
             self.ledger.end_rollout(rollout["id"], "live", said, timestamp(now), live=live)
             return
         # The registry first: once the ledger has the ending, nobody comes back to set it back.
         package = self.registry.describe(rollout["arn"])
-        if package.approved:
+        if package.approved and "new_code" not in rollout:
             self.registry.set_status(package.arn, PENDING, reason)
         self.ledger.end_rollout(rollout["id"], "failed", reason, timestamp(now), live=None)

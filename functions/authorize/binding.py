@@ -22,6 +22,7 @@ def document(settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: 
         model_key=lake.model_file(rollout["sha256"], MODEL_FILE),
         model_sha256=rollout["sha256"],
         model_version_id=rollout.get("model_version_id", ""),
+        capture_sample=str(spec.capture.sample),
         hash_secret=settings.hash_secret,
         feature_store=settings.feature_store,
     )

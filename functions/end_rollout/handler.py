@@ -24,11 +24,16 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     live = None
     reason = f"version {version} serves all traffic"
     if outcome == "live":
+        reason += " with new code" if "new_code" in rollout else ""
         live = {"version": version, "sha256": rollout["sha256"], "lambda_version": str(event["lambda_version"])}
     else:
         what = "was taken back" if outcome == "rolled back" else "did not go live"
-        reason = f"version {version} {what}: {words(event.get('error') or {})}"
-        if rollout["state"] == "open":  # a repeated step takes back nothing that was approved since
+        subject = f"new code of version {version}" if "new_code" in rollout else f"version {version}"
+        reason = f"{subject} {what}: {words(event.get('error') or {})}"
+        # Of new code the model stays approved: it serves with the code that it had.
+        if (
+            rollout["state"] == "open" and "new_code" not in rollout
+        ):  # a repeated step takes back nothing that was approved since
             _set_back(rollout["arn"], reason)
     if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live):
         notifier.tell(f"{settings.model}: version {version} {outcome}", reason)

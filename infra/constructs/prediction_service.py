@@ -20,7 +20,7 @@ from infra.constructs.rollout import Rollout
 from infra.constructs.rollout_definition import LIVE
 from infra.stages import Stage
 from penstock.settings import PredictSettings
-from penstock.spec import Serving
+from penstock.spec import Capturing, Serving
 
 
 class PredictionService(Construct):
@@ -33,6 +33,7 @@ class PredictionService(Construct):
         *,
         stage: Stage,
         serving: Serving,
+        capturing: Capturing,
         workshop: Workshop,
         lake: ModelLake,
         hash_key: HashKey | None,
@@ -50,6 +51,7 @@ class PredictionService(Construct):
                 bucket=lake.bucket,
                 capture=self.capture.ref,
                 max_rows=str(serving.max_rows),
+                capture_sample=str(capturing.sample),
                 hash_secret=self.hash_secret,
             ),
             memory_mb=serving.memory_mb,

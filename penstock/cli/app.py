@@ -22,6 +22,7 @@ from penstock.cli import (
     models,
     report,
     rollback,
+    rollout,
     runs,
     serving,
     why,
@@ -50,7 +51,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (cloud, init, data, data_versions, forget, runs, models, report, decisions, rollback, why, serving):
+for module in (
+    cloud,
+    init,
+    data,
+    data_versions,
+    forget,
+    runs,
+    models,
+    report,
+    decisions,
+    rollout,
+    rollback,
+    why,
+    serving,
+):
     module.register(app)
 
 STOPPED = 130

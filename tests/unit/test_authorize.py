@@ -45,8 +45,14 @@ class FakeService(Service):
 
     serving: Serving = field(default_factory=lambda: Serving("1", None, ""))
 
+    newest: str = ""
+    """Names the code of `$LATEST`."""
+
     def live(self) -> Serving:
         return self.serving
+
+    def code(self) -> str:
+        return self.newest
 
 
 @dataclass

@@ -29,7 +29,6 @@ MAY_USE_BOTO3 = {
     "penstock/metrics.py",
     "penstock/pseudonyms.py",
     "functions/smoke_test/handler.py",
-    "functions/predict/capture.py",
 }
 
 
