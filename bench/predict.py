@@ -1,4 +1,4 @@
-"""`make bench-predict`: the predict handler whole, beside bare parse, run and serialise of a row in the same process."""
+"""`make bench-predict`: the predict handler whole, beside bare parse, run and serialise of the same row."""
 
 import contextlib
 import importlib

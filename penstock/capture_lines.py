@@ -15,6 +15,10 @@ from penstock.signature import Signature, Value
 
 Hash = Callable[[str, Value], str]
 _SHARES = 2**64
+RECORD_BYTES, CALL_RECORDS = 900_000, 4
+"""Firehose takes 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps: lines are packed into records."""
+Packed = tuple[bytes, int]
+"""A record with how many lines it holds."""
 
 
 class CaptureLines:
@@ -80,3 +84,17 @@ def _hashes(secret: str, names: Sequence[str]) -> dict[str, Hash]:
         message = f"{', '.join(names)} dropped from captures, the key of their hashes cannot be read: {error}"
         print(json.dumps({"level": "WARNING", "message": message}), file=sys.stderr)  # noqa: T201
         return {}
+
+
+def packed(lines: Sequence[bytes]) -> tuple[list[Packed], int]:
+    """Lines as records, and how many lines are too long for any."""
+    fit = [line for line in lines if len(line) <= RECORD_BYTES]
+    records: list[list[bytes]] = []
+    room = 0
+    for line in fit:
+        if len(line) > room:
+            records.append([])
+            room = RECORD_BYTES
+        records[-1].append(line)
+        room -= len(line)
+    return [(b"".join(record), len(record)) for record in records], len(lines) - len(fit)

@@ -12,11 +12,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock.capture_lines import CALL_RECORDS, Packed, packed
+
 PATIENCE = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
-RECORD_BYTES, CALL_RECORDS = 900_000, 4
-"""Firehose takes 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps: lines are packed into records."""
-Packed = tuple[bytes, int]
-"""A record with how many lines it holds."""
 
 
 class Delivery:
@@ -41,17 +39,3 @@ class Delivery:
             return sum(count for _, count in records)
         answers = zip(reply["RequestResponses"], records, strict=True)
         return sum(count for answer, (_, count) in answers if "ErrorCode" in answer)
-
-
-def packed(lines: Sequence[bytes]) -> tuple[list[Packed], int]:
-    """Lines as records, and how many lines are too long for any."""
-    fit = [line for line in lines if len(line) <= RECORD_BYTES]
-    records: list[list[bytes]] = []
-    room = 0
-    for line in fit:
-        if len(line) > room:
-            records.append([])
-            room = RECORD_BYTES
-        records[-1].append(line)
-        room -= len(line)
-    return [(b"".join(record), len(record)) for record in records], len(lines) - len(fit)

@@ -20,7 +20,7 @@ from penstock.feeds import Feeds, Instances, Tensors
 from penstock.one_row import OneRow
 from penstock.onnx_external import refers_elsewhere
 from penstock.problems import RequestError
-from penstock.signature import NUMBERS, SIGNATURE, Columns, Field, Score, Scores, Signature, Value
+from penstock.signature import ALONE, NUMBERS, SIGNATURE, Columns, Field, Score, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
@@ -81,6 +81,7 @@ class Model:
         inputs = [item.name for item in self._session.get_inputs()]
         self._feeds = Feeds(inputs, metadata.get(NUMBERS, ""), self.signature.fields, attributes)
         self._outputs = [self.signature.output]
+        self._fewest = 1 if metadata.get(ALONE) else 2
         self._one = self._alone()
         self._names = tuple(map(str, self.signature.classes))
         self._threshold = self.signature.threshold or 0.0
@@ -149,15 +150,26 @@ class Model:
         """What scores a single instance, where the graph takes numbers only."""
         if self._feeds.row is None or not self._feeds.only_numbers:
             return None
-        one = OneRow.of(self._session, self.signature.output, len(self._feeds.names), self._feeds.row)
+        one = OneRow.of(self._session, self.signature.output, len(self._feeds.names), self._feeds.row, self._fewest)
         if one is None:
             return None
         return one.every if self._several else one.last
 
     def _scored(self, feeds: Tensors) -> npt.NDArray[np.float32]:
-        found: npt.NDArray[np.float32] = np.asarray(self._session.run(self._outputs, feeds)[0])
+        found = self._run(feeds)
         # The last column: of (negative, positive), or the only one.
         return found if self._several else found.reshape(len(found), -1)[:, -1]
+
+    def _run(self, feeds: Tensors) -> npt.NDArray[np.float32]:
+        """What the file gives: for a row alone the same to the last bit as for one in company.
+
+        A single row is multiplied by other code of onnxruntime's (a vector's and not a matrix'), which adds up in
+        another order; so it is given twice, unless the file says that its nodes do no such thing.
+        """
+        alone = self._fewest > 1 and all(len(tensor) == 1 for tensor in feeds.values())
+        given = {name: np.repeat(tensor, 2, axis=0) for name, tensor in feeds.items()} if alone else feeds
+        found: npt.NDArray[np.float32] = np.asarray(self._session.run(self._outputs, given)[0])
+        return found[:1] if alone else found
 
     def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
         """`score` for rows as a request has them."""

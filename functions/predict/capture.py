@@ -9,7 +9,7 @@ import msgspec
 
 from functions.predict.stream import Stream
 from penstock.capture_lines import CaptureLines, sampled
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
 from penstock.signature import Signature
 
 METRICS = ("Rows", "CapturesDropped", "Milliseconds")
@@ -26,14 +26,15 @@ class Capture:
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
 
-    def send(
-        self,
-        rows: Sequence[Any],
-        predictions: Sequence[Mapping[str, Any]],
-        at: datetime,
-        seconds: float,
-    ) -> None:
-        """Capture a request's rows, or the share that the model asks for, and emit the request's metrics."""
+    def send(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float) -> None:
+        """Capture a request's rows, or the share that the model asks for, and emit the request's metrics.
+
+        Args:
+            rows: as `CaptureLines.line` takes them.
+            predictions: as they are answered, with their ids.
+            at: when.
+            seconds: that the answer took.
+        """
         moment = at.isoformat(timespec="milliseconds")
         lines = [
             self._lines.line(row, prediction, moment)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from functions.predict import replies
 from functions.predict.capture import Capture
 from functions.predict.model_file import registered
@@ -17,7 +19,8 @@ from functions.predict.replies import MOST_BYTES, NONE
 from penstock import media, payloads
 from penstock.problems import RequestError
 from penstock.scoring import Model
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
+from penstock.signature import Scores
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
@@ -110,8 +113,10 @@ def _predicted(live: Model, event: Mapping[str, Any], headers: dict[str, str]) -
     # Golden examples are whole rows: what they lack was missing when they were scored.
     if lookup is not None and not event.get("smoke_test"):
         body = lookup.completed(body)
-    rows = payloads.decoded(live.instances, body, live.signature)
-    request, answers = event["requestContext"]["requestId"], enumerate(live.score_instances(rows))
+    rows = payloads.rows(live, body)
+    request, scores = event["requestContext"]["requestId"], live.score_rows(rows)
+    _be_numbers(scores)
+    answers = enumerate(scores.tolist())
     predictions = [{"id": f"{request}-{index}"} | live.prediction(score) for index, score in answers]
     seconds = time.perf_counter() - started
     answer = {"model": settings.model, "version": int(settings.version), "predictions": predictions}
@@ -134,3 +139,13 @@ def _body(event: Mapping[str, Any]) -> bytes:
     if len(body) > MOST_BYTES:
         raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
     return body
+
+
+def _be_numbers(scores: Scores) -> None:
+    """A model may compute beyond what float32 holds, of numbers that the contract allows: that is no answer."""
+    finite = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise RequestError(
+            422, f"the model's score of row {row} is not a finite number: its values are too large", row=row
+        )

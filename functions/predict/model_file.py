@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from penstock.aws_call import PLAIN, AwsService, CallError, Reply
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
 
 TRIES, SECONDS, PAUSE_SECONDS = 3, 3.0, 0.2
 """Lambda gives a start ten seconds."""

@@ -1,4 +1,4 @@
-"""The API over HTTPS on the laptop cloud: its document, its content types, foreign pages, and what breaks parsers."""
+"""The API over HTTPS on the laptop cloud: its document, its content types, its headers, and what breaks parsers."""
 
 import json
 import shlex
@@ -26,8 +26,7 @@ from tests.local.conftest import free_port, until
 from tests.local.project import Project, copy_project
 from tests.unit.hostile import json_texts, naughty_strings
 
-PAGE = "https://app.example.com"
-SERVING = f"\nserving: {{cors: {{origins: ['{PAGE}']}}, max_rows: 4}}\n"
+SERVING = "\nserving: {max_rows: 4}\n"
 some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -125,17 +124,6 @@ def test_an_answer_says_which_it_is(caller: Caller) -> None:
     assert caller.ask("GET", "/ping").json()["version"] == 1
 
 
-def test_pages_of_the_origin_may_ask_and_others_not(caller: Caller) -> None:
-    # Given a browser that asks first
-    def allowed(origin: str) -> str | None:
-        headers: dict[str, Any] = {"origin": origin, "access-control-request-method": "POST"}
-        return caller.ask("OPTIONS", "/predict", **headers).headers.get("access-control-allow-origin")
-
-    # Then it is told of the origin in the specification, and of no other
-    assert allowed(PAGE) == PAGE
-    assert allowed("https://other.example.com") is None
-
-
 def test_what_breaks_parsers_is_no_error_of_ours(caller: Caller) -> None:
     # Given JSONTestSuite and the Big List of Naughty Strings
     document = caller.document()
@@ -169,9 +157,10 @@ def test_schemathesis_finds_nothing_over_https(caller: Caller) -> None:
     @some
     @given(st.one_of(made).filter(lambda case: case.media_type == "application/json"))
     def ask(case: Any) -> None:
-        status, found = caller.predict(json.dumps(case.body).encode())
-        assert (status == 200) == valid.is_valid(case.body), found
+        body = case.body if isinstance(case.body, bytes) else json.dumps(case.body, default=str).encode()
+        status, found = caller.predict(body)
         assert status in {200, 400, 413, 422}
+        assert status == 400 or (status == 200) == valid.is_valid(json.loads(body)), found
         if status == 200:
             promised.validate(found)
 

@@ -108,7 +108,7 @@ def test_predict_loads_only_what_its_cold_start_can_bear() -> None:
     loaded = set(done.stdout.split())
     assert {"onnxruntime", "msgspec", "numpy"} <= loaded
     # And what hashes values waits for a model that has such a column
-    assert "penstock.settings" in loaded
+    assert "penstock.settings_predict" in loaded
     assert "penstock.pseudonyms" not in loaded
     # And what writes the document, for somebody who asks
     assert "penstock.openapi" not in loaded

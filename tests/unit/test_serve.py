@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from bench.serve.sink import Sink
-from penstock.capture_lines import CaptureLines, sampled
-from penstock.delivery import RECORD_BYTES, Delivery, packed
+from penstock.capture_lines import RECORD_BYTES, CaptureLines, packed, sampled
+from penstock.delivery import Delivery
 from penstock.scoring import Model, ModelFileError
 from penstock.settings import ServeSettings
 from penstock.store import sha256

@@ -18,8 +18,9 @@ from skl2onnx.common.shape_calculator import (
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from penstock.contract import Column
-from penstock.signature import NUMBERS, SIGNATURE, Field, Signature
+from penstock.signature import ALONE, NUMBERS, SIGNATURE, Field, Signature
 from penstock.spec import Task
+from training.steps.alone import alike_alone
 from training.steps.container import StepError
 from training.steps.packing import listed, packed, whole
 
@@ -169,6 +170,9 @@ def sealed(model: onnx.ModelProto, signature: Signature) -> bytes:
     model.opset_import.extend(opsets)
     entry = model.metadata_props.add()
     entry.key, entry.value = SIGNATURE, msgspec.json.encode(signature).decode()
+    if alike_alone(model):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = ALONE, "exact"
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
