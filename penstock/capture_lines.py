@@ -3,6 +3,7 @@
 `penstock.captures` reads them back.
 """
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import msgspec
 from penstock.signature import Signature, Value
 
 Hash = Callable[[str, Value], str]
+_SHARES = 2**64
 RECORD_BYTES, CALL_RECORDS = 900_000, 4
 """Firehose takes 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps: lines are packed into records."""
 Packed = tuple[bytes, int]
@@ -52,6 +54,11 @@ class CaptureLines:
         shown = {name: value for name, value in given.items() if name not in self._hidden}
         known = {name: given[name] for name in self._hashes if given.get(name) is not None}
         return shown | {name: self._hashes[name](name, value) for name, value in known.items()}
+
+
+def sampled(inference: str, share: float) -> bool:
+    """Whether an answer is in a share of all: by its id, so the same whenever and wherever it is asked."""
+    return int.from_bytes(hashlib.sha256(inference.encode()).digest()[:8]) < share * _SHARES
 
 
 def _kept(prediction: Mapping[str, Any]) -> Mapping[str, Any]:

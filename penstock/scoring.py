@@ -131,10 +131,19 @@ class Model:
         return scores
 
     def score_instances(self, instances: Instances) -> list[Score]:
-        """`score` for rows as `instances` gives them, the same to the last bit."""
+        """`score` for rows as `instances` gives them, the same to the last bit.
+
+        Raises:
+            RequestError: a score beyond what float32 holds, of numbers that the contract allows: that is no answer.
+        """
         if self._one is not None and len(instances) == 1:
-            return [self._one(instances[0])]
-        scores: list[Score] = self._scored(self._feeds.of_instances(instances)).tolist()
+            scores = [self._one(instances[0])]
+        else:
+            scores = self._scored(self._feeds.of_instances(instances)).tolist()
+        for row, score in enumerate(scores):
+            if not math.isfinite(sum(score) if isinstance(score, list) else score):
+                detail = f"the model's score of row {row} is not a finite number: its values are too large"
+                raise RequestError(422, detail, row=row)
         return scores
 
     def _alone(self) -> Callable[[Any], Score] | None:

@@ -130,6 +130,8 @@ class ServeSettings(Settings):
 
     capture: str = ""
     """Name of the delivery stream; empty captures nothing."""
+    capture_sample: str = "1.0"
+    """Share of the answers that are captured."""
     version: str = ""
     """Model package version."""
     model_sha256: str = ""

@@ -1,5 +1,6 @@
-"""One server as a process group of its own on one core: its load, its processor time, its memory."""
+"""One server, with the processes that it starts, on one core: its load, its processor time, its memory."""
 
+import contextlib
 import os
 import re
 import signal
@@ -7,7 +8,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Load:
 
 
 class Server:
-    """A process group, stopped (SIGSTOP) while another one is measured."""
+    """A process and what it starts, stopped (SIGSTOP) while another one is measured."""
 
     def __init__(self, command: list[str], environment: dict[str, str], url: str, body: Path) -> None:
         self.url, self.body = url, body
@@ -91,17 +91,21 @@ class Server:
 
     def signal(self, number: int) -> None:
         for pid in self._processes():
-            os.kill(int(pid), number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
 
     def close(self) -> None:
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGKILL)
         self._process.wait()
 
-    def _processes(self) -> Iterator[str]:
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            if (fields := _fields(stat)) and fields[3] == str(self._process.pid) and fields[0] != "Z":
-                yield stat.parent.name
+    def _processes(self) -> list[str]:
+        """The first process and all below it; some servers put their workers into sessions of their own."""
+        found = {stat.parent.name: fields for stat in Path("/proc").glob("[0-9]*/stat") if (fields := _fields(stat))}
+        group = [str(self._process.pid)]
+        for pid in group:
+            group += [child for child, fields in found.items() if fields[1] == pid]
+        return [pid for pid in group if pid in found and found[pid][0] != "Z"]
 
     def _cpu_seconds(self) -> float:
         found = [_fields(Path("/proc") / pid / "stat") for pid in self._processes()]

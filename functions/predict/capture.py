@@ -1,6 +1,5 @@
 """Answered rows to Firehose, without ever failing an answer: what cannot be sent is counted and let go."""
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,12 +8,11 @@ from typing import Any
 import msgspec
 
 from functions.predict.stream import Stream
-from penstock.capture_lines import CaptureLines
+from penstock.capture_lines import CaptureLines, sampled
 from penstock.settings_predict import PredictSettings
 from penstock.signature import Signature
 
 METRICS = ("Rows", "CapturesDropped", "Milliseconds")
-_SHARES = 2**64
 
 
 class Capture:
@@ -54,8 +52,3 @@ class Capture:
         """The embedded metric format: CloudWatch reads metrics off the log, no call is made."""
         about = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [self._directive]}
         sys.stdout.write(msgspec.json.encode({"_aws": about, **values}).decode() + "\n")
-
-
-def sampled(inference: str, share: float) -> bool:
-    """Whether an answer is in a share of all: by its id, so the same whenever and wherever it is asked."""
-    return int.from_bytes(hashlib.sha256(inference.encode()).digest()[:8]) < share * _SHARES

@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from functions.predict import replies
 from functions.predict.capture import Capture
 from functions.predict.model_file import registered
 from functions.predict.replies import MOST_BYTES, NONE
 from penstock import media, payloads
+from penstock.feeds import Instances
+from penstock.media import Media
 from penstock.problems import RequestError
 from penstock.scoring import Model
 from penstock.settings_predict import PredictSettings
-from penstock.signature import Scores
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
@@ -106,27 +105,39 @@ def _predicted(live: Model, event: Mapping[str, Any], headers: dict[str, str]) -
         RequestError: whatever is wrong with the request.
     """
     started = time.perf_counter()
-    given = {name.lower(): value for name, value in event.get("headers", NONE).items()}
+    rows, kind = _asked(live, event)
+    predictions = _predictions(live, rows, headers["x-request-id"])
+    seconds = time.perf_counter() - started
+    reply = _answered(predictions, kind, headers)
+    if not event.get("smoke_test"):
+        capture.send(rows, predictions, datetime.now(UTC), seconds)
+    return reply
+
+
+def _asked(live: Model, event: Mapping[str, Any]) -> tuple[Instances, Media]:
+    """The rows, and the content type of the answer."""
+    given = {name.lower(): value for name, value in (event.get("headers") or NONE).items()}
     came, header = media.sent(given.get("content-type"))
     kind = media.wanted(given.get("accept"), came)
     body = payloads.request(_body(event), came, live.signature, header=header, most=live.max_rows)
     # Golden examples are whole rows: what they lack was missing when they were scored.
     if lookup is not None and not event.get("smoke_test"):
         body = lookup.completed(body)
-    rows = payloads.rows(live, body)
-    request, scores = event["requestContext"]["requestId"], live.score_rows(rows)
-    _be_numbers(scores)
-    answers = enumerate(scores.tolist())
-    predictions = [{"id": f"{request}-{index}"} | live.prediction(score) for index, score in answers]
-    seconds = time.perf_counter() - started
+    return payloads.decoded(live.instances, body, live.signature), kind
+
+
+def _predictions(live: Model, rows: Instances, request: str) -> list[dict[str, Any]]:
+    scores = enumerate(live.score_instances(rows))
+    return [{"id": f"{request}-{index}"} | live.prediction(score) for index, score in scores]
+
+
+def _answered(predictions: list[dict[str, Any]], kind: Media, headers: dict[str, str]) -> dict[str, Any]:
     answer = {"model": settings.model, "version": int(settings.version), "predictions": predictions}
-    headers["x-penstock-inference-id"] = predictions[0]["id"]
-    reply = replies.reply(200, payloads.encoded(answer, kind), kind, headers)
+    first = {"x-penstock-inference-id": predictions[0]["id"]}
+    reply = replies.reply(200, payloads.encoded(answer, kind), kind, headers | first)
     if replies.too_large(reply["body"], MOST_ANSWERED):
-        detail = f"the answer to {len(rows):,} rows has more than {MOST_ANSWERED:,} bytes: give fewer in one request"
-        raise RequestError(413, detail, field="instances")
-    if not event.get("smoke_test"):
-        capture.send(rows, predictions, datetime.now(UTC), seconds)
+        detail = f"the answer to {len(predictions):,} rows has more than {MOST_ANSWERED:,} bytes"
+        raise RequestError(413, f"{detail}: give fewer in one request", field="instances")
     return reply
 
 
@@ -139,13 +150,3 @@ def _body(event: Mapping[str, Any]) -> bytes:
     if len(body) > MOST_BYTES:
         raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
     return body
-
-
-def _be_numbers(scores: Scores) -> None:
-    """A model may compute beyond what float32 holds, of numbers that the contract allows: that is no answer."""
-    finite = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
-    if not finite.all():
-        row = int(finite.argmin())
-        raise RequestError(
-            422, f"the model's score of row {row} is not a finite number: its values are too large", row=row
-        )

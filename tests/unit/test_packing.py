@@ -15,10 +15,12 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from penstock.contract import Column
+from penstock.problems import RequestError
 from penstock.scoring import Model
 from penstock.signature import NUMBERS
 from tests.unit import tiny
@@ -215,3 +217,20 @@ def test_one_row_of_numbers_alone_scores_as_among_others(classes: int) -> None:
     # Then it is the same number each time
     assert alone == model.score_instances(together) == model.score_rows(asked).tolist()
     assert len({str(score) for score in alone}) > 1
+
+
+def test_a_score_that_is_no_number_is_no_answer() -> None:
+    # Given a sum of two columns, each of which may be as large as float32 holds
+    rows = tiny.table().select("amount", "free")
+    fitted = LinearRegression().fit(rows, rows["amount"].to_numpy() + rows["free"].to_numpy())
+    columns = [Column(name, "number", "feature") for name in rows.columns]
+    about = msgspec.structs.replace(
+        tiny.signature(), fields=export.fields(columns), classes=(), threshold=None, output="variable"
+    )
+    model = Model(export.sealed(export.to_onnx(fitted, columns, "regression"), about))
+    large, small = {"amount": 3e38, "free": 3e38}, {"amount": 1, "free": 1}
+    # When a request asks it, alone or among others, then the row is named
+    for asked, row in (([large], 0), ([small, large], 1)):
+        with pytest.raises(RequestError, match=f"score of row {row} is not a finite number") as caught:
+            model.score_instances(model.instances(json.dumps({"instances": asked}).encode()))
+        assert (caught.value.status, caught.value.row) == (422, row)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bench.serve.sink import Sink
-from penstock.capture_lines import RECORD_BYTES, CaptureLines, packed
+from penstock.capture_lines import RECORD_BYTES, CaptureLines, packed, sampled
 from penstock.delivery import Delivery
 from penstock.scoring import Model, ModelFileError
 from penstock.settings import ServeSettings
@@ -52,11 +52,11 @@ class Firehose:
 class Server:
     """An application on a tiny model, without a socket."""
 
-    def __init__(self, data: bytes, *, most_bytes: int = 10_000, start: bool = True) -> None:
+    def __init__(self, data: bytes, *, most_bytes: int = 10_000, start: bool = True, share: float = 1.0) -> None:
         self.model = Model(data, max_rows=4)
         self.firehose, self.metrics = Firehose(), list[Mapping[str, Any]]()
         lines = CaptureLines(self.model.signature, "3")
-        self.captures = Captures(lines, self.firehose.deliver, self.metrics.append, most_bytes)
+        self.captures = Captures(lines, self.firehose.deliver, self.metrics.append, most_bytes, share)
         self.app = App(self.model, SETTINGS, self.captures)
         if start:
             self.captures.start()
@@ -178,6 +178,16 @@ def test_a_full_queue_drops_and_counts(tiny_onnx: bytes) -> None:
     server.captures.stop()
     assert len(server.firehose.lines) == 1
     assert [sum(values[name] for values in server.metrics) for name in ("Rows", "CapturesDropped")] == [3, 2]
+
+
+def test_a_share_of_the_answers_is_captured_by_their_ids(tiny_onnx: bytes) -> None:
+    server = Server(tiny_onnx, share=0.5)
+    for index in range(40):
+        server.rows(SMALLEST, x_amzn_sagemaker_inference_id=f"r{index}")
+    server.captures.stop()
+    expected = [f"r{index}-0" for index in range(40) if sampled(f"r{index}-0", 0.5)]
+    assert [line["id"] for line in server.firehose.lines] == expected
+    assert 0 < len(expected) < 40
 
 
 def unreachable() -> int:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from penstock.capture_lines import CaptureLines
+from penstock.capture_lines import CaptureLines, sampled
 from penstock.settings import ServeSettings
 
 MOST_BYTES = 32_000_000
 """Of lines that wait: some seconds of a busy worker."""
-CALL_BYTES = 1_000_000
+CALL_BYTES = 250_000
 """Taken at a time: a larger call would hold the interpreter for longer while it is encoded."""
-PAUSE_SECONDS, METRIC_SECONDS = 0.1, 1.0
+PAUSE_SECONDS, METRIC_SECONDS = 0.25, 1.0
 GRACE_SECONDS = 10.0
 """For what waits when the worker ends."""
 SAMPLE = 100
@@ -39,6 +39,7 @@ class Captures:
         deliver: Deliver | None,
         emit: Callable[[Mapping[str, Any]], None],
         most_bytes: int = MOST_BYTES,
+        share: float = 1.0,
     ) -> None:
         """Make them.
 
@@ -47,7 +48,9 @@ class Captures:
             deliver: None where nothing is captured.
             emit: takes metrics, once a second.
             most_bytes: of lines that may wait.
+            share: of the answers, to be captured.
         """
+        self._share = share
         self._lines, self._deliver, self._emit, self._most = lines, deliver, emit, most_bytes
         self._queue: deque[bytes] = deque()
         self._added = self._taken = self._full = self._undelivered = self._rows = self._requests = 0
@@ -63,7 +66,8 @@ class Captures:
     def of(cls, settings: ServeSettings, lines: CaptureLines) -> Self:
         """To the stream that the settings name, and as metrics of the stage's model."""
         namespace = f"Penstock/{settings.stage}/{settings.model}"
-        return cls(lines, _deliverer(settings.capture), lambda values: _print(namespace, values))
+        share = float(settings.capture_sample)
+        return cls(lines, _deliverer(settings.capture), lambda values: _print(namespace, values), share=share)
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -86,6 +90,8 @@ class Captures:
             return
         at = self._now()
         for row, prediction in zip(rows, predictions, strict=True):
+            if self._share < 1 and not sampled(prediction["id"], self._share):
+                continue
             line = self._lines.line(row, prediction, at)
             self._queue.append(line)
             self._added += len(line)
