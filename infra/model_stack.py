@@ -19,11 +19,12 @@ from infra.constructs.hash_key import HashKey
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.model_monitor import ModelMonitor
 from infra.constructs.model_registry import ModelRegistry
+from infra.constructs.new_code import NewCode
 from infra.constructs.prediction_service import PredictionService
 from infra.constructs.training_pipeline import TrainingPipeline
 from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
-from infra.stages import Stage, may_approve_itself, refuse_folder
+from infra.stages import Stage, may_approve_itself, refuse_folder, refuse_open_api
 from penstock import events
 from penstock.contract import Contract
 from penstock.deployment import ModelOutputs
@@ -63,6 +64,7 @@ class ModelStack(Stack):
     ) -> None:
         approves_itself = may_approve_itself(stage, spec)  # refused before anything is bundled
         refuse_folder(stage, spec)
+        refuse_open_api(stage, spec)
         super().__init__(
             scope,
             ModelOutputs.stack(stage.name, spec.name),
@@ -87,6 +89,8 @@ class ModelStack(Stack):
             "Service",
             stage=stage,
             serving=spec.serving,
+            capturing=spec.capture,
+            rollout=spec.rollout,
             workshop=workshop,
             lake=self.lake,
             hash_key=self.hash_key,
@@ -101,6 +105,7 @@ class ModelStack(Stack):
             feature_store=features.binding if features else "",
             approves_itself=approves_itself,
         )
+        self.new_code = NewCode(self, "NewCode", service=self.service, registry=self.registry)
         store = FeatureStore(self, "Features", stage=stage, lake=self.lake, group=features) if features else None
         self.pipeline = TrainingPipeline(
             self,
@@ -163,6 +168,7 @@ class ModelStack(Stack):
     def _grant_service(self) -> None:
         authorize, predict = self.registry.authorize.role, self.service.predict.role
         smoke_test, end_rollout = self.service.rollout.smoke_test.role, self.service.rollout.end_rollout.role
+        watch_rollout = self.service.rollout.watch_rollout.role
         self.lake.grant_records(authorize)
         self.lake.grant_notify(authorize)
         self.lake.grant_read(authorize, MODELS, RAW)
@@ -178,8 +184,11 @@ class ModelStack(Stack):
         self.lake.grant_read_records(smoke_test)
         self.lake.grant_read(smoke_test, MODELS)
         self.service.grant_invoke_versions(smoke_test)
+        self.lake.grant_records(watch_rollout)
+        self.lake.grant_read(watch_rollout, CAPTURES)
         self.lake.grant_records(end_rollout)
         self.lake.grant_notify(end_rollout)
+        self.service.rollout.grant_prune(end_rollout, self.service.predict.resource)
 
     def _grant_features(self, store: FeatureStore) -> None:
         store.grant_put(self.pipeline.validate.role)
@@ -246,9 +255,11 @@ class ModelStack(Stack):
             MonitorName=self.monitor.monitor.resource.function_name,
             StartRunName=self.pipeline.start_run.resource.function_name,
             CaptureName=self.service.capture.ref,
+            AuthorizeName=self.registry.authorize.resource.function_name,
             DriftAlarmName=self.monitor.drift_alarm.alarm_name,
             BatchArn=self.batch.machine.state_machine_arn,
             HashSecretArn=self.service.hash_secret,
+            DomainTarget=self.service.domain_target,
         )
         for name, value in vars(outputs).items():
             if value:

@@ -5,40 +5,39 @@ version that CloudFormation made has none and says so.
 """
 
 import base64
-import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from functions.predict import replies
 from functions.predict.capture import Capture
-from penstock.scoring import Model, RequestError
-from penstock.settings import PredictSettings
-from penstock.store import NoObjectError, Store
+from functions.predict.model_file import registered
+from functions.predict.replies import MOST_BYTES, NONE
+from penstock import media, payloads
+from penstock.problems import RequestError
+from penstock.scoring import Model
+from penstock.settings_predict import PredictSettings
+from penstock.signature import Scores
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
 
 settings = PredictSettings.read()
-JSON, PROBLEM = "application/json", "application/problem+json"
-MOST_BYTES = MOST_ANSWERED = 6_000_000
-NONE: Mapping[str, str] = {}
-RETRY: Mapping[str, str] = {"retry-after": "1"}
+MOST_ANSWERED = MOST_BYTES
+PREDICT, OPENAPI, PING = "/predict", "/openapi.json", "/ping"
+METHODS = {PREDICT: "POST", OPENAPI: "GET", PING: "GET"}
+RETRY = {"retry-after": "1"}
 
 
 def _load() -> Model | None:
     if not settings.model_key:
         return None
-    data = _registered(Store(settings.bucket))
-    return Model(data, sha256=settings.model_sha256, max_rows=int(settings.max_rows), name=settings.model_key)
-
-
-def _registered(store: Store) -> bytes:
-    """The object version that was registered; where S3 has it no more, the newest, held to the same digest."""
-    try:
-        return store.read(settings.model_key, settings.model_version_id or None)
-    except NoObjectError:
-        return store.read(settings.model_key)
+    return Model(
+        registered(settings), sha256=settings.model_sha256, max_rows=int(settings.max_rows), name=settings.model_key
+    )
 
 
 def _lookup() -> "Lookup | None":
@@ -52,45 +51,101 @@ def _lookup() -> "Lookup | None":
 model = _load()
 lookup = _lookup()
 capture = Capture(settings, model.signature if model else None)
+VERSION: Mapping[str, str] = {"x-penstock-version": settings.version} if model else {}
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """An API Gateway HTTP API event (payload 2.0) in, its response out."""
-    started = time.perf_counter()
+    headers = {"x-request-id": event["requestContext"]["requestId"], **VERSION}
+    try:
+        path = _path(event)
+        if path == PREDICT:
+            return _predicted(_live(), event, headers)
+        return replies.document(_about(_live()) if path == PING else _described(_live(), event), headers)
+    except RequestError as error:
+        return replies.problem(error, headers | (RETRY if model and error.status == 503 else {}))
+
+
+def _path(event: Mapping[str, Any]) -> str:
+    """Which of the paths is asked; API Gateway routes no other here, but whoever invokes the function may.
+
+    Raises:
+        RequestError: 404 or 405.
+    """
+    asked = event["requestContext"].get("http", {})
+    path = asked.get("path", PREDICT)
+    if path not in METHODS:
+        raise RequestError(404, f"there is nothing at {path[:200]}: ask {', '.join(METHODS)}")
+    method = asked.get("method", METHODS[path])
+    if method != METHODS[path]:
+        raise RequestError(405, f"{path} takes {METHODS[path]}, not {method}")
+    return str(path)
+
+
+def _live() -> Model:
     if model is None:
         mend = f"approve one with `penstock approve {settings.model} --reason …`"
-        detail = f"no version of {settings.model} is live yet: {mend}"
-        problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": detail}
-        return _reply(503, problem, PROBLEM)
-    try:
-        body = base64.b64decode(event["body"]) if event.get("isBase64Encoded") else (event.get("body") or "").encode()
-        if len(body) > MOST_BYTES:
-            raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
-        # Golden examples are whole rows: what they lack was missing when they were scored.
-        if lookup is not None and not event.get("smoke_test"):
-            body = lookup.completed(body)
-        rows = model.decode(body)
-    except RequestError as error:
-        return _reply(error.status, error.problem(), PROBLEM, RETRY if error.status == 503 else NONE)
-    request = event["requestContext"]["requestId"]
-    scores = model.score_rows(rows).tolist()
-    predictions = [{"id": f"{request}-{index}"} | model.prediction(score) for index, score in enumerate(scores)]
+        raise RequestError(503, f"no version of {settings.model} is live yet: {mend}")
+    return model
+
+
+def _about(live: Model) -> dict[str, Any]:
+    return {"model": settings.model, "version": int(settings.version), "sha256": live.sha256}
+
+
+def _described(live: Model, event: Mapping[str, Any]) -> dict[str, Any]:
+    from functions.predict.described import described  # noqa: PLC0415 - no part of a cold start that predicts
+
+    return described(settings, live, event)
+
+
+def _predicted(live: Model, event: Mapping[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    """Decode, score, capture, answer.
+
+    Raises:
+        RequestError: whatever is wrong with the request.
+    """
+    started = time.perf_counter()
+    given = {name.lower(): value for name, value in event.get("headers", NONE).items()}
+    came, header = media.sent(given.get("content-type"))
+    kind = media.wanted(given.get("accept"), came)
+    body = payloads.request(_body(event), came, live.signature, header=header, most=live.max_rows)
+    # Golden examples are whole rows: what they lack was missing when they were scored.
+    if lookup is not None and not event.get("smoke_test"):
+        body = lookup.completed(body)
+    rows = payloads.rows(live, body)
+    request, scores = event["requestContext"]["requestId"], live.score_rows(rows)
+    _be_numbers(scores)
+    answers = enumerate(scores.tolist())
+    predictions = [{"id": f"{request}-{index}"} | live.prediction(score) for index, score in answers]
     seconds = time.perf_counter() - started
-    reply = _reply(200, {"model": settings.model, "version": int(settings.version), "predictions": predictions}, JSON)
-    if _too_large(reply["body"]):
+    answer = {"model": settings.model, "version": int(settings.version), "predictions": predictions}
+    headers["x-penstock-inference-id"] = predictions[0]["id"]
+    reply = replies.reply(200, payloads.encoded(answer, kind), kind, headers)
+    if replies.too_large(reply["body"], MOST_ANSWERED):
         detail = f"the answer to {len(rows):,} rows has more than {MOST_ANSWERED:,} bytes: give fewer in one request"
-        return _reply(413, RequestError(413, detail, field="instances").problem(), PROBLEM)
+        raise RequestError(413, detail, field="instances")
     if not event.get("smoke_test"):
         capture.send(rows, predictions, datetime.now(UTC), seconds)
     return reply
 
 
-def _too_large(body: str) -> bool:
-    """Lambda takes no reply beyond its limit, in which each quote of the body is escaped; many classes are many."""
-    return 2 * len(body) > MOST_ANSWERED and len(body) + body.count('"') > MOST_ANSWERED
+def _body(event: Mapping[str, Any]) -> bytes:
+    body = (
+        base64.b64decode(event["body"])
+        if event.get("isBase64Encoded")
+        else (event.get("body") or "").encode("utf-8", "surrogatepass")
+    )
+    if len(body) > MOST_BYTES:
+        raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
+    return body
 
 
-def _reply(
-    status: int, document: dict[str, Any], content_type: str, headers: Mapping[str, str] = NONE
-) -> dict[str, Any]:
-    return {"statusCode": status, "headers": {"content-type": content_type, **headers}, "body": json.dumps(document)}
+def _be_numbers(scores: Scores) -> None:
+    """A model may compute beyond what float32 holds, of numbers that the contract allows: that is no answer."""
+    finite = np.isfinite(scores).reshape(len(scores), -1).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        raise RequestError(
+            422, f"the model's score of row {row} is not a finite number: its values are too large", row=row
+        )

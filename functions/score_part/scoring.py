@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from penstock.scoring import Model, RequestError
+from penstock.problems import RequestError
+from penstock.scoring import Model
 from penstock.signature import Value
 
 SLICE = 500

@@ -114,3 +114,14 @@ def test_prods_bundles_fit_and_hold_their_packages(project: Path, function: str)
     assert "boto3" not in found
     tags = {part for entry in entries for part in entry.filename.split(".") if part.startswith("cpython-3")}
     assert tags <= {"cpython-313-x86_64-linux-gnu", "cpython-313"}
+
+
+def test_predicts_own_modules_are_compiled_where_that_python_is_here(project: Path) -> None:
+    # Given predict's bundle for this very Python
+    made = bundle(project, "predict", MODEL, python=HOST, vendored=True)
+    # Then each of our modules has its bytecode, so that no cold start compiles it
+    found = names(made.path)
+    own = {name for name in found if name.endswith(".py") and name.startswith(("functions/", "penstock/"))}
+    tag = f"cpython-{HOST.replace('.', '')}.pyc"
+    assert own
+    assert {f"{Path(name).parent}/__pycache__/{Path(name).stem}.{tag}" for name in own} <= found

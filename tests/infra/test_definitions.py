@@ -11,18 +11,21 @@ import pytest
 from botocore.validate import ParamValidator
 
 from functions.plan_batch.planning import MOST_PARTS
-from infra.constructs import batch_definition, rollout_definition, training_definition
+from infra.constructs import batch_definition, rollout_canary, rollout_definition, training_definition
 from infra.constructs.batch_definition import BatchParts
 from infra.constructs.definitions import Definition, State
 from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS
+from infra.constructs.rollout_canary import Watching
 from infra.constructs.rollout_definition import RolloutParts
 from infra.constructs.training_definition import TrainingParts
+from infra.stages import PROD
 from penstock.settings import InspectSettings
-from penstock.spec import Training, Tuning, Validating
+from penstock.spec import Rollout, Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
+WATCHING = Watching.of(Rollout(), PROD, "m")
 NAME_LIMIT, LONGEST_MODEL = 63, 30
 
 
@@ -51,7 +54,14 @@ def training(validation: dict[str, Any] | None = None, tuning: Tuning | None = N
 
 def rollout() -> Definition:
     return rollout_definition.definition(
-        RolloutParts(model="m", smoke_test="arn:smoke", end_rollout="arn:end", poll_seconds=1)
+        RolloutParts(
+            model="m",
+            smoke_test="arn:smoke",
+            watch_rollout="arn:watch",
+            end_rollout="arn:end",
+            poll_seconds=1,
+            watching=WATCHING,
+        )
     )
 
 
@@ -273,11 +283,15 @@ def test_jobs_are_isolated_and_their_names_fit() -> None:
 
 def test_after_the_shift_every_error_goes_back() -> None:
     states = rollout()["States"]
-    for name in ("SmokeTest", "Shift", "Confirm"):
+    # Given every step from the smoke test on, but those that end the rollout
+    loop = [name for name in rollout_canary.states(WATCHING, "arn:watch") if states[name]["Type"] == "Task"]
+    assert len(loop) == 6
+    for name in ("SmokeTest", *loop, "Shift", "Confirm", "Confirm model"):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Revert"], name
     assert states["Lost"]["Next"] == "Revert"
     assert states["Revert"]["Arguments"]["FunctionVersion"] == "{% $previous %}"
-    assert states["Revert"]["Next"] == "EndRolledBack"
+    assert states["Revert"]["Next"] == "Quiet rolled back"
+    assert states["Quiet rolled back"]["Next"] == "EndRolledBack"
 
 
 def test_the_parts_of_a_batch_are_executions_of_their_own() -> None:
@@ -313,8 +327,9 @@ def test_a_plan_decides_whether_there_is_anything_to_score() -> None:
 
 def test_success_is_reported_only_after_asking_what_is_live() -> None:
     states = rollout()["States"]
-    before = [name for name, state in states.items() if "EndLive" in successors(state)]
+    before = [name for name, state in states.items() if "Quiet live" in successors(state)]
     assert before == ["Is it live?"]
+    assert {name for name, state in states.items() if "EndLive" in successors(state)} == {"Quiet live"}
     assert states["Confirm"]["Resource"].endswith("lambda:getAlias")
 
 

@@ -19,6 +19,7 @@ CLASSES: dict[str, type[settings.Settings]] = {
     "end_run": settings.EndRunSettings,
     "authorize": settings.AuthorizeSettings,
     "smoke_test": settings.SmokeTestSettings,
+    "watch_rollout": settings.WatchRolloutSettings,
     "end_rollout": settings.EndRolloutSettings,
     "predict": settings.PredictSettings,
     "monitor": settings.MonitorSettings,
@@ -65,7 +66,7 @@ def test_validate_has_room_for_a_file_and_its_parts(synthesis: Synthesis) -> Non
 
 def test_the_stacks_export_what_the_command_reads(synthesis: Synthesis, stage: str) -> None:
     assert set(LakeOutputs.__annotations__) <= set(synthesis.lake()["Outputs"])
-    assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__) - {"HashSecretArn"}
+    assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__) - {"DomainTarget", "HashSecretArn"}
     assert f"{LakeOutputs.stack(stage)}.template.json" in synthesis.texts()
     assert f"{ModelOutputs.stack(stage, 'flight-delay')}.template.json" in synthesis.texts()
 
@@ -130,9 +131,11 @@ def test_drift_alarm_and_retraining(synthesis: Synthesis, stage: str) -> None:
 
 
 def test_the_api_takes_signed_requests_only(synthesis: Synthesis) -> None:
-    (route,) = resources(synthesis.model(), "AWS::ApiGatewayV2::Route").values()
-    assert route["Properties"]["RouteKey"] == "POST /predict"
-    assert route["Properties"]["AuthorizationType"] == "AWS_IAM"
+    routes = [item["Properties"] for item in resources(synthesis.model(), "AWS::ApiGatewayV2::Route").values()]
+    assert {item["RouteKey"] for item in routes} == {"POST /predict", "GET /openapi.json", "GET /ping"}
+    assert {item["AuthorizationType"] for item in routes} == {"AWS_IAM"}
     (stage,) = resources(synthesis.model(), "AWS::ApiGatewayV2::Stage").values()
-    assert stage["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] == 200
+    assert stage["Properties"]["RouteSettings"]["POST /predict"]["ThrottlingRateLimit"] == 200
+    assert stage["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] == 10
+    assert len(set(stage["DependsOn"]) & set(resources(synthesis.model(), "AWS::ApiGatewayV2::Route"))) == 3
     assert "AccessLogSettings" in stage["Properties"]

@@ -19,7 +19,8 @@ from botocore.compat import HTTPHeaders
 from penstock import drift
 from penstock.captures import hour_prefix
 from penstock.cli.app import main
-from penstock.cli.client import curl_line, example
+from penstock.cli.client import example
+from penstock.cli.clients import curl_line
 from penstock.cli.output import ago, table, took
 from penstock.cli.serving import next_likely, print_answers, read_instances
 from penstock.cli.target import Target, UsageError, project_root
@@ -119,6 +120,7 @@ def stage(world: World, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> World:
             "StartRunName": "start-run",
             "CaptureName": STREAM,
             "DriftAlarmName": "drift",
+            "AuthorizeName": "authorize",
         },
     )
     monkeypatch.setenv("PENSTOCK_STAGE", "dev")

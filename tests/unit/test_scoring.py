@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.scoring import Model, ModelFileError, RequestError
+from penstock.problems import RequestError
+from penstock.scoring import Model, ModelFileError
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
 

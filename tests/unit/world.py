@@ -7,7 +7,8 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -36,6 +37,7 @@ from penstock.settings import (
     StartBatchSettings,
     StartRunSettings,
     ValidateSettings,
+    WatchRolloutSettings,
 )
 from penstock.store import Store
 
@@ -61,10 +63,12 @@ class World:
 
     monkeypatch: pytest.MonkeyPatch
     root: Path
+    closing: ExitStack = field(default_factory=ExitStack)
+    """What ends with the test."""
 
     @classmethod
-    def build(cls, monkeypatch: pytest.MonkeyPatch, root: Path) -> "World":
-        made = cls(monkeypatch, root)
+    def build(cls, monkeypatch: pytest.MonkeyPatch, root: Path, closing: ExitStack | None = None) -> "World":
+        made = cls(monkeypatch, root, closing or ExitStack())
         client("s3").create_bucket(Bucket=BUCKET)
         client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         client("dynamodb").create_table(
@@ -164,7 +168,8 @@ class World:
                 **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM
             ),
             "smoke_test": lambda: SmokeTestSettings(**lake, function=FUNCTION),
-            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic),
+            "watch_rollout": lambda: WatchRolloutSettings(**lake),
+            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic, function=FUNCTION),
             "predict": lambda: PredictSettings(**(plain | {"capture": STREAM} | changed)),
             "start_batch": lambda: StartBatchSettings(**lake, machine=self.batch),
             "plan_batch": lambda: PlanBatchSettings(**lake, **changed),
@@ -182,7 +187,25 @@ class World:
         self.monkeypatch.setenv("LAMBDA_TASK_ROOT", str(self.root))
         for loaded in [module for module in sys.modules if module.startswith(f"functions.{name}")]:
             self.monkeypatch.delitem(sys.modules, loaded)
+        if name == "predict":
+            return self._signing_itself(f"functions.{name}.handler")
         return importlib.import_module(f"functions.{name}.handler")
+
+    def _signing_itself(self, module: str) -> ModuleType:
+        """Import what finds its endpoints when it is imported; boto3, which moto answers, must not find them."""
+        with pytest.MonkeyPatch.context() as patch:
+            for service in ("S3", "FIREHOSE"):
+                patch.setenv(f"AWS_ENDPOINT_URL_{service}", self.front)
+            loaded = importlib.import_module(module)
+        self.closing.callback(loaded.capture.close)
+        return loaded
+
+    @cached_property
+    def front(self) -> str:
+        """Where S3 and Firehose answer predict's own signed calls."""
+        from tests.unit.front import of_moto, serving
+
+        return self.closing.enter_context(serving(of_moto))
 
     # What happened
 
