@@ -25,9 +25,15 @@ GROUPS: Mapping[str, str] = {
     "end_run": "functions",
     "authorize": "functions",
     "smoke_test": "functions",
+    "watch_rollout": "tables",
     "end_rollout": "functions",
     "predict": "predict",
     "monitor": "tables",
+    "start_batch": "functions",
+    "plan_batch": "tables",
+    "score_part": "predict",
+    "join_batch": "tables",
+    "end_batch": "functions",
 }
 """Each function's dependency group in pyproject.toml, unless a model's specification asks for another."""
 EXPERIMENTS = "experiments"
@@ -79,7 +85,8 @@ def bundle(root: Path, function: str, model: str, *, python: str, vendored: bool
         digest.update(data)
     path = root / FOLDER / f"{function}-{digest.hexdigest()}.zip"
     if not path.exists():
-        _write(path, content, base)
+        compiled = vendored and (group or GROUPS[function]) in _COMPILED
+        _write(path, content | (_bytecode(content, python) if compiled else {}), base)
     return Bundle(path, digest.hexdigest())
 
 
@@ -204,20 +211,33 @@ def _compile(target: Path, python: str) -> None:
     What a function does is the same either way, and so is its bundle's name. Bytecode is checked against no source
     and names no path of this machine, so that it too is always the same.
     """
-    interpreter = _found(python)
-    if interpreter is None:
-        sys.stderr.write(
-            f"penstock: no Python {python} here, so bundles hold no bytecode (uv python install {python})\n"
-        )
+    if (compiler := interpreter(python)) is None:
         return
     options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(target), "-p", "/var/task"]
-    subprocess.run([interpreter, "-I", "-m", "compileall", *options, str(target)], check=False, capture_output=True)
+    subprocess.run([compiler, "-I", "-m", "compileall", *options, str(target)], check=False, capture_output=True)
 
 
-def _found(python: str) -> str | None:
+def _bytecode(content: Mapping[str, bytes], python: str) -> dict[str, bytes]:
+    """First-party sources compiled: Lambda's disk is read-only, each cold start would compile them again."""
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch)
+        for name, data in content.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(data)
+        _compile(target, python)
+        return {path.relative_to(target).as_posix(): path.read_bytes() for path in target.rglob("*.pyc")}
+
+
+@cache
+def interpreter(python: str) -> str | None:
+    """The Python of that version here; where there is none, None, and it is said once."""
+    """The interpreter of that version; without one it is said once."""
     try:
         return _uv(["python", "find", "--no-project", "--no-python-downloads", python], f"Python {python}").strip()
     except BundleError:
+        sys.stderr.write(
+            f"penstock: no Python {python} here, so bundles hold no bytecode (uv python install {python})\n"
+        )
         return None
 
 

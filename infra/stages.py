@@ -35,10 +35,18 @@ class Stage:
     """Period of the alarms' metrics."""
     approves_itself: bool
     """Whether a model may say `approval.policy: auto`."""
+    batch_parts: int
+    """Parts of a batch that are scored at once; each holds one of the account's concurrent functions."""
     open_api: bool
     """Whether a model may say `serving.auth: none`."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
+    bake_minute_seconds: float
+    """How long a minute of `rollout.bake_minutes` takes."""
+    watch_seconds: int
+    """How long a rollout waits between two looks at a version that takes traffic."""
+    watch_period_seconds: int
+    """Period of the metrics that a rollout's alarms look at; Lambda publishes its own by the minute."""
 
 
 _HOST_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -55,8 +63,12 @@ LOCAL = Stage(
     buffer_seconds=1,
     alarm_seconds=10,
     approves_itself=True,
+    batch_parts=2,
     open_api=True,
     poll_seconds=1,
+    bake_minute_seconds=0.4,
+    watch_seconds=1,
+    watch_period_seconds=10,
 )
 DEV = Stage(
     name="dev",
@@ -70,8 +82,12 @@ DEV = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=True,
+    batch_parts=20,
     open_api=False,
     poll_seconds=3,
+    bake_minute_seconds=60,
+    watch_seconds=30,
+    watch_period_seconds=60,
 )
 PROD = Stage(
     name="prod",
@@ -85,8 +101,12 @@ PROD = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=False,
+    batch_parts=20,
     open_api=False,
     poll_seconds=3,
+    bake_minute_seconds=60,
+    watch_seconds=30,
+    watch_period_seconds=60,
 )
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
 

@@ -57,6 +57,9 @@ class ModelOutputs(Outputs):
     StartRunName: str
     CaptureName: str
     DriftAlarmName: str
+    AuthorizeName: str
+    BatchArn: str = ""
+    """The batch's state machine; a stack that was deployed before there were batches has none."""
     HashSecretArn: str = ""
     """What keys the hashes of personal columns; empty where the contract hashes none."""
     DomainTarget: str = ""

@@ -7,8 +7,8 @@ missing field is wrong in the same words, whatever the body was, with the field 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from penstock.problems import RequestError
 from penstock.signature import Signature, Value
 
 NOT_WHOLE = "got `float`"
+Rows = TypeVar("Rows")
 
 
 class Decoder(Protocol):
@@ -36,12 +37,21 @@ def rows(model: Decoder, body: bytes) -> list[dict[str, Value]]:
     Raises:
         RequestError: whatever is wrong with the request, naming field and row.
     """
+    return decoded(model.decode, body, model.signature)
+
+
+def decoded(decode: Callable[[bytes], Rows], body: bytes, signature: Signature) -> Rows:
+    """`rows` by any decoder.
+
+    Raises:
+        RequestError: as `rows`.
+    """
     try:
-        return model.decode(body)
+        return decode(body)
     except RequestError as error:
         if NOT_WHOLE not in error.detail:
             raise
-        return model.decode(_whole(body, model.signature))
+        return decode(_whole(body, signature))
 
 
 def request(body: bytes, media: Media, signature: Signature, *, header: bool = True, most: int = 500) -> bytes:

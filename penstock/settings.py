@@ -7,52 +7,40 @@ variable cannot be set under one name and read under another.
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
-PREFIX = "PENSTOCK_"
+from penstock.settings_predict import PREFIX, PredictSettings, Settings, SettingsError
 
-
-class SettingsError(Exception):
-    """A variable that the function needs is not set."""
+__all__ = [
+    "PREFIX",
+    "AuthorizeSettings",
+    "EndBatchSettings",
+    "EndRolloutSettings",
+    "EndRunSettings",
+    "InspectSettings",
+    "JoinBatchSettings",
+    "LakeSettings",
+    "MonitorSettings",
+    "PlanBatchSettings",
+    "PredictSettings",
+    "RegisterSettings",
+    "ScorePartSettings",
+    "ServeSettings",
+    "Settings",
+    "SettingsError",
+    "SmokeTestSettings",
+    "StartBatchSettings",
+    "StartRunSettings",
+    "ValidateSettings",
+    "WatchRolloutSettings",
+    "model_folder",
+]
 
 
 def model_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where a function's bundle holds `model.yaml` and `contract.yaml`: `model/` at its root."""
     return Path(environ.get("LAMBDA_TASK_ROOT", ".")) / "model"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Base: fields are strings; subclasses add what one function needs."""
-
-    stage: str
-    model: str
-
-    @classmethod
-    def variable(cls, field: str) -> str:
-        """The environment variable's name of a field."""
-        return PREFIX + field.upper()
-
-    def environment(self) -> dict[str, str]:
-        """The variables to set on the function."""
-        values = {f.name: str(getattr(self, f.name)) for f in fields(self)}
-        return {self.variable(name): value for name, value in values.items() if value}
-
-    @classmethod
-    def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings of this process.
-
-        Raises:
-            SettingsError: naming every variable that is missing.
-        """
-        required = [f.name for f in fields(cls) if f.default is MISSING]
-        missing = [cls.variable(name) for name in required if not environ.get(cls.variable(name))]
-        if missing:
-            raise SettingsError(f"{cls.__name__} needs {', '.join(missing)}: set by infra/constructs")
-        present = {f.name: environ[cls.variable(f.name)] for f in fields(cls) if environ.get(cls.variable(f.name))}
-        return cls(**present)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,28 +113,62 @@ class SmokeTestSettings(LakeSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndRolloutSettings(LakeSettings):
-    topic: str
+class WatchRolloutSettings(LakeSettings):
+    """What it compares by stands in the model's specification."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings(Settings):
-    """The predict function's own, and what a published version binds: which model file, by digest."""
+class EndRolloutSettings(LakeSettings):
+    topic: str
+    function: str
+    """Name of the predict function."""
 
-    bucket: str
-    capture: str
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings(Settings):
+    """The serving container's (`training/steps/serve.py`), set where its SageMaker model is made."""
+
+    capture: str = ""
+    """Name of the delivery stream; empty captures nothing."""
+    version: str = ""
+    """Model package version."""
+    model_sha256: str = ""
+    """Digest that the file must have; empty serves whatever lies there."""
     max_rows: str = "500"
     """Most rows in one request."""
-    version: str = ""
-    """Model package version; empty until a rollout has published one."""
-    model_key: str = ""
-    model_sha256: str = ""
-    model_version_id: str = ""
-    """Which version of the object S3 gave at registration; empty where the bucket keeps none."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
-    feature_store: str = ""
-    """The online store that completes requests, as `FeatureGroup.binding` writes it; empty for none."""
+    workers: str = ""
+    """Processes that answer; as many as there are cores unless set."""
+    host: str = "0.0.0.0"  # noqa: S104 - a container's own network
+    """Address to listen at; a laptop's is 127.0.0.1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartBatchSettings(LakeSettings):
+    machine: str
+    """ARN of the batch's state machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanBatchSettings(LakeSettings):
+    part_rows: str = "10000"
+    """Most rows in one part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePartSettings(Settings):
+    bucket: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinBatchSettings(LakeSettings):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndBatchSettings(LakeSettings):
+    topic: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,8 @@ from penstock.spec_decisions import (
     first_gates,
 )
 from penstock.spec_experiments import Experiments
-from penstock.spec_operation import FeatureStoring, Monitoring, Retraining, Serving, Training
+from penstock.spec_operation import Capturing, FeatureStoring, Monitoring, Retraining, Serving, Training
+from penstock.spec_rollout import Rollout
 from penstock.spec_tuning import Tuning
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "RESAMPLED",
     "Aim",
     "Approval",
+    "Capturing",
     "Cost",
     "Evaluating",
     "Experiments",
@@ -54,6 +56,7 @@ __all__ = [
     "ModelSpec",
     "Monitoring",
     "Retraining",
+    "Rollout",
     "Serving",
     "SpecError",
     "Split",
@@ -101,7 +104,9 @@ class ModelSpec(Strict):
     """All must pass. Unless given: `roc_auc` (multiclass: `log_loss`; a regression: `r2`) is 0.05 better than the
     baseline's, and not worse than the champion's."""
     approval: Approval = Approval()
+    rollout: Rollout = Rollout()
     serving: Serving = Serving()
+    capture: Capturing = Capturing()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     feature_store: FeatureStoring | None = None

@@ -49,6 +49,11 @@ class Serving(Strict):
     """A name of your own, by stage: `{prod: {name: predict.example.com, certificate: arn:…}}`."""
 
 
+class Capturing(Strict):
+    sample: float = Field(default=1.0, gt=0, le=1)
+    """Share of the answers that are captured, drawn by inference id; drift and ground truth know of these only."""
+
+
 class Monitoring(Strict):
     schedule_minutes: int = Field(default=60, ge=1)
     """How often the monitor looks."""

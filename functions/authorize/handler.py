@@ -1,10 +1,14 @@
-"""A change of approval in the registry, by whoever and whatever means: checked against the policy, then rolled out."""
+"""What may go live: a change of approval in the registry, by whoever and whatever means, and code that was deployed.
+
+Each is checked, then rolled out.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from functions.authorize import deployment
 from functions.authorize.authorization import Authorization
 from penstock import events
 from penstock.executions import Executions
@@ -43,9 +47,13 @@ logger = Logger(service="authorize")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """Reply `{"said": sentence}`."""
+    """An event, CloudFormation's request or an operator's `{"new_code": reason, "by"}`; `{"said"}` out."""
     now = datetime.now(UTC)
-    if events.ExecutionEnded.matches(event):
+    if deployment.told(event):
+        said = authorization.new_code(now) if deployment.acknowledge(event) else "the stack is deleted"
+    elif "new_code" in event:
+        said = authorization.new_code(now, by=event["by"], because=event["new_code"])
+    elif events.ExecutionEnded.matches(event):
         said = authorization.rollout_ended(events.ExecutionEnded.parse(event), now)
     else:
         said = authorization.changed(events.PackageStateChange.parse(event).arn, now)

@@ -121,7 +121,9 @@ class Monitoring:
                     made = self._labelled(row, name, truth[name])
                     matched[name], answered[str(made[self.contract.key.name])] = made, row
         if not matched:
-            return _refused("no match", f"{key}: none of {len(truth)} labels belongs to a captured row")
+            return _refused(
+                "no match", f"{key}: none of {len(truth)} labels belongs to a captured row{self._sampled()}"
+            )
         good = self._checked(list(matched.values()))
         if not good.height:
             return _refused("refused", f"{key}: no label is a value of {self.contract.target.name!r} in the contract")
@@ -129,8 +131,13 @@ class Monitoring:
         found, slices, words = self._measured([(answered[str(row)], label) for row, label in labels])
         self.metrics.put({LIVE[name]: number for name, number in found.items()} | {"LabelledRows": good.height})
         said = self._keep(key, good, now)
-        sentence = f"{good.height} of {len(truth)} labels joined{words}; {said}"
+        sentence = f"{good.height} of {len(truth)} labels joined{words}{self._sampled()}; {said}"
         return {"outcome": "labelled", "sentence": sentence, "rows": good.height, "slices": slices} | found
+
+    def _sampled(self) -> str:
+        """Why labels may find no row though it was answered."""
+        share = self.spec.capture.sample
+        return f" (capture.sample: {share:.4g} of the answers are captured)" if share < 1 else ""
 
     def _measured(self, pairs: list[tuple[Record, Any]]) -> tuple[Quality, list[LiveSlice], str]:
         """How well captured rows met the truth, in numbers, slices and words; of answers of another task nothing."""

@@ -14,14 +14,14 @@ import numpy as np
 
 from functions.predict import replies
 from functions.predict.capture import Capture
+from functions.predict.model_file import registered
 from functions.predict.replies import MOST_BYTES, NONE
 from penstock import media, payloads
 from penstock.media import Media
 from penstock.problems import RequestError
 from penstock.scoring import Model
-from penstock.settings import PredictSettings
+from penstock.settings_predict import PredictSettings
 from penstock.signature import Scores, Value
-from penstock.store import NoObjectError, Store
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
@@ -36,16 +36,9 @@ RETRY = {"retry-after": "1"}
 def _load() -> Model | None:
     if not settings.model_key:
         return None
-    data = _registered(Store(settings.bucket))
-    return Model(data, sha256=settings.model_sha256, max_rows=int(settings.max_rows), name=settings.model_key)
-
-
-def _registered(store: Store) -> bytes:
-    """The object version that was registered; where S3 has it no more, the newest, held to the same digest."""
-    try:
-        return store.read(settings.model_key, settings.model_version_id or None)
-    except NoObjectError:
-        return store.read(settings.model_key)
+    return Model(
+        registered(settings), sha256=settings.model_sha256, max_rows=int(settings.max_rows), name=settings.model_key
+    )
 
 
 def _lookup() -> "Lookup | None":

@@ -56,6 +56,8 @@ class Function(Construct):
         )
         log.grant_write(self.role)
         made = bundling.bundle(root, name, settings.model, python=stage.python, vendored=stage.vendored, group=group)
+        self.code = f"{made.digest} python{stage.python} {memory_mb} {timeout_seconds}"
+        """Names the code and what it runs on: the same text as long as neither changes."""
         self.resource = lambda_.Function(
             self,
             "Resource",

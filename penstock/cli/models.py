@@ -10,6 +10,7 @@ from penstock.cli.client import example
 from penstock.cli.clients import curl_line, described, python_client, reminder_of
 from penstock.cli.options import Json, NamedModel, Stage
 from penstock.cli.output import Word, ago, as_json, coloured, console, line, table
+from penstock.cli.rollout import waiting
 from penstock.cli.target import Target, model_names, project_root
 from penstock.ledger import Ledger, Record
 from penstock.spec import METRICS, MODELS, read_model
@@ -89,6 +90,8 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     ]
     table(["version", "state", "registered", "run", "dataset", metric], rows, title="versions")
     if versions:
+        if behind := waiting(target):
+            console.print(behind, soft_wrap=True)
         console.print(f"how version {versions[0]['version']} was judged: penstock report {versions[0]['version']}")
     for item in versions:
         if item.get("mlflow"):

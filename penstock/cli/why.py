@@ -123,6 +123,8 @@ def _version(tree: Tree, found: Record) -> None:
         ending = f" {rollout['ended'] or ''}: {rollout['reason'] or ''}"
         asked = f" (back from version {rollout['rolls_back']}: {rollout['because']})"
         back = asked if rollout["rolls_back"] is not None else ""
+        if rollout["new_code"]:
+            back = f" (new code {rollout['new_code']}, by {rollout['by']}: {rollout['because']})"
         this = " · served this answer" if rollout["id"] == served else ""
         tree.add(line(f"rollout {rollout['id']} ", coloured(rollout["outcome"] or "open"), back, ending, this))
     for decision in found["approvals"]:

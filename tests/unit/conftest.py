@@ -1,6 +1,7 @@
 """An AWS of moto in process, with what a stage has, and the model files that several tests share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
@@ -46,8 +47,8 @@ def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     """A stage's parts in moto's AWS."""
-    with mock_aws():
-        yield World.build(monkeypatch, tmp_path)
+    with mock_aws(), ExitStack() as closing:
+        yield World.build(monkeypatch, tmp_path, closing)
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,7 @@ def stage(world: World, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> World:
             "StartRunName": "start-run",
             "CaptureName": STREAM,
             "DriftAlarmName": "drift",
+            "AuthorizeName": "authorize",
         },
     )
     monkeypatch.setenv("PENSTOCK_STAGE", "dev")

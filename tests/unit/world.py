@@ -7,7 +7,8 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,20 +18,26 @@ from typing import Any
 import boto3
 import pytest
 
-from penstock.lake import Lake
+from penstock.lake import Lake, prefix
 from penstock.ledger import Ledger, Upload, timestamp
 from penstock.service import LIVE
 from penstock.settings import (
     AuthorizeSettings,
+    EndBatchSettings,
     EndRolloutSettings,
     EndRunSettings,
+    JoinBatchSettings,
     MonitorSettings,
+    PlanBatchSettings,
     PredictSettings,
     RegisterSettings,
+    ScorePartSettings,
     Settings,
     SmokeTestSettings,
+    StartBatchSettings,
     StartRunSettings,
     ValidateSettings,
+    WatchRolloutSettings,
 )
 from penstock.store import Store
 
@@ -56,10 +63,12 @@ class World:
 
     monkeypatch: pytest.MonkeyPatch
     root: Path
+    closing: ExitStack = field(default_factory=ExitStack)
+    """What ends with the test."""
 
     @classmethod
-    def build(cls, monkeypatch: pytest.MonkeyPatch, root: Path) -> "World":
-        made = cls(monkeypatch, root)
+    def build(cls, monkeypatch: pytest.MonkeyPatch, root: Path, closing: ExitStack | None = None) -> "World":
+        made = cls(monkeypatch, root, closing or ExitStack())
         client("s3").create_bucket(Bucket=BUCKET)
         client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         client("dynamodb").create_table(
@@ -92,6 +101,10 @@ class World:
     @cached_property
     def rollout(self) -> str:
         return self._machine("rollout")
+
+    @cached_property
+    def batch(self) -> str:
+        return self._machine("batch")
 
     @cached_property
     def group(self) -> str:
@@ -155,8 +168,14 @@ class World:
                 **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM
             ),
             "smoke_test": lambda: SmokeTestSettings(**lake, function=FUNCTION),
-            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic),
+            "watch_rollout": lambda: WatchRolloutSettings(**lake),
+            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic, function=FUNCTION),
             "predict": lambda: PredictSettings(**(plain | {"capture": STREAM} | changed)),
+            "start_batch": lambda: StartBatchSettings(**lake, machine=self.batch),
+            "plan_batch": lambda: PlanBatchSettings(**lake, **changed),
+            "score_part": lambda: ScorePartSettings(**plain),
+            "join_batch": lambda: JoinBatchSettings(**lake),
+            "end_batch": lambda: EndBatchSettings(**lake, topic=self.topic),
             "monitor": lambda: MonitorSettings(**lake, namespace="Penstock/dev/flight-delay", **changed),
         }
         return makers[name]()
@@ -168,7 +187,25 @@ class World:
         self.monkeypatch.setenv("LAMBDA_TASK_ROOT", str(self.root))
         for loaded in [module for module in sys.modules if module.startswith(f"functions.{name}")]:
             self.monkeypatch.delitem(sys.modules, loaded)
+        if name == "predict":
+            return self._signing_itself(f"functions.{name}.handler")
         return importlib.import_module(f"functions.{name}.handler")
+
+    def _signing_itself(self, module: str) -> ModuleType:
+        """Import what finds its endpoints when it is imported; boto3, which moto answers, must not find them."""
+        with pytest.MonkeyPatch.context() as patch:
+            for service in ("S3", "FIREHOSE"):
+                patch.setenv(f"AWS_ENDPOINT_URL_{service}", self.front)
+            loaded = importlib.import_module(module)
+        self.closing.callback(loaded.capture.close)
+        return loaded
+
+    @cached_property
+    def front(self) -> str:
+        """Where S3 and Firehose answer predict's own signed calls."""
+        from tests.unit.front import of_moto, serving
+
+        return self.closing.enter_context(serving(of_moto))
 
     # What happened
 
@@ -200,7 +237,7 @@ class World:
 
     def upload(self, name: str, data: bytes, folder: str = "raw") -> dict[str, Any]:
         """Put an object and give S3's event of it."""
-        key = f"{folder}/{MODEL}/{name}"
+        key = f"{prefix(folder, MODEL)}{name}"
         reply = client("s3").put_object(Bucket=BUCKET, Key=key, Body=data)
         return object_created(key, len(data), reply["ETag"].strip('"'), reply["VersionId"])
 

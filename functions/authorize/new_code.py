@@ -1,0 +1,65 @@
+"""New code of the predict function goes live as a new model does: by a rollout, of the same model.
+
+A deployment changes `$LATEST` and nothing that serves. This says whether a rollout is due for it. What was tried and
+did not go live is not tried again by itself, or a bad deployment would be rolled out and taken back for ever.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from penstock.ledger import Ledger, Record, timestamp
+from penstock.service import Service
+from penstock.spec import ModelSpec
+
+DEPLOYMENT = "deployment"
+"""Who asked, where nobody but a deployment did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewCode:
+    """What it works on."""
+
+    spec: ModelSpec
+    ledger: Ledger
+    service: Service
+
+    def open(self, now: datetime, *, by: str, because: str) -> tuple[str, str | None]:
+        """Open the rollout that is due.
+
+        Args:
+            now: the time.
+            by: the identity that asks, or `DEPLOYMENT`, which is heard once for each code and only where the
+                specification says so.
+            because: why.
+
+        Returns:
+            A sentence, and the rollout's name where one was opened.
+        """
+        live, serving = self.ledger.live(), self.service.live()
+        if live is None or serving.version != live["version"]:
+            return "no model is live that new code could go live with", None
+        version, code = int(live["version"]), self.service.code()
+        if serving.code == code:
+            return f"version {version} serves with the newest code", None
+        tried = [item for item in self.ledger.rollouts() if item.get("new_code") == code and item["version"] == version]
+        if by == DEPLOYMENT and (waits := self._waits(tried)):
+            return f"{waits}: penstock rollout {self.spec.name} --new-code --reason …", None
+        about = self.ledger.version(version)
+        kept = {"arn": about["arn"], "sha256": about["sha256"], "model_version_id": about.get("model_version_id", "")}
+        kept |= {"new_code": code, "before": serving.lambda_version, "by": by, "because": because}
+        name = self._name(code, live, len(tried))
+        if not self.ledger.open_rollout(name, version, timestamp(now), **kept):
+            return f"rollout {name} is known, or another is under way", None
+        return f"rollout {name} of version {version} with new code started", name
+
+    def _waits(self, tried: list[Record]) -> str | None:
+        """Why a deployment alone starts no rollout; None where it does."""
+        if self.spec.rollout.on_new_code == "wait":
+            return "new code waits for an operator"
+        failed = next((item for item in tried if item.get("outcome") != "live"), None)
+        return f"this code was rolled out before, and did not go live: {failed.get('reason')}" if failed else None
+
+    def _name(self, code: str, live: Record, tries: int) -> str:
+        told = f"{self.spec.name} {live['version']} {code} {live['rollout']} {tries}"
+        return hashlib.sha256(told.encode()).hexdigest()[:12]

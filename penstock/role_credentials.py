@@ -1,0 +1,65 @@
+"""Who a Lambda is, without botocore: by its environment, or, restored from a snapshot, by the runtime's own address.
+
+A function with SnapStart gets no keys in its environment, because they would be older than the process that is
+restored; it asks `AWS_CONTAINER_CREDENTIALS_FULL_URI`, and asks again before they expire.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
+
+from penstock.sigv4 import Credentials
+
+EARLY = timedelta(minutes=5)
+SECONDS = 1.0
+"""The runtime's own address is on the same machine."""
+
+
+class NoCredentialsError(Exception):
+    """The environment has none, or the runtime gives none."""
+
+
+class RoleCredentials:
+    """The credentials of this function's role, as they are now."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._known: Credentials | None = None
+        self._until = datetime.max.replace(tzinfo=UTC)
+
+    def get(self, now: datetime) -> Credentials:
+        """What to sign with.
+
+        Raises:
+            NoCredentialsError: there is nothing to sign with.
+        """
+        if self._known is None or now > self._until - EARLY:
+            self._known = self._of_environment() or self._of_runtime()
+        return self._known
+
+    def _of_environment(self) -> Credentials | None:
+        found = [self._environ.get(f"AWS_{name}", "") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")]
+        return Credentials(found[0], found[1], self._environ.get("AWS_SESSION_TOKEN", "")) if all(found) else None
+
+    def _of_runtime(self) -> Credentials:
+        address = urlsplit(self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""))
+        if not address.hostname:
+            raise NoCredentialsError("AWS_ACCESS_KEY_ID and AWS_CONTAINER_CREDENTIALS_FULL_URI are not set")
+        try:
+            document = json.loads(self._asked(address.hostname, address.port, address.path))
+            self._until = datetime.fromisoformat(document["Expiration"])
+            return Credentials(document["AccessKeyId"], document["SecretAccessKey"], document["Token"])
+        except (OSError, HTTPException, ValueError, KeyError) as error:
+            raise NoCredentialsError(f"the runtime gives no credentials: {error!r}") from None
+
+    def _asked(self, host: str, port: int | None, path: str) -> bytes:
+        connection = HTTPConnection(host, port, timeout=SECONDS)
+        try:
+            token = self._environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
+            connection.request("GET", path, headers={"Authorization": token})
+            return connection.getresponse().read()
+        finally:
+            connection.close()
