@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:  # the monitor's bundle has no msgspec
+if TYPE_CHECKING:
     from penstock.signature import Class, Columns, Field, Scores, Value
 
-SCORE, LABEL = "score", "predicted label"
-"""Columns that the baseline has besides the features; of several classes the score is the most probable one's."""
+SCORE, LABEL = "(score)", "(label)"
+"""Columns that the baseline has besides the features, under names that no feature has; of several classes the score is
+the most probable one's."""
 MISSING, OTHER = "(missing)", "(other)"
 BINS = 10
 CATEGORIES = 20

@@ -21,13 +21,13 @@ def sample(random: np.random.Generator, rows: int, *, shift: float = 0.0) -> dic
         "amount": (random.normal(size=rows) + shift).tolist(),
         "city": cities.tolist(),
         "member": (random.random(rows) < 0.4).tolist(),
-        "score": random.random(rows).tolist(),
+        drift.SCORE: random.random(rows).tolist(),
     }
 
 
 def document(rows: int = 4_000) -> dict[str, Any]:
     made = sample(np.random.default_rng(0), rows)
-    scores = np.array(made.pop("score"))
+    scores = np.array(made.pop(drift.SCORE))
     loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, made, scores)))
     return loaded
 
@@ -162,7 +162,7 @@ def test_the_noise_limit_is_the_chi_squared_quantile() -> None:
 def test_columns_that_the_window_lacks_are_left_out() -> None:
     window = sample(np.random.default_rng(1), 600)
     del window["city"]
-    assert {column.column for column in looked(window, 600).columns} == {"amount", "member", "score"}
+    assert {column.column for column in looked(window, 600).columns} == {"amount", "member", drift.SCORE}
 
 
 SPECIES = (2, 10, 30)
@@ -175,7 +175,7 @@ def vectors(random: np.random.Generator, rows: int, *shares: float) -> Scores:
 
 def several(rows: int = 4_000) -> dict[str, Any]:
     made = sample(np.random.default_rng(0), rows)
-    del made["score"]
+    del made[drift.SCORE]
     scores = vectors(np.random.default_rng(0), rows, 0.5, 0.3, 0.2)
     loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, made, scores, SPECIES)))
     return loaded

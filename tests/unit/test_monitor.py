@@ -345,7 +345,7 @@ def test_other_labels_than_the_baselines_are_drift(
     # Then that is drift, in the label
     assert found["outcome"] == "drift"
     assert drift.LABEL in {column["column"] for column in found["columns"] if column["drifted"]}
-    assert "predicted label (PSI" in found["sentence"]
+    assert "(label) (PSI" in found["sentence"]
 
 
 def test_a_capture_file_that_appears_late_is_still_read(
