@@ -17,6 +17,10 @@ FORM = "1"
 PLAN = "plan.json"
 PARTS, SCORED = "parts/", "scored/"
 REASON = "reason"
+OWN = {"row", "id", "score", "label", "version", "scores", REASON}
+"""Columns of output and errors."""
+KEY = "key"
+"""There the row key's column, where its own name is one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

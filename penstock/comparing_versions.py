@@ -42,7 +42,7 @@ def answers(rows: Iterable[Mapping[str, Any]], since: str, *, by_label: bool) ->
         by_label: whether there are several classes.
     """
     found: dict[int, list[Any]] = {}
-    start = since.removesuffix("Z")
+    start = since.removesuffix("Z").removesuffix("+00:00")
     for row in rows:
         if str(row["at"]).removesuffix("+00:00") >= start:
             found.setdefault(int(row["version"]), []).append(row.get("label" if by_label else "score"))
@@ -65,4 +65,6 @@ def compare(answered: Mapping[int, Sequence[Any]], versions: Versions, spec: Rol
     distance, chance = psi(*counted), noise(len(counted[0]), len(old), len(new), ALPHA)
     what = f"{'labels' if by_label else 'scores'} of versions {versions.new} and {versions.old}: PSI {distance:.3f}"
     said = f"{what} over {len(new)} and {len(old)} rows, the limit is {spec.max_score_psi:g}"
-    return Finding("bad" if distance >= spec.max_score_psi and distance > chance else "fine", said)
+    if distance < spec.max_score_psi:
+        return Finding("fine", said)
+    return Finding("bad", said) if distance > chance else Finding("fine", f"{said}, and chance gives {chance:.3f}")

@@ -8,15 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from functions.join_batch.formats import Output, Row, decoded, output_of
-from penstock.batches import PLAN, REASON, Plan, scored_key
+from penstock.batches import KEY, OWN, PLAN, REASON, Plan, scored_key
 from penstock.lake import Lake
 from penstock.ledger import Ledger, Record
 from penstock.refusal import commonest
 from penstock.store import Store
-
-OWN = ("row", "id", "score", "label", "version", "scores")
-KEY = "key"
-"""The row key's column in the output, where its own name is one of `OWN`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,4 +85,4 @@ def _error(row: Row, plan: Plan) -> Row:
 def _known(row: Row, plan: Plan) -> Row:
     if plan.key is None:
         return {}
-    return {KEY if plan.key in {*OWN, REASON} else plan.key: row["instance"].get(plan.key)}
+    return {KEY if plan.key in OWN else plan.key: row["instance"].get(plan.key)}

@@ -23,6 +23,7 @@ lake = Lake(settings.bucket, settings.model)
 store = Store(settings.bucket)
 ledger = Ledger.of(settings)
 logger = Logger(service="watch_rollout")
+JUST_BEFORE = timedelta(hours=1)
 LONGEST_BUFFER = timedelta(minutes=15)
 """Of Firehose."""
 
@@ -53,6 +54,10 @@ def _compared(rollout: Record, since: str) -> Finding:
         return Finding("not judged", "the same model with new code: its scores were held to the golden examples")
     versions = Versions(new=int(rollout["version"]), old=int(live["version"]) if live else None)
     answered = answers(_captured(since), since, by_label=by_label)
+    if versions.old is not None and len(answered.get(versions.old, ())) < spec.rollout.min_rows:
+        # A new version with most of the traffic leaves the old one little: then what it answered just before counts.
+        before = (datetime.fromisoformat(since) - JUST_BEFORE).isoformat(timespec="milliseconds")
+        answered[versions.old] = answers(_captured(before), before, by_label=by_label).get(versions.old, [])
     return compare(answered, versions, spec.rollout, by_label=by_label)
 
 

@@ -60,13 +60,20 @@ def _alarms(watching: Watching) -> dict[str, State]:
     spec = watching.spec
     errors = {"MetricName": "Errors", "Statistic": "Average", "Threshold": spec.max_error_rate}
     slow = {"MetricName": "Duration", "ExtendedStatistic": "p99", "Threshold": spec.max_latency_ms}
-    raises = f"more than {100 * spec.max_error_rate:g}% of its requests raised"
-    late = f"its slowest answers (99th percentile) took more than {spec.max_latency_ms} ms"
+    raises, late = _sentences(spec)
     return {
         "Watched?": choose("Ask", **{"Watch errors": "$count($weights) > 0"}),
         "Watch errors": _alarm(watching, "errors", raises, errors, "Watch latency"),
         "Watch latency": _alarm(watching, "latency", late, slow, "Ask"),
     }
+
+
+def _sentences(spec: Rollout) -> tuple[str, str]:
+    """What an alarm on errors means, and one on latency."""
+    return (
+        f"more than {100 * spec.max_error_rate:g}% of its requests raised",
+        f"its slowest answers (99th percentile) took more than {spec.max_latency_ms} ms",
+    )
 
 
 def _alarm(watching: Watching, name: str, sentence: str, about: dict[str, Any], next_state: str) -> State:
@@ -115,6 +122,8 @@ def _asking() -> dict[str, State]:
 
 
 def _looking(watching: Watching, function: str) -> dict[str, State]:
+    raises, late = _sentences(watching.spec)
+    what = f"(MetricName = 'Errors' ? '{raises}' : '{late}')"
     return {
         "Baked?": choose("Next", Bake="$millis() < $ends"),
         "Next": {"Type": "Pass", "Assign": {"at": "{% $at + 1 %}"}, "Next": "Next weight?"},
@@ -149,7 +158,7 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
         "Look at alarms": call(
             "cloudwatch:describeAlarms",
             {"AlarmNames": _names(watching), "StateValue": "ALARM"},
-            output={"raised": "{% [$states.result.MetricAlarms.(AlarmDescription & ' (' & StateReason & ')')] %}"},
+            output={"raised": f"{{% [$states.result.MetricAlarms.({what} & ' (' & StateReason & ')')] %}}"},
             caught=catch("Revert"),
             next_state="Alarmed?",
             errors=_CLOUDWATCH,

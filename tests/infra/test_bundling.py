@@ -62,7 +62,7 @@ def test_it_is_complete(copied: Path, tmp_path: Path, function: str) -> None:
     # When its handler is imported without its settings
     program = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from penstock.settings import SettingsError\n"
+        "from penstock.settings_predict import SettingsError\n"
         f"try:\n import functions.{function}.handler\n"
         "except SettingsError as error:\n print(error)\n"
     )

@@ -145,12 +145,19 @@ def test_scoring_a_part_knows_neither_ledger_nor_topic(synthesis: Synthesis) -> 
 
 def test_a_batchs_machine_runs_its_own_items_only(synthesis: Synthesis) -> None:
     # Given what a Distributed Map wants: to start executions of its own machine, and to see, stop and redrive them
-    found = allowed(synthesis.model(), "BatchRole")
+    found = {
+        action: json.dumps(statement["Resource"])
+        for role, statement in statements(synthesis.model())
+        if role.startswith("BatchRole")
+        for action in listed(statement["Action"])
+    }
     assert "BatchMachine" in found["states:StartExecution"]
     for action in ("states:DescribeExecution", "states:RedriveExecution", "states:StopExecution"):
         assert ":execution:" in found[action]
-        assert found[action].count('"*"') == 0
+        assert "BatchMachine" in found[action]
         assert "/*" in found[action]
+    # And it invokes its steps and nothing else
+    assert found["lambda:InvokeFunction"].count("Fn::GetAtt") == 4
 
 
 def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
@@ -158,6 +165,21 @@ def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
     movers = {role for role, found in statements(synthesis.model()) if moving & set(listed(found["Action"]))}
     assert len(movers) == 1
     assert movers.pop().startswith("ServiceRolloutRole")
+
+
+def test_the_rollout_has_alarms_of_its_own_and_no_others(prod: Synthesis) -> None:
+    found = allowed(prod.model(), "ServiceRolloutRole")
+    for action in ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"):
+        assert found[action].endswith(':alarm:penstock-prod-flight-delay-rollout-*"]]}'), found[action]
+    assert "alarm:" in found["cloudwatch:DescribeAlarms"]
+
+
+def test_pruning_deletes_versions_and_never_the_function(prod: Synthesis) -> None:
+    where = allowed(prod.model(), "ServiceRolloutEndRolloutRole")["lambda:DeleteFunction"]
+    assert where.endswith('":*"]]}')
+    watcher = allowed(prod.model(), "ServiceRolloutWatchRolloutRole")
+    assert folders(prod.model(), "ServiceRolloutWatchRolloutRole", "s3:GetObject") == {"captures"}
+    assert not [action for action in watcher if action.startswith(("lambda:", "sagemaker:", "sns:"))]
 
 
 def test_no_machine_decides(synthesis: Synthesis) -> None:

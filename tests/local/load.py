@@ -17,6 +17,9 @@ from botocore.awsrequest import AWSRequest
 
 from penstock.local.cloud import LaptopCloud
 
+ROWS = 5
+"""In one request."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -79,13 +82,13 @@ def _ask(cloud: LaptopCloud, url: str, rows: Sequence[dict[str, Any]], made: Loa
     signer = SigV4Auth(session.get_credentials(), "execute-api", session.region_name)
     number = 0
     while not stop.is_set():
-        body = json.dumps({"instances": [rows[number % len(rows)]]}).encode()
+        body = json.dumps({"instances": rows[number % len(rows) :][:ROWS]}).encode()
         request = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json", "Host": parts.netloc})
         signer.add_auth(request)
         started = time.time()
         reply = pool.request("POST", parts.path, body=body, headers=dict(request.headers))
         made.answers.append(_answer(started, reply.status, reply.data))
-        number += 1
+        number += ROWS
         stop.wait(0.03)
 
 

@@ -6,15 +6,14 @@ tried, and taken back, again and again until it goes through at last.
 """
 
 import io
-import json
 import math
 import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
@@ -66,7 +65,7 @@ good.model = Bad(good.model) if good.model else None
 
 def handler(event, context):
     if good.model:
-        good.model.live = not event.get("smoke_test")
+        good.model.live = {always} or not event.get("smoke_test")
     return good.handler(event, context)
 '''
 CHANGES = {
@@ -131,20 +130,34 @@ def good_code(project: Project, outputs: dict[str, str], client: Client) -> byte
     return found[0]
 
 
-def bad_code(good: bytes, change: str) -> bytes:
+def bad_code(good: bytes, change: str, *, always: bool = False) -> bytes:
     """The same with a handler that is wrong."""
     made, source = io.BytesIO(), zipfile.ZipFile(io.BytesIO(good))
     with zipfile.ZipFile(made, "w") as archive:
         for name in source.namelist():
             renamed = name.replace("functions/predict/handler.py", "functions/predict/good.py")
             archive.writestr(renamed, source.read(name))
-        archive.writestr("functions/predict/handler.py", BAD.replace("{change}", change))
+        archive.writestr(
+            "functions/predict/handler.py", BAD.replace("{change}", change).replace("{always}", str(always))
+        )
     return made.getvalue()
+
+
+def code_of(client: Client, outputs: dict[str, str], code: bytes) -> None:
+    """Have the next rollout publish this code."""
+    client("lambda").update_function_code(FunctionName=outputs["PredictName"], ZipFile=code)
 
 
 def alias(client: Client, outputs: dict[str, str]) -> tuple[str, dict[str, float]]:
     found = client("lambda").get_alias(FunctionName=outputs["PredictName"], Name="live")
     return found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+
+
+def address(cloud: LaptopCloud, outputs: dict[str, str]) -> str:
+    """The service's, as the operator's command reaches it."""
+    found = urlsplit(outputs["ApiUrl"])
+    api = str(found.hostname).partition(".")[0]
+    return f"https://{api}.execute-api.localhost:{urlsplit(cloud.url).port}{found.path}"
 
 
 def approve(project: Project, reason: str) -> tuple[int, str]:
@@ -187,11 +200,9 @@ def test_a_bad_version_touches_its_share_and_is_taken_back(
     before = alias(client, outputs)
     for kind, (change, words) in CHANGES.items():
         # Given code that goes wrong on what no golden example asks
-        client("lambda").update_function_code(
-            FunctionName=outputs["PredictName"], ZipFile=bad_code(good_code, change), Publish=False
-        )
+        code_of(client, outputs, bad_code(good_code, change))
         # When its version is rolled out under load
-        with load(cloud, outputs["ApiUrl"].rstrip("/") + "/predict", rows) as found:
+        with load(cloud, address(cloud, outputs), rows) as found:
             code, said = approve(project, f"it is {kind}")
             ended = time.time()
             until(partial(_more, found, ended), 30)
@@ -208,13 +219,28 @@ def test_a_bad_version_touches_its_share_and_is_taken_back(
         # And what failed, the bad version failed
         failed = [answer for answer in found.answers if answer.status != 200]
         assert not failed or kind in {"raises", "wrong shape"}, (kind, failed[0])
-        print(f"weight {weight}, {kind}: {len(hit)} of {len(asked)} touched; {record['reason']}")
 
 
-def test_a_tampered_file_gets_no_traffic(
-    project: Project, cloud: LaptopCloud, client: Client, outputs: dict[str, str], rows: list[dict[str, Any]]
+def test_what_the_golden_examples_see_gets_no_traffic(
+    project: Project,
+    cloud: LaptopCloud,
+    client: Client,
+    outputs: dict[str, str],
+    good_code: bytes,
+    rows: list[dict[str, Any]],
 ) -> None:
-    raise NotImplementedError
+    # Given code that is wrong from the first request on
+    code_of(client, outputs, bad_code(good_code, "1 - scores", always=True))
+    before = alias(client, outputs)
+    # When its version is rolled out under load
+    with load(cloud, address(cloud, outputs), rows) as found:
+        code, said = approve(project, "wrong at once")
+        until(partial(_more, found, time.time()), 30)
+    # Then not one request was touched
+    assert code == 1
+    assert "golden examples differ" in said
+    assert not [answer for answer in found.answers if touched(answer)]
+    assert alias(client, outputs) == before
 
 
 def test_a_good_version_goes_through_and_no_request_fails(
@@ -226,8 +252,8 @@ def test_a_good_version_goes_through_and_no_request_fails(
     rows: list[dict[str, Any]],
 ) -> None:
     # Given the code as it should be, under load
-    client("lambda").update_function_code(FunctionName=outputs["PredictName"], ZipFile=good_code, Publish=False)
-    with load(cloud, outputs["ApiUrl"].rstrip("/") + "/predict", rows) as found:
+    code_of(client, outputs, good_code)
+    with load(cloud, address(cloud, outputs), rows) as found:
         # When version 2 is approved
         code, said = approve(project, "good at last")
         ended = time.time()
@@ -243,4 +269,26 @@ def test_a_good_version_goes_through_and_no_request_fails(
     assert {answer.version for answer in found.since(late)} == {1}
     # And not one request failed
     assert [answer for answer in found.answers if answer.status != 200] == []
-    print(json.dumps(found.versions().most_common()), Path.cwd())
+
+
+def test_a_tampered_file_gets_no_traffic(
+    project: Project, cloud: LaptopCloud, client: Client, outputs: dict[str, str], rows: list[dict[str, Any]]
+) -> None:
+    # Given version 2's registered object is gone, and other bytes are in its place
+    about = project.json("why", MODEL, "--version", "2")
+    found = client("cloudformation").describe_stacks(StackName="penstock-local-lake")["Stacks"][0]["Outputs"]
+    name = next(item["OutputValue"] for item in found if item["OutputKey"] == "BucketName")
+    key = f"models/{MODEL}/{about['sha256']}/model.onnx"
+    data = client("s3").get_object(Bucket=name, Key=key)
+    client("s3").delete_object(Bucket=name, Key=key, VersionId=data["VersionId"])
+    client("s3").put_object(Bucket=name, Key=key, Body=data["Body"].read() + b"x")
+    before = alias(client, outputs)
+    # When it is approved under load
+    with load(cloud, address(cloud, outputs), rows) as answered:
+        code, said = approve(project, "tampered with")
+        until(partial(_more, answered, time.time()), 30)
+    # Then there is no rollout, for a reason, and not one request was touched
+    assert code == 1
+    assert "refused" in said
+    assert not [answer for answer in answered.answers if touched(answer)]
+    assert alias(client, outputs) == before

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from penstock.batches import batch_id
+from penstock.odcs import read_contract
 from penstock.onnx_metadata import NoSignatureError, signature_of
 from penstock.scoring import Model
 from penstock.store import sha256
+from penstock.subject import Subject
+from penstock.survey import Survey
 from tests.unit import tiny
 from tests.unit.batch_steps import Steps, as_csv, as_jsonl, as_parquet, go_live, rows
 from tests.unit.tiny import GOOD, SIZES, SMALLEST, build_multiclass, build_regression
@@ -354,3 +357,29 @@ def test_the_signature_is_read_without_onnxruntime(tiny_onnx: bytes) -> None:
     for data in (b"", b"no onnx", tiny_onnx[:200]):
         with pytest.raises(NoSignatureError, match="no signature"):
             signature_of(data)
+
+
+def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given a batch with rows of two people, one of them with a poison row too, and another batch of others
+    mine = [rows(1)[0] | {"row_id": "me"}, GOOD | {"row_id": "me", "amount": "x"}]
+    others = [item | {"row_id": f"k{number}"} for number, item in enumerate(rows(6))]
+    first = steps.all("a.csv", as_csv([*others[:3], *mine, *others[3:]]))
+    second = steps.all("b.parquet", as_parquet(others))
+    # When one of them is forgotten
+    contract = read_contract(steps.world.root / "model")
+    subject = Subject(contract, ["me"])
+    found = Survey(contract, steps.lake, steps.world.store, steps.ledger, subject).find()
+    steps.world.store.delete_versions(found.remove)
+    for key, data in found.written.items():
+        steps.world.store.write(key, data)
+    # Then no version of any object holds them, and the others' scores and batches are what they were
+    for version, _ in steps.world.store.every_version("batch/"):
+        data = steps.world.store.read(version.key, version.version_id)
+        assert b'"me"' not in data, version.key
+        assert b",me" not in data, version.key
+        assert b"\nme," not in data, version.key
+    assert [row["row_id"] for row in steps.output("a.csv")] == [item["row_id"] for item in others]
+    assert steps.world.keys(steps.lake.batch_work(first["work"])) == []
+    assert len(steps.world.keys(steps.lake.batch_work(second["work"]))) == 5
+    assert found.rows["batches"] == 4
+    assert found.unread == []

@@ -72,9 +72,11 @@ def test_labels_are_compared_where_there_are_several_classes() -> None:
 def test_the_difference_that_chance_makes_takes_nothing_back() -> None:
     # Given few rows and a limit below what chance gives
     touchy = Rollout(min_rows=30, max_score_psi=0.05)
-    found = compare({2: LOW[:60:2], 1: LOW[1:61:2]}, Versions(new=2, old=1), touchy, by_label=False)
+    found = compare(
+        {2: [score + 0.05 for score in LOW[:60:2]], 1: LOW[:60:2]}, Versions(new=2, old=1), touchy, by_label=False
+    )
     # Then it is over the limit, and not judged by it
-    assert "PSI 0." in found.reason
+    assert re.search(r"PSI 0\.\d+ .* the limit is 0.05, and chance gives 1\.\d+$", found.reason)
     assert found.verdict == "fine"
 
 
@@ -151,6 +153,14 @@ def test_a_look_compares_what_was_captured_and_notes_it(rolling: World) -> None:
     assert said["verdict"] == "bad"
     record = rolling.ledger.rollout("o2")
     assert (record["weight"], record["bakes_until"], record["saw"]) == (10, "2026-03-04T05:10:00.000Z", said["reason"])
+
+
+def test_a_version_without_traffic_is_compared_by_what_it_answered_just_before(rolling: World) -> None:
+    # Given the new version has all the traffic, and the old one's answers are of the minutes before
+    capture(rolling, 1, LOW * 6, datetime(2026, 3, 4, 4, 50, tzinfo=UTC))
+    capture(rolling, 2, LOW * 6, datetime(2026, 3, 4, 5, 1, tzinfo=UTC))
+    # When it looks, then it compares
+    assert "over 600 and 600 rows" in look(rolling)["reason"]
 
 
 def test_too_few_captures_are_no_reason(rolling: World) -> None:
