@@ -111,7 +111,7 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: 
     table.drop("late").write_parquet(file)
     parts = -(-table.height // 10_000)
     assert parts >= 5
-    known = {item.get("work") for item in batches(project)}
+    known = {str(item.get("work")) for item in batches(project)}
     sent = project.json("batch", str(file), "--model", MODEL)
     # Asked of S3 itself: a command takes longer than a part
     batch = batch_id(MODEL, sent["key"], sent["version_id"])
