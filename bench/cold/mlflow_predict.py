@@ -3,7 +3,7 @@
 import json
 import sys
 
-import mlflow.pyfunc  # type: ignore[import-not-found]
+import mlflow.pyfunc
 import numpy as np
 
 row = json.loads(sys.argv[2])

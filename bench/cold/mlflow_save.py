@@ -2,7 +2,7 @@
 
 import sys
 
-import mlflow.onnx  # type: ignore[import-not-found]
+import mlflow.onnx
 import onnx
 
 mlflow.onnx.save_model(onnx.load(sys.argv[1]), sys.argv[2], pip_requirements=[])
