@@ -25,9 +25,15 @@ GROUPS: Mapping[str, str] = {
     "end_run": "functions",
     "authorize": "functions",
     "smoke_test": "functions",
+    "watch_rollout": "tables",
     "end_rollout": "functions",
     "predict": "predict",
     "monitor": "tables",
+    "start_batch": "functions",
+    "plan_batch": "tables",
+    "score_part": "predict",
+    "join_batch": "tables",
+    "end_batch": "functions",
 }
 """Each function's dependency group in pyproject.toml, unless a model's specification asks for another."""
 EXPERIMENTS = "experiments"

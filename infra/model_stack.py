@@ -11,6 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarms import alarm, metric
+from infra.constructs.batch import Batch
 from infra.constructs.experiments import grant_log
 from infra.constructs.feature_store import FeatureStore
 from infra.constructs.function import Workshop
@@ -23,12 +24,26 @@ from infra.constructs.prediction_service import PredictionService
 from infra.constructs.training_pipeline import TrainingPipeline
 from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
-from infra.stages import Stage, may_approve_itself, refuse_folder
+from infra.stages import Stage, may_approve_itself, refuse_folder, refuse_open_api
 from penstock import events
 from penstock.contract import Contract
 from penstock.deployment import ModelOutputs
 from penstock.feature_group import FeatureGroup
-from penstock.lake import CAPTURES, DATASETS, LABELLED, LABELS, MODELS, MONITOR, QUARANTINE, RAW, RUNS
+from penstock.lake import (
+    BATCH_ERRORS,
+    BATCH_INPUT,
+    BATCH_OUTPUT,
+    BATCH_WORK,
+    CAPTURES,
+    DATASETS,
+    LABELLED,
+    LABELS,
+    MODELS,
+    MONITOR,
+    QUARANTINE,
+    RAW,
+    RUNS,
+)
 from penstock.spec import ModelSpec
 
 
@@ -49,6 +64,7 @@ class ModelStack(Stack):
     ) -> None:
         approves_itself = may_approve_itself(stage, spec)  # refused before anything is bundled
         refuse_folder(stage, spec)
+        refuse_open_api(stage, spec)
         super().__init__(
             scope,
             ModelOutputs.stack(stage.name, spec.name),
@@ -74,6 +90,7 @@ class ModelStack(Stack):
             stage=stage,
             serving=spec.serving,
             capturing=spec.capture,
+            rollout=spec.rollout,
             workshop=workshop,
             lake=self.lake,
             hash_key=self.hash_key,
@@ -101,6 +118,7 @@ class ModelStack(Stack):
             group_name=self.registry.group_name,
             features_made=store.made if store else "",
         )
+        self.batch = Batch(self, "Batch", stage=stage, workshop=workshop, lake=self.lake)
         self.monitor = ModelMonitor(
             self,
             "Monitor",
@@ -117,6 +135,7 @@ class ModelStack(Stack):
         if spec.experiments is not None:
             grant_log(spec.experiments, self.pipeline.register.role)
         self._grant_service()
+        self._grant_batch()
         self._grant_monitor()
         if self.hash_key is not None:
             self.hash_key.grant_read(self.service.predict.role)
@@ -149,6 +168,7 @@ class ModelStack(Stack):
     def _grant_service(self) -> None:
         authorize, predict = self.registry.authorize.role, self.service.predict.role
         smoke_test, end_rollout = self.service.rollout.smoke_test.role, self.service.rollout.end_rollout.role
+        watch_rollout = self.service.rollout.watch_rollout.role
         self.lake.grant_records(authorize)
         self.lake.grant_notify(authorize)
         self.lake.grant_read(authorize, MODELS, RAW)
@@ -164,13 +184,32 @@ class ModelStack(Stack):
         self.lake.grant_read_records(smoke_test)
         self.lake.grant_read(smoke_test, MODELS)
         self.service.grant_invoke_versions(smoke_test)
+        self.lake.grant_records(watch_rollout)
+        self.lake.grant_read(watch_rollout, CAPTURES)
         self.lake.grant_records(end_rollout)
         self.lake.grant_notify(end_rollout)
+        self.service.rollout.grant_prune(end_rollout, self.service.predict.resource)
 
     def _grant_features(self, store: FeatureStore) -> None:
         store.grant_put(self.pipeline.validate.role)
         if store.online:
             store.grant_get(self.service.predict.role)
+
+    def _grant_batch(self) -> None:
+        start_batch, plan_batch = self.batch.start_batch.role, self.batch.plan_batch.role
+        score_part, join_batch = self.batch.score_part.role, self.batch.join_batch.role
+        self.lake.grant_records(start_batch)
+        grant_run(self.batch.machine, start_batch)
+        self.lake.grant_records(plan_batch)
+        self.lake.grant_read(plan_batch, BATCH_INPUT, BATCH_WORK, BATCH_OUTPUT, MODELS)
+        self.lake.grant_write(plan_batch, BATCH_WORK)
+        self.lake.grant_read(score_part, BATCH_WORK, MODELS)
+        self.lake.grant_write(score_part, BATCH_WORK)
+        self.lake.grant_read_records(join_batch)
+        self.lake.grant_read(join_batch, BATCH_WORK)
+        self.lake.grant_write(join_batch, BATCH_OUTPUT, BATCH_ERRORS)
+        self.lake.grant_records(self.batch.end_batch.role)
+        self.lake.grant_notify(self.batch.end_batch.role)
 
     def _grant_monitor(self) -> None:
         monitor = self.monitor.monitor.role
@@ -193,6 +232,7 @@ class ModelStack(Stack):
             "PredictErrors": (self.service.predict.resource.metric_errors(period=period), "predict raised errors"),
             "CapturesDropped": (captures, "answered requests were not captured"),
             "PipelineFailed": (self.pipeline.machine.metric_failed(period=period), "a run failed"),
+            "BatchFailed": (self.batch.machine.metric_failed(period=period), "a batch failed"),
             "RolloutFailed": (self.service.rollout.machine.metric_failed(period=period), "a rollout failed"),
         }
         for name, (measured, sentence) in watched.items():
@@ -217,7 +257,9 @@ class ModelStack(Stack):
             CaptureName=self.service.capture.ref,
             AuthorizeName=self.registry.authorize.resource.function_name,
             DriftAlarmName=self.monitor.drift_alarm.alarm_name,
+            BatchArn=self.batch.machine.state_machine_arn,
             HashSecretArn=self.service.hash_secret,
+            DomainTarget=self.service.domain_target,
         )
         for name, value in vars(outputs).items():
             if value:

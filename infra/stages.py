@@ -35,8 +35,18 @@ class Stage:
     """Period of the alarms' metrics."""
     approves_itself: bool
     """Whether a model may say `approval.policy: auto`."""
+    batch_parts: int
+    """Parts of a batch that are scored at once; each holds one of the account's concurrent functions."""
+    open_api: bool
+    """Whether a model may say `serving.auth: none`."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
+    bake_minute_seconds: float
+    """How long a minute of `rollout.bake_minutes` takes."""
+    watch_seconds: int
+    """How long a rollout waits between two looks at a version that takes traffic."""
+    watch_period_seconds: int
+    """Period of the metrics that a rollout's alarms look at; Lambda publishes its own by the minute."""
 
 
 _HOST_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -53,7 +63,12 @@ LOCAL = Stage(
     buffer_seconds=1,
     alarm_seconds=10,
     approves_itself=True,
+    batch_parts=2,
+    open_api=True,
     poll_seconds=1,
+    bake_minute_seconds=0.4,
+    watch_seconds=1,
+    watch_period_seconds=10,
 )
 DEV = Stage(
     name="dev",
@@ -67,7 +82,12 @@ DEV = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=True,
+    batch_parts=20,
+    open_api=False,
     poll_seconds=3,
+    bake_minute_seconds=60,
+    watch_seconds=30,
+    watch_period_seconds=60,
 )
 PROD = Stage(
     name="prod",
@@ -81,7 +101,12 @@ PROD = Stage(
     buffer_seconds=60,
     alarm_seconds=300,
     approves_itself=False,
+    batch_parts=20,
+    open_api=False,
     poll_seconds=3,
+    bake_minute_seconds=60,
+    watch_seconds=30,
+    watch_period_seconds=60,
 )
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
 
@@ -111,6 +136,19 @@ def refuse_folder(stage: Stage, spec: ModelSpec) -> None:
         raise StageError(
             f"training/models/{spec.name}/model.yaml: experiments.mlflow: a folder is for the laptop, and in stage "
             f"{stage.name} nobody would find it again: give a server's address, or the ARN of SageMaker's"
+        )
+
+
+def refuse_open_api(stage: Stage, spec: ModelSpec) -> None:
+    """Refuse an API that asks nobody who they are where others can reach it.
+
+    Raises:
+        StageError: the model asks for it, and the stage is not the laptop.
+    """
+    if spec.serving.auth == "none" and not stage.open_api:
+        raise StageError(
+            f"training/models/{spec.name}/model.yaml: serving.auth: none is for the laptop, and in stage {stage.name} "
+            "anybody could call: say iam, or jwt with issuer and audience"
         )
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from penstock.contract import Column
+from penstock.words import BLANKS, FALSE, TRUE
 
 NESTED = "\x00"
 """What the text of a JSON array or object starts with: it is no cell, and no text."""
-TRUE, FALSE = ["true", "t", "yes", "1"], ["false", "f", "no", "0"]
 TYPES: dict[str, pl.DataType] = {
     "string": pl.String(),
     "integer": pl.Int64(),
@@ -42,10 +42,6 @@ PLAIN = (
 """Types that have one natural text."""
 ISO = ["%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f"]
 """ISO 8601 with or without zone (without: UTC), `T` or a blank; tried one by one, so that a row is judged by itself."""
-
-
-BLANKS = " \t\n\r\x0b\x0c"
-"""What a cell may have around what it says. One of nothing else says nothing."""
 EARLIEST, LATEST = -62_135_596_800, 253_402_300_799
 """Seconds since 1970 of the years 1 to 9999: what a date is in Python, in databases and in ISO 8601."""
 EXACT = 2.0**53

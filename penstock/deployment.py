@@ -58,8 +58,12 @@ class ModelOutputs(Outputs):
     CaptureName: str
     DriftAlarmName: str
     AuthorizeName: str
+    BatchArn: str = ""
+    """The batch's state machine; a stack that was deployed before there were batches has none."""
     HashSecretArn: str = ""
     """What keys the hashes of personal columns; empty where the contract hashes none."""
+    DomainTarget: str = ""
+    """What the DNS record of the API's own name points at; empty where it has none."""
 
     @staticmethod
     def stack(stage: str, model: str) -> str:

@@ -20,6 +20,10 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     models/<model>/<sha256>/                  model.onnx and what belongs to it, report.html among it
     captures/<model>/yyyy/mm/dd/hh/           answered requests, from Firehose
     capture-errors/<model>/                   what Firehose could not deliver there
+    batch/<model>/input/<name>                a file whose rows are to be scored, as it came
+    batch/<model>/work/<work>/                its rows in parts, and the parts' scores; named by file and live version
+    batch/<model>/output/<name>               the scores, in the input's format
+    batch/<model>/errors/<name>.jsonl         the rows that have none, with reasons
     labels/<model>/<name>                     ground truth, as it came
     monitor/<model>/<version>/                drift reports and the mark of what was read
     forgetting/<model>/<token>.json           what a forgetting has still to remove; no rows
@@ -32,6 +36,8 @@ RAW, LABELS, LABELLED, CAPTURES, CAPTURE_ERRORS = "raw", "labels", "labelled", "
 QUARANTINE, DATASETS, RUNS, MODELS, MONITOR = "quarantine", "datasets", "runs", "models", "monitor"
 FORGETTING = "forgetting"
 FEATURES = "features"
+BATCH_INPUT, BATCH_WORK, BATCH_OUTPUT, BATCH_ERRORS = "batch/input", "batch/work", "batch/output", "batch/errors"
+"""Folders of a folder: the model's name stands between the two."""
 SUCCESS = "_SUCCESS"
 
 
@@ -109,6 +115,18 @@ class Lake:
     def monitor(self, version: str, name: str) -> str:
         return f"{self.prefix(MONITOR)}{version}/{name}"
 
+    def batch_input(self, name: str) -> str:
+        return self.prefix(BATCH_INPUT) + name
+
+    def batch_work(self, work: str, name: str = "") -> str:
+        return f"{self.prefix(BATCH_WORK)}{work}/{name}"
+
+    def batch_output(self, name: str) -> str:
+        return self.prefix(BATCH_OUTPUT) + name
+
+    def batch_errors(self, name: str) -> str:
+        return f"{self.prefix(BATCH_ERRORS)}{name}.jsonl"
+
     def forgetting(self, token: str) -> str:
         return f"{self.prefix(FORGETTING)}{token}.json"
 
@@ -117,12 +135,13 @@ class Lake:
 
 
 def prefix(folder: str, model: str) -> str:
-    """`<folder>/<model>/`: what rules and grants are cut by."""
-    return f"{folder}/{model}/"
+    """`<folder>/<model>/`, of a folder's folder `<folder>/<model>/<inner>/`: what rules and grants are cut by."""
+    outer, _, inner = folder.partition("/")
+    return f"{outer}/{model}/{inner}/" if inner else f"{outer}/{model}/"
 
 
 def name_of(key: str, folder: str, model: str) -> str:
-    """What follows `<folder>/<model>/` in a key.
+    """What follows a folder's prefix in a key.
 
     Raises:
         LakeKeyError: when the key is elsewhere, or names nothing.

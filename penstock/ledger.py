@@ -14,12 +14,15 @@ write; what belongs together is one transaction. Decisions, endings and forgetti
     approval#<version>#<time>#<decision>  an approval, rejection, refusal or rollback, with who and why
     rollout#<rollout>             a rollout and its ending
     live                          what serves now
+    batch#<batch>                 a file that is scored as a whole, and its ending
+    batched#<work>                the batch that scored that file by that version
     drift#<time>                  a look of the monitor
     forgotten#<time>#<token>      a subject's rows were removed: how many, by whom, why; the subject only as a hash
 """
 
 from datetime import UTC, datetime
 
+from penstock.ledger_batches import BatchRecords
 from penstock.ledger_datasets import FORGETTING, MOST_PARTS, DatasetRecords
 from penstock.ledger_releases import ReleaseRecords
 from penstock.ledger_runs import MOST_TRIES, MOST_UPLOADS, Lock, Run, Upload, UploadEnd
@@ -47,5 +50,5 @@ def timestamp(now: datetime) -> str:
     return now.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-class Ledger(DatasetRecords, ReleaseRecords):
+class Ledger(DatasetRecords, ReleaseRecords, BatchRecords):
     """The records of one model."""

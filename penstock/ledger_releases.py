@@ -106,6 +106,16 @@ class ReleaseRecords(Table):
             self._set(f"version#{version:06d}", {"approved": None, "decision": taken["decision"]}),
         )
 
+    def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str) -> bool:
+        """Record how far a rollout is: percent of the requests, until when, what was seen; False when it has ended."""
+        progress = {"weight": weight, "bakes_until": bakes_until, "saw": saw}
+        return self._transact(self._set(f"rollout#{rollout}", progress, condition=("state", "open")))
+
+    def supersede_rollout(self, rollout: str, version: int) -> bool:
+        """Ask a rollout to end for another version's; False when it has ended."""
+        asked = {"superseded_by": version}
+        return self._transact(self._set(f"rollout#{rollout}", asked, condition=("state", "open")))
+
     def rollout(self, rollout: str) -> Record:
         return self._get(f"rollout#{rollout}", f"rollout {rollout!r} of {self.model}")
 

@@ -39,7 +39,7 @@ def refers_elsewhere(data: bytes) -> bool:
 def _outside(message: memoryview, kind: str, depth: int) -> bool:
     if depth > MOST_DEPTH:
         raise ValueError("nested too deeply")
-    for number, value, inner in _fields(message):
+    for number, value, inner in fields(message):
         if kind == "tensor" and (number == EXTERNAL_DATA or (number == DATA_LOCATION and value)):
             return True
         below = WHERE[kind].get(number)
@@ -48,7 +48,7 @@ def _outside(message: memoryview, kind: str, depth: int) -> bool:
     return False
 
 
-def _fields(message: memoryview) -> Fields:
+def fields(message: memoryview) -> Fields:
     """Number, value and content of each field; whichever of the two it has not is 0 or empty."""
     at, nothing = 0, message[:0]
     while at < len(message):

@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from penstock.feeds import Feeds, Instances, Tensors
+from penstock.one_row import OneRow
 from penstock.onnx_external import refers_elsewhere
-from penstock.signature import SIGNATURE, Columns, Field, Scores, Signature, Value
+from penstock.problems import RequestError
+from penstock.signature import ALONE, NUMBERS, SIGNATURE, Columns, Field, Score, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
-TITLES = {400: "Bad Request", 413: "Content Too Large", 422: "Unprocessable Content", 503: "Service Unavailable"}
 
 
 Answer = Callable[[Any], dict[str, Any]]
@@ -29,21 +31,6 @@ Answer = Callable[[Any], dict[str, Any]]
 
 class ModelFileError(Exception):
     """A model file that is not the one that was registered, or not one of ours."""
-
-
-class RequestError(Exception):
-    """A request that cannot be scored; becomes an `application/problem+json` answer."""
-
-    def __init__(self, status: int, detail: str, *, field: str | None = None, row: int | None = None) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.field, self.row = status, detail, field, row
-
-    def problem(self) -> dict[str, Any]:
-        """The problem document (RFC 9457), with `field` and 0-based `row` where they are known."""
-        where = {"field": self.field, "row": self.row}
-        title = TITLES[self.status]
-        found = {name: value for name, value in where.items() if value is not None}
-        return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail} | found
 
 
 class Model:
@@ -82,11 +69,20 @@ class Model:
             # onnxruntime raises its own, undocumented exception types for a file that it cannot take.
             raise ModelFileError(f"the model file cannot be loaded: {error}") from None
         self.max_rows = max_rows
-        self._decoder = _decoder(self.signature, max_rows)
-        self._listed = [field for field in self.signature.fields if field.allowed and field.type != "string"]
-        inputs = {item.name for item in self._session.get_inputs()}
-        self._fields = [field for field in self.signature.fields if field.name in inputs]
         self._several = self.signature.task == "multiclass"
+        instance = _instance(self.signature)
+        attributes = dict(zip(instance.__struct_encode_fields__, instance.__struct_fields__, strict=True))
+        self._decoder = _decoder(instance, max_rows)
+        self._listed = [
+            (field, attributes[field.name])
+            for field in self.signature.fields
+            if field.allowed and field.type != "string"
+        ]
+        inputs = [item.name for item in self._session.get_inputs()]
+        self._feeds = Feeds(inputs, metadata.get(NUMBERS, ""), self.signature.fields, attributes)
+        self._outputs = [self.signature.output]
+        self._fewest = 1 if metadata.get(ALONE) else 2
+        self._one = self._alone()
         self._names = tuple(map(str, self.signature.classes))
         self._threshold = self.signature.threshold or 0.0
         # Looked up once: a request has a call for each row.
@@ -103,16 +99,24 @@ class Model:
         Raises:
             RequestError: whatever is wrong with it, naming field and row.
         """
+        rows: list[dict[str, Value]] = msgspec.to_builtins(self.instances(body))
+        return rows
+
+    def instances(self, body: bytes) -> Instances:
+        """`decode`, the rows being structs: what `answer` takes, and msgspec writes as the row they are.
+
+        Raises:
+            RequestError: as `decode`.
+        """
         try:
-            request = self._decoder.decode(body)
+            instances: Instances = self._decoder.decode(body).instances
         except msgspec.ValidationError as error:
             raise _explained(str(error), self.max_rows) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(body, error) from None
-        rows: list[dict[str, Value]] = msgspec.to_builtins(request)["instances"]
-        for field in self._listed:
-            _check_listed(field, rows)
-        return rows
+        for field, attribute in self._listed:
+            _check_listed(field, [getattr(row, attribute) for row in instances])
+        return instances
 
     def score(self, columns: Columns) -> Scores:
         """The probability of the positive class for each row, or of each of several classes; a regression's amount.
@@ -123,17 +127,53 @@ class Model:
         Returns:
             Shape (rows,), of several classes (rows, classes); a probability is from 0 to 1.
         """
-        feeds = {field.name: _tensor(field, columns[field.name]) for field in self._fields}
-        found = np.asarray(self._session.run([self.signature.output], feeds)[0])
-        if self._several:
-            return found.astype(np.float64)
-        # The last column: of (negative, positive), or the only one.
-        scores: Scores = found.reshape(len(found), -1)[:, -1].astype(np.float64)
+        scores: Scores = self._scored(self._feeds.of_columns(columns)).astype(np.float64)
         return scores
+
+    def score_instances(self, instances: Instances) -> list[Score]:
+        """`score` for rows as `instances` gives them, the same to the last bit.
+
+        Raises:
+            RequestError: a score beyond what float32 holds, of numbers that the contract allows: that is no answer.
+        """
+        if self._one is not None and len(instances) == 1:
+            scores = [self._one(instances[0])]
+        else:
+            scores = self._scored(self._feeds.of_instances(instances)).tolist()
+        for row, score in enumerate(scores):
+            if not math.isfinite(sum(score) if isinstance(score, list) else score):
+                detail = f"the model's score of row {row} is not a finite number: its values are too large"
+                raise RequestError(422, detail, row=row)
+        return scores
+
+    def _alone(self) -> Callable[[Any], Score] | None:
+        """What scores a single instance, where the graph takes numbers only."""
+        if self._feeds.row is None or not self._feeds.only_numbers:
+            return None
+        one = OneRow.of(self._session, self.signature.output, len(self._feeds.names), self._feeds.row, self._fewest)
+        if one is None:
+            return None
+        return one.every if self._several else one.last
+
+    def _scored(self, feeds: Tensors) -> npt.NDArray[np.float32]:
+        found = self._run(feeds)
+        # The last column: of (negative, positive), or the only one.
+        return found if self._several else found.reshape(len(found), -1)[:, -1]
+
+    def _run(self, feeds: Tensors) -> npt.NDArray[np.float32]:
+        """What the file gives: for a row alone the same to the last bit as for one in company.
+
+        A single row is multiplied by other code of onnxruntime's (a vector's and not a matrix'), which adds up in
+        another order; so it is given twice, unless the file says that its nodes do no such thing.
+        """
+        alone = self._fewest > 1 and all(len(tensor) == 1 for tensor in feeds.values())
+        given = {name: np.repeat(tensor, 2, axis=0) for name, tensor in feeds.items()} if alone else feeds
+        found: npt.NDArray[np.float32] = np.asarray(self._session.run(self._outputs, given)[0])
+        return found[:1] if alone else found
 
     def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
         """`score` for rows as a request has them."""
-        return self.score({field.name: [row.get(field.name) for row in rows] for field in self._fields})
+        return self.score({name: [row.get(name) for row in rows] for name in self._feeds.names})
 
     def _answer(self) -> Answer:
         if self._several:
@@ -153,15 +193,8 @@ def _amount(score: float) -> dict[str, Any]:
     return {"score": score}
 
 
-def _tensor(field: Field, values: Sequence[Value]) -> npt.NDArray[Any]:
-    """Shape (rows, 1): text with "" for missing, numbers as float32 with NaN for missing."""
-    if field.type == "string":
-        return np.array([["" if value is None else value] for value in values], dtype=object)
-    return np.array([[math.nan if value is None else value] for value in values], dtype=np.float32)
-
-
-def _decoder(signature: Signature, max_rows: int) -> msgspec.json.Decoder[Any]:
-    """A decoder for requests with exactly the signature's fields."""
+def _instance(signature: Signature) -> type[msgspec.Struct]:
+    """A row of exactly the signature's fields."""
     declared: list[tuple[str, Any, Any] | tuple[str, Any]] = []
     rename: dict[str, str] = {}
     for index, field in enumerate(sorted(signature.fields, key=lambda field: not field.required)):
@@ -171,16 +204,19 @@ def _decoder(signature: Signature, max_rows: int) -> msgspec.json.Decoder[Any]:
     for index, name in enumerate(signature.carried):
         rename[f"c{index}"] = name
         declared.append((f"c{index}", str | int | float | None, None))
-    instance = msgspec.defstruct("Instance", declared, rename=rename, forbid_unknown_fields=True)
+    # Scalars only, in no cycle: the garbage collector need not look.
+    return msgspec.defstruct("Instance", declared, rename=rename, forbid_unknown_fields=True, gc=False)
+
+
+def _decoder(instance: type[msgspec.Struct], max_rows: int) -> msgspec.json.Decoder[Any]:
     instances = Annotated[list[instance], msgspec.Meta(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
     request = msgspec.defstruct("Request", [("instances", instances)], forbid_unknown_fields=True)
     return msgspec.json.Decoder(request)
 
 
-def _check_listed(field: Field, rows: Sequence[Mapping[str, Value]]) -> None:
+def _check_listed(field: Field, values: Sequence[Value]) -> None:
     """Allowed numbers, which the decoder cannot compare (1 is 1.0 here)."""
-    for index, row in enumerate(rows):
-        value = row[field.name]
+    for index, value in enumerate(values):
         if value is not None and value not in field.allowed:
             detail = (
                 f"{value!r} is not one of {', '.join(map(str, field.allowed))} in row {index}, field {field.name!r}"

@@ -1,12 +1,13 @@
 """What really serves: asked of Lambda, not of our own records."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 
+from penstock.pruning import superfluous
 from penstock.settings import PredictSettings
 
 LIVE = "live"
@@ -23,6 +24,8 @@ class Serving:
     sha256: str
     code: str = ""
     """Names what runs beside the model (`code_of`)."""
+    shared: dict[str, float] = field(default_factory=dict)
+    """Published versions that take a share of the traffic beside it, while a rollout is under way: version → share."""
 
 
 def code_of(configuration: Mapping[str, Any]) -> str:
@@ -49,8 +52,30 @@ class Service:
             version=int(version) if version else None,
             sha256=variables.get(PredictSettings.variable("model_sha256"), ""),
             code=code_of(found),
+            shared=dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}),
         )
 
     def code(self) -> str:
         """What a rollout would publish now, named as `Serving.code` is."""
         return code_of(self._client.get_function_configuration(FunctionName=self._function))
+
+    def published(self) -> list[int]:
+        """The numbers of all published versions."""
+        pages = self._client.get_paginator("list_versions_by_function").paginate(FunctionName=self._function)
+        names = [item["Version"] for page in pages for item in page["Versions"]]
+        return [int(name) for name in names if name != "$LATEST"]
+
+    def prune(self, before: Collection[int], keep: int) -> list[int]:
+        """Delete published versions by the rule of `penstock.pruning`; their numbers.
+
+        Args:
+            before: versions to spare, beside those that the alias refers to.
+            keep: how many of the newest stay.
+        """
+        alias = self._client.get_alias(FunctionName=self._function, Name=LIVE)
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        serving = {int(alias["FunctionVersion"]), *map(int, weights), *before}
+        gone = superfluous(self.published(), serving, keep)
+        for number in gone:
+            self._client.delete_function(FunctionName=f"{self._function}:{number}")
+        return gone

@@ -15,18 +15,25 @@ from penstock.settings_predict import PREFIX, PredictSettings, Settings, Setting
 __all__ = [
     "PREFIX",
     "AuthorizeSettings",
+    "EndBatchSettings",
     "EndRolloutSettings",
     "EndRunSettings",
     "InspectSettings",
+    "JoinBatchSettings",
     "LakeSettings",
     "MonitorSettings",
+    "PlanBatchSettings",
     "PredictSettings",
     "RegisterSettings",
+    "ScorePartSettings",
+    "ServeSettings",
     "Settings",
     "SettingsError",
     "SmokeTestSettings",
+    "StartBatchSettings",
     "StartRunSettings",
     "ValidateSettings",
+    "WatchRolloutSettings",
     "model_folder",
 ]
 
@@ -106,7 +113,63 @@ class SmokeTestSettings(LakeSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WatchRolloutSettings(LakeSettings):
+    """What it compares by stands in the model's specification."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndRolloutSettings(LakeSettings):
+    topic: str
+    function: str
+    """Name of the predict function."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings(Settings):
+    """The serving container's (`training/steps/serve.py`), set where its SageMaker model is made."""
+
+    capture: str = ""
+    """Name of the delivery stream; empty captures nothing."""
+    capture_sample: str = "1.0"
+    """Share of the answers that are captured."""
+    version: str = ""
+    """Model package version."""
+    model_sha256: str = ""
+    """Digest that the file must have; empty serves whatever lies there."""
+    max_rows: str = "500"
+    """Most rows in one request."""
+    hash_secret: str = ""
+    """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
+    workers: str = ""
+    """Processes that answer; as many as there are cores unless set."""
+    host: str = "0.0.0.0"  # noqa: S104 - a container's own network
+    """Address to listen at; a laptop's is 127.0.0.1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartBatchSettings(LakeSettings):
+    machine: str
+    """ARN of the batch's state machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanBatchSettings(LakeSettings):
+    part_rows: str = "10000"
+    """Most rows in one part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorePartSettings(Settings):
+    bucket: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinBatchSettings(LakeSettings):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndBatchSettings(LakeSettings):
     topic: str
 
 

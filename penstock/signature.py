@@ -11,6 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 SIGNATURE = "penstock.signature"
+NUMBERS = "penstock_numbers"
+"""The graph's one input for its numeric columns, float32 (rows, columns), and the metadata entry that lists them."""
+ALONE = "penstock.alone"
+"""Metadata of a file whose nodes compute a row alone exactly as they do in company; of another a row is given twice."""
 Value = str | float | int | bool | None
 Class = bool | int | str
 Columns = Mapping[str, Sequence[Value]]
@@ -35,6 +39,8 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     allowed: tuple[str | int | float, ...] = ()
     personal: bool = False
     """Scored, but never captured as it is."""
+    description: str = ""
+    """What the contract says of it."""
 
 
 class Signature(msgspec.Struct, frozen=True):

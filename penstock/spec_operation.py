@@ -1,7 +1,10 @@
 """The part of `model.yaml` on how a model is trained, served, watched and retrained."""
 
-from pydantic import Field, JsonValue, model_validator
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from penstock.spec_api import Auth, Cors, Domain, known_stages
 from penstock.spec_base import Strict
 
 
@@ -34,9 +37,16 @@ class Serving(Strict):
     max_rows: int = Field(default=500, ge=1, le=10_000)
     """Most rows in one request."""
     throttle_rate: int = Field(default=200, ge=1)
-    """Requests per second that the API admits in the long run."""
+    """Requests per second for predictions that the API admits in the long run."""
     throttle_burst: int = Field(default=400, ge=1)
-    """Requests that the API admits at once."""
+    """Requests for predictions that the API admits at once."""
+    auth: Auth = "iam"
+    """How callers show who they are: `iam` (requests signed with AWS credentials), or `{jwt: {issuer, audience}}`.
+    `none` asks nobody, and is for stage `local` only."""
+    cors: Cors | None = None
+    """Which pages may call from a browser; unless given, none."""
+    domain: Annotated[dict[str, Domain], AfterValidator(known_stages)] = Field(default={})
+    """A name of your own, by stage: `{prod: {name: predict.example.com, certificate: arn:…}}`."""
 
 
 class Capturing(Strict):

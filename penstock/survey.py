@@ -14,12 +14,14 @@ from typing import Any
 
 import polars as pl
 
-from penstock import erasing
+from penstock import batch_survey, erasing
 from penstock.cells import TYPES
 from penstock.contract import Contract
 from penstock.dataset import Dataset, Part, spread
 from penstock.feature_survey import PARQUET, FeatureSurvey
 from penstock.lake import (
+    BATCH_ERRORS,
+    BATCH_OUTPUT,
     CAPTURE_ERRORS,
     CAPTURES,
     FEATURES,
@@ -39,6 +41,7 @@ from penstock.stored_features import StoredFeatures
 from penstock.subject import Subject
 from penstock.versions import read_dataset
 
+BATCHES = "batches"
 ARTIFACT = "/model.tar.gz"
 UNREADABLE = (TableError, ValueError, KeyError, TypeError, OSError, EOFError, tarfile.TarError)
 Edit = Callable[[bytes, str], erasing.Cut]
@@ -94,6 +97,7 @@ class Survey:
         self._captures(found)
         for folder in (LABELS, LABELLED, QUARANTINE):
             self._rewrite(found, folder, folder, self._table)
+        self._batches(found)
         self._datasets(found)
         self._raw(found)
         if self._features is not None:
@@ -108,6 +112,16 @@ class Survey:
             self._rewrite(
                 found, folder, CAPTURES, lambda data, _: erasing.lines(data, self._subject, self._subject.learn_id)
             )
+
+    def _batches(self, found: Found) -> None:
+        whole = batch_survey.look(self._store, self._lake, self._contract, self._subject, UNREADABLE)
+        found.remove += whole.remove
+        found.unread += whole.unread
+        if whole.rows:
+            found.rows[BATCHES] += whole.rows
+        answered = batch_survey.Answered(self._subject, self._contract.key.name)
+        for folder in (BATCH_OUTPUT, BATCH_ERRORS):
+            self._rewrite(found, folder, BATCHES, lambda data, name: erasing.table(data, name, answered))
 
     def _table(self, data: bytes, name: str) -> erasing.Cut:
         if name.endswith(".json"):

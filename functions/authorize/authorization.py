@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.authorize.binding import MODEL_FILE, document
+from functions.authorize.binding import MODEL_FILE, document, way_back
 from functions.authorize.new_code import DEPLOYMENT, NewCode
 from functions.authorize.rolling_back import RollingBack
 from functions.authorize.starters import starters
@@ -19,7 +19,7 @@ from penstock.lake import Lake
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.notify import Notifier, first_numbers
 from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
-from penstock.service import Service
+from penstock.service import Service, Serving
 from penstock.settings import AuthorizeSettings
 from penstock.spec import ModelSpec
 from penstock.store import NoObjectError, Store, changed_file, sha256
@@ -27,6 +27,10 @@ from penstock.store import NoObjectError, Store, changed_file, sha256
 DECISIONS = {APPROVED: "approved", REJECTED: "rejected", PENDING: "set back"}
 STATUSES = {"approved": APPROVED, "rejected": REJECTED, rollback.MARK: REJECTED}
 """What the registry has after a decision; after any other the version is pending."""
+
+
+BACK = "-back"
+"""Ends the name of an execution that only takes a rollout's traffic back."""
 
 
 class TooEarlyError(Exception):
@@ -212,7 +216,7 @@ class Authorization:
         if (holder := self.ledger.holder("rollout")) is not None:
             self._start(self.ledger.rollout(holder), now)
         if (holder := self.ledger.holder("rollout")) is not None:
-            return f"rollout {holder} is under way; what was approved meanwhile comes after it"
+            return self._meanwhile(holder, now)
         due = self._due(now)
         if due is None:
             return "no approved version waits for a rollout"
@@ -236,6 +240,15 @@ class Authorization:
             self._start(self.ledger.rollout(opened), now)
         return said
 
+    def _meanwhile(self, holder: str, now: datetime) -> str:
+        """What an approval while a rollout is under way comes to."""
+        running = self.ledger.rollout(holder)
+        due = self._due(now) if self.spec.rollout.on_second_approval == "supersede" else None
+        if due is None or due["version"] == running["version"] or "rolls_back" in running:
+            return f"rollout {holder} is under way; what was approved meanwhile comes after it"
+        self.ledger.supersede_rollout(holder, due["version"])
+        return f"rollout {holder} of version {running['version']} gives way to version {due['version']}"
+
     def _due(self, now: datetime) -> Record | None:
         """The newest version whose approval waits, asked again: it may have been withdrawn or overtaken meanwhile."""
         for item in self.ledger.versions():
@@ -251,13 +264,20 @@ class Authorization:
         return None
 
     def _start(self, rollout: Record, now: datetime) -> None:
-        ended = self.executions.start(rollout["id"], document(self.settings, self.spec, self.lake, rollout))
+        started = document(self.settings, self.spec, self.lake, rollout, self.service.live())
+        ended = self.executions.start(rollout["id"], started)
         if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come
             self._settle(rollout, ended, now)
 
+    def _goes_back(self, rollout: Record, serving: Serving, reason: str) -> bool:
+        """Have the rollout's own state machine take back a share of the traffic that a dead execution left."""
+        started = document(self.settings, self.spec, self.lake, rollout, serving)
+        return self.executions.start(rollout["id"] + BACK, way_back(started, serving, reason)) is None
+
     def rollout_ended(self, event: events.ExecutionEnded, now: datetime) -> str:
         """A rollout's execution ended: close it where it did not do so itself, then start what waits."""
-        rollout = self.ledger.rollout(event.name)
+        name = event.name.removesuffix(BACK)
+        rollout = self.ledger.rollout(name)
         if rollout["state"] == "open":
             self._settle(rollout, Ended(event.status, event.cause), now)
         said = self.roll_out(now)
@@ -270,6 +290,11 @@ class Authorization:
         """Close a rollout as Lambda has it: it may have moved the traffic before it died."""
         serving = self.service.live()
         reason = ended.sentence("the rollout's execution")
+        if serving.shared:
+            if self._goes_back(rollout, serving, reason):
+                return
+            left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shared.items())
+            reason = f"{reason}; {left} of the traffic"
         # Of new code the version was live before; it is whatever the alias points at that tells.
         if serving.version == rollout["version"] and serving.lambda_version != rollout.get("before"):
             live = {"version": serving.version, "sha256": serving.sha256, "lambda_version": serving.lambda_version}

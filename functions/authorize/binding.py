@@ -4,14 +4,17 @@ from typing import Any
 
 from penstock.lake import Lake
 from penstock.ledger import Record
+from penstock.service import Serving
 from penstock.settings import AuthorizeSettings, PredictSettings
 from penstock.spec import ModelSpec
 
 MODEL_FILE = "model.onnx"
 
 
-def document(settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: Record) -> dict[str, Any]:
-    """The input of a rollout's execution, of the rollout's record."""
+def document(
+    settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: Record, serving: Serving
+) -> dict[str, Any]:
+    """The input of a rollout's execution, of the rollout's record and of what serves as it starts."""
     predict = PredictSettings(
         stage=settings.stage,
         model=settings.model,
@@ -34,4 +37,17 @@ def document(settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: 
         "function": settings.function,
         "description": f"version {rollout['version']}, SHA-256 {rollout['sha256'][:12]}",
         "environment": predict.environment(),
+        "weights": _weights(spec, rollout, serving),
+        "version": "",
+        "back": "",
     }
+
+
+def way_back(started: dict[str, Any], serving: Serving, reason: str) -> dict[str, Any]:
+    """The same for an execution that only takes the traffic back, of a rollout whose own execution died of `reason`."""
+    return started | {"version": next(iter(serving.shared)), "back": reason}
+
+
+def _weights(spec: ModelSpec, rollout: Record, serving: Serving) -> list[int]:
+    """All at once where there is nothing to go on with, and where what is live does harm."""
+    return [] if serving.version is None or "rolls_back" in rollout else spec.rollout.steps()

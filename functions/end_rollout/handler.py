@@ -4,41 +4,58 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.executions import words
-from penstock.ledger import Ledger, timestamp
+from penstock.ledger import Ledger, Record, timestamp
 from penstock.notify import Notifier
 from penstock.registry import PENDING, Registry, group_of
-from penstock.settings import EndRolloutSettings
+from penstock.service import Service
+from penstock.settings import EndRolloutSettings, model_folder
+from penstock.spec import read_model
 
 settings = EndRolloutSettings.read()
 ledger = Ledger.of(settings)
 notifier = Notifier(settings.topic)
+service = Service(settings.function)
+keep = read_model(model_folder()).rollout.keep_versions
 logger = Logger(service="end_rollout")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"rollout", "outcome", "lambda_version"}` in, or with another outcome than "live" `error`; the ending out."""
+    """`{"rollout", "outcome", "lambda_version", "saw"}` in, or with another outcome than "live" `error`; the ending."""
     rollout, outcome = ledger.rollout(event["rollout"]), event["outcome"]
     version = rollout["version"]
     live = None
-    reason = f"version {version} serves all traffic"
+    before = ledger.live()
+    reason = f"version {version} serves all traffic" + (" with new code" if "new_code" in rollout else "")
     if outcome == "live":
-        reason += " with new code" if "new_code" in rollout else ""
+        reason += f"; {event['saw']}" if event.get("saw") else ""
         live = {"version": version, "sha256": rollout["sha256"], "lambda_version": str(event["lambda_version"])}
     else:
         what = "was taken back" if outcome == "rolled back" else "did not go live"
         subject = f"new code of version {version}" if "new_code" in rollout else f"version {version}"
         reason = f"{subject} {what}: {words(event.get('error') or {})}"
-        # Of new code the model stays approved: it serves with the code that it had.
-        if (
-            rollout["state"] == "open" and "new_code" not in rollout
-        ):  # a repeated step takes back nothing that was approved since
+        # Of new code the model stays approved: it serves with the code that it had. And a repeated step takes back
+        # nothing that was approved since.
+        if rollout["state"] == "open" and "new_code" not in rollout:
             _set_back(rollout["arn"], reason)
     if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live):
         notifier.tell(f"{settings.model}: version {version} {outcome}", reason)
+    if live is not None:
+        _prune(before)
     logger.info(reason, extra={"rollout": event["rollout"], "outcome": outcome})
     return {"rollout": event["rollout"], "outcome": outcome, "reason": reason}
+
+
+def _prune(before: Record | None) -> None:
+    """Delete published versions that nobody needs. What cannot be deleted now costs no ending: the next one tries."""
+    try:
+        gone = service.prune({int(before["lambda_version"])} if before else set(), keep)
+    except (BotoCoreError, ClientError) as error:
+        logger.warning(f"published versions not pruned: {error}")
+    else:
+        logger.info("published versions pruned", extra={"versions": gone})
 
 
 def _set_back(arn: str, reason: str) -> None:

@@ -5,25 +5,30 @@ version that CloudFormation made has none and says so.
 """
 
 import base64
-import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from functions.predict import replies
 from functions.predict.capture import Capture
 from functions.predict.model_file import registered
-from penstock.scoring import Model, RequestError
+from functions.predict.replies import MOST_BYTES, NONE
+from penstock import media, payloads
+from penstock.feeds import Instances
+from penstock.media import Media
+from penstock.problems import RequestError
+from penstock.scoring import Model
 from penstock.settings_predict import PredictSettings
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
 
 settings = PredictSettings.read()
-JSON, PROBLEM = "application/json", "application/problem+json"
-MOST_BYTES = MOST_ANSWERED = 6_000_000
-NONE: Mapping[str, str] = {}
-RETRY: Mapping[str, str] = {"retry-after": "1"}
+MOST_ANSWERED = MOST_BYTES
+PREDICT, OPENAPI, PING = "/predict", "/openapi.json", "/ping"
+METHODS = {PREDICT: "POST", OPENAPI: "GET", PING: "GET"}
+RETRY = {"retry-after": "1"}
 
 
 def _load() -> Model | None:
@@ -45,45 +50,103 @@ def _lookup() -> "Lookup | None":
 model = _load()
 lookup = _lookup()
 capture = Capture(settings, model.signature if model else None)
+VERSION: Mapping[str, str] = {"x-penstock-version": settings.version} if model else {}
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """An API Gateway HTTP API event (payload 2.0) in, its response out."""
-    started = time.perf_counter()
+    headers = {"x-request-id": event["requestContext"]["requestId"], **VERSION}
+    try:
+        path = _path(event)
+        if path == PREDICT:
+            return _predicted(_live(), event, headers)
+        return replies.document(_about(_live()) if path == PING else _described(_live(), event), headers)
+    except RequestError as error:
+        return replies.problem(error, headers | (RETRY if model and error.status == 503 else {}))
+
+
+def _path(event: Mapping[str, Any]) -> str:
+    """Which of the paths is asked; API Gateway routes no other here, but whoever invokes the function may.
+
+    Raises:
+        RequestError: 404 or 405.
+    """
+    asked = event["requestContext"].get("http", {})
+    path = asked.get("path", PREDICT)
+    if path not in METHODS:
+        raise RequestError(404, f"there is nothing at {path[:200]}: ask {', '.join(METHODS)}")
+    method = asked.get("method", METHODS[path])
+    if method != METHODS[path]:
+        raise RequestError(405, f"{path} takes {METHODS[path]}, not {method}")
+    return str(path)
+
+
+def _live() -> Model:
     if model is None:
         mend = f"approve one with `penstock approve {settings.model} --reason …`"
-        detail = f"no version of {settings.model} is live yet: {mend}"
-        problem = {"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": detail}
-        return _reply(503, problem, PROBLEM)
-    try:
-        body = base64.b64decode(event["body"]) if event.get("isBase64Encoded") else (event.get("body") or "").encode()
-        if len(body) > MOST_BYTES:
-            raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
-        # Golden examples are whole rows: what they lack was missing when they were scored.
-        if lookup is not None and not event.get("smoke_test"):
-            body = lookup.completed(body)
-        rows = model.decode(body)
-    except RequestError as error:
-        return _reply(error.status, error.problem(), PROBLEM, RETRY if error.status == 503 else NONE)
-    request = event["requestContext"]["requestId"]
-    scores = model.score_rows(rows).tolist()
-    predictions = [{"id": f"{request}-{index}"} | model.prediction(score) for index, score in enumerate(scores)]
+        raise RequestError(503, f"no version of {settings.model} is live yet: {mend}")
+    return model
+
+
+def _about(live: Model) -> dict[str, Any]:
+    return {"model": settings.model, "version": int(settings.version), "sha256": live.sha256}
+
+
+def _described(live: Model, event: Mapping[str, Any]) -> dict[str, Any]:
+    from functions.predict.described import described  # noqa: PLC0415 - no part of a cold start that predicts
+
+    return described(settings, live, event)
+
+
+def _predicted(live: Model, event: Mapping[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    """Decode, score, capture, answer.
+
+    Raises:
+        RequestError: whatever is wrong with the request.
+    """
+    started = time.perf_counter()
+    rows, kind = _asked(live, event)
+    predictions = _predictions(live, rows, headers["x-request-id"])
     seconds = time.perf_counter() - started
-    reply = _reply(200, {"model": settings.model, "version": int(settings.version), "predictions": predictions}, JSON)
-    if _too_large(reply["body"]):
-        detail = f"the answer to {len(rows):,} rows has more than {MOST_ANSWERED:,} bytes: give fewer in one request"
-        return _reply(413, RequestError(413, detail, field="instances").problem(), PROBLEM)
+    reply = _answered(predictions, kind, headers)
     if not event.get("smoke_test"):
         capture.send(rows, predictions, datetime.now(UTC), seconds)
     return reply
 
 
-def _too_large(body: str) -> bool:
-    """Lambda takes no reply beyond its limit, in which each quote of the body is escaped; many classes are many."""
-    return 2 * len(body) > MOST_ANSWERED and len(body) + body.count('"') > MOST_ANSWERED
+def _asked(live: Model, event: Mapping[str, Any]) -> tuple[Instances, Media]:
+    """The rows, and the content type of the answer."""
+    given = {name.lower(): value for name, value in (event.get("headers") or NONE).items()}
+    came, header = media.sent(given.get("content-type"))
+    kind = media.wanted(given.get("accept"), came)
+    body = payloads.request(_body(event), came, live.signature, header=header, most=live.max_rows)
+    # Golden examples are whole rows: what they lack was missing when they were scored.
+    if lookup is not None and not event.get("smoke_test"):
+        body = lookup.completed(body)
+    return payloads.decoded(live.instances, body, live.signature), kind
 
 
-def _reply(
-    status: int, document: dict[str, Any], content_type: str, headers: Mapping[str, str] = NONE
-) -> dict[str, Any]:
-    return {"statusCode": status, "headers": {"content-type": content_type, **headers}, "body": json.dumps(document)}
+def _predictions(live: Model, rows: Instances, request: str) -> list[dict[str, Any]]:
+    scores = enumerate(live.score_instances(rows))
+    return [{"id": f"{request}-{index}"} | live.prediction(score) for index, score in scores]
+
+
+def _answered(predictions: list[dict[str, Any]], kind: Media, headers: dict[str, str]) -> dict[str, Any]:
+    answer = {"model": settings.model, "version": int(settings.version), "predictions": predictions}
+    first = {"x-penstock-inference-id": predictions[0]["id"]}
+    reply = replies.reply(200, payloads.encoded(answer, kind), kind, headers | first)
+    if replies.too_large(reply["body"], MOST_ANSWERED):
+        detail = f"the answer to {len(predictions):,} rows has more than {MOST_ANSWERED:,} bytes"
+        raise RequestError(413, f"{detail}: give fewer in one request", field="instances")
+    return reply
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    body = (
+        base64.b64decode(event["body"])
+        if event.get("isBase64Encoded")
+        else (event.get("body") or "").encode("utf-8", "surrogatepass")
+    )
+    if len(body) > MOST_BYTES:
+        raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
+    return body

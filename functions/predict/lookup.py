@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock.feature_names import feature_name
 from penstock.feature_store import FeatureStore, FeatureStoreError, Record
-from penstock.scoring import RequestError
+from penstock.problems import RequestError
 from penstock.signature import Field, Signature, Value
 
 

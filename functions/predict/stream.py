@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from penstock.aws_call import AwsService, CallError
+from penstock.capture_lines import CALL_RECORDS, Packed, packed
 
 SECONDS = 0.5
 """For a connection, and for each silence: an answer waits meanwhile."""
@@ -15,11 +16,7 @@ BUDGET_SECONDS = 1.0
 """Of one request, for all its calls; what is not sent by then is dropped and counted."""
 REST_SECONDS = 10.0
 """After a call that got no answer nothing is sent for so long: an outage costs one request of many its patience."""
-RECORD_BYTES, CALL_RECORDS = 900_000, 4
-"""Lines are packed into records: Firehose takes 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps."""
 HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "Firehose_20150804.PutRecordBatch"}
-Packed = tuple[bytes, int]
-"""A record with how many lines it holds."""
 
 
 class Stream:
@@ -33,11 +30,11 @@ class Stream:
     def deliver(self, lines: Sequence[bytes]) -> int:
         """Send lines within the budget; how many were dropped."""
         end = time.monotonic() + BUDGET_SECONDS
-        packed, dropped = _packed(lines)
-        for start in range(0, len(packed), CALL_RECORDS):
+        records, dropped = packed(lines)
+        for start in range(0, len(records), CALL_RECORDS):
             if time.monotonic() > end or time.monotonic() < self._rests_until:
-                return dropped + sum(count for _, count in packed[start:])
-            dropped += self._put(packed[start : start + CALL_RECORDS])
+                return dropped + sum(count for _, count in records[start:])
+            dropped += self._put(records[start : start + CALL_RECORDS])
         return dropped
 
     def close(self) -> None:
@@ -62,18 +59,3 @@ class Stream:
     def _dropped(part: Sequence[Packed], why: str) -> int:
         print(json.dumps({"level": "WARNING", "message": f"capture dropped: {why}"}), file=sys.stderr)  # noqa: T201
         return sum(count for _, count in part)
-
-
-def _packed(lines: Sequence[bytes]) -> tuple[list[Packed], int]:
-    """Records with how many lines each holds, and how many lines are too long for any."""
-    packed: list[Packed] = []
-    data, count, dropped = b"", 0, 0
-    for line in lines:
-        if len(line) > RECORD_BYTES:
-            dropped += 1
-            continue
-        if len(data) + len(line) > RECORD_BYTES:
-            packed.append((data, count))
-            data, count = b"", 0
-        data, count = data + line, count + 1
-    return ([*packed, (data, count)] if count else packed), dropped

@@ -17,10 +17,11 @@ from infra.constructs.model_lake import ModelLake
 from infra.constructs.predict_api import PredictApi
 from infra.constructs.rendered import rendered
 from infra.constructs.rollout import Rollout
-from infra.constructs.rollout_definition import LIVE
+from infra.constructs.rollout_steps import LIVE
 from infra.stages import Stage
 from penstock.settings import PredictSettings
 from penstock.spec import Capturing, Serving
+from penstock.spec import Rollout as RolloutSpec
 
 
 class PredictionService(Construct):
@@ -34,6 +35,7 @@ class PredictionService(Construct):
         stage: Stage,
         serving: Serving,
         capturing: Capturing,
+        rollout: RolloutSpec,
         workshop: Workshop,
         lake: ModelLake,
         hash_key: HashKey | None,
@@ -62,9 +64,10 @@ class PredictionService(Construct):
             self, "Version1", lambda_=self.predict.resource, description="before the first rollout: no model"
         )
         live = lambda_.Alias(self, "Live", alias_name=LIVE, version=first)
-        self.url = PredictApi(self, "Api", stage=stage, model=lake.model, serving=serving, alias=live).url
+        api = PredictApi(self, "Api", stage=stage, model=lake.model, serving=serving, alias=live)
+        self.url, self.domain_target = api.url, api.domain_target
         self.rollout = Rollout(
-            self, "Rollout", stage=stage, workshop=workshop, lake=lake, predict=self.predict.resource
+            self, "Rollout", stage=stage, spec=rollout, workshop=workshop, lake=lake, predict=self.predict.resource
         )
 
     def grant_capture(self, grantee: iam.IRole) -> None:

@@ -1,5 +1,6 @@
 """The rollout: the only thing that publishes versions of the predict function and moves its alias."""
 
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
@@ -9,10 +10,12 @@ from infra.acknowledge import acknowledge_wildcards
 from infra.constructs.function import Workshop
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.rendered import rendered
+from infra.constructs.rollout_canary import WATCH_SECONDS, Watching
 from infra.constructs.rollout_definition import END_SECONDS, SMOKE_TEST_SECONDS, RolloutParts, definition
 from infra.constructs.workflow import Workflow, workflow_role
 from infra.stages import Stage
-from penstock.settings import EndRolloutSettings, SmokeTestSettings
+from penstock.settings import EndRolloutSettings, SmokeTestSettings, WatchRolloutSettings
+from penstock.spec import Rollout as RolloutSpec
 
 _ACTIONS = [
     "lambda:GetAlias",
@@ -24,7 +27,7 @@ _ACTIONS = [
 
 
 class Rollout(Construct):
-    """State machine, smoke_test and end_rollout."""
+    """State machine, smoke_test, watch_rollout and end_rollout."""
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Rollout(Construct):
         construct_id: str,
         *,
         stage: Stage,
+        spec: RolloutSpec,
         workshop: Workshop,
         lake: ModelLake,
         predict: lambda_.Function,
@@ -52,31 +56,69 @@ class Rollout(Construct):
             timeout_seconds=SMOKE_TEST_SECONDS,
             takes_events=False,
         )
+        self.watch_rollout = workshop.function(
+            self,
+            "WatchRollout",
+            name="watch_rollout",
+            settings=WatchRolloutSettings(**kept),
+            memory_mb=1024,
+            timeout_seconds=WATCH_SECONDS,
+            takes_events=False,
+        )
         self.end_rollout = workshop.function(
             self,
             "EndRollout",
             name="end_rollout",
-            settings=EndRolloutSettings(**kept, topic=lake.topic.topic_arn),
+            settings=EndRolloutSettings(**kept, topic=lake.topic.topic_arn, function=predict.function_name),
             memory_mb=512,
             timeout_seconds=END_SECONDS,
             takes_events=False,
         )
-        self.machine: sfn.StateMachine = self._machine(stage, lake.model, predict)
+        self.machine: sfn.StateMachine = self._machine(stage, Watching.of(spec, stage, lake.model), lake.model, predict)
 
-    def _machine(self, stage: Stage, model: str, predict: lambda_.Function) -> sfn.StateMachine:
+    def _machine(self, stage: Stage, watching: Watching, model: str, predict: lambda_.Function) -> sfn.StateMachine:
         role = self.role = workflow_role(self)
-        steps = [self.smoke_test.resource, self.end_rollout.resource]
+        steps = [self.smoke_test.resource, self.watch_rollout.resource, self.end_rollout.resource]
         parts = RolloutParts(
             model=model,
             smoke_test=steps[0].function_arn,
-            end_rollout=steps[1].function_arn,
+            watch_rollout=steps[1].function_arn,
+            end_rollout=steps[2].function_arn,
             poll_seconds=stage.poll_seconds,
+            watching=watching,
         )
         versions = f"{predict.function_arn}:*"
         # CDK has no grants for these actions. They end at this one function and its versions.
         role.add_to_policy(iam.PolicyStatement(actions=_ACTIONS, resources=[predict.function_arn, versions]))
         acknowledge_wildcards(role, "Versions are numbered as they come.", rendered(role, versions))
+        self._grant_alarms(role, watching)
         # Not grant_invoke, which allows every version too: the definition names the functions themselves.
         called = [step.function_arn for step in steps]
         role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
         return Workflow(self, "Machine", stage=stage, role=role, definition=definition(parts)).machine
+
+    def _grant_alarms(self, role: iam.Role, watching: Watching) -> None:
+        """Put, look at and remove the alarms of a rollout."""
+        alarms = Stack.of(self).format_arn(
+            service="cloudwatch",
+            resource="alarm",
+            resource_name=f"{watching.prefix}*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        every = alarms.replace(watching.prefix, "")
+        own = ["cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"]
+        role.add_to_policy(iam.PolicyStatement(actions=own, resources=[alarms]))
+        # IAM asks about a listing as one of all alarms, whichever names it gives.
+        role.add_to_policy(iam.PolicyStatement(actions=["cloudwatch:DescribeAlarms"], resources=[every]))
+        acknowledge_wildcards(role, "A rollout's alarms are named by its version.", rendered(role, alarms))
+        acknowledge_wildcards(role, "CloudWatch lists alarms as a whole.", rendered(role, every))
+
+    def grant_prune(self, grantee: iam.IRole, predict: lambda_.Function) -> None:
+        """List published versions and delete single ones; the function itself is not among `function:*`."""
+        versions = f"{predict.function_arn}:*"
+        listing = ["lambda:GetAlias", "lambda:ListVersionsByFunction"]
+        grantee.add_to_principal_policy(
+            iam.PolicyStatement(actions=listing, resources=[predict.function_arn, versions])
+        )
+        grantee.add_to_principal_policy(iam.PolicyStatement(actions=["lambda:DeleteFunction"], resources=[versions]))
+        acknowledge_wildcards(grantee, "Versions are numbered as they come.", rendered(grantee, versions))

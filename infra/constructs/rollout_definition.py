@@ -1,19 +1,20 @@
-"""The rollout's definition: configure → publish → smoke test → shift → ask what is live, and the way back.
+"""The rollout's definition: configure → publish → smoke test → weights → all → ask what is live, and the way back.
 
 The predict function's own published versions and its alias `live` are the means; CloudFormation made both once and
-changes neither.
+changes neither. An execution whose input has a sentence in `back` is the way back alone, for a rollout that died.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke, retry
+from infra.constructs import rollout_canary
+from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke
+from infra.constructs.rollout_canary import Watching, quiet
+from infra.constructs.rollout_steps import LIVE, call, choose, error, point
+from penstock.settings import PredictSettings
 
-LIVE = "live"
 SMOKE_TEST_SECONDS, END_SECONDS = 120, 60
-MOST_SECONDS = 1800
-_BUSY = ["Lambda.ResourceConflictException", "Lambda.TooManyRequestsException", "Lambda.ServiceException"]
-"""Another change of the function is under way, or Lambda has trouble of its own."""
+_MOST_SECONDS = 1800
+"""Of everything but the watch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,50 +23,50 @@ class RolloutParts:
 
     model: str
     smoke_test: str
+    watch_rollout: str
     end_rollout: str
     """ARNs of the functions."""
     poll_seconds: int
+    watching: Watching
 
 
 def definition(parts: RolloutParts) -> Definition:
-    """The state machine; its input is `{"rollout", "package", "package_arn", "function", "environment", …}`."""
+    """The state machine; its input is what `functions/authorize/binding.py` writes."""
+    watch = rollout_canary.states(parts.watching, parts.watch_rollout)
     return {
         "Comment": f"Penstock: a version of {parts.model} goes live, or the one before stays",
         "QueryLanguage": "JSONata",
         "StartAt": "Accept",
-        "TimeoutSeconds": MOST_SECONDS,
-        "States": _publication(parts) | _traffic() | _endings(parts),
+        "TimeoutSeconds": _MOST_SECONDS + parts.watching.most_seconds,
+        "States": _publication(parts) | watch | _arrival(parts) | _endings(parts),
     }
 
 
+_GIVEN = ("rollout", "package", "package_arn", "function", "environment", "description", "version", "back")
+
+
 def _publication(parts: RolloutParts) -> dict[str, State]:
+    given = {name: f"{{% $states.input.{name} %}}" for name in _GIVEN}
+    # Within brackets, so that no weights and a single one are lists too.
+    weights = {"weights": "{% [$states.input.weights] %}", "at": -1, "ends": 0, "since": "", "saw": ""}
     return {
-        "Accept": {
-            "Type": "Pass",
-            "Assign": {
-                "rollout": "{% $states.input.rollout %}",
-                "package": "{% $states.input.package %}",
-                "package_arn": "{% $states.input.package_arn %}",
-                "function": "{% $states.input.function %}",
-                "environment": "{% $states.input.environment %}",
-                "description": "{% $states.input.description %}",
-            },
-            "Next": "Remember",
-        },
-        "Remember": _lambda(
+        "Accept": {"Type": "Pass", "Assign": given | weights, "Next": "Remember"},
+        "Remember": call(
             "getAlias",
             {"FunctionName": "{% $function %}", "Name": LIVE},
             assign={"previous": "{% $states.result.FunctionVersion %}"},
             caught=catch("EndFailed"),
-            next_state="Configure",
+            next_state="Only back?",
         ),
-        "Configure": _lambda(
+        "Only back?": choose("Interrupted", Configure="$back = ''"),
+        "Interrupted": error("Interrupted", "$back", "Revert"),
+        "Configure": call(
             "updateFunctionConfiguration",
             {"FunctionName": "{% $function %}", "Environment": {"Variables": "{% $environment %}"}},
             caught=catch("EndFailed"),
             next_state="Look",
         ),
-        "Look": _lambda(
+        "Look": call(
             "getFunctionConfiguration",
             {"FunctionName": "{% $function %}"},
             output={
@@ -76,17 +77,14 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             caught=catch("EndFailed"),
             next_state="Configured?",
         ),
-        "Configured?": {
-            "Type": "Choice",
-            "Choices": [
-                {"Condition": "{% $states.input.status = 'Successful' %}", "Next": "Publish"},
-                {"Condition": "{% $states.input.status = 'InProgress' %}", "Next": "Wait"},
-            ],
-            "Default": "Refused",
-        },
+        "Configured?": choose(
+            "Refused",
+            Publish="$states.input.status = 'Successful'",
+            Wait="$states.input.status = 'InProgress'",
+        ),
         "Wait": {"Type": "Wait", "Seconds": parts.poll_seconds, "Next": "Look"},
-        "Refused": _error("NotConfigured", "'Lambda refused the configuration: ' & $states.input.reason", "EndFailed"),
-        "Publish": _lambda(
+        "Refused": error("NotConfigured", "'Lambda refused the configuration: ' & $states.input.reason", "EndFailed"),
+        "Publish": call(
             "publishVersion",
             {
                 "FunctionName": "{% $function %}",
@@ -109,54 +107,59 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             timeout_seconds=SMOKE_TEST_SECONDS,
             attempts=1,
             caught=catch("Revert"),
-            next_state="Ask",
+            next_state="Watched?",
         ),
-        # Whoever rejects the version while its rollout is under way is heard.
-        "Ask": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeModelPackage",
-            "Arguments": {"ModelPackageName": "{% $package_arn %}"},
-            "TimeoutSeconds": 60,
-            "Retry": [retry(["SageMaker.SageMakerException", "SageMaker.SdkClientException"], seconds=2, attempts=4)],
-            "Catch": catch("Revert"),
-            "Output": {"status": "{% $states.result.ModelApprovalStatus %}"},
-            "Next": "Still approved?",
-        },
-        "Still approved?": {
-            "Type": "Choice",
-            "Choices": [{"Condition": "{% $states.input.status = 'Approved' %}", "Next": "Shift"}],
-            "Default": "Withdrawn",
-        },
-        "Withdrawn": _error("Withdrawn", "'the registry has it as ' & $states.input.status & ' by now'", "Revert"),
     }
 
 
-def _traffic() -> dict[str, State]:
-    """What moves traffic; a canary's weights belong between the smoke test and `Shift`."""
+def _arrival(parts: RolloutParts) -> dict[str, State]:
+    """All traffic, proven by what Lambda says; and the way back."""
     return {
-        "Shift": _point("{% $version %}", caught=catch("Revert"), next_state="Confirm"),
-        "Confirm": _lambda(
+        "Shift": point("{% $version %}", caught=catch("Revert"), next_state="Confirm"),
+        "Confirm": call(
             "getAlias",
             {"FunctionName": "{% $function %}", "Name": LIVE},
-            output={"live": "{% $states.result.FunctionVersion %}"},
+            assign={
+                "live": "{% $states.result.FunctionVersion %}",
+                "shared": "{% $count($keys($states.result.RoutingConfig.AdditionalVersionWeights)) %}",
+            },
+            caught=catch("Revert"),
+            next_state="Confirm model",
+        ),
+        "Confirm model": call(
+            "getFunctionConfiguration",
+            {"FunctionName": "{% $function %}", "Qualifier": "{% $live %}"},
+            output={"model": f"{{% {_bound('$states.result.Environment.Variables')} %}}"},
             caught=catch("Revert"),
             next_state="Is it live?",
         ),
-        "Is it live?": {
-            "Type": "Choice",
-            "Choices": [{"Condition": "{% $states.input.live = $version %}", "Next": "EndLive"}],
-            "Default": "Lost",
-        },
-        "Lost": _error("NotLive", "'the alias is at version ' & $states.input.live & ', not ' & $version", "Revert"),
-        "Revert": _point("{% $previous %}", caught=_not_reverted(), next_state="EndRolledBack", attempts=8),
+        "Is it live?": choose(
+            "Lost",
+            **{"Quiet live": f"$live = $version and $shared = 0 and $states.input.model = {_bound('$environment')}"},
+        ),
+        "Lost": error(
+            "NotLive",
+            "'the alias is at version ' & $live & ', not ' & $version & ' alone, or that one binds another model'",
+            "Revert",
+        ),
+        "Quiet live": quiet(parts.watching, "EndLive"),
+        "Revert": point("{% $previous %}", caught=_not_reverted(), next_state="Quiet rolled back", attempts=8),
+        "Quiet rolled back": quiet(parts.watching, "EndRolledBack"),
+        "Quiet failed": quiet(parts.watching, "EndFailed"),
     }
+
+
+def _bound(variables: str) -> str:
+    """The model version and file that an environment binds, as one text."""
+    names = (PredictSettings.variable("version"), PredictSettings.variable("model_sha256"))
+    return " & ' ' & ".join(f"{variables}.{name}" for name in names)
 
 
 def _not_reverted() -> list[State]:
     """The first error is the one to tell; that the way back failed too is added to it."""
     also = "[$error.Cause, ''][0] & ' And the alias could not be set back: ' & $states.errorOutput.Cause"
-    error = {"Error": "NotReverted", "Cause": f"{{% {also} %}}"}
-    return [{"ErrorEquals": ["States.ALL"], "Assign": {"error": error}, "Next": "EndFailed"}]
+    raised = {"Error": "NotReverted", "Cause": f"{{% {also} %}}"}
+    return [{"ErrorEquals": ["States.ALL"], "Assign": {"error": raised}, "Next": "Quiet failed"}]
 
 
 def _endings(parts: RolloutParts) -> dict[str, State]:
@@ -171,50 +174,9 @@ def _endings(parts: RolloutParts) -> dict[str, State]:
         )
 
     return {
-        "EndLive": end("live", "Live", lambda_version="{% $version %}", previous="{% $previous %}"),
+        "EndLive": end("live", "Live", lambda_version="{% $version %}", saw="{% $saw %}"),
         "EndRolledBack": end("rolled back", "Failed", error="{% $error %}"),
         "EndFailed": end("failed", "Failed", error="{% $error %}"),
         "Live": {"Type": "Succeed"},
         "Failed": {"Type": "Fail", "Error": "{% $error.Error %}", "Cause": CAUSE},
     }
-
-
-def _point(version: str, *, caught: list[State], next_state: str, attempts: int = 4) -> State:
-    """Point the alias at one version, with no share of traffic left to another."""
-    arguments = {
-        "FunctionName": "{% $function %}",
-        "Name": LIVE,
-        "FunctionVersion": version,
-        "RoutingConfig": {"AdditionalVersionWeights": {}},
-    }
-    return _lambda("updateAlias", arguments, caught=caught, next_state=next_state, attempts=attempts)
-
-
-def _lambda(
-    action: str,
-    arguments: dict[str, Any],
-    *,
-    caught: list[State],
-    next_state: str,
-    assign: dict[str, Any] | None = None,
-    output: dict[str, Any] | None = None,
-    attempts: int = 4,
-) -> State:
-    """A call of Lambda's own API."""
-    return {
-        "Type": "Task",
-        "Resource": f"arn:aws:states:::aws-sdk:lambda:{action}",
-        "Arguments": arguments,
-        "TimeoutSeconds": 60,
-        "Retry": [retry(_BUSY, seconds=2, attempts=attempts)],
-        "Catch": caught,
-        **({"Assign": assign} if assign else {}),
-        **({"Output": output} if output else {}),
-        "Next": next_state,
-    }
-
-
-def _error(name: str, sentence: str, next_state: str) -> State:
-    """An error of the state machine's own, as if a task had raised it."""
-    error = {"Error": name, "Cause": f"{{% {sentence} %}}"}
-    return {"Type": "Pass", "Assign": {"error": error}, "Next": next_state}

@@ -1,8 +1,8 @@
 """The command's commands, and the one place where an error becomes a sentence and an exit code.
 
 Exit codes: 0 done · 1 an error · 2 wrong usage · 3 the stage is not there · 10 rejected · 11 quarantined · 12 failed
-(a run that was waited for; 11 also a file that `check` would refuse) · 13 drift (`drift --check`) · 14 nobody
-of that key was found (`forget`) · 15 more people must approve (`approve`).
+(a run or a batch that was waited for; 11 also a file that `check` would refuse) · 13 drift (`drift --check`) · 14
+nobody of that key was found (`forget`) · 15 more people must approve (`approve`).
 """
 
 import sys
@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.archive import ArchiveError
 from penstock.captures import NoCaptureError
 from penstock.cli import (
+    batch,
     cloud,
     data,
     data_versions,
@@ -65,6 +66,7 @@ for module in (
     rollback,
     why,
     serving,
+    batch,
 ):
     module.register(app)
 
@@ -91,7 +93,7 @@ SENTENCES = (
 )
 
 
-CHANGING = {"push", "approve", "reject", "rollback", "retrain", "predict", "forget"}
+CHANGING = {"push", "approve", "reject", "rollback", "retrain", "predict", "forget", "batch"}
 """Commands that leave something in the laptop cloud."""
 
 

@@ -1,9 +1,8 @@
-"""The HTTPS API from the operator's side: signed requests, and the curl line that does the same."""
+"""The HTTPS API from the operator's side: signed requests, or such with a token, as the specification asks."""
 
 import json
 import os
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,11 +14,14 @@ from botocore.awsrequest import AWSRequest
 from penstock.cli.target import Target
 from penstock.contract import Column
 from penstock.odcs import read_contract
-from penstock.spec import MODELS
+from penstock.spec import MODELS, read_model
+from penstock.spec_api import Jwt
 from penstock.store import NoObjectError, Store
 
 SERVICE = "execute-api"
 JSON = "application/json"
+TOKEN = "PENSTOCK_TOKEN"  # noqa: S105 - the name of a variable
+"""The environment variable with the token, where the API takes tokens."""
 
 
 class AnswerError(Exception):
@@ -46,11 +48,8 @@ class Client:
             timeout=urllib3.Timeout(connect=5, read=35),
             retries=urllib3.Retry(total=2, status_forcelist=[502, 504], allowed_methods=None, raise_on_status=False),
         )
-        session = boto3.Session()
-        credentials = session.get_credentials()
-        if credentials is None:
-            raise AnswerError("no AWS credentials to sign with: configure them as for any AWS tool")
-        self._signer = SigV4Auth(credentials, SERVICE, session.region_name)
+        auth = read_model(target.root / MODELS / target.model).serving.auth
+        self._show: Callable[[AWSRequest], None] = _bearer if isinstance(auth, Jwt) else _signer().add_auth
 
     def post(self, body: bytes) -> tuple[int, dict[str, Any]]:
         """Send a body; status and the answer's document.
@@ -59,7 +58,7 @@ class Client:
             AnswerError: no connection, or an answer that is not JSON.
         """
         request = AWSRequest("POST", self._url, data=body, headers={"Content-Type": JSON, "Host": self._host})
-        self._signer.add_auth(request)
+        self._show(request)
         try:
             reply = self._pool.request("POST", urlsplit(self._url).path, body=body, headers=dict(request.headers))
             return reply.status, json.loads(reply.data)
@@ -78,6 +77,21 @@ class Client:
         if status != 200:
             raise AnswerError(f"answered {status}: {answer.get('detail') or answer.get('message') or answer}")
         return answer
+
+
+def _signer() -> SigV4Auth:
+    session = boto3.Session()
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise AnswerError("no AWS credentials to sign with: configure them as for any AWS tool")
+    return SigV4Auth(credentials, SERVICE, session.region_name)
+
+
+def _bearer(request: AWSRequest) -> None:
+    token = os.environ.get(TOKEN)
+    if not token:
+        raise AnswerError(f"the API takes tokens (serving.auth in model.yaml): put one into {TOKEN}")
+    request.headers["Authorization"] = f"Bearer {token}"
 
 
 def example(target: Target) -> dict[str, Any]:
@@ -101,30 +115,3 @@ def _value(column: Column) -> Any:
     if column.type == "string":
         return "A" * max(column.min_length or 1, 1)
     return int(column.minimum) if column.minimum is not None else 0
-
-
-def curl_line(target: Target, instance: Mapping[str, Any]) -> str:
-    """A curl command that gets a prediction as it is printed."""
-    parts = ["curl", "--aws-sigv4", f"aws:amz:{boto3.Session().region_name}:{SERVICE}"]
-    if target.stage == "local":
-        host = urlsplit(target.url)
-        user = f"{os.environ['AWS_ACCESS_KEY_ID']}:{os.environ['AWS_SECRET_ACCESS_KEY']}"
-        parts += [
-            "--cacert",
-            os.environ["AWS_CA_BUNDLE"],
-            "--resolve",
-            f"{host.hostname}:{host.port}:127.0.0.1",
-            "--user",
-            user,
-        ]
-        quoted = [shlex.quote(part) for part in parts]
-    else:
-        credentials = [
-            '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"',
-            '-H "x-amz-security-token: $AWS_SESSION_TOKEN"',
-        ]
-        quoted = [shlex.quote(part) for part in parts] + credentials
-    body = json.dumps({"instances": [instance]})
-    return " ".join(
-        [*quoted, "-H", shlex.quote(f"content-type: {JSON}"), "-d", shlex.quote(body), shlex.quote(target.url)]
-    )

@@ -1,5 +1,6 @@
 """`push`: files and folders into the lake."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -91,13 +92,19 @@ def _progress(*, quiet: bool) -> Progress:
 
 
 def upload(target: Target, files: list[Path], *, labels: bool, quiet: bool) -> list[dict[str, Any]]:
-    """Put files into the lake, with a progress bar; for each its `uri`, `key`, `version_id` and `bytes`."""
+    """Put files into the lake as training data or labels; what is told of each, `put` says."""
+    lake = target.lake
+    keys = {file: lake.labels(file.name) if labels else lake.raw(file.name) for file in files}
+    return put(target, keys, quiet=quiet)
+
+
+def put(target: Target, keys: Mapping[Path, str], *, quiet: bool) -> list[dict[str, Any]]:
+    """Put files under their keys, with a progress bar; for each its `uri`, `key`, `version_id` and `bytes`."""
     client, lake = target.client("s3"), target.lake
     said = {"Metadata": {UPLOADER: target.caller()}}
     uploads = []
     with _progress(quiet=quiet) as progress:
-        for file in files:
-            key = lake.labels(file.name) if labels else lake.raw(file.name)
+        for file, key in keys.items():
             task = progress.add_task(file.name, total=file.stat().st_size)
             moved = partial(progress.advance, task)
             client.upload_file(str(file), lake.bucket, key, ExtraArgs=said, Callback=moved)

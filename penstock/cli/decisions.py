@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from penstock.approval import COUNTED
 from penstock.cli.following import COUNTED_CODE, next_person, wait_for_rollout
@@ -95,8 +96,8 @@ def _follow(target: Target, number: int, since: str) -> None:
     Raises:
         typer.Exit: it did not go live.
     """
-    with console.status("the rollout: publish, golden examples, traffic"):
-        outcome, sentence = wait_for_rollout(target, number, since)
+    with console.status("the rollout: publish, golden examples, traffic") as shown:
+        outcome, sentence = wait_for_rollout(target, number, since, tell=lambda said: shown.update(escape(said)))
     console.print(line(coloured(outcome), f": {sentence}"), soft_wrap=True)
     if outcome == COUNTED:
         console.print(f"somebody else approves next: {next_person(target, number)}", soft_wrap=True)

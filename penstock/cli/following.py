@@ -4,6 +4,8 @@ A person waits for this, so what can be known is said at once; only where nothin
 """
 
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from penstock.approval import COUNTED
 from penstock.cli.target import Target
@@ -15,7 +17,14 @@ COUNTED_CODE = 15
 """Exit code: the approval counts, and more are wanted."""
 
 
-def wait_for_rollout(target: Target, version: int, since: str, *, patience: float = 60) -> tuple[str, str]:
+def wait_for_rollout(
+    target: Target,
+    version: int,
+    since: str,
+    *,
+    patience: float = 60,
+    tell: Callable[[str], None] = lambda _progress: None,
+) -> tuple[str, str]:
     """What came of a decision: a rollout's ending or one of `OUTCOMES`, with the sentence.
 
     Args:
@@ -23,20 +32,32 @@ def wait_for_rollout(target: Target, version: int, since: str, *, patience: floa
         version: what is to go live.
         since: what was decided or rolled out before this is an older story.
         patience: seconds to wait while no rollout is under way.
+        tell: told how far the rollout is, each time that something has changed.
 
     Raises:
         NoRecordError: nothing came of it in time, and no rollout is under way.
     """
     ledger, end = target.ledger, time.monotonic() + patience
     while (found := _outcome(ledger, version, since)) is None:
-        if ledger.holder("rollout") is not None:
+        if (holder := ledger.holder("rollout")) is not None:
             end = time.monotonic() + patience
+            tell(progress(ledger.rollout(holder), datetime.now(UTC)))
         elif time.monotonic() > end:
             raise NoRecordError(
                 f"rollout of version {version} after {patience:.0f} s; `penstock why --version {version}`"
             )
         time.sleep(0.4 if target.stage == "local" else 4)
     return found
+
+
+def progress(rollout: Record, now: datetime) -> str:
+    """How far a rollout is: its share of the traffic, how long it is watched yet, and what was seen."""
+    if "weight" not in rollout:
+        return f"version {rollout['version']}: publish, golden examples, traffic"
+    left = max(0, round((datetime.fromisoformat(rollout["bakes_until"]) - now).total_seconds()))
+    return (
+        f"version {rollout['version']} gets {rollout['weight']}%, {left // 60}:{left % 60:02} to go; {rollout['saw']}"
+    )
 
 
 def _outcome(ledger: Ledger, version: int, since: str) -> tuple[str, str] | None:

@@ -1,9 +1,13 @@
 """`models`: versions, and what waits for a decision."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import typer
 
 from penstock.cli import models_diff
-from penstock.cli.client import curl_line, example
+from penstock.cli.client import example
+from penstock.cli.clients import curl_line, described, python_client, reminder_of
 from penstock.cli.options import Json, NamedModel, Stage
 from penstock.cli.output import Word, ago, as_json, coloured, console, line, table
 from penstock.cli.rollout import waiting
@@ -61,16 +65,16 @@ def _summary(target: Target) -> Record:
 
 @models_app.command()
 def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False) -> None:
-    """Show a model: its address, a curl line that works as printed, its versions."""
+    """Show a model: its address, its versions, a Python client and a curl line that work as printed."""
     target = Target.of(stage, model)
     instance = example(target)
     versions = target.ledger.versions()
     live = target.ledger.live()
     metric = METRICS[read_model(target.root / MODELS / target.model).task][0]
     if json:
-        as_json(_summary(target) | {"curl": curl_line(target, instance), "versions": versions})
+        as_json(_summary(target) | _clients(target, instance) | {"versions": versions})
         return
-    console.print(line((target.model, "bold"), f" ({stage})\n{target.url}\n"), soft_wrap=True)
+    console.print(line((target.model, "bold"), f" ({stage})\n{target.url}\n{described(target)}\n"), soft_wrap=True)
     rows = [
         (
             str(item["version"]),
@@ -92,10 +96,16 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     for item in versions:
         if item.get("mlflow"):
             console.print(line(f"version {item['version']} in MLflow: {item['mlflow']}"), soft_wrap=True)
-    console.print()
-    if stage != "local":
-        console.print('export your credentials first: eval "$(aws configure export-credentials --format env)"')
-    print(curl_line(target, instance))  # noqa: T201 - to be copied, so nothing may wrap or colour it
+    clients = _clients(target, instance)
+    # To be copied, so nothing may wrap or colour them.
+    print(f"\n{clients['python']}\n")  # noqa: T201
+    if reminder := reminder_of(target):
+        console.print(reminder)
+    print(clients["curl"])  # noqa: T201
+
+
+def _clients(target: Target, instance: Mapping[str, Any]) -> dict[str, str]:
+    return {"curl": curl_line(target, instance), "python": python_client(target, instance)}
 
 
 def _decisions(ledger: Ledger, version: int) -> list[Record]:

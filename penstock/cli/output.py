@@ -20,6 +20,7 @@ COLOURS = {
     "registered": "green",
     "live": "green",
     "approved": "green",
+    "scored": "green",
     "no drift": "green",
     "skipped": "cyan",
     "open": "blue",

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from penstock import rollback as rules
 from penstock.cli.following import wait_for_rollout
@@ -40,8 +41,10 @@ def rollback(
         console.print(f"version {live} of {target.model} is rolled back to version {back}")
     if not wait:
         return as_json(said) if json else None
-    with console.status("the rollout: publish, golden examples, traffic"):
-        outcome, sentence = wait_for_rollout(target, back, timestamp(package.changed))
+    with console.status("the rollout: publish, golden examples, traffic") as shown:
+        outcome, sentence = wait_for_rollout(
+            target, back, timestamp(package.changed), tell=lambda said: shown.update(escape(said))
+        )
     if json:
         as_json(said | {"outcome": outcome, "sentence": sentence})
     else:

@@ -19,7 +19,7 @@ from ministack.services import cloudwatch, eventbridge
 from penstock.local.cloud import ACCOUNT, REGION
 
 Json = dict[str, Any]
-_TICK = 5.0
+_TICK = 1.0
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
     "GreaterThanThreshold": lambda value, threshold: value > threshold,

@@ -78,7 +78,9 @@ def check_permission(service: str, operation: str, request: Json, *, failure: st
 
 def _noting_the_task(original: Callable[..., Any]) -> Callable[..., Any]:
     def execute(state: Json, given: Any, execution: Json, context: Json) -> Any:
-        machine = stepfunctions._state_machines.get(execution.get("stateMachineArn")) or {}
+        # An item of a Distributed Map is an execution of its own, of `<machine>/<label>`, in the machine's role.
+        own = str(execution.get("stateMachineArn")).partition("/")[0]
+        machine = stepfunctions._state_machines.get(own) or {}
         seconds = state.get("TimeoutSeconds")
         deadline = time.monotonic() + seconds if isinstance(seconds, int | float) else float("inf")
         token = _task.set(_Task(execution, machine.get("roleArn", ""), deadline))

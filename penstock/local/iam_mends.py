@@ -1,8 +1,10 @@
-"""Mends of MiniStack's IAM: the names of Lambda's alias actions."""
+"""Mends of MiniStack's IAM: the names of Lambda's alias actions, and the alarms that a call is about."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
 
 from ministack.core import iam_actions
 
@@ -12,6 +14,7 @@ _ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlia
 def install() -> None:
     """Install the mends of this module."""
     name_alias_actions()
+    name_alarms()
 
 
 def name_alias_actions() -> None:
@@ -25,3 +28,22 @@ def _naming(original: Callable[[str, str], str | None]) -> Callable[[str, str], 
         return _ALIAS_ACTIONS[method] if found and alias and method in _ALIAS_ACTIONS else original(method, path)
 
     return action
+
+
+def name_alarms() -> None:
+    """Check a deletion of alarms at the first one's ARN and a listing at all alarms; MiniStack checks both at `*`."""
+    iam_actions.extract_resource_arn = _finding_alarms(iam_actions.extract_resource_arn)
+
+
+def _finding_alarms(original: Callable[..., str]) -> Callable[..., str]:
+    def extract(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+        if service == "monitoring":
+            given = parse_qs((body or b"").decode("utf-8", "replace"))
+            start = f"arn:aws:cloudwatch:{rest[-2]}:{rest[-1]}:alarm:"
+            if given.get("Action") == ["DescribeAlarms"]:
+                return f"{start}*"
+            if given.get("Action") == ["DeleteAlarms"]:
+                return start + given.get("AlarmNames.member.1", ["*"])[0]
+        return original(service, method, path, headers, body, *rest)
+
+    return extract

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _END_OF_LOG = "\x1e"
 _LAST_LINE_WAIT = 0.25
+_start_seconds: ContextVar[float] = ContextVar("penstock_lambda_start", default=0.0)
 _failure: ContextVar[Json | None] = ContextVar("penstock_lambda_failure", default=None)
 
 
@@ -207,19 +208,33 @@ def publish_metrics_of_every_invocation() -> None:
     """Publish `AWS/Lambda` metrics for every invocation, by function, by alias and by version.
 
     MiniStack publishes them for direct invocations only, and by function only; a canary's alarm watches an alias's
-    version behind an API.
+    version behind an API. Starting a process is no part of the duration, as Lambda's initialisation is none.
     """
+    lambda_runtime.Worker._spawn = _timing_the_start(lambda_runtime.Worker._spawn)
     lambda_svc._execute_function_dispatch = _metered(lambda_svc._execute_function_dispatch)
     lambda_svc._emit_lambda_metrics = _throttles_only(lambda_svc._emit_lambda_metrics)
 
 
 def _metered(original: Callable[..., Json]) -> Callable[..., Json]:
     def execute(function: Json, config: Json, event: Any, request_id: str, started: float) -> Json:
+        _start_seconds.set(0.0)
         result = original(function, config, event, request_id, started)
-        _publish(config, (time.time() - started) * 1000, failed=bool(result.get("error")))
+        seconds = max(0.0, time.time() - started - _start_seconds.get())
+        _publish(config, seconds * 1000, failed=bool(result.get("error")))
         return result
 
     return execute
+
+
+def _timing_the_start(original: Callable[..., Any]) -> Callable[..., Any]:
+    def spawn(worker: Any, *arguments: Any, **named: Any) -> Any:
+        started = time.time()
+        try:
+            return original(worker, *arguments, **named)
+        finally:
+            _start_seconds.set(_start_seconds.get() + time.time() - started)
+
+    return spawn
 
 
 def _publish(config: Json, milliseconds: float, *, failed: bool) -> None:

@@ -1,5 +1,7 @@
 """A mend of MiniStack's Step Functions: every operation of Lambda as `aws-sdk:lambda:…`, not eight of them.
 
+`GetFunctionConfiguration` is among the eight, but renames the environment's variables as if they were members.
+
 A rollout publishes a version from its state machine, which is not among the eight. Botocore's model of Lambda says how
 each operation looks on the wire, so the rest need no list.
 """
@@ -24,7 +26,7 @@ from ministack.services import stepfunctions
 Json = dict[str, Any]
 _BY_MINISTACK = frozenset(
     {
-        "GetAlias", "GetFunction", "GetFunctionConfiguration", "CreateFunction", "UpdateFunctionConfiguration",
+        "GetAlias", "GetFunction", "CreateFunction", "UpdateFunctionConfiguration",
         "UpdateFunctionCode", "CreateAlias", "UpdateAlias",
     }
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Mends of MiniStack's Step Functions: retries within their bounds, and callbacks whose call fails."""
+"""Mends of MiniStack's Step Functions: bounded retries, callbacks whose call fails, maps whose execution is stopped."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -17,6 +17,23 @@ def install() -> None:
     """Install the mends of this module."""
     bound_retries()
     fail_callbacks_whose_call_fails()
+    stop_maps_with_their_execution()
+
+
+def stop_maps_with_their_execution() -> None:
+    """Begin no item of a Distributed Map whose execution was stopped; MiniStack goes on to the last."""
+    stepfunctions._run_sub_machine = _while_running(stepfunctions._run_sub_machine)
+
+
+def _while_running(original: Callable[..., Any]) -> Callable[..., Any]:
+    def run(states: Json, start: str, given: Any, execution: Json, context: Json) -> Any:
+        run = stepfunctions._map_runs.get(execution.get("mapRunArn")) or {}
+        parent = stepfunctions._executions.get(run.get("executionArn")) or {"status": "RUNNING"}
+        if parent["status"] != "RUNNING":
+            raise stepfunctions._ExecutionError("States.Aborted", "the execution of the map was stopped")
+        return original(states, start, given, execution, context)
+
+    return run
 
 
 def bound_retries() -> None:

@@ -98,7 +98,7 @@ def test_an_unknown_function_is_refused(copied: Path) -> None:
         bundle(copied, "predicts", MODEL, python=HOST, vendored=False)
 
 
-@pytest.mark.parametrize("function", ["predict", "validate", "start_run"])
+@pytest.mark.parametrize("function", ["predict", "validate", "start_run", "plan_batch", "score_part"])
 def test_prods_bundles_fit_and_hold_their_packages(project: Path, function: str) -> None:
     # Given a bundle as prod has it
     made = bundle(project, function, MODEL, python="3.13", vendored=True)
@@ -109,8 +109,8 @@ def test_prods_bundles_fit_and_hold_their_packages(project: Path, function: str)
     assert len(entries) == len({entry.filename for entry in entries})
     # And it holds the function's group for the runtime's version, and no other's
     found = {entry.filename.split("/")[0] for entry in entries}
-    assert ("onnxruntime" in found) == (function == "predict")
-    assert ("polars" in found) == (function == "validate")
+    assert ("onnxruntime" in found) == (function in {"predict", "score_part"})
+    assert ("polars" in found) == (function in {"validate", "plan_batch"})
     assert "boto3" not in found
     tags = {part for entry in entries for part in entry.filename.split(".") if part.startswith("cpython-3")}
     assert tags <= {"cpython-313-x86_64-linux-gnu", "cpython-313"}

@@ -10,17 +10,22 @@ import jsonata  # type: ignore[import-untyped]
 import pytest
 from botocore.validate import ParamValidator
 
-from infra.constructs import rollout_definition, training_definition
+from functions.plan_batch.planning import MOST_PARTS
+from infra.constructs import batch_definition, rollout_canary, rollout_definition, training_definition
+from infra.constructs.batch_definition import BatchParts
 from infra.constructs.definitions import Definition, State
 from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS
+from infra.constructs.rollout_canary import Watching
 from infra.constructs.rollout_definition import RolloutParts
 from infra.constructs.training_definition import TrainingParts
+from infra.stages import PROD
 from penstock.settings import InspectSettings
-from penstock.spec import Training, Tuning, Validating
+from penstock.spec import Rollout, Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
+WATCHING = Watching.of(Rollout(), PROD, "m")
 NAME_LIMIT, LONGEST_MODEL = 63, 30
 
 
@@ -49,11 +54,31 @@ def training(validation: dict[str, Any] | None = None, tuning: Tuning | None = N
 
 def rollout() -> Definition:
     return rollout_definition.definition(
-        RolloutParts(model="m", smoke_test="arn:smoke", end_rollout="arn:end", poll_seconds=1)
+        RolloutParts(
+            model="m",
+            smoke_test="arn:smoke",
+            watch_rollout="arn:watch",
+            end_rollout="arn:end",
+            poll_seconds=1,
+            watching=WATCHING,
+        )
     )
 
 
-BOTH = pytest.mark.parametrize("definition", [training(), rollout()], ids=["training", "rollout"])
+def batch() -> Definition:
+    return batch_definition.definition(
+        BatchParts(
+            model="m",
+            plan_batch="arn:plan",
+            score_part="arn:score",
+            join_batch="arn:join",
+            end_batch="arn:end",
+            at_once=20,
+        )
+    )
+
+
+ALL = pytest.mark.parametrize("definition", [training(), rollout(), batch()], ids=["training", "rollout", "batch"])
 
 
 def successors(state: State) -> Iterator[str]:
@@ -85,12 +110,12 @@ def expressions(value: Any) -> Iterator[str]:
         yield value.removeprefix("{%").removesuffix("%}")
 
 
-@BOTH
+@ALL
 def test_every_state_is_reached_and_exists(definition: Definition) -> None:
     assert reached(definition) == set(definition["States"])
 
 
-@BOTH
+@ALL
 def test_every_task_tries_again_and_is_caught(definition: Definition) -> None:
     tasks = {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
     assert tasks
@@ -101,14 +126,14 @@ def test_every_task_tries_again_and_is_caught(definition: Definition) -> None:
         assert state["TimeoutSeconds"] > 0, name
 
 
-@BOTH
+@ALL
 def test_every_choice_has_a_default(definition: Definition) -> None:
     choices = [state for state in definition["States"].values() if state["Type"] == "Choice"]
     assert choices
     assert all("Default" in state for state in choices)
 
 
-@BOTH
+@ALL
 def test_every_expression_is_jsonata(definition: Definition) -> None:
     found = list(expressions(definition))
     assert found
@@ -116,13 +141,13 @@ def test_every_expression_is_jsonata(definition: Definition) -> None:
         jsonata.Jsonata(expression)
 
 
-@BOTH
+@ALL
 def test_it_ends_in_success_or_in_failure_and_nowhere_else(definition: Definition) -> None:
     ends = [state["Type"] for state in definition["States"].values() if not list(successors(state))]
     assert sorted(ends) == ["Fail", "Succeed"]
 
 
-@BOTH
+@ALL
 def test_failure_is_reached_only_over_a_recorded_ending(definition: Definition) -> None:
     before = [name for name, state in definition["States"].items() if state.get("Next") == "Failed"]
     assert before
@@ -258,17 +283,53 @@ def test_jobs_are_isolated_and_their_names_fit() -> None:
 
 def test_after_the_shift_every_error_goes_back() -> None:
     states = rollout()["States"]
-    for name in ("SmokeTest", "Shift", "Confirm"):
+    # Given every step from the smoke test on, but those that end the rollout
+    loop = [name for name in rollout_canary.states(WATCHING, "arn:watch") if states[name]["Type"] == "Task"]
+    assert len(loop) == 6
+    for name in ("SmokeTest", *loop, "Shift", "Confirm", "Confirm model"):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Revert"], name
     assert states["Lost"]["Next"] == "Revert"
     assert states["Revert"]["Arguments"]["FunctionVersion"] == "{% $previous %}"
-    assert states["Revert"]["Next"] == "EndRolledBack"
+    assert states["Revert"]["Next"] == "Quiet rolled back"
+    assert states["Quiet rolled back"]["Next"] == "EndRolledBack"
+
+
+def test_the_parts_of_a_batch_are_executions_of_their_own() -> None:
+    # Given the map over a batch's parts
+    states = batch()["States"]
+    score = states["Score"]
+    assert score["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert score["MaxConcurrency"] == 20
+    (part,) = score["ItemProcessor"]["States"].values()
+    # Then one is tried again, bounded in time, told all in its item, and its failure is the batch's, with its step
+    assert part["Retry"]
+    assert part["TimeoutSeconds"] > 0
+    assert part["End"] is True
+    assert part["Arguments"]["Payload"] == {"work": "{% $states.input.work %}", "part": "{% $states.input.part %}"}
+    assert [(catch["Next"], catch["Assign"]["step"]) for catch in score["Catch"]] == [("EndFailed", "scoring")]
+    # And what is handed on is small: the results of a map without a writer have to fit in a state
+    longest = json.dumps([{"work": "0" * 16, "part": part} for part in range(MOST_PARTS)])
+    assert len(longest) < 200_000
+
+
+def test_a_plan_decides_whether_there_is_anything_to_score() -> None:
+    choice = batch()["States"]["What is left?"]
+    assert {item["Condition"]: item["Next"] for item in choice["Choices"]} == {
+        "{% $states.input.outcome = 'score' %}": "Items",
+        "{% $states.input.outcome = 'join' %}": "Join",
+    }
+    assert choice["Default"] == "End"
+    assert evaluated(batch()["States"]["End"]["Arguments"]["Payload"], batch="b1", ending={"outcome": "scored"}) == {
+        "batch": "b1",
+        "outcome": "scored",
+    }
 
 
 def test_success_is_reported_only_after_asking_what_is_live() -> None:
     states = rollout()["States"]
-    before = [name for name, state in states.items() if "EndLive" in successors(state)]
+    before = [name for name, state in states.items() if "Quiet live" in successors(state)]
     assert before == ["Is it live?"]
+    assert {name for name, state in states.items() if "EndLive" in successors(state)} == {"Quiet live"}
     assert states["Confirm"]["Resource"].endswith("lambda:getAlias")
 
 
@@ -277,6 +338,6 @@ def test_the_templates_hold_these_definitions(synthesis: Synthesis) -> None:
     machines = resources(synthesis.model(), "AWS::StepFunctions::StateMachine").values()
     texts = [found["Properties"]["DefinitionString"] for found in machines]
     joined = ["".join(part if isinstance(part, str) else "x" for part in text["Fn::Join"][1]) for text in texts]
-    # Then they are the two definitions
+    # Then they are the three definitions
     states = sorted(sorted(json.loads(text)["States"]) for text in joined)
-    assert states == sorted([sorted(training()["States"]), sorted(rollout()["States"])])
+    assert states == sorted(sorted(found["States"]) for found in (training(), rollout(), batch()))

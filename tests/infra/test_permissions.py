@@ -1,6 +1,7 @@
 """Who may do what: single actions, the model's own prefixes, and no machine that approves."""
 
 import json
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -32,7 +33,9 @@ def folders(template: Json, role: str, action: str) -> set[str]:
     for name, statement in statements(template):
         if role in name and action in listed(statement["Action"]):
             for resource in listed(statement["Resource"]):
-                found.add(resource.split("/flight-delay/*")[0].rsplit("/", 1)[-1])
+                outer, _, inner = resource.partition("/flight-delay/")
+                within = inner.partition("*")[0].rstrip("/")
+                found.add("/".join([outer.rsplit("/", 1)[-1], *([within] if within else [])]))
     return found
 
 
@@ -63,7 +66,7 @@ def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None
         for resource in listed(statement["Resource"])
     ]
     assert objects
-    assert all("/flight-delay/*" in resource for resource in objects)
+    assert all(re.search(r"/flight-delay/(\w+/)?\*", resource) for resource in objects)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,14 @@ def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None
         ("PipelineInspectionRole", "s3:PutObject", {"datasets", "quarantine", "runs"}),
         ("RegistryAuthorizeRole", "s3:PutObject", set()),
         ("MonitorRole", "s3:PutObject", {"labelled", "monitor"}),
+        ("BatchStartBatchRole", "s3:GetObject", set()),
+        ("BatchPlanBatchRole", "s3:GetObject", {"batch/input", "batch/work", "batch/output", "models"}),
+        ("BatchPlanBatchRole", "s3:PutObject", {"batch/work"}),
+        ("BatchScorePartRole", "s3:GetObject", {"batch/work", "models"}),
+        ("BatchScorePartRole", "s3:PutObject", {"batch/work"}),
+        ("BatchJoinBatchRole", "s3:GetObject", {"batch/work"}),
+        ("BatchJoinBatchRole", "s3:PutObject", {"batch/output", "batch/errors"}),
+        ("BatchEndBatchRole", "s3:GetObject", set()),
         ("ServiceCaptureRole", "s3:PutObject", {"captures", "capture-errors"}),
     ],
 )
@@ -126,11 +137,49 @@ def test_register_asks_for_the_digest_in_the_images_repository_only(prod: Synthe
     assert "*" not in where
 
 
+def test_scoring_a_part_knows_neither_ledger_nor_topic(synthesis: Synthesis) -> None:
+    found = allowed(synthesis.model(), "BatchScorePartRole")
+    assert not [action for action in found if action.startswith(("dynamodb:", "sns:", "lambda:", "states:"))]
+    assert "dynamodb:PutItem" not in allowed(synthesis.model(), "BatchJoinBatchRole")
+
+
+def test_a_batchs_machine_runs_its_own_items_only(synthesis: Synthesis) -> None:
+    # Given what a Distributed Map wants: to start executions of its own machine, and to see, stop and redrive them
+    found = {
+        action: json.dumps(statement["Resource"])
+        for role, statement in statements(synthesis.model())
+        if role.startswith("BatchRole")
+        for action in listed(statement["Action"])
+    }
+    assert "BatchMachine" in found["states:StartExecution"]
+    for action in ("states:DescribeExecution", "states:RedriveExecution", "states:StopExecution"):
+        assert ":execution:" in found[action]
+        assert "BatchMachine" in found[action]
+        assert "/*" in found[action]
+    # And it invokes its steps and nothing else
+    assert found["lambda:InvokeFunction"].count("Fn::GetAtt") == 4
+
+
 def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
     moving = {"lambda:UpdateAlias", "lambda:PublishVersion", "lambda:UpdateFunctionConfiguration"}
     movers = {role for role, found in statements(synthesis.model()) if moving & set(listed(found["Action"]))}
     assert len(movers) == 1
     assert movers.pop().startswith("ServiceRolloutRole")
+
+
+def test_the_rollout_has_alarms_of_its_own_and_no_others(prod: Synthesis) -> None:
+    found = allowed(prod.model(), "ServiceRolloutRole")
+    for action in ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"):
+        assert found[action].endswith(':alarm:penstock-prod-flight-delay-rollout-*"]]}'), found[action]
+    assert "alarm:" in found["cloudwatch:DescribeAlarms"]
+
+
+def test_pruning_deletes_versions_and_never_the_function(prod: Synthesis) -> None:
+    where = allowed(prod.model(), "ServiceRolloutEndRolloutRole")["lambda:DeleteFunction"]
+    assert where.endswith('":*"]]}')
+    watcher = allowed(prod.model(), "ServiceRolloutWatchRolloutRole")
+    assert folders(prod.model(), "ServiceRolloutWatchRolloutRole", "s3:GetObject") == {"captures"}
+    assert not [action for action in watcher if action.startswith(("lambda:", "sagemaker:", "sns:"))]
 
 
 def test_no_machine_decides(synthesis: Synthesis) -> None:
@@ -161,7 +210,7 @@ def test_the_group_denies_decisions_to_this_stacks_roles(synthesis: Synthesis) -
     # And every role of the stack carries it
     mark = {"Key": "penstock:machine", "Value": condition["aws:PrincipalTag/penstock:machine"]}
     roles = resources(synthesis.model(), "AWS::IAM::Role")
-    assert len(roles) == 14
+    assert len(roles) == 21
     assert all(mark in role["Properties"]["Tags"] for role in roles.values())
 
 

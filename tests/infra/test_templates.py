@@ -19,9 +19,15 @@ CLASSES: dict[str, type[settings.Settings]] = {
     "end_run": settings.EndRunSettings,
     "authorize": settings.AuthorizeSettings,
     "smoke_test": settings.SmokeTestSettings,
+    "watch_rollout": settings.WatchRolloutSettings,
     "end_rollout": settings.EndRolloutSettings,
     "predict": settings.PredictSettings,
     "monitor": settings.MonitorSettings,
+    "start_batch": settings.StartBatchSettings,
+    "plan_batch": settings.PlanBatchSettings,
+    "score_part": settings.ScorePartSettings,
+    "join_batch": settings.JoinBatchSettings,
+    "end_batch": settings.EndBatchSettings,
 }
 BOUND_BY_A_ROLLOUT = {"version", "model_key", "model_sha256", "model_version_id"}
 OF_OTHER_MODELS = {"feature_store", "features_made", "hash_secret"}
@@ -54,12 +60,13 @@ def test_a_function_gets_the_variables_that_its_settings_name(synthesis: Synthes
 def test_validate_has_room_for_a_file_and_its_parts(synthesis: Synthesis) -> None:
     found = functions(synthesis.model())
     assert (found["validate"]["MemorySize"], found["validate"]["EphemeralStorage"]) == (3008, {"Size": 10_240})
-    assert [name for name, properties in found.items() if "EphemeralStorage" in properties] == ["validate"]
+    roomy = {name for name, properties in found.items() if "EphemeralStorage" in properties}
+    assert roomy == {"validate", "plan_batch", "join_batch"}
 
 
 def test_the_stacks_export_what_the_command_reads(synthesis: Synthesis, stage: str) -> None:
     assert set(LakeOutputs.__annotations__) <= set(synthesis.lake()["Outputs"])
-    assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__) - {"HashSecretArn"}
+    assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__) - {"DomainTarget", "HashSecretArn"}
     assert f"{LakeOutputs.stack(stage)}.template.json" in synthesis.texts()
     assert f"{ModelOutputs.stack(stage, 'flight-delay')}.template.json" in synthesis.texts()
 
@@ -100,7 +107,7 @@ def test_the_lake_tells_of_every_object(synthesis: Synthesis) -> None:
 
 def test_every_alarm_tells_people(synthesis: Synthesis) -> None:
     alarms = resources(synthesis.model(), "AWS::CloudWatch::Alarm").values()
-    assert len(alarms) == 6
+    assert len(alarms) == 7
     assert all(len(alarm["Properties"]["AlarmActions"]) == 1 for alarm in alarms)
     assert all(alarm["Properties"]["AlarmDescription"].startswith("flight-delay: ") for alarm in alarms)
 
@@ -124,9 +131,11 @@ def test_drift_alarm_and_retraining(synthesis: Synthesis, stage: str) -> None:
 
 
 def test_the_api_takes_signed_requests_only(synthesis: Synthesis) -> None:
-    (route,) = resources(synthesis.model(), "AWS::ApiGatewayV2::Route").values()
-    assert route["Properties"]["RouteKey"] == "POST /predict"
-    assert route["Properties"]["AuthorizationType"] == "AWS_IAM"
+    routes = [item["Properties"] for item in resources(synthesis.model(), "AWS::ApiGatewayV2::Route").values()]
+    assert {item["RouteKey"] for item in routes} == {"POST /predict", "GET /openapi.json", "GET /ping"}
+    assert {item["AuthorizationType"] for item in routes} == {"AWS_IAM"}
     (stage,) = resources(synthesis.model(), "AWS::ApiGatewayV2::Stage").values()
-    assert stage["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] == 200
+    assert stage["Properties"]["RouteSettings"]["POST /predict"]["ThrottlingRateLimit"] == 200
+    assert stage["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] == 10
+    assert len(set(stage["DependsOn"]) & set(resources(synthesis.model(), "AWS::ApiGatewayV2::Route"))) == 3
     assert "AccessLogSettings" in stage["Properties"]

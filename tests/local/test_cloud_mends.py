@@ -53,8 +53,13 @@ print(json.dumps({
     "the bound of a retry": "MaxDelaySeconds" not in source(stepfunctions),
     "a callback whose call fails": "except _ExecutionError:\\n            pass" in source(
         stepfunctions._invoke_with_callback),
+    "the alarms that a call is about": iam_actions.extract_resource_arn(
+        "monitoring", "POST", "/", {}, b"Action=DeleteAlarms&AlarmNames.member.1=a", {}, "r", "1") == "*",
+    "the names of environment variables": "FUNCTION_NAME" not in str(
+        stepfunctions._convert_keys_to_sfn_convention({"Variables": {"FUNCTION_NAME": "f"}})),
     "Lambda's operations in state machines": "PublishVersion" not in source(
         stepfunctions._dispatch_aws_sdk_lambda_rest),
+    "the end of a map whose execution is stopped": "RUNNING" not in source(stepfunctions._run_sub_machine),
     "the role of a state machine": "enforce" not in source(stepfunctions),
     "the end of an interrupted execution": "ExecutionFailed" not in source(stepfunctions._restore_state),
     "SageMaker": "sagemaker" not in __import__("ministack.app", fromlist=["app"]).SERVICE_REGISTRY,
@@ -62,6 +67,8 @@ print(json.dumps({
 """
 
 MENDS = [
+    "the alarms that a call is about",
+    "the names of environment variables",
     "weighted aliases",
     "the wait for a first line",
     "the name of an exception",
@@ -76,6 +83,7 @@ MENDS = [
     "the bound of a retry",
     "a callback whose call fails",
     "Lambda's operations in state machines",
+    "the end of a map whose execution is stopped",
     "the role of a state machine",
     "the end of an interrupted execution",
     "SageMaker",

@@ -343,17 +343,24 @@ class Bucket:
 
         return self.cloud.call(effect)
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: Any) -> Item:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: Any, **_: Any) -> Item:  # noqa: N803
         def effect() -> Item:
             versions = self.cloud.objects.setdefault(Key, [])
-            versions.append((f"w{len(versions)}", Body))
+            versions.append((f"w{len(versions)}", Body if isinstance(Body, bytes) else Body.read()))
             return {"VersionId": versions[-1][0]}
 
         return self.cloud.call(effect)
 
     def get_paginator(self, operation: str) -> Any:
-        assert operation == "list_object_versions"
-        return SimpleNamespace(paginate=self._versions)
+        known = {"list_object_versions": self._versions, "list_objects_v2": self._listed}
+        return SimpleNamespace(paginate=known[operation])
+
+    def _listed(self, *, Bucket: str, Prefix: str, StartAfter: str) -> Iterator[Item]:  # noqa: N803
+        def listed() -> list[Item]:
+            keys = sorted(self.cloud.objects)
+            return [{"Key": key} for key in keys if key.startswith(Prefix) and key > StartAfter]
+
+        yield {"Contents": self.cloud.call(listed)}
 
     def _versions(self, *, Bucket: str, Prefix: str) -> Iterator[Item]:  # noqa: N803
         def listed() -> list[Item]:

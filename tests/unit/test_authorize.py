@@ -14,7 +14,7 @@ from penstock.notify import Notifier
 from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
 from penstock.service import Service, Serving
 from penstock.settings import AuthorizeSettings, PredictSettings
-from penstock.spec import Approval, ModelSpec
+from penstock.spec import Approval, ModelSpec, Rollout
 from penstock.store import sha256
 from tests.unit.world import BUCKET, FUNCTION, NOW, STREAM, World, client, execution_ended, package_changed
 
@@ -161,6 +161,9 @@ def test_an_approval_is_one_rollout_however_often_it_is_told(office: Office) -> 
         "package_arn": arn,
         "function": FUNCTION,
         "description": f"version 1, SHA-256 {sha256(FILE)[:12]}",
+        "weights": [],  # nothing is live that it could share the traffic with
+        "version": "",
+        "back": "",
     }
     assert PredictSettings.read(environment) == PredictSettings(
         stage="dev", model="flight-delay", bucket=BUCKET, capture=STREAM, max_rows="500", version="1",
@@ -715,3 +718,80 @@ def test_settling_in_a_process_that_died(office: Office, part: str, after: str, 
     assert (outcome, status) == (("live", APPROVED) if lambda_has else ("failed", PENDING))
     assert (live["version"] if live else None) == lambda_has
     assert office.rolled_out() == [1]
+
+
+def superseding(office: Office) -> Office:
+    """The same, where a second approval takes the first one's rollout back; version 0 is live."""
+    office.spec = office.spec.model_copy(update={"rollout": Rollout(on_second_approval="supersede")})
+    office.service.serving = Serving("1", 0, "s0")
+    return office
+
+
+def test_a_second_approval_supersedes_where_the_specification_says_so(office: Office) -> None:
+    # Given version 1 is being rolled out
+    superseding(office).changed(office.version(1))
+    rollout = office.rollouts()[0]["name"]
+    # When version 2 is approved, twice told
+    arn = office.version(2)
+    said = [office.changed(arn) for _ in range(2)]
+    # Then the rollout is asked to end, once and for all
+    assert said == [f"rollout {rollout} of version 1 gives way to version 2"] * 2
+    assert office.world.ledger.rollout(rollout)["superseded_by"] == 2
+    assert office.rolled_out() == [1]
+    # And when it has ended, version 2 goes
+    office.taken_back(rollout, 1)
+    office.ended(rollout, "FAILED")
+    assert office.rolled_out() == [1, 2]
+
+
+def test_a_second_approval_waits_unless_the_specification_says_otherwise(office: Office) -> None:
+    office.changed(office.version(1))
+    said = office.changed(office.version(2))
+    assert said.endswith("what was approved meanwhile comes after it")
+    assert "superseded_by" not in office.world.ledger.rollout(office.rollouts()[0]["name"])
+
+
+def test_a_rollout_beside_a_live_version_goes_by_weights(office: Office) -> None:
+    office.service.serving = Serving("1", 0, "s0")
+    office.changed(office.version(1))
+    assert json.loads(office.rollouts()[0]["input"])["weights"] == [10, 50]
+
+
+def test_the_share_that_a_dead_rollout_left_is_taken_back(office: Office) -> None:
+    # Given a rollout whose execution was aborted while Lambda version 7 had a tenth of the traffic
+    office.service.serving = Serving("6", 0, "s0")
+    office.changed(office.version(1))
+    rollout = office.rollouts()[0]["name"]
+    office.service.serving = Serving("6", 0, "s0", shared={"7": 0.1})
+    # When the event of its end comes twice
+    for _ in range(2):
+        office.ended(rollout, "ABORTED", "a mistake")
+    # Then one more execution takes it back, and the rollout is open until that has done so
+    back = office.rollouts()[1:]
+    assert [item["name"] for item in back] == [f"{rollout}-back"]
+    given = json.loads(back[0]["input"])
+    assert (given["rollout"], given["version"], given["back"]) == (
+        rollout, "7", "the rollout's execution ended ABORTED: a mistake",
+    )  # fmt: skip
+    assert office.world.ledger.rollout(rollout)["state"] == "open"
+    # And its own end lets the next one go
+    office.taken_back(rollout, 1)
+    office.service.serving = Serving("6", 0, "s0")
+    office.version(2)
+    office.ended(f"{rollout}-back", "FAILED")
+    assert office.world.ledger.rollout(rollout)["outcome"] == "rolled back"
+
+
+def test_a_way_back_that_dies_too_is_recorded_as_failed(office: Office) -> None:
+    # Given the way back of a dead rollout has died
+    office.service.serving = Serving("6", 0, "s0", shared={"7": 0.1})
+    office.changed(office.version(1))
+    rollout = office.rollouts()[0]["name"]
+    office.ended(rollout, "ABORTED")
+    office.stopped(f"{rollout}-back")
+    # When its end is told
+    office.ended(f"{rollout}-back", "ABORTED")
+    # Then the ledger has it as failed, and that a share is left
+    record = office.world.ledger.rollout(rollout)
+    assert record["outcome"] == "failed"
+    assert "Lambda version 7 still has 10% of the traffic" in record["reason"]

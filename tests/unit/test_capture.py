@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from functions.predict import stream
-from functions.predict.capture import Capture, sampled
+from functions.predict.capture import Capture
+from penstock.capture_lines import sampled
 from penstock.settings import PredictSettings
 from tests.unit.front import Answer, serving
 

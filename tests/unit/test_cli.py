@@ -19,7 +19,8 @@ from botocore.compat import HTTPHeaders
 from penstock import drift
 from penstock.captures import hour_prefix
 from penstock.cli.app import main
-from penstock.cli.client import curl_line, example
+from penstock.cli.client import example
+from penstock.cli.clients import curl_line
 from penstock.cli.output import ago, table, took
 from penstock.cli.serving import next_likely, print_answers, read_instances
 from penstock.cli.target import Target, UsageError, project_root
@@ -573,3 +574,36 @@ def test_help_is_there(command: Command, arguments: list[str]) -> None:
     said = command(*arguments)
     assert said.code == 0
     assert said.out.startswith("Usage: penstock")
+
+
+@pytest.mark.parametrize(("name", "more", "said"), [
+    ("absent.csv", [], "absent.csv is not a file"),
+    ("a.xlsx", [], "a.xlsx ends in none of .csv, .csv.gz"),
+    ("a.csv", ["--to", "."], ". is a folder: --to names a file"),
+    ("a.csv", ["--to", "no/where.csv"], "no/where.csv is in no folder that there is: --to names a file"),
+])  # fmt: skip
+def test_what_cannot_be_a_batch_is_said_before_anything_is_sent(
+    command: Command, name: str, more: list[str], said: str
+) -> None:
+    if name != "absent.csv":
+        Path(name).write_text("city\nJFK\n")
+    found = command("batch", name, *more)
+    assert found.code == 2
+    assert said in found.err
+
+
+def test_a_batch_is_sent_and_listed(command: Command, stage: World) -> None:
+    # Given a file that is sent, and the batch that its event opens
+    Path("a.csv").write_text("city\nJFK\n")
+    sent = command("batch", "a.csv", "--json").json
+    assert sent["key"] == f"batch/{MODEL}/input/a.csv"
+    assert stage.store.read(sent["key"], sent["version_id"]) == b"city\nJFK\n"
+    assert command("batches").out.strip() == "no batches yet"
+    stage.ledger.open_batch("b1", "2026-01-01T00:00:00+00:00", name="a.csv", live={"version": 3})
+    stage.ledger.note_batch("b1", rows=12345, parts=2)
+    assert "open" in command("batches").out
+    # Then its ending is listed with its numbers and its reason
+    assert stage.ledger.end_batch("b1", "refused", "the file is empty", "2026-01-01T00:00:01+00:00")
+    listed = command("batches").out
+    assert all(word in listed for word in ("b1", "a.csv", "3", "12,345", "refused", "the file is empty"))
+    assert [item["id"] for item in command("batches", "--json").json] == ["b1"]

@@ -1,11 +1,12 @@
 """`penstock approve` followed to its end: whatever the ledger says by then is said at once."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from penstock.cli.following import wait_for_rollout
+from penstock.cli.following import progress, wait_for_rollout
 from penstock.cli.target import Target, project_root
 from penstock.ledger import NoRecordError, timestamp
 from penstock.registry import Registry
@@ -57,6 +58,39 @@ def test_an_approval_that_does_not_go_live_ends_at_once(
     assert "an older story" not in said.out
     following = f"somebody else approves next: penstock approve {MODEL} --version 1 --stage dev --reason '…'"
     assert (following in said.out) == (decision == "counted")
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({}, "version 2: publish, golden examples, traffic"),
+        (
+            {"weight": 10, "bakes_until": "2026-01-01T00:12:05.000Z", "saw": "scores not compared"},
+            "version 2 gets 10%, 12:05 to go; scores not compared",
+        ),
+        ({"weight": 50, "bakes_until": "2025-12-31T00:00:00.000Z", "saw": "x"}, "version 2 gets 50%, 0:00 to go; x"),
+    ],
+)
+def test_how_far_a_rollout_is(about: dict[str, Any], words: str) -> None:
+    assert progress({"version": 2} | about, datetime(2026, 1, 1, tzinfo=UTC)) == words
+
+
+def test_whoever_follows_is_told_how_far_it_is(stage: World) -> None:
+    # Given a rollout under way, at ten percent
+    registered(stage)
+    at = soon()
+    stage.ledger.decide(1, at, approved=True, decision="approved", by=ANNA, reason="good")
+    assert stage.ledger.open_rollout("o1", 1, at, approved=at)
+    assert stage.ledger.note_rollout("o1", weight=10, bakes_until=at, saw="scores not compared")
+    told: list[str] = []
+
+    def tell(said: str) -> None:
+        told.append(said)
+        assert stage.ledger.end_rollout("o1", "rolled back", "an alarm", at, None)
+
+    # When it is followed to its end, then that was said on the way
+    assert wait_for_rollout(Target(project_root(), "dev", MODEL), 1, at, tell=tell) == ("rolled back", "an alarm")
+    assert re.fullmatch(r"version 1 gets 10%, \d:\d\d to go; scores not compared", told[0])
 
 
 def test_the_last_of_several_people_sees_it_go_live(stage: World, command: Command) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from penstock.ledger import NoRecordError
 from penstock.registry import APPROVED, PENDING, REJECTED, Registry
-from tests.unit.world import World
+from penstock.service import Service
+from tests.unit.world import FUNCTION, World
 
 
 def test_a_run_ends_with_its_reason_and_people_are_told_once(world: World) -> None:
@@ -116,6 +117,29 @@ def test_a_rollout_that_failed_before_it_moved_traffic(world: World) -> None:
     assert reply["reason"] == "version 3 did not go live: Lambda refused the configuration: too large"
     assert world.ledger.rollout("o1")["outcome"] == "failed"
     assert Registry(world.group).describe(arn).status == PENDING
+
+
+def test_an_ending_says_what_was_seen(world: World) -> None:
+    function = world.load("end_rollout")
+    rollout(world)
+    event = {"rollout": "o1", "outcome": "live", "lambda_version": "7", "saw": "scores not compared: too few"}
+    reply = function.handler(event, None)
+    assert reply["reason"] == "version 3 serves all traffic; scores not compared: too few"
+
+
+def test_what_nobody_needs_is_pruned_when_a_version_is_live(world: World) -> None:
+    # Given twelve published versions beside CloudFormation's, and version 2 was live before
+    world.predict()
+    for number in range(12):
+        world.publish({"PENSTOCK_VERSION": str(number)})
+    function = world.load("end_rollout")
+    rollout(world)
+    assert world.ledger.end_rollout("o1", "live", "r", "t", {"version": 2, "sha256": "s2", "lambda_version": "2"})
+    assert world.ledger.open_rollout("o2", 3, "t", arn="arn", sha256="s3")
+    # When the newest goes live
+    function.handler({"rollout": "o2", "outcome": "live", "lambda_version": "13", "saw": ""}, None)
+    # Then the newest ten are there, what was live before, and CloudFormation's
+    assert Service(FUNCTION).published() == [1, 2, *range(4, 14)]
 
 
 def test_what_was_rejected_during_its_rollout_stays_rejected(world: World) -> None:

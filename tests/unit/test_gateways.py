@@ -173,6 +173,29 @@ def test_what_serves_is_asked_of_the_alias(world: World) -> None:
     assert service.live() == Serving(version, 3, "s3", service.code())
 
 
+def test_a_share_of_the_traffic_is_told(world: World) -> None:
+    world.predict()
+    new = world.publish({"PENSTOCK_VERSION": "3"})
+    weights = {"AdditionalVersionWeights": {new: 0.1}}
+    client("lambda").update_alias(FunctionName=FUNCTION, Name="live", FunctionVersion="1", RoutingConfig=weights)
+    live = Service(FUNCTION).live()
+    assert (live.lambda_version, live.version, live.sha256, live.shared) == ("1", None, "", {new: 0.1})
+
+
+def test_superfluous_versions_are_deleted_and_no_others(world: World) -> None:
+    # Given CloudFormation's version and five of rollouts, the newest of them live
+    world.predict()
+    for number in range(5):
+        world.publish({"PENSTOCK_VERSION": str(number)})
+    service = Service(FUNCTION)
+    assert service.published() == [1, 2, 3, 4, 5, 6]
+    # When all but the newest two are pruned, and version 3 was live before
+    assert service.prune({3}, 2) == [2, 4]
+    # Then the others are there, and what serves serves
+    assert service.published() == [1, 3, 5, 6]
+    assert service.live().lambda_version == "6"
+
+
 def test_a_notice_has_one_line_of_at_most_100_characters_as_subject(world: World) -> None:
     notifier = Notifier(world.topic)
     notifier.tell("one\nline " + "x" * 200, "the text\nof two lines")

@@ -15,6 +15,7 @@ PROJECT = Path(__file__).parents[2]
 ABOVE = ("penstock.cli", "penstock.ui", "penstock.local")
 SIDES = ("infra", "functions", "training")
 MAY_USE_BOTO3 = {
+    "penstock/delivery.py",
     "penstock/feature_store.py",
     "penstock/ledger_releases.py",
     "penstock/ledger_table.py",
@@ -109,6 +110,8 @@ def test_predict_loads_only_what_its_cold_start_can_bear() -> None:
     # And what hashes values waits for a model that has such a column
     assert "penstock.settings_predict" in loaded
     assert "penstock.pseudonyms" not in loaded
+    # And what writes the document, for somebody who asks
+    assert "penstock.openapi" not in loaded
     assert (
         loaded & {"polars", "pydantic", "sklearn", "onnx", "yaml", "lightgbm", "open_data_contract_standard"} == set()
     )

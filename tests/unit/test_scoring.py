@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.scoring import Model, ModelFileError, RequestError
+from penstock.problems import RequestError
+from penstock.scoring import Model, ModelFileError
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
 
@@ -353,3 +355,16 @@ def test_classes_that_are_numbers_are_labels_as_they_are_and_named_as_text() -> 
 )
 def test_the_classes_say_what_the_task_is(classes: tuple[int | str, ...], task: str) -> None:
     assert msgspec.structs.replace(tiny.signature(), classes=classes).task == task
+
+
+@pytest.mark.parametrize("build", [tiny.build, tiny.build_regression, tiny.build_multiclass])
+def test_a_row_has_the_same_score_alone_and_in_company(build: Callable[[], bytes]) -> None:
+    # Given many rows of a linear model, whose sums show the order in which they were added up
+    model = Model(build())
+    rows = [GOOD | {"amount": number * 1.37, "free": number / 7 - 20} for number in range(300)]
+    together = model.score_rows(rows)
+    # When they are scored in groups of other sizes, one by one among them
+    for size in (1, 2, 3, 17, 100):
+        found = np.concatenate([model.score_rows(rows[start : start + size]) for start in range(0, 300, size)])
+        # Then every bit is the same
+        assert np.array_equal(found, together), size

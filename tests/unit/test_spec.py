@@ -66,6 +66,9 @@ def test_every_field_has_its_documented_default(model_folder: Write) -> None:
             "max_rows": 500,
             "throttle_rate": 200,
             "throttle_burst": 400,
+            "auth": "iam",
+            "cors": None,
+            "domain": {},
         },
         "monitoring": {"schedule_minutes": 60, "min_rows": 500, "psi_threshold": 0.25, "label_days": 30},
         "retraining": {"on_drift": True, "cooldown_minutes": 60, "per_day": 4},
@@ -77,6 +80,7 @@ def test_every_field_has_its_documented_default(model_folder: Write) -> None:
     }
 
 
+ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
 WRITTEN = {
     "name", "description", "task", "dataset", "decision", "split", "training", "gates", "approval", "serving",
     "monitoring", "retraining",
@@ -110,6 +114,39 @@ WRITTEN = {
         ("name: a\nsplit:\n  holdout: 0.6\n  validation: 0.4\n", 2, "split", "less than a tenth of the rows"),
         ("name: a\nserving:\n  max_rows: 0\n", 3, "serving.max_rows", "greater than or equal to 1"),
         ("name: a\nserving:\n  max_rows: many\n", 3, "serving.max_rows", "valid integer"),
+        ("name: a\nserving:\n  auth: basic\n", 3, "serving.auth", "'basic' is no way to show who one is: say iam"),
+        (
+            "name: a\nserving:\n  auth: {jwt: {issuer: 'http://id', audience: [a]}}\n",
+            3,
+            "serving.auth.tokens.jwt.issuer",
+            "give its https:// address",
+        ),
+        (
+            "name: a\nserving:\n  auth: {jwt: {issuer: 'https://id', audience: []}}\n",
+            3,
+            "serving.auth.tokens.jwt.audience",
+            "at least 1 item",
+        ),
+        ("name: a\nserving:\n  cors: {origins: ['https://a.b/c']}\n", 3, "serving.cors.origins", "is no origin"),
+        ("name: a\nserving:\n  cors: {origins: ['http://a.b']}\n", 3, "serving.cors.origins", "is no origin"),
+        (
+            "name: a\nserving:\n  domain: {test: {name: a.bc, certificate: %ARN}}\n".replace("%ARN", ARN),
+            3,
+            "serving.domain",
+            "there is no stage 'test': there are local, dev, prod",
+        ),
+        (
+            "name: a\nserving:\n  domain: {prod: {name: A.bc, certificate: %ARN}}\n".replace("%ARN", ARN),
+            3,
+            "serving.domain.prod.name",
+            "no host",
+        ),
+        (
+            "name: a\nserving:\n  domain: {prod: {name: a.bc, certificate: x}}\n",
+            3,
+            "serving.domain.prod.certificate",
+            "is no certificate",
+        ),
         ("name: a\ntraining:\n  spot: true\n  max_wait_minutes: 5\n", 2, "training", "or set spot to false"),
         (
             "name: a\ngates:\n  - {metric: f1, min: 0.5}\n  - {metric: f1, min: 0.5, max: 0.9}\n",

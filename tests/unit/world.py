@@ -18,20 +18,26 @@ from typing import Any
 import boto3
 import pytest
 
-from penstock.lake import Lake
+from penstock.lake import Lake, prefix
 from penstock.ledger import Ledger, Upload, timestamp
 from penstock.service import LIVE
 from penstock.settings import (
     AuthorizeSettings,
+    EndBatchSettings,
     EndRolloutSettings,
     EndRunSettings,
+    JoinBatchSettings,
     MonitorSettings,
+    PlanBatchSettings,
     PredictSettings,
     RegisterSettings,
+    ScorePartSettings,
     Settings,
     SmokeTestSettings,
+    StartBatchSettings,
     StartRunSettings,
     ValidateSettings,
+    WatchRolloutSettings,
 )
 from penstock.store import Store
 
@@ -97,6 +103,10 @@ class World:
         return self._machine("rollout")
 
     @cached_property
+    def batch(self) -> str:
+        return self._machine("batch")
+
+    @cached_property
     def group(self) -> str:
         client("sagemaker").create_model_package_group(ModelPackageGroupName=GROUP)
         return GROUP
@@ -158,8 +168,14 @@ class World:
                 **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM
             ),
             "smoke_test": lambda: SmokeTestSettings(**lake, function=FUNCTION),
-            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic),
+            "watch_rollout": lambda: WatchRolloutSettings(**lake),
+            "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic, function=FUNCTION),
             "predict": lambda: PredictSettings(**(plain | {"capture": STREAM} | changed)),
+            "start_batch": lambda: StartBatchSettings(**lake, machine=self.batch),
+            "plan_batch": lambda: PlanBatchSettings(**lake, **changed),
+            "score_part": lambda: ScorePartSettings(**plain),
+            "join_batch": lambda: JoinBatchSettings(**lake),
+            "end_batch": lambda: EndBatchSettings(**lake, topic=self.topic),
             "monitor": lambda: MonitorSettings(**lake, namespace="Penstock/dev/flight-delay", **changed),
         }
         return makers[name]()
@@ -221,7 +237,7 @@ class World:
 
     def upload(self, name: str, data: bytes, folder: str = "raw") -> dict[str, Any]:
         """Put an object and give S3's event of it."""
-        key = f"{folder}/{MODEL}/{name}"
+        key = f"{prefix(folder, MODEL)}{name}"
         reply = client("s3").put_object(Bucket=BUCKET, Key=key, Body=data)
         return object_created(key, len(data), reply["ETag"].strip('"'), reply["VersionId"])
 

@@ -9,7 +9,11 @@ from importlib import import_module
 
 from training.steps.container import Container, StepError
 
-STEPS = {"train": "training.steps.train", "inspect": "training.steps.inspect_files"}
+STEPS = {
+    "train": "training.steps.train",
+    "inspect": "training.steps.inspect_files",
+    "serve": "training.steps.serve",
+}
 """Step → module with its `run`. Imported when it runs: a check needs nothing of what a training loads for seconds."""
 
 

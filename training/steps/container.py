@@ -47,6 +47,11 @@ class Container:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
+    @property
+    def served(self) -> Path:
+        """The file that an endpoint serves, from its model artifact."""
+        return self.root / "model" / "model.onnx"
+
     def fail(self, reason: str) -> None:
         """Leave the reason; SageMaker keeps 1,024 bytes.
 

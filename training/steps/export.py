@@ -18,9 +18,11 @@ from skl2onnx.common.shape_calculator import (
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from penstock.contract import Column
-from penstock.signature import SIGNATURE, Field, Signature
+from penstock.signature import ALONE, NUMBERS, SIGNATURE, Field, Signature
 from penstock.spec import Task
+from training.steps.alone import alike_alone
 from training.steps.container import StepError
+from training.steps.packing import listed, packed, whole
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
 OUTPUTS: dict[Task, str] = {"binary": "probabilities", "multiclass": "probabilities", "regression": "variable"}
@@ -72,7 +74,7 @@ update_registered_converter(
 
 
 def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.ModelProto:
-    """The estimator as ONNX: one input a column, shape (rows, 1).
+    """The estimator as ONNX: one float32 input of all numeric columns (`packing`), one input (rows, 1) a text column.
 
     Its output is class probabilities, shape (rows, classes), or a regression's amounts, shape (rows, 1).
 
@@ -80,16 +82,14 @@ def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.
         StepError: an estimator that has no ONNX form, or a graph that does not take the contract's columns.
     """
     if isinstance(fitted, onnx.ModelProto):
-        return _checked(fitted, features, task)
+        return packed(_checked(fitted, features, task), features)
     if not hasattr(fitted, "predict"):
         raise StepError(
             f"fit must return a fitted estimator (or pipeline) or an ONNX graph, it returned {fitted!r:.80}"
         )
     _check_kind(fitted, task)
-    inputs = [
-        (column.name, FloatTensorType([None, 1]) if column.numeric else StringTensorType([None, 1]))
-        for column in features
-    ]
+    bare = whole(fitted, features)
+    inputs = [(NUMBERS, FloatTensorType([None, len(bare)]))] if bare else _inputs(features)
     try:
         # Without a name the graph gets a random one, and the same data and code another digest.
         model = convert_sklearn(
@@ -102,7 +102,16 @@ def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.
     except (RuntimeError, ValueError, NameError, KeyError, NotImplementedError) as error:
         # Some errors list a whole tree.
         raise StepError(f"{type(fitted).__name__} cannot be exported to ONNX: {str(error)[:500]}") from error
-    return _checked(_with_own_names(model, features), features, task)
+    if bare:
+        return listed(_answering(model, task), bare)
+    return packed(_checked(_with_own_names(model, features), features, task), features)
+
+
+def _inputs(features: list[Column]) -> list[tuple[str, Any]]:
+    return [
+        (column.name, FloatTensorType([None, 1]) if column.numeric else StringTensorType([None, 1]))
+        for column in features
+    ]
 
 
 def _with_own_names(model: onnx.ModelProto, features: list[Column]) -> onnx.ModelProto:
@@ -134,6 +143,10 @@ def _checked(model: onnx.ModelProto, features: list[Column], task: Task) -> onnx
     known = {column.name for column in features}
     if strange := [item.name for item in model.graph.input if item.name not in known]:
         raise StepError(f"the ONNX graph wants {strange[0]!r}, which is no feature in contract.yaml")
+    return _answering(model, task)
+
+
+def _answering(model: onnx.ModelProto, task: Task) -> onnx.ModelProto:
     if OUTPUTS[task] not in {item.name for item in model.graph.output}:
         raise StepError(f"the ONNX graph has no output {OUTPUTS[task]!r}: is the estimator {WANTED[task]}?")
     return model
@@ -157,6 +170,9 @@ def sealed(model: onnx.ModelProto, signature: Signature) -> bytes:
     model.opset_import.extend(opsets)
     entry = model.metadata_props.add()
     entry.key, entry.value = SIGNATURE, msgspec.json.encode(signature).decode()
+    if alike_alone(model):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = ALONE, "exact"
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)
     return data

@@ -1,0 +1,1 @@
+"""The container's server beside others: the same model, the same row, one core each."""

@@ -1,0 +1,35 @@
+"""A stand-in for Firehose on 127.0.0.1: takes every record, and says how many lines arrived (GET)."""
+
+import base64
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Sink(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    lines = 0
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        Sink.lines += sum(base64.b64decode(record["Data"]).count(b"\n") for record in request["Records"])
+        answers = [{"RecordId": str(index)} for index in range(len(request["Records"]))]
+        self._reply({"FailedPutCount": 0, "RequestResponses": answers})
+
+    def do_GET(self) -> None:
+        self._reply({"lines": Sink.lines})
+
+    def _reply(self, document: dict[str, object]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/x-amz-json-1.1")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing: a line a call would be part of what is measured."""
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Sink).serve_forever()

@@ -1,0 +1,38 @@
+"""The OpenAPI document of the version that answers; loaded when somebody asks for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock import openapi
+from penstock.scoring import Model
+from penstock.settings import PredictSettings
+from penstock.signature import Value
+from penstock.store import NoObjectError, Store
+
+
+def described(settings: PredictSettings, model: Model, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The document, with a golden example of the version where there still is one."""
+    return openapi.document(
+        model.signature,
+        version=int(settings.version),
+        max_rows=model.max_rows,
+        auth=_auth(event),
+        feature_store=settings.feature_store,
+        example=_example(settings),
+    )
+
+
+def _auth(event: Mapping[str, Any]) -> openapi.Auth | None:
+    """Which authorizer let the request through."""
+    authorizer = event["requestContext"].get("authorizer") or {}
+    return "jwt" if "jwt" in authorizer else "iam" if "iam" in authorizer else None
+
+
+def _example(settings: PredictSettings) -> Mapping[str, Value] | None:
+    """Read each time: a subject that is forgotten leaves the golden examples too."""
+    key = f"{settings.model_key.rpartition('/')[0]}/golden.json"
+    try:
+        golden = Store(settings.bucket).json(key)
+    except NoObjectError:
+        return None
+    return dict(golden[0]["instance"]) if golden else None

@@ -1,0 +1,23 @@
+"""Which published versions of the predict function may go.
+
+A rollback publishes anew, from the registry and the model file, so no published version is kept for it. Kept is what
+a rollout under way could need (the alias's own), what was live just before, for an operator's hands in an emergency,
+and the newest few, to look at.
+"""
+
+from collections.abc import Collection, Sequence
+
+FIRST = 1
+"""CloudFormation's: a resource of the stack, which binds no model."""
+
+
+def superfluous(published: Sequence[int], serving: Collection[int], keep: int) -> list[int]:
+    """Published versions that may be deleted, oldest first.
+
+    Args:
+        published: all numbers.
+        serving: what the alias refers to, and what was live before.
+        keep: how many of the newest stay in any case.
+    """
+    newest = sorted(published)[-keep:]
+    return [number for number in sorted(published) if number not in {FIRST, *serving, *newest}]

@@ -1,0 +1,69 @@
+"""An HTTP API in front of the predict handler, as a WSGI app: its routes, its event, its answer."""
+
+import base64
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from types import ModuleType
+from typing import Any
+
+TEXT = ("text/", "application/json", "application/javascript", "application/xml")
+"""What API Gateway hands on as text; the rest comes in base64."""
+SIGNED = {"Authorization": "AWS4-HMAC-SHA256 of somebody who may"}
+"""What this door takes for a signature."""
+Start = Callable[[str, list[tuple[str, str]]], Any]
+
+
+class Gateway:
+    """Routes of payload format 2.0; what is not routed is answered as API Gateway does."""
+
+    def __init__(self, function: ModuleType, routes: dict[str, str]) -> None:
+        self._function, self._routes = function, routes
+        self.answered: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        """Events and their replies."""
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """A WSGI request."""
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if self._routes.get(path) != method:
+            return _refused(HTTPStatus.NOT_FOUND, start)
+        if environ.get("HTTP_AUTHORIZATION") != SIGNED["Authorization"]:
+            return _refused(HTTPStatus.FORBIDDEN, start)
+        event = _event(environ, method, path)
+        reply = self._function.handler(event, None)
+        self.answered.append((event, reply))
+        status = HTTPStatus(reply["statusCode"])
+        start(f"{status.value} {status.phrase}", list(reply["headers"].items()))
+        return [reply["body"].encode()]
+
+
+def _refused(status: HTTPStatus, start: Start) -> Iterable[bytes]:
+    start(f"{status.value} {status.phrase}", [("content-type", "application/json")])
+    return [f'{{"message":"{status.phrase}"}}'.encode()]
+
+
+def _event(environ: dict[str, Any], method: str, path: str) -> dict[str, Any]:
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    given = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers = {name.lower().replace("_", "-"): value for name, value in given.items()}
+    if environ.get("CONTENT_TYPE"):
+        headers["content-type"] = environ["CONTENT_TYPE"]
+    text = headers.get("content-type", "").startswith(TEXT) and _decodes(body)
+    return {
+        "version": "2.0",
+        "headers": headers,
+        "requestContext": {
+            "requestId": "fuzz=",
+            "authorizer": {"iam": {}},
+            "http": {"method": method, "path": path},
+        },
+        "body": body.decode() if text else base64.b64encode(body).decode(),
+        "isBase64Encoded": not text,
+    }
+
+
+def _decodes(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
