@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from botocore.exceptions import ClientError
 
 from penstock.cli.following import wait_for_rollout
 from penstock.cli.options import NamedModel, Reason, Stage
@@ -50,8 +51,11 @@ def rollout(
 def waiting(target: Target) -> str | None:
     """That deployed code does not serve yet; None where it does, or nothing is live."""
     service = Service(target.outputs.PredictName)
-    serving = service.live()
-    if serving.version is None or serving.code == service.code():
+    try:
+        serving, newest = service.live(), service.code()
+    except ClientError as error:
+        return f"whether deployed code is live cannot be asked: {error}"
+    if serving.version is None or serving.code == newest:
         return None
     if target.ledger.holder("rollout") is not None:
         return "code that was deployed since is not live; a rollout is under way"

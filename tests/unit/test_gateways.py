@@ -163,14 +163,14 @@ def test_what_serves_is_asked_of_the_alias(world: World) -> None:
     # Given the function as CloudFormation makes it
     world.predict()
     service = Service(FUNCTION)
-    assert service.live() == Serving("1", None, "")
+    assert service.live() == Serving("1", None, "", service.code())
     # When a version with a model is published, and another after it that takes no traffic
     version = world.publish({"PENSTOCK_VERSION": "3", "PENSTOCK_MODEL_SHA256": "s3"})
     client("lambda").update_function_configuration(
         FunctionName=FUNCTION, Environment={"Variables": {"PENSTOCK_VERSION": "4"}}
     )
     # Then the first is what serves
-    assert service.live() == Serving(version, 3, "s3")
+    assert service.live() == Serving(version, 3, "s3", service.code())
 
 
 def test_a_share_of_the_traffic_is_told(world: World) -> None:

@@ -68,6 +68,10 @@ def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_told(offi
     assert said[0] == f"rollout {second['name']} of version 1 with new code started"
     assert all("is under way" in words for words in said[1:])
     same = [{**json.loads(item["input"]), "rollout": ""} for item in (first, second)]
+    # By a canary, which a first version cannot have
+    weights = [item.pop("weights") for item in same]
+    assert weights[0] == []
+    assert weights[1] != []
     assert same[0] == same[1]
     # And the ledger has who and why
     record = office.world.ledger.rollout(second["name"])

@@ -53,6 +53,8 @@ def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
             "ended": "t6",
             "rolls_back": None,
             "because": None,
+            "new_code": None,
+            "by": None,
         }
     ]
     assert [(item["by"], item["reason"]) for item in found["approvals"]] == [("arn:someone", "better")]
