@@ -107,7 +107,9 @@ def copy_rolled_out(root: Path, port: int) -> Project:
     _copy(root)
     gates = "gates: [{metric: roc_auc, min: 0.6}]"
     # On the laptop a minute takes 0.4 seconds.
-    watched = "{weights: [10], bake_minutes: 60, max_latency_ms: 1500, min_rows: 30, keep_versions: 3}"
+    watched = (
+        "{weights: [10], bake_minutes: 60, max_latency_ms: 1500, min_rows: 30, keep_versions: 3, on_new_code: wait}"
+    )
     _model(root, "flight-delay", gates=gates, more=f"rollout: {watched}")
     return Project(root, port)
 

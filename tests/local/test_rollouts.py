@@ -26,7 +26,7 @@ from tests.local.project import Project, copy_rolled_out
 
 MODEL = "flight-delay"
 LATE_SECONDS = 1.5
-WEIGHTS = (10, 50)
+WEIGHTS = (10, 50, 100)
 Client = Callable[[str], Any]
 
 BAD = '''"""The predict function, and what is wrong with it."""
@@ -46,8 +46,8 @@ class Bad:
     def __getattr__(self, name):
         return getattr(self._model, name)
 
-    def score_rows(self, rows):
-        scores = self._model.score_rows(rows)
+    def score_instances(self, rows):
+        scores = self._model.score_instances(rows)
         return {change} if self.live else scores
 
 
@@ -71,8 +71,8 @@ def handler(event, context):
 CHANGES = {
     "raises": ("raising(scores)", r"Alarmed|of its requests raised"),
     "slow": ("slowly(scores)", r"slowest answers \(99th percentile\) took more than 1500 ms"),
-    "wrong scores": ("1 - scores", r"scores of versions 2 and 1: PSI \d"),
-    "wrong shape": ("scores.reshape(1, -1, 1).repeat(2, axis=2)", r"of its requests raised"),
+    "wrong scores": ("[1 - score for score in scores]", r"scores of versions 2 and 1: PSI \d"),
+    "wrong shape": ("[[score, score] for score in scores]", r"of its requests raised"),
 }
 
 
@@ -212,9 +212,11 @@ def test_a_bad_version_touches_its_share_and_is_taken_back(
         assert re.search(words, record["reason"]), (kind, record["reason"])
         assert alias(client, outputs) == before, kind
         # And no more than its share was touched, and nothing after it
-        asked = [answer for answer in found.answers if answer.at < ended]
-        hit = [answer for answer in asked if touched(answer)]
-        assert 0 < len(hit) <= most(len(asked), weight / 100), (kind, len(hit), len(asked))
+        hit = sorted((answer for answer in found.answers if touched(answer)), key=lambda answer: answer.at)
+        assert hit, kind
+        # Counted from the first request that it got to the last.
+        asked = [answer for answer in found.answers if hit[0].at <= answer.at <= hit[-1].at]
+        assert len(hit) <= most(len(asked), weight / 100), (kind, len(hit), len(asked))
         assert [answer for answer in found.since(ended) if touched(answer)] == [], kind
         # And what failed, the bad version failed
         failed = [answer for answer in found.answers if answer.status != 200]
@@ -230,7 +232,7 @@ def test_what_the_golden_examples_see_gets_no_traffic(
     rows: list[dict[str, Any]],
 ) -> None:
     # Given code that is wrong from the first request on
-    code_of(client, outputs, bad_code(good_code, "1 - scores", always=True))
+    code_of(client, outputs, bad_code(good_code, "[1 - score for score in scores]", always=True))
     before = alias(client, outputs)
     # When its version is rolled out under load
     with load(cloud, address(cloud, outputs), rows) as found:
@@ -241,6 +243,32 @@ def test_what_the_golden_examples_see_gets_no_traffic(
     assert "golden examples differ" in said
     assert not [answer for answer in found.answers if touched(answer)]
     assert alias(client, outputs) == before
+
+
+def test_a_tampered_file_gets_no_traffic(
+    project: Project, cloud: LaptopCloud, client: Client, outputs: dict[str, str], rows: list[dict[str, Any]]
+) -> None:
+    # Given the file of version 2 swapped at its key
+    key = f"models/{MODEL}/{project.json('why', MODEL, '--version', '2')['sha256']}/model.onnx"
+    name = _bucket(client)
+    file = client("s3").get_object(Bucket=name, Key=key)["Body"].read()
+    client("s3").put_object(Bucket=name, Key=key, Body=file + b" ")
+    before = alias(client, outputs)
+    # When it is approved under load
+    with load(cloud, address(cloud, outputs), rows) as found:
+        code, said = approve(project, "nobody looked")
+        until(partial(_more, found, time.time()), 30)
+    client("s3").put_object(Bucket=name, Key=key, Body=file)
+    # Then it is refused by name, and not one request was touched
+    assert code == 1
+    assert "was changed since it was registered" in " ".join(said.split())
+    assert not [answer for answer in found.answers if touched(answer)]
+    assert alias(client, outputs) == before
+
+
+def _bucket(client: Client) -> str:
+    stack = client("cloudformation").describe_stacks(StackName="penstock-local-lake")["Stacks"][0]
+    return next(str(item["OutputValue"]) for item in stack["Outputs"] if item["OutputKey"] == "BucketName")
 
 
 def test_a_good_version_goes_through_and_no_request_fails(
