@@ -229,12 +229,14 @@ def test_the_answers_are_to_the_bit_what_the_registered_file_scores(project: Pro
 def scored_by_onnxruntime(file: bytes, rows: list[dict[str, Any]]) -> list[str]:
     """The last column of the probabilities as exact hexadecimal numbers, without any of our own code."""
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    numbers = json.loads(session.get_modelmeta().custom_metadata_map["penstock_numbers"])
     feeds = {}
     for wanted in session.get_inputs():
         text = wanted.type == "tensor(string)"
         missing: Any = "" if text else float("nan")
-        values = [missing if row.get(wanted.name) is None else row[wanted.name] for row in rows]
-        feeds[wanted.name] = np.array(values, dtype=object if text else np.float32).reshape(-1, 1)
+        columns = [wanted.name] if text else numbers
+        values = [[missing if row.get(name) is None else row[name] for name in columns] for row in rows]
+        feeds[wanted.name] = np.array(values, dtype=object if text else np.float32)
     (found,) = session.run(["probabilities"], feeds)
     return [float(row[-1]).hex() for row in np.asarray(found)]
 
