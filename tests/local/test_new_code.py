@@ -18,7 +18,9 @@ from tests.local.conftest import client_for, free_port, until
 from tests.local.project import Project, copy_project
 
 MODEL = "flight-delay"
-REPLY = '"headers": {"content-type": content_type'
+HEADERS = 'headers = {"x-request-id"'
+SCORES = "enumerate(live.score_instances(rows))"
+CLIPPED = "enumerate([min(max(score, 0.4), 0.6) for score in live.score_instances(rows)])"
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +62,9 @@ def change(project: Project, mark: str, *, bad: bool = False) -> None:
     """The handler answers with a mark, and where it is bad with other scores."""
     path = project.root / "functions" / "predict" / "handler.py"
     text = (Path(__file__).parents[2] / "functions" / "predict" / "handler.py").read_text()
-    assert REPLY in text
-    text = text.replace(REPLY, f'"headers": {{"x-code": "{mark}", "content-type": content_type')
-    if bad:
-        assert "score_rows(rows).tolist()" in text
-        text = text.replace("score_rows(rows).tolist()", "score_rows(rows).clip(0.4, 0.6).tolist()")
-    path.write_text(text)
+    assert text.count(HEADERS) == text.count(SCORES) == 1
+    text = text.replace(HEADERS, HEADERS.replace("{", f'{{"x-code": "{mark}", '))
+    path.write_text(text.replace(SCORES, CLIPPED) if bad else text)
 
 
 def last(project: Project) -> dict[str, Any]:
