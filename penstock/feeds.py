@@ -39,9 +39,14 @@ class Feeds:
         self._alone = [field for field in fields if field.name in inputs]
         self.row = _getter([attributes[name] for name in self._numbers]) if self._numbers else None
         """An instance's numbers, in the matrix' order; None where there is no matrix."""
+        self._inputs = [field.name for field in self._alone]
         self._attributes = [(field, attributes[field.name]) for field in self._alone]
         self.only_numbers = bool(self._numbers) and not self._alone
         self.names = [*self._numbers, *(field.name for field in self._alone)]
+
+    def in_order(self, tensors: Tensors) -> list[tuple[str, npt.NDArray[Any]]]:
+        """Inputs with their tensors, so that their columns side by side are `names`."""
+        return [(name, tensors[name]) for name in (*([NUMBERS] if self._numbers else []), *self._inputs)]
 
     def of_columns(self, columns: Columns) -> Tensors:
         """Values by column, as many as there are rows; None where one is missing."""

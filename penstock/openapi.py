@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from penstock import openapi_fields
+from penstock.explaining import PARAMETER, Background
 from penstock.media import CSV, JSON, JSON_LINES, PROBLEM
 from penstock.openapi_fields import Schema
 from penstock.problems import TITLES
@@ -59,6 +60,7 @@ def document(
     auth: Auth | None = "iam",
     feature_store: str = "",
     example: Row | None = None,
+    background: Background | None = None,
 ) -> dict[str, Any]:
     """The document.
 
@@ -69,6 +71,7 @@ def document(
         auth: how callers show who they are; None where nobody asks.
         feature_store: the binding that completes requests, or nothing.
         example: a row that the model takes; made of the fields unless given.
+        background: what the model's scores are explained by; None where they are not.
     """
     row = example or openapi_fields.made(signature)
     found: dict[str, Any] = {
@@ -76,11 +79,11 @@ def document(
         "info": {"title": signature.model, "version": str(version), "description": _said(signature)},
         "servers": [{"url": "/"}],
         "paths": {
-            "/predict": {"post": _predict(signature, row)},
+            "/predict": {"post": _predict(signature, row) | _asking(background)},
             "/openapi.json": {"get": _get("describe", "this document", {"type": "object"})},
             "/ping": {"get": _get("ping", "which version serves", {"$ref": "#/components/schemas/Serving"})},
         },
-        "components": {"schemas": _schemas(signature, max_rows, feature_store)},
+        "components": {"schemas": _schemas(signature, max_rows, feature_store, background)},
     }
     if auth:
         found["components"]["securitySchemes"] = {auth: SCHEMES[auth]}
@@ -93,11 +96,11 @@ def _said(signature: Signature) -> str:
     return f"Predicts {what[signature.task]} of rows of raw columns."
 
 
-def _schemas(signature: Signature, max_rows: int, feature_store: str) -> Schema:
+def _schemas(signature: Signature, max_rows: int, feature_store: str, background: Background | None) -> Schema:
     return {
         "Instance": openapi_fields.instance(signature, feature_store),
         "Request": _closed(instances=_listed("Instance", maxItems=max_rows)),
-        "Prediction": openapi_fields.prediction(signature),
+        "Prediction": openapi_fields.prediction(signature, explains=background is not None),
         "Answer": _closed(
             model={"type": "string"}, version={"type": "integer"}, predictions=_listed("Prediction", maxItems=max_rows)
         ),
@@ -142,6 +145,15 @@ def _predict(signature: Signature, row: Row | None) -> Schema:
             **_refused(),
         },
     }
+
+
+def _asking(background: Background | None) -> Schema:
+    """How a request asks for explanations, where the version has any."""
+    if background is None:
+        return {}
+    said = f"with what each field adds to the score; of at most {background.max_rows} rows"
+    asked = {"name": PARAMETER, "in": "query", "description": said, "schema": {"type": "boolean"}}
+    return {"parameters": [asked]}
 
 
 def _content(schema: Schema, example: Any) -> Schema:

@@ -35,8 +35,13 @@ def instance(signature: Signature, feature_store: str = "") -> Schema:
     return schema
 
 
-def prediction(signature: Signature) -> Schema:
-    """The answer to one row."""
+def prediction(signature: Signature, *, explains: bool = False) -> Schema:
+    """The answer to one row; its explanation is there where it was asked for."""
+    found = _plain(signature)
+    return _with_explanation(found, signature) if explains else found
+
+
+def _plain(signature: Signature) -> Schema:
     properties: Schema = {"id": {"type": "string", "description": "the inference id: ground truth names it"}}
     if signature.task == "regression":
         properties["score"] = {"type": "number", "description": "the amount"}
@@ -47,6 +52,15 @@ def prediction(signature: Signature) -> Schema:
     if signature.task == "multiclass":
         properties["scores"] = _all_of({str(name): {"type": "number"} for name in signature.classes})
     return _all_of(properties)
+
+
+def _with_explanation(schema: Schema, signature: Signature) -> Schema:
+    number: Schema = {"type": "number"}
+    said = "what each field adds to the score, from the base on: with it they sum up to the score"
+    fields = _all_of({field.name: number for field in signature.fields})
+    base = number | {"description": "the mean score of usual values"}
+    about = _all_of({"base": base, "contributions": fields}) | {"description": said}
+    return schema | {"properties": schema["properties"] | {"explanation": about}}
 
 
 def made(signature: Signature) -> dict[str, Value] | None:

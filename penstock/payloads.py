@@ -114,7 +114,7 @@ def _whole(body: bytes, signature: Signature) -> bytes:
 
 
 def _table(predictions: Sequence[Mapping[str, Any]]) -> bytes:
-    """A header, and a line for each; of several classes the probability of `c` as `scores.c`."""
+    """A header, and a line for each; what is nested by its path: `scores.c`."""
     flat = [dict(_flat(prediction)) for prediction in predictions]
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
@@ -125,9 +125,10 @@ def _table(predictions: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _flat(prediction: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     for name, value in prediction.items():
-        yield from (
-            ((f"{name}.{key}", part) for key, part in value.items()) if isinstance(value, dict) else [(name, value)]
-        )
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", part) for inner, part in _flat(value))
+        else:
+            yield name, value
 
 
 def _cell(value: Any) -> Any:

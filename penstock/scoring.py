@@ -20,7 +20,7 @@ from penstock.feeds import Feeds, Instances, Tensors
 from penstock.one_row import OneRow
 from penstock.onnx_external import refers_elsewhere
 from penstock.problems import RequestError
-from penstock.signature import ALONE, NUMBERS, SIGNATURE, Columns, Field, Score, Scores, Signature, Value
+from penstock.signature import ALONE, EXPLAINS, NUMBERS, SIGNATURE, Columns, Field, Score, Scores, Signature, Value
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 """Beyond it a number is infinite to the model."""
@@ -79,7 +79,9 @@ class Model:
             if field.allowed and field.type != "string"
         ]
         inputs = [item.name for item in self._session.get_inputs()]
-        self._feeds = Feeds(inputs, metadata.get(NUMBERS, ""), self.signature.fields, attributes)
+        self.feeds = Feeds(inputs, metadata.get(NUMBERS, ""), self.signature.fields, attributes)
+        self.explains: str = metadata.get(EXPLAINS, "")
+        """What `penstock.explaining` goes by, as the file has it; empty where nobody asked for explanations."""
         self._outputs = [self.signature.output]
         self._fewest = 1 if metadata.get(ALONE) else 2
         self._one = self._alone()
@@ -127,7 +129,7 @@ class Model:
         Returns:
             Shape (rows,), of several classes (rows, classes); a probability is from 0 to 1.
         """
-        scores: Scores = self._scored(self._feeds.of_columns(columns)).astype(np.float64)
+        scores: Scores = self.scored(self.feeds.of_columns(columns)).astype(np.float64)
         return scores
 
     def score_instances(self, instances: Instances) -> list[Score]:
@@ -139,7 +141,7 @@ class Model:
         if self._one is not None and len(instances) == 1:
             scores = [self._one(instances[0])]
         else:
-            scores = self._scored(self._feeds.of_instances(instances)).tolist()
+            scores = self.scored(self.feeds.of_instances(instances)).tolist()
         for row, score in enumerate(scores):
             if not math.isfinite(sum(score) if isinstance(score, list) else score):
                 detail = f"the model's score of row {row} is not a finite number: its values are too large"
@@ -148,14 +150,15 @@ class Model:
 
     def _alone(self) -> Callable[[Any], Score] | None:
         """What scores a single instance, where the graph takes numbers only."""
-        if self._feeds.row is None or not self._feeds.only_numbers:
+        if self.feeds.row is None or not self.feeds.only_numbers:
             return None
-        one = OneRow.of(self._session, self.signature.output, len(self._feeds.names), self._feeds.row, self._fewest)
+        one = OneRow.of(self._session, self.signature.output, len(self.feeds.names), self.feeds.row, self._fewest)
         if one is None:
             return None
         return one.every if self._several else one.last
 
-    def _scored(self, feeds: Tensors) -> npt.NDArray[np.float32]:
+    def scored(self, feeds: Tensors) -> npt.NDArray[np.float32]:
+        """`score` for rows as the graph takes them (`feeds`)."""
         found = self._run(feeds)
         # The last column: of (negative, positive), or the only one.
         return found if self._several else found.reshape(len(found), -1)[:, -1]
@@ -173,7 +176,7 @@ class Model:
 
     def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
         """`score` for rows as a request has them."""
-        return self.score({name: [row.get(name) for row in rows] for name in self._feeds.names})
+        return self.score({name: [row.get(name) for row in rows] for name in self.feeds.names})
 
     def _answer(self) -> Answer:
         if self._several:

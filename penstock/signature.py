@@ -15,6 +15,8 @@ NUMBERS = "penstock_numbers"
 """The graph's one input for its numeric columns, float32 (rows, columns), and the metadata entry that lists them."""
 ALONE = "penstock.alone"
 """Metadata of a file whose nodes compute a row alone exactly as they do in company; of another a row is given twice."""
+EXPLAINS = "penstock.explains"
+"""Metadata of a file whose scores can be explained: what `penstock.explaining.Background` holds, as JSON."""
 Value = str | float | int | bool | None
 Class = bool | int | str
 Columns = Mapping[str, Sequence[Value]]

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from penstock.spec_api import Auth, Cors, Domain, known_stages
 from penstock.spec_base import Strict
+from penstock.spec_explain import Explaining
 
 
 class Training(Strict):
@@ -47,6 +48,9 @@ class Serving(Strict):
     """Which pages may call from a browser; unless given, none."""
     domain: Annotated[dict[str, Domain], AfterValidator(known_stages)] = Field(default={})
     """A name of your own, by stage: `{prod: {name: predict.example.com, certificate: arn:…}}`."""
+    explain: Explaining | None = None
+    """Answer `?explain=true` with what each field adds to the score; `{}` takes the defaults. Unless given, such a
+    request is refused."""
 
 
 class Capturing(Strict):

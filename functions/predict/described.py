@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock import openapi
+from penstock.explaining import explainer
 from penstock.scoring import Model
 from penstock.settings import PredictSettings
 from penstock.signature import Value
@@ -19,6 +20,7 @@ def described(settings: PredictSettings, model: Model, event: Mapping[str, Any])
         auth=_auth(event),
         feature_store=settings.feature_store,
         example=_example(settings),
+        background=explainer(model).background if model.explains else None,
     )
 
 

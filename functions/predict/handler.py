@@ -108,7 +108,7 @@ def _predicted(live: Model, event: Mapping[str, Any], headers: dict[str, str]) -
     rows, kind = _asked(live, event)
     predictions = _predictions(live, rows, headers["x-request-id"])
     seconds = time.perf_counter() - started
-    reply = _answered(predictions, kind, headers)
+    reply = _answered(_explained(live, rows, predictions, event), kind, headers)
     if not event.get("smoke_test"):
         capture.send(rows, predictions, datetime.now(UTC), seconds)
     return reply
@@ -129,6 +129,21 @@ def _asked(live: Model, event: Mapping[str, Any]) -> tuple[Instances, Media]:
 def _predictions(live: Model, rows: Instances, request: str) -> list[dict[str, Any]]:
     scores = enumerate(live.score_instances(rows))
     return [{"id": f"{request}-{index}"} | live.prediction(score) for index, score in scores]
+
+
+def _explained(
+    live: Model, rows: Instances, predictions: list[dict[str, Any]], event: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The predictions as they are answered.
+
+    An explanation is not captured: it follows from the row and the version, whenever it is asked for again.
+    """
+    asked = (event.get("queryStringParameters") or NONE).get("explain")
+    if asked is None:
+        return predictions
+    from penstock.explaining import explained  # noqa: PLC0415 - no part of a cold start that does not explain
+
+    return explained(live, rows, predictions, asked)
 
 
 def _answered(predictions: list[dict[str, Any]], kind: Media, headers: dict[str, str]) -> dict[str, Any]:

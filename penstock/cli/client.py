@@ -51,29 +51,31 @@ class Client:
         auth = read_model(target.root / MODELS / target.model).serving.auth
         self._show: Callable[[AWSRequest], None] = _bearer if isinstance(auth, Jwt) else _signer().add_auth
 
-    def post(self, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Send a body; status and the answer's document.
+    def post(self, body: bytes, query: str = "") -> tuple[int, dict[str, Any]]:
+        """Send a body, and a query such as `?explain=true`; status and the answer's document.
 
         Raises:
             AnswerError: no connection, or an answer that is not JSON.
         """
-        request = AWSRequest("POST", self._url, data=body, headers={"Content-Type": JSON, "Host": self._host})
+        request = AWSRequest("POST", self._url + query, data=body, headers={"Content-Type": JSON, "Host": self._host})
         self._show(request)
         try:
-            reply = self._pool.request("POST", urlsplit(self._url).path, body=body, headers=dict(request.headers))
+            reply = self._pool.request(
+                "POST", urlsplit(self._url).path + query, body=body, headers=dict(request.headers)
+            )
             return reply.status, json.loads(reply.data)
         except urllib3.exceptions.HTTPError as error:
             raise AnswerError(f"{self._url} cannot be reached: {error}") from None
         except ValueError:
             raise AnswerError(f"{self._url} answered {reply.status}, not with JSON") from None
 
-    def predict(self, instances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Score instances.
+    def predict(self, instances: Sequence[Mapping[str, Any]], *, explain: bool = False) -> dict[str, Any]:
+        """Score instances, and explain the scores where that is asked for.
 
         Raises:
             AnswerError: any other answer than 200, with its own words.
         """
-        status, answer = self.post(json.dumps({"instances": instances}).encode())
+        status, answer = self.post(json.dumps({"instances": instances}).encode(), "?explain=true" if explain else "")
         if status != 200:
             raise AnswerError(f"answered {status}: {answer.get('detail') or answer.get('message') or answer}")
         return answer

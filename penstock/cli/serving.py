@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from penstock.cli.client import Client
+from penstock.cli.explanations import print_explanations
 from penstock.cli.options import Json, Model, NamedModel, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError
@@ -15,6 +16,7 @@ from penstock.contract import Contract
 from penstock.odcs import read_contract
 from penstock.reading import read_table
 from penstock.spec import MODELS, read_model
+from penstock.spec_explain import Explaining
 
 NEXT = 2
 """Classes that are shown beside the label."""
@@ -31,19 +33,24 @@ def predict(
         str, typer.Argument(metavar="FILE", help="CSV, JSON Lines or Parquet with raw columns; - reads JSON Lines.")
     ],
     *,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what each field adds to the score.")] = False,
     model: Model = None,
     stage: Stage = "local",
     json: Json = False,
 ) -> None:
-    """Score a file's rows over the HTTPS API, in requests of as many rows as the model takes."""
+    """Score a file's rows over the HTTPS API, in requests of as many rows as the model takes, or explains."""
     target = Target.of(stage, model)
     folder = target.root / MODELS / target.model
     instances = read_instances(file, read_contract(folder))
-    answers = score(Client(target), instances, read_model(folder).serving.max_rows)
+    serving = read_model(folder).serving
+    most = min(serving.max_rows, (serving.explain or Explaining()).max_rows) if explain else serving.max_rows
+    answers = score(Client(target), instances, most, explain=explain)
     if json:
         as_json(answers)
         return
     print_answers(answers)
+    if explain:
+        print_explanations(answers["predictions"])
 
 
 def print_answers(answers: dict[str, Any]) -> None:
@@ -64,11 +71,11 @@ def next_likely(item: dict[str, Any]) -> str:
     return ", ".join(f"{name} {score:.6f}" for name, score in ranked)
 
 
-def score(client: Client, instances: list[dict[str, Any]], size: int) -> dict[str, Any]:
+def score(client: Client, instances: list[dict[str, Any]], size: int, *, explain: bool = False) -> dict[str, Any]:
     """All instances in requests of `size`; one answer with all predictions."""
     answer: dict[str, Any] = {"predictions": []}
     for start in range(0, len(instances), size):
-        part = client.predict(instances[start : start + size])
+        part = client.predict(instances[start : start + size], explain=explain)
         answer = part | {"predictions": answer["predictions"] + part["predictions"]}
     return answer
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qs
 
 TEXT = ("text/", "application/json", "application/javascript", "application/xml")
 """What API Gateway hands on as text; the rest comes in base64."""
@@ -51,6 +52,7 @@ def _event(environ: dict[str, Any], method: str, path: str) -> dict[str, Any]:
     return {
         "version": "2.0",
         "headers": headers,
+        **_query(environ.get("QUERY_STRING", "")),
         "requestContext": {
             "requestId": "fuzz=",
             "authorizer": {"iam": {}},
@@ -59,6 +61,12 @@ def _event(environ: dict[str, Any], method: str, path: str) -> dict[str, Any]:
         "body": body.decode() if text else base64.b64encode(body).decode(),
         "isBase64Encoded": not text,
     }
+
+
+def _query(text: str) -> dict[str, Any]:
+    """A name that comes twice has its values joined by a comma; without a query the event has no such field."""
+    pairs = parse_qs(text, keep_blank_values=True)
+    return {"queryStringParameters": {name: ",".join(values) for name, values in pairs.items()}} if pairs else {}
 
 
 def _decodes(body: bytes) -> bool:

@@ -59,7 +59,7 @@ def test_a_required_one_has_the_same_neutral_value_in_every_example(tiny_onnx: b
 )
 def test_a_neutral_value_keeps_the_contract(column: Column, value: object) -> None:
     contract = Contract("c", "1", (column, TARGET), 0.0, "digest")
-    assert golden._neutral(column, Rows(pl.DataFrame({"x": ["a"]}), contract)) == value
+    assert golden.neutral(column, Rows(pl.DataFrame({"x": ["a"]}), contract)) == value
 
 
 @pytest.mark.parametrize(

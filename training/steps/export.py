@@ -18,7 +18,7 @@ from skl2onnx.common.shape_calculator import (
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from penstock.contract import Column
-from penstock.signature import ALONE, NUMBERS, SIGNATURE, Field, Signature
+from penstock.signature import ALONE, EXPLAINS, NUMBERS, SIGNATURE, Field, Signature
 from penstock.spec import Task
 from training.steps.alone import alike_alone
 from training.steps.container import StepError
@@ -163,8 +163,8 @@ def fields(features: list[Column]) -> tuple[Field, ...]:
     )
 
 
-def sealed(model: onnx.ModelProto, signature: Signature) -> bytes:
-    """The file: the graph with its signature in the metadata."""
+def sealed(model: onnx.ModelProto, signature: Signature, explains: str = "") -> bytes:
+    """The file: the graph with its signature in the metadata, and what explanations need where they are asked for."""
     opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))  # they come out of a set
     del model.opset_import[:]
     model.opset_import.extend(opsets)
@@ -173,6 +173,9 @@ def sealed(model: onnx.ModelProto, signature: Signature) -> bytes:
     if alike_alone(model):
         entry = model.metadata_props.add()
         entry.key, entry.value = ALONE, "exact"
+    if explains:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = EXPLAINS, explains
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)
     return data

@@ -24,9 +24,9 @@ def examples(holdout: Rows, scorer: Model) -> list[dict[str, Any]]:
     """
     personal = [column for column in holdout.contract.features if column.personal]
     names = {column.name for column in personal}
-    neutral = {column.name: _neutral(column, holdout) for column in personal if column.required}
+    fixed = {column.name: neutral(column, holdout) for column in personal if column.required}
     instances = [
-        {name: value for name, value in row.items() if name not in names} | neutral for row in holdout.instances(COUNT)
+        {name: value for name, value in row.items() if name not in names} | fixed for row in holdout.instances(COUNT)
     ]
     scores = scorer.score_rows(instances).tolist()
     return [{"instance": row} | _recorded(scorer, score) for row, score in zip(instances, scores, strict=True)]
@@ -36,7 +36,7 @@ def _recorded(scorer: Model, score: Score) -> dict[str, Any]:
     return scorer.prediction(score) if isinstance(score, list) else {"score": score}
 
 
-def _neutral(column: Column, holdout: Rows) -> Value:
+def neutral(column: Column, holdout: Rows) -> Value:
     """A value that the contract takes and nobody is known by."""
     if column.allowed:
         return column.allowed[0]

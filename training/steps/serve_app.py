@@ -11,11 +11,13 @@ import time
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, Protocol
+from urllib.parse import parse_qs
 
 import msgspec
 
 from penstock import media, payloads
 from penstock.capture_lines import CaptureLines
+from penstock.explaining import explained
 from penstock.media import JSON, PROBLEM, Media
 from penstock.problems import RequestError
 from penstock.scoring import Model
@@ -24,6 +26,8 @@ from training.steps.container import Container
 from training.steps.serve_captures import Captures
 
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
+CUSTOM = "x-amzn-sagemaker-custom-attributes"
+"""SageMaker hands no query on: there `explain=true` stands in the custom attributes."""
 MOST_BYTES = 6_000_000
 """Of a body, as the predict function takes it."""
 SWITCH_SECONDS = 0.0002
@@ -56,19 +60,21 @@ class App:
         self._captures.stop()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        protocol.response_bytes(*self.answer(scope.method, scope.path, scope.headers, await protocol()))
+        protocol.response_bytes(
+            *self.answer(scope.method, scope.path, scope.headers, await protocol(), scope.query_string)
+        )
 
-    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Reply:
+    def answer(self, method: str, path: str, headers: Headers, body: bytes, query: str = "") -> Reply:
         """The reply to one request."""
         try:
             if path == "/invocations" and method == "POST":
-                return self._invocation(headers, body)
+                return self._invocation(headers, body, query)
             return self._elsewhere(method, path)
         except RequestError as error:
             self._captures.refused += 1
             return error.status, HEADERS[PROBLEM], msgspec.json.encode(error.problem())
 
-    def _invocation(self, headers: Headers, body: bytes) -> Reply:
+    def _invocation(self, headers: Headers, body: bytes, query: str) -> Reply:
         started = time.perf_counter()
         came, header = media.sent(headers.get("content-type"))
         goes = media.wanted(headers.get("accept"), came)
@@ -79,8 +85,9 @@ class App:
             {"id": f"{request}-{index}", **prediction(score)}
             for index, score in enumerate(self._model.score_instances(instances))
         ]
-        reply = self._reply(predictions, goes)
-        self._captures.put(instances, predictions, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        reply = self._reply(self._explained(instances, predictions, query or headers.get(CUSTOM) or ""), goes)
+        self._captures.put(instances, predictions, seconds)
         return reply
 
     def _instances(self, body: bytes, came: Media, header: bool) -> Sequence[Any]:
@@ -90,6 +97,13 @@ class App:
         if came != JSON:
             body = payloads.request(body, came, model.signature, header=header, most=model.max_rows)
         return payloads.decoded(model.instances, body, model.signature)
+
+    def _explained(
+        self, instances: Sequence[Any], predictions: list[dict[str, Any]], query: str
+    ) -> list[dict[str, Any]]:
+        """As the predict function answers `?explain=true`; what is captured is without."""
+        asked = parse_qs(query, keep_blank_values=True).get("explain") if query else None
+        return explained(self._model, instances, predictions, ",".join(asked)) if asked else predictions
 
     def _reply(self, predictions: list[dict[str, Any]], goes: Media) -> Reply:
         return 200, HEADERS[goes], payloads.encoded({**self._about, "predictions": predictions}, goes)

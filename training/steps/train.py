@@ -20,7 +20,7 @@ from penstock.odcs import read_contract
 from penstock.scoring import Model
 from penstock.signature import Columns, Signature
 from penstock.spec import MODELS, ModelSpec, read_model
-from training.steps import export, golden, measuring, report_data
+from training.steps import background, export, golden, measuring, report_data
 from training.steps.comparing import Champion
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows, read_sides
@@ -53,8 +53,12 @@ def run(container: Container) -> None:
         return _exported(again, spec, contract, validation, task)[1]
 
     with _leg(container, "export and evaluate"):
-        model = _exported(fitted, spec, contract, rows["validation"], task)
+        usual = background.entry(rows["train"], spec.serving.explain)
+        model = _exported(fitted, spec, contract, rows["validation"], task, usual)
         _write(container, request, spec, model, rows, fitted, task, refit, chosen)
+    if spec.serving.explain:
+        with _leg(container, "explain a row"):
+            background.try_out(model[1], rows["validation"])
 
 
 def _write(
@@ -101,7 +105,9 @@ def _write(
         container.say(f"metric {name}={value:.10g}")
 
 
-def _exported(fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, task: Kind) -> tuple[bytes, Model]:
+def _exported(
+    fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, task: Kind, explains: str = ""
+) -> tuple[bytes, Model]:
     """The sealed file and the model loaded from it, its threshold chosen on the validation rows."""
     graph = export.to_onnx(fitted, contract.features, task.name)
     carried = [contract.key] + ([contract.event_time] if contract.event_time else [])
@@ -116,7 +122,7 @@ def _exported(fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows
         hashed=tuple(column.name for column in (*contract.features, *carried) if column.hashed),
     )
     threshold = task.threshold(validation, lambda: Model(export.sealed(_copy(graph), signature)))
-    data = export.sealed(graph, msgspec.structs.replace(signature, threshold=threshold))
+    data = export.sealed(graph, msgspec.structs.replace(signature, threshold=threshold), explains)
     return data, Model(data)
 
 

@@ -1,0 +1,106 @@
+"""What an explained row is held against: usual values of each feature, made column by column of the training rows.
+
+Rows of the data would be rows of persons, kept in every model file and, answer by answer, shown to callers; forgetting
+could not take them out of a file whose digest is registered. So none is kept: a number is the mean of a share of the
+sorted column (microaggregation), a category one that many rows have, and which values stand side by side is drawn.
+A personal column has one neutral value.
+"""
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from penstock.contract import Column
+from penstock.explaining import Background, Explainer
+from penstock.scoring import Model
+from penstock.signature import Value
+from penstock.spec_explain import Explaining
+from training.steps.container import StepError
+from training.steps.golden import neutral
+from training.steps.rows import Rows
+
+MOST, FEWEST = 16, 10
+"""Background rows; and training rows that each of their values stands for."""
+SEED = 7
+
+
+def entry(train: Rows, asked: Explaining | None) -> str:
+    """The metadata that makes a file explain; nothing where that is not asked for."""
+    if asked is None:
+        return ""
+    count = max(1, min(MOST, train.table.height // FEWEST))
+    random = np.random.default_rng(SEED)
+    columns = {column.name: usual(column, train, count) for column in train.contract.features}
+    drawn = {name: [values[place] for place in random.permutation(count)] for name, values in columns.items()}
+    return msgspec.json.encode(Background(drawn, asked.max_rows, asked.scorings)).decode()
+
+
+def usual(column: Column, train: Rows, count: int) -> list[Value]:
+    """So many values of a column, each standing for as large a share of the rows.
+
+    Missing values have their share, where the column may miss any.
+    """
+    if column.personal:
+        return [neutral(column, train) if column.required else None] * count
+    present = _present(train.table[column.name])
+    missing = 0 if column.required else train.table.height - len(present)
+    places, empty = apportioned([len(present), missing], count)
+    return [*_values(column, present, places, train), *[None] * empty]
+
+
+def apportioned(rows: Sequence[int], places: int) -> list[int]:
+    """Places in proportion to rows, by largest remainder; of equals the first."""
+    total = sum(rows) or 1
+    whole = [number * places // total for number in rows]
+    rest = sorted(range(len(rows)), key=lambda index: -(rows[index] * places % total))
+    for index in rest[: places - sum(whole)]:
+        whole[index] += 1
+    return whole
+
+
+def try_out(model: Model, rows: Rows) -> None:
+    """Explain a row as a request will have it.
+
+    Raises:
+        StepError: the file has no finite score of usual values.
+    """
+    columns = {name: values[:1] for name, values in rows.columns().items()}
+    [score] = model.score(columns).tolist()
+    found = Explainer(model).of(model.feeds.of_columns(columns), model.prediction(score))
+    if not np.isfinite([found["base"], *found["contributions"].values()]).all():
+        mend = "let `fit` take every value that the contract allows, or take `explain` out of model.yaml"
+        raise StepError(f"scores cannot be explained, usual values side by side have no finite score: {mend}")
+
+
+def _present(values: pl.Series) -> pl.Series:
+    known = values.drop_nulls()
+    return known.filter(known != "") if known.dtype == pl.String else known.filter(known.is_finite())
+
+
+def _values(column: Column, present: pl.Series, places: int, train: Rows) -> list[Value]:
+    if not places:
+        return []
+    if column.type in {"integer", "number"} and not column.allowed:
+        means = [float(part.mean()) for part in np.array_split(np.sort(present.to_numpy().astype(np.float64)), places)]
+        return [round(mean) for mean in means] if column.type == "integer" else list(means)
+    common = _common(present)
+    if not common:
+        return [neutral(column, train) if column.required else None] * places
+    shares = apportioned([number for _, number in common], places)
+    return [_typed(column, value) for (value, _), share in zip(common, shares, strict=True) for _ in range(share)]
+
+
+def _common(present: pl.Series) -> list[tuple[str | float, int]]:
+    """Values that enough rows have, the most frequent first."""
+    counts = present.value_counts(name="rows").filter(pl.col("rows") >= FEWEST)
+    found = cast("list[tuple[str | float, int]]", counts.rows())
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _typed(column: Column, value: str | float) -> Value:
+    if column.type == "boolean":
+        return bool(value)
+    return int(value) if column.type == "integer" else value
