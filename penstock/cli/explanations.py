@@ -7,18 +7,18 @@ from penstock.cli.output import Word, table
 
 HALF = 16
 """Characters of the longest bar."""
-NOTHING = "no other field adds anything"
+BASE = "mean of usual values"
 
 
-def print_explanations(predictions: Sequence[Mapping[str, Any]]) -> None:
-    """One table a prediction, what weighs most first; bars are to the scale of that prediction."""
-    for item in predictions:
+def print_explanations(instances: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
+    """One table a prediction, what weighs most first; its bars are to its own scale."""
+    for instance, item in zip(instances, predictions, strict=True):
         about = item["explanation"]
         added = sorted(about["contributions"].items(), key=lambda pair: -abs(pair[1]))
         longest = max((abs(value) for _, value in added), default=0.0)
-        rows: list[tuple[Word, ...]] = [(name, f"{value:+.6f}", bar(value, longest)) for name, value in added if value]
-        title = f"{item['id']}: {item['score']:.6f}{_label(item)} = {about['base']:.6f}, the mean of usual values, and"
-        table(["field", "adds", ""], rows or [(NOTHING, "", "")], title=title)
+        first: tuple[Word, ...] = (BASE, "", f" {about['base']:.6f}", "")
+        rows = [(name, _shown(instance, name), f"{value:+.6f}", bar(value, longest)) for name, value in added if value]
+        table(["field", "value", "adds", ""], [first, *rows], title=f"{item['id']}: {item['score']:.6f}{_label(item)}")
 
 
 def bar(value: float, longest: float) -> Word:
@@ -27,6 +27,12 @@ def bar(value: float, longest: float) -> Word:
     if value < 0:
         return f"{'█' * length:>{HALF}}│", "blue"
     return f"{'':>{HALF}}│{'█' * length}", "red"
+
+
+def _shown(instance: Mapping[str, Any], name: str) -> Word:
+    """What was asked; the feature store may have filled in what is not there."""
+    value = instance.get(name)
+    return ("not given", "dim") if value is None else str(value)
 
 
 def _label(item: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ def predict(
         return
     print_answers(answers)
     if explain:
-        print_explanations(answers["predictions"])
+        print_explanations(instances, answers["predictions"])
 
 
 def print_answers(answers: dict[str, Any]) -> None:

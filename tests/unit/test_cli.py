@@ -21,6 +21,7 @@ from penstock.captures import hour_prefix
 from penstock.cli.app import main
 from penstock.cli.client import example
 from penstock.cli.clients import curl_line
+from penstock.cli.explanations import BASE, HALF, print_explanations
 from penstock.cli.output import ago, table, took
 from penstock.cli.serving import next_likely, print_answers, read_instances
 from penstock.cli.target import Target, UsageError, project_root
@@ -503,6 +504,22 @@ def test_beside_the_label_stands_what_is_next_likely(
     shown = capsys.readouterr().out
     assert ("next" in shown) == bool(next_)
     assert "0.500000" in shown
+
+
+def test_an_explanation_is_bars_with_what_weighs_most_first(capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a score that two fields make, one of them half as much and the other way, and one that adds nothing
+    added = {"seats": -0.2, "origin": 0.0, "wind": 0.4}
+    item = {"id": "r-0", "score": 0.5, "label": True, "explanation": {"base": 0.3, "contributions": added}}
+    # When it is printed
+    print_explanations([{"wind": 31.5}], [item])
+    lines = capsys.readouterr().out.splitlines()
+    # Then the score stands above what it is made of, to its own scale
+    assert lines[0].strip() == "r-0: 0.500000 (True)"
+    assert [line.split()[:3] for line in lines[3:]] == [["wind", "31.5", "+0.400000"], ["seats", "not", "given"]]
+    assert [line.count("█") for line in lines[3:]] == [HALF, HALF // 2]
+    # And where nothing adds anything, the base stands alone
+    print_explanations([{}], [item | {"explanation": {"base": 0.5, "contributions": {"wind": 0.0}}}])
+    assert BASE in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_push_puts_files_and_says_where(stage: World, command: Command, tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_predict_loads_only_what_its_cold_start_can_bear() -> None:
     assert "penstock.pseudonyms" not in loaded
     # And what writes the document, for somebody who asks
     assert "penstock.openapi" not in loaded
+    assert "penstock.explaining" not in loaded
     assert (
         loaded & {"polars", "pydantic", "sklearn", "onnx", "yaml", "lightgbm", "open_data_contract_standard"} == set()
     )

@@ -15,7 +15,7 @@ from penstock.scoring import Model
 from penstock.signature import Signature
 from penstock.store import sha256
 from tests.unit.test_predict import captured, request, stream
-from tests.unit.tiny import GOOD, SMALLEST
+from tests.unit.tiny import GOOD, SMALLEST, build, build_multiclass, explains
 from tests.unit.world import World
 from training.steps import export
 
@@ -103,7 +103,7 @@ def test_what_is_not_taken_is_a_problem_that_says_what_is(
     assert captured(world) == []
 
 
-def overflowing() -> bytes:
+def overflowing(explains: str = "") -> bytes:
     """A model whose amounts are the square of what it is asked."""
     shape = [None, 1]
     node = helper.make_node("Mul", ["amount", "amount"], ["variable"])
@@ -113,7 +113,7 @@ def overflowing() -> bytes:
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     amount = Column("amount", "number", "feature", required=True)
     about = Signature(model="m", fields=export.fields([amount]), classes=(), threshold=None, output="variable")
-    return export.sealed(model, about)
+    return export.sealed(model, about, explains)
 
 
 def test_a_score_that_is_no_number_is_not_answered(world: World) -> None:
@@ -156,3 +156,79 @@ def test_the_document_says_who_may_call_and_shows_a_golden_example(world: World,
     # And one that is forgotten is gone from it
     world.store.write("models/m/golden.json", b"[]")
     assert "JFK" not in function.handler(got("/openapi.json"), None)["body"]
+
+
+def explaining(world: World, data: bytes) -> ModuleType:
+    stream()
+    return serving(world, data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("application/json", ""), ("text/csv", CSV), ("application/jsonlines", LINES)]
+)
+def test_an_explanation_is_answered_in_every_content_type_and_not_captured(world: World, kind: str, body: str) -> None:
+    # Given a version that explains, and two rows
+    function = explaining(world, build(explains=explains()))
+    sent_body = body or json.dumps({"instances": [json.loads(line) for line in LINES.splitlines()]})
+    plain, asked = sent(sent_body, kind), sent(sent_body, kind) | {"queryStringParameters": {"explain": "true"}}
+    # When they are asked for with and without it
+    before, reply = function.handler(plain, None), function.handler(asked, None)
+    # Then the answer has what each field adds, and is the plain answer otherwise
+    added = [contributions(kind, line) for line in predictions(kind, reply["body"])]
+    for line, (base, parts, score) in zip(predictions(kind, before["body"]), added, strict=True):
+        assert float(line["score"]) == score == pytest.approx(base + sum(parts.values()))
+        assert list(parts) == list(GOOD)
+    # And what is captured is the same
+    rows = captured(world)
+    assert [{**row, "at": ""} for row in rows[:2]] == [{**row, "at": ""} for row in rows[2:]]
+    assert "explanation" not in json.dumps(rows)
+
+
+def predictions(kind: str, body: str) -> list[Any]:
+    lines = io.StringIO(body)
+    if kind == "text/csv":
+        return list(csv.DictReader(lines))
+    found = [json.loads(line) for line in lines]
+    return found if kind == "application/jsonlines" else list(found[0]["predictions"])
+
+
+def contributions(kind: str, line: dict[str, Any]) -> tuple[float, dict[str, float], float]:
+    if kind != "text/csv":
+        return line["explanation"]["base"], line["explanation"]["contributions"], line["score"]
+    path = "explanation.contributions."
+    parts = {name.removeprefix(path): float(cell) for name, cell in line.items() if name.startswith(path)}
+    return float(line["explanation.base"]), parts, float(line["score"])
+
+
+def test_of_several_classes_the_labels_probability_is_explained(world: World) -> None:
+    function = explaining(world, build_multiclass(explains=explains()))
+    reply = function.handler(request(GOOD, queryStringParameters={"explain": "true"}), None)
+    [found] = json.loads(reply["body"])["predictions"]
+    assert found["scores"][found["label"]] == found["score"]
+    total = found["explanation"]["base"] + sum(found["explanation"]["contributions"].values())
+    assert total == pytest.approx(found["score"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "rows", "word", "status", "said"),
+    [
+        ("", 1, "true", 422, "train, and approve the new version"),
+        (explains(), 4, "true", 413, "at most 3 rows of a request are explained"),
+        (explains(), 1, "true,true", 400, "say true or false"),
+    ],
+)
+def test_what_cannot_be_explained_is_a_problem_and_not_captured(
+    world: World, entry: str, rows: int, word: str, status: int, said: str
+) -> None:
+    function = explaining(world, build(explains=entry))
+    found, detail = problem(function.handler(request(*[GOOD] * rows, queryStringParameters={"explain": word}), None))
+    assert (found, said in detail) == (status, True), detail
+    assert captured(world) == []
+
+
+@pytest.mark.parametrize("entry", ["", explains()])
+def test_the_document_offers_what_the_version_has(world: World, entry: str) -> None:
+    document = json.loads(explaining(world, build(explains=entry)).handler(got("/openapi.json"), None)["body"])
+    offered = document["paths"]["/predict"]["post"].get("parameters", [])
+    assert [item["name"] for item in offered] == (["explain"] if entry else [])
+    assert ("explanation" in document["components"]["schemas"]["Prediction"]["properties"]) == bool(entry)

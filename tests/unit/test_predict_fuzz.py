@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +25,12 @@ from tests.unit.tiny import GOOD
 from tests.unit.world import World
 
 many = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-MODELS = {"binary": tiny.build, "regression": tiny.build_regression, "multiclass": tiny.build_multiclass}
+MODELS: dict[str, Callable[[], bytes]] = {
+    "binary": tiny.build,
+    "regression": tiny.build_regression,
+    "multiclass": tiny.build_multiclass,
+    "explaining": lambda: tiny.build(explains=tiny.explains(max_rows=4, scorings=256)),
+}
 
 
 @pytest.fixture(params=MODELS)
@@ -49,8 +55,9 @@ def schema(document: dict[str, Any], name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}", **json.loads(text)}
 
 
-def answer(function: ModuleType, body: str, **headers: str) -> tuple[int, Any]:
-    reply = function.handler(request(body=body, headers=headers), None)
+def answer(function: ModuleType, body: str, query: dict[str, Any] | None = None, /, **headers: str) -> tuple[int, Any]:
+    asked = {name: json.dumps(value) for name, value in (query or {}).items()}
+    reply = function.handler(request(body=body, headers=headers, queryStringParameters=asked), None)
     kind = reply["headers"]["content-type"]
     return reply["statusCode"], json.loads(reply["body"]) if "json" in kind and "lines" not in kind else reply["body"]
 
@@ -71,8 +78,9 @@ def test_every_valid_request_is_answered_validly(function: ModuleType) -> None:
     @given(cases.filter(lambda case: case.media_type == "application/json"))
     def ask(case: Any) -> None:
         wanted.validate(case.body)
-        status, found = answer(function, json.dumps(case.body))
+        status, found = answer(function, json.dumps(case.body), case.query)
         assert status == 200, found
+        assert all("explanation" in item for item in found["predictions"]) == bool((case.query or {}).get("explain"))
         promised.validate(found)
         assert len(found["predictions"]) == len(case.body["instances"])
 

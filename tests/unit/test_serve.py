@@ -61,9 +61,11 @@ class Server:
         if start:
             self.captures.start()
 
-    def ask(self, body: bytes, kind: str = "application/json", **headers: str) -> tuple[int, str, bytes]:
+    def ask(
+        self, body: bytes, kind: str = "application/json", query: str = "", **headers: str
+    ) -> tuple[int, str, bytes]:
         given = {"content-type": kind} | {name.replace("_", "-"): value for name, value in headers.items()}
-        status, told, answer = self.app.answer("POST", "/invocations", given, body)
+        status, told, answer = self.app.answer("POST", "/invocations", given, body, query)
         return status, dict(told)["content-type"], answer
 
     def rows(self, *rows: Mapping[str, Any], **headers: str) -> Any:
@@ -84,6 +86,28 @@ def test_json_is_answered_with_the_document_of_the_predict_function(server: Serv
     own = server.model.score_rows([GOOD, SMALLEST]).tolist()
     expected = [{"id": f"mine-{i}", "score": score, "label": score >= 0.5} for i, score in enumerate(own)]
     assert answer == {"model": "tiny", "version": 3, "predictions": expected}
+
+
+@pytest.mark.parametrize("asked", [{"query": "explain=true"}, {"x_amzn_sagemaker_custom_attributes": "explain=true"}])
+def test_scores_are_explained_as_the_predict_function_explains_them(asked: dict[str, str]) -> None:
+    # Given a file that explains, asked by the query, or by what SageMaker hands on instead
+    server = Server(tiny.build(explains=tiny.explains()))
+    answer = server.rows(GOOD, SMALLEST, **asked)
+    plain = server.rows(GOOD, SMALLEST)
+    server.captures.stop()
+    # Then each prediction has its explanation, which changes nothing else and is not captured
+    for item, other in zip(answer["predictions"], plain["predictions"], strict=True):
+        told = item.pop("explanation")
+        assert told["base"] + sum(told["contributions"].values()) == pytest.approx(item["score"])
+        assert item | {"id": ""} == other | {"id": ""}
+    assert all("explanation" not in line for line in server.firehose.lines)
+    assert len(server.firehose.lines) == 4
+
+
+@pytest.mark.parametrize("query", ["explain=yes", "explain=true&explain=true", "explain="])
+def test_a_question_for_explanations_is_true_or_false(server: Server, query: str) -> None:
+    status, _, answer = server.ask(json.dumps({"instances": [GOOD]}).encode(), query=query)
+    assert (status, "say true or false" in json.loads(answer)["detail"]) == (400, True)
 
 
 def test_without_an_id_of_the_callers_each_request_has_its_own(server: Server) -> None:

@@ -12,9 +12,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from penstock.contract import Column
+from penstock.contract import Column, Contract
 from penstock.signature import Class, Signature, Value
-from training.steps import export
+from penstock.spec_explain import Explaining
+from training.steps import background, export
+from training.steps.rows import Rows
 
 COLUMNS = [
     Column("city", "string", "feature", required=True, pattern="[A-Z]{3}"),
@@ -86,24 +88,34 @@ def signature(threshold: float = THRESHOLD, name: str = "tiny") -> Signature:
     )
 
 
-def build(threshold: float = THRESHOLD, hidden: tuple[str, ...] = (), hashed: tuple[str, ...] = ()) -> bytes:
+def explains(max_rows: int = 3, scorings: int = 5_000) -> str:
+    """What makes a sealed file explain its scores; by every coalition, unless fewer scorings are allowed."""
+    target = Column("won", "boolean", "target", required=True)
+    rows = table().with_columns(won=pl.lit(value=True))
+    train = Rows(rows, Contract("tiny", "1", (*COLUMNS, target), 0.0, "digest"))
+    return background.entry(train, Explaining(max_rows=max_rows, scorings=scorings))
+
+
+def build(
+    threshold: float = THRESHOLD, hidden: tuple[str, ...] = (), hashed: tuple[str, ...] = (), explains: str = ""
+) -> bytes:
     """The sealed file."""
     about = msgspec.structs.replace(signature(threshold), hidden=hidden, hashed=hashed)
-    return export.sealed(export.to_onnx(estimator(table()), COLUMNS), about)
+    return export.sealed(export.to_onnx(estimator(table()), COLUMNS), about, explains)
 
 
-def build_regression() -> bytes:
+def build_regression(explains: str = "") -> bytes:
     """A sealed file that answers with an amount: three times `amount`, plus one."""
     rows = table()
     truth = 3 * rows["amount"].to_numpy() + 1
     columns = ColumnTransformer([("numbers", SimpleImputer(), ["amount"])])
     fitted = Pipeline([("columns", columns), ("regression", LinearRegression())]).fit(rows, truth)
     about = msgspec.structs.replace(signature(), classes=(), threshold=None, output=export.OUTPUTS["regression"])
-    return export.sealed(export.to_onnx(fitted, COLUMNS, "regression"), about)
+    return export.sealed(export.to_onnx(fitted, COLUMNS, "regression"), about, explains)
 
 
-def build_multiclass(classes: tuple[Class, ...] = SIZES) -> bytes:
+def build_multiclass(classes: tuple[Class, ...] = SIZES, explains: str = "") -> bytes:
     """A sealed file that tells three sizes apart."""
     rows = table()
     about = msgspec.structs.replace(signature(), classes=classes, threshold=None)
-    return export.sealed(export.to_onnx(estimator(rows, sizes(rows)), COLUMNS), about)
+    return export.sealed(export.to_onnx(estimator(rows, sizes(rows)), COLUMNS), about, explains)
