@@ -110,7 +110,7 @@ def explainer(model: Model) -> Explainer:
 
 
 def explained(
-    model: Model, instances: Instances, predictions: Sequence[Mapping[str, Any]], asked: str
+    model: Model, instances: Instances, predictions: Sequence[Mapping[str, Any]], query: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """A request's predictions, each with its `explanation` where that is asked for.
 
@@ -118,16 +118,14 @@ def explained(
         model: that made them.
         instances: the rows, as `Model.instances` decodes them.
         predictions: as they are answered.
-        asked: the value of the query's parameter `explain`.
+        query: the request's; what comes twice is joined by a comma.
 
     Raises:
-        RequestError: neither true nor false; a version that explains nothing; more rows than it explains; a row whose
-            explanation is no number.
+        RequestError: as `asked`; a version that explains nothing; more rows than it explains; a row whose explanation
+            is no number.
     """
-    if asked == "false":
+    if not asked(query, strictly=bool(model.explains)):
         return [dict(prediction) for prediction in predictions]
-    if asked != "true":
-        raise RequestError(400, f"{PARAMETER} is {asked[:50]!r}: say true or false", field=PARAMETER)
     found = explainer(model)
     if len(instances) > (most := found.background.max_rows):
         said = f"at most {most} rows of a request are explained, this one has {len(instances):,}"
@@ -137,6 +135,25 @@ def explained(
         {**prediction, "explanation": _finite(found.of(model.feeds.of_instances([instance]), prediction), index)}
         for index, (instance, prediction) in enumerate(rows)
     ]
+
+
+def asked(query: Mapping[str, str], *, strictly: bool) -> bool:
+    """Whether a query asks for explanations.
+
+    Args:
+        query: names and values.
+        strictly: whether other names are refused. A version that explains has a parameter that can be misspelt; one
+            that does not takes no notice of a query, as always.
+
+    Raises:
+        RequestError: 400, neither true nor false, or another name.
+    """
+    if strictly and (strange := [name for name in query if name != PARAMETER]):
+        raise RequestError(400, f"{strange[0][:50]!r} is not known in a query: there is {PARAMETER}", field=PARAMETER)
+    word = query.get(PARAMETER, "false")
+    if word not in {"true", "false"}:
+        raise RequestError(400, f"{PARAMETER} is {word[:50]!r}: say true or false", field=PARAMETER)
+    return word == "true"
 
 
 def _finite(explanation: Explanation, index: int) -> Explanation:

@@ -138,12 +138,12 @@ def _explained(
 
     An explanation is not captured: it follows from the row and the version, whenever it is asked for again.
     """
-    asked = (event.get("queryStringParameters") or NONE).get("explain")
-    if asked is None:
+    query = event.get("queryStringParameters")
+    if not query:
         return predictions
     from penstock.explaining import explained  # noqa: PLC0415 - no part of a cold start that does not explain
 
-    return explained(live, rows, predictions, asked)
+    return explained(live, rows, predictions, query)
 
 
 def _answered(predictions: list[dict[str, Any]], kind: Media, headers: dict[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from penstock.explaining import Background, explained
+from penstock.explaining import asked as query_asks
 from penstock.problems import RequestError
 from penstock.scoring import Model
 from penstock.signature import Value
@@ -53,7 +54,7 @@ def asked(model: Model, *rows: Row) -> list[dict[str, Any]]:
     """Rows as a request has them; what is answered."""
     instances = model.instances(json.dumps({"instances": rows}).encode())
     scores = model.score_instances(instances)
-    return explained(model, instances, [model.prediction(score) for score in scores], "true")
+    return explained(model, instances, [model.prediction(score) for score in scores], {"explain": "true"})
 
 
 def background(model: Model) -> list[dict[str, Value]]:
@@ -150,10 +151,10 @@ def test_what_is_not_explained_says_what_to_do(entry: str, rows: int, word: str,
     instances = model.instances(json.dumps({"instances": [GOOD] * rows}).encode())
     predictions = [model.prediction(score) for score in model.score_instances(instances)]
     with pytest.raises(RequestError) as caught:
-        explained(model, instances, predictions, word)
+        explained(model, instances, predictions, {"explain": word})
     assert (caught.value.status, said in caught.value.detail) == (status, True), caught.value.detail
     # And a request that asks for none has none
-    assert explained(model, instances, predictions, "false") == predictions
+    assert explained(model, instances, predictions, {"explain": "false"}) == predictions
 
 
 def test_a_row_that_has_no_finite_score_among_usual_values_is_refused() -> None:
@@ -164,3 +165,11 @@ def test_a_row_that_has_no_finite_score_among_usual_values_is_refused() -> None:
     model = Model(overflowing(entry))
     with pytest.raises(RequestError, match="the score of row 0 cannot be explained"):
         asked(model, {"amount": 3})
+
+
+def test_a_name_that_a_query_does_not_have_is_refused_where_it_has_one() -> None:
+    # Given a misspelt question, then a version that explains says so
+    with pytest.raises(RequestError, match="'explian' is not known in a query: there is explain"):
+        query_asks({"explian": "true"}, strictly=True)
+    # And one that does not takes no notice, as always
+    assert not query_asks({"explian": "true"}, strictly=False)

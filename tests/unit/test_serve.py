@@ -110,6 +110,13 @@ def test_a_question_for_explanations_is_true_or_false(server: Server, query: str
     assert (status, "say true or false" in json.loads(answer)["detail"]) == (400, True)
 
 
+def test_what_else_callers_keep_in_the_custom_attributes_is_theirs() -> None:
+    server = Server(tiny.build(explains=tiny.explains()))
+    answer = server.rows(GOOD, x_amzn_sagemaker_custom_attributes="trace=1")
+    server.captures.stop()
+    assert "explanation" not in answer["predictions"][0]
+
+
 def test_without_an_id_of_the_callers_each_request_has_its_own(server: Server) -> None:
     ids = {server.rows(SMALLEST)["predictions"][0]["id"] for _ in range(5)}
     assert len(ids) == 5

@@ -69,6 +69,7 @@ def test_every_field_has_its_documented_default(model_folder: Write) -> None:
             "auth": "iam",
             "cors": None,
             "domain": {},
+            "explain": None,
         },
         "monitoring": {"schedule_minutes": 60, "min_rows": 500, "psi_threshold": 0.25, "label_days": 30},
         "retraining": {"on_drift": True, "cooldown_minutes": 60, "per_day": 4},
@@ -113,6 +114,13 @@ WRITTEN = {
         ("name: a\nsplit:\n  holdout: 1\n", 3, "split.holdout", "input should be less than 1"),
         ("name: a\nsplit:\n  holdout: 0.6\n  validation: 0.4\n", 2, "split", "less than a tenth of the rows"),
         ("name: a\nserving:\n  max_rows: 0\n", 3, "serving.max_rows", "greater than or equal to 1"),
+        ("name: a\nserving:\n  explain: {rows: 3}\n", 3, "serving.explain.rows", "is not a field here"),
+        (
+            "name: a\nserving:\n  explain: {scorings: 9}\n",
+            3,
+            "serving.explain.scorings",
+            "greater than or equal to 256",
+        ),
         ("name: a\nserving:\n  max_rows: many\n", 3, "serving.max_rows", "valid integer"),
         ("name: a\nserving:\n  auth: basic\n", 3, "serving.auth", "'basic' is no way to show who one is: say iam"),
         (

@@ -17,7 +17,7 @@ import msgspec
 
 from penstock import media, payloads
 from penstock.capture_lines import CaptureLines
-from penstock.explaining import explained
+from penstock.explaining import PARAMETER, explained
 from penstock.media import JSON, PROBLEM, Media
 from penstock.problems import RequestError
 from penstock.scoring import Model
@@ -86,7 +86,7 @@ class App:
             for index, score in enumerate(self._model.score_instances(instances))
         ]
         seconds = time.perf_counter() - started
-        reply = self._reply(self._explained(instances, predictions, query or headers.get(CUSTOM) or ""), goes)
+        reply = self._reply(self._explained(instances, predictions, _query(query, headers)), goes)
         self._captures.put(instances, predictions, seconds)
         return reply
 
@@ -99,11 +99,10 @@ class App:
         return payloads.decoded(model.instances, body, model.signature)
 
     def _explained(
-        self, instances: Sequence[Any], predictions: list[dict[str, Any]], query: str
+        self, instances: Sequence[Any], predictions: list[dict[str, Any]], query: dict[str, str]
     ) -> list[dict[str, Any]]:
         """As the predict function answers `?explain=true`; what is captured is without."""
-        asked = parse_qs(query, keep_blank_values=True).get("explain") if query else None
-        return explained(self._model, instances, predictions, ",".join(asked)) if asked else predictions
+        return explained(self._model, instances, predictions, query) if query else predictions
 
     def _reply(self, predictions: list[dict[str, Any]], goes: Media) -> Reply:
         return 200, HEADERS[goes], payloads.encoded({**self._about, "predictions": predictions}, goes)
@@ -114,6 +113,18 @@ class App:
         if path == "/invocations":
             raise RequestError(405, f"{method} is not answered at /invocations: POST a request")
         raise RequestError(404, f"there is nothing at {path[:200]!r}: POST a request to /invocations")
+
+
+def _query(text: str, headers: Headers) -> dict[str, str]:
+    """The query; of the custom attributes, in which callers keep what is theirs, the one name that is known."""
+    if text:
+        return _named(text)
+    attributes = _named(headers.get(CUSTOM) or "")
+    return {PARAMETER: attributes[PARAMETER]} if PARAMETER in attributes else {}
+
+
+def _named(text: str) -> dict[str, str]:
+    return {name: ",".join(values) for name, values in parse_qs(text, keep_blank_values=True).items()} if text else {}
 
 
 def build() -> App:
