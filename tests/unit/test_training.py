@@ -24,6 +24,7 @@ from penstock import drift
 from penstock.check import check
 from penstock.contract import Column, Contract
 from penstock.dataset import side
+from penstock.explaining import Background, explained
 from penstock.gates import decide
 from penstock.odcs import read_contract
 from penstock.reading import read_table
@@ -603,6 +604,26 @@ def test_the_job_measures_what_the_gates_ask_for(
     assert [verdict.number is not None for verdict in decision.verdicts] == [True] * 7
     # And a missed row being dear, fewer are missed than with the F1's threshold
     assert found["threshold"] == Model(data).signature.threshold
+
+
+def test_the_file_explains_its_own_scores(trained: Trained, holdout: Any) -> None:
+    # Given the flights' model, whose spec asks for explanations, and what the job said of them
+    assert "explain a row: " in trained.log
+    model = Model(trained.onnx)
+    rows = holdout.instances(20)
+    instances = model.instances(json.dumps({"instances": rows}).encode())
+    predictions = [model.prediction(score) for score in model.score_instances(instances)]
+    # When rows that it never saw are explained
+    found = [item["explanation"] for item in explained(model, instances, predictions, {"explain": "true"})]
+    # Then each sums up, and the departure delay mostly weighs most, as it should
+    for item, prediction in zip(found, predictions, strict=True):
+        assert item["base"] + sum(item["contributions"].values()) == pytest.approx(prediction["score"], abs=1e-9)
+    most = [max(item["contributions"], key=lambda name: abs(item["contributions"][name])) for item in found]
+    assert most.count("dep_delay") > len(most) / 2
+    # And no row of the dataset stands in the file
+    usual = msgspec.json.decode(model.explains, type=Background)
+    numbers = sorted(set(usual.columns["distance"]), key=float)  # type: ignore[arg-type]
+    assert (usual.rows, len(numbers)) == (16, 16)
 
 
 def test_what_takes_long_is_measured_only_when_a_gate_asks(trained: Trained) -> None:

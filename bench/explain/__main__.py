@@ -1,0 +1,109 @@
+"""`make bench-explain`: what an explained row costs, and how far drawn orders are from all coalitions.
+
+LightGBM, 200 trees of 31 leaves, ten features.
+
+shap's PermutationExplainer is held beside it: the same graph in onnxruntime on one thread, the same background, as many
+scorings. Ours is measured as predict answers it, from a decoded row to the answer's document.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from lightgbm import LGBMClassifier
+
+from bench.peers import environment
+from bench.report import close, table
+from penstock.contract import Column, Contract
+from penstock.explaining import Background, explained
+from penstock.scoring import Model
+from penstock.signature import Signature
+from penstock.spec_explain import Explaining
+from training.steps import background, export
+from training.steps.rows import Rows
+
+FEATURES, ROWS, EVERY = 10, 30, 20_000
+DEFAULT = Explaining().scorings
+HERE = Path(__file__).parent
+NAMES = [f"x{index}" for index in range(FEATURES)]
+COLUMNS = [Column(name, "number", "feature", required=True) for name in NAMES]
+Values = npt.NDArray[np.float64]
+
+
+def files() -> tuple[dict[int, bytes], Values]:
+    """The file by how many scorings it allows a row, and rows to explain; two of ten features matter together."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(20_000, FEATURES)).astype(np.float32)
+    truth = values[:, 0] + values[:, 1] * values[:, 2] + random.normal(size=len(values)) > 0
+    frame = pl.DataFrame(values, schema=NAMES)
+    fitted = LGBMClassifier(n_estimators=200, num_leaves=31, random_state=0, verbosity=-1).fit(frame, truth)
+    about = Signature("bench", export.fields(COLUMNS), (False, True), 0.5, export.OUTPUTS["binary"])
+    train = Rows(frame, Contract("bench", "1", tuple(COLUMNS), 0.0, ""))
+    made = {
+        scorings: export.sealed(
+            export.to_onnx(fitted, COLUMNS), about, background.entry(train, Explaining(scorings=scorings))
+        )
+        for scorings in (DEFAULT, EVERY)
+    }
+    return made, random.normal(size=(ROWS, FEATURES)).astype(np.float32).astype(np.float64)
+
+
+def ours(data: bytes, rows: Values) -> tuple[list[float], Values]:
+    """Seconds of each explained row, and its contributions."""
+    model, seconds, found = Model(data), list[float](), list[list[float]]()
+    for row in [rows[0], *rows]:
+        body = msgspec.json.encode({"instances": [dict(zip(NAMES, row.tolist(), strict=True))]})
+        instances = model.instances(body)
+        predictions = [model.prediction(score) for score in model.score_instances(instances)]
+        started = time.perf_counter()
+        [answer] = explained(model, instances, predictions, {"explain": "true"})
+        msgspec.json.encode(answer)
+        seconds.append(time.perf_counter() - started)
+        found.append([answer["explanation"]["contributions"][name] for name in NAMES])
+    return seconds[1:], np.array(found[1:])
+
+
+def theirs(data: bytes, rows: Values) -> tuple[list[float], Values]:
+    """The same of shap, before the same background."""
+    columns = msgspec.json.decode(Model(data).explains, type=Background).columns
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
+        graph, archive = Path(name) / "model.onnx", Path(name) / "rows.npz"
+        graph.write_bytes(data)
+        np.savez(archive, rows=rows, background=np.array([columns[name] for name in NAMES], dtype=np.float64).T)
+        command = [environment("shap"), HERE / "shap_permutation.py", graph, archive, str(DEFAULT)]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"shap failed:\n{done.stderr[-2000:]}")
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said["seconds"], np.array(said["values"])
+
+
+def main() -> None:
+    made, rows = files()
+    found = {
+        f"all {2**FEATURES:,} coalitions": ours(made[EVERY], rows),
+        f"drawn orders, {DEFAULT:,} scorings (the default)": ours(made[DEFAULT], rows),
+        "shap's PermutationExplainer, as many scorings": theirs(made[DEFAULT], rows),
+    }
+    exact = next(iter(found.values()))[1]
+    figures = [
+        (name, statistics.median(seconds) * 1000, float(np.abs(values - exact).mean() / np.abs(exact).mean()))
+        for name, (seconds, values) in found.items()
+    ]
+    lines = [(name, f"{milliseconds:.1f}", f"{100 * far:.2f} %") for name, milliseconds, far in figures]
+    table("one explained row", ["what", "ms", "mean distance from all coalitions"], lines)
+    (_, every, _), (_, drawn, far), (_, shap, shap_far) = figures
+    close("explain", {"every_ms": every, "drawn_ms": drawn, "shap_ms": shap, "far": far, "shap_far": shap_far})
+
+
+if __name__ == "__main__":
+    main()
