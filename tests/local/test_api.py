@@ -26,7 +26,7 @@ from tests.local.conftest import free_port, until
 from tests.local.project import Project, copy_project
 from tests.unit.hostile import json_texts, naughty_strings
 
-SERVING = "\nserving: {max_rows: 4}\n"
+SERVING = "\nserving: {max_rows: 4, explain: {}}\n"
 some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -111,6 +111,23 @@ def test_the_document_is_openapi_and_says_who_may_ask(caller: Caller) -> None:
         example = about["examples"]["row"]["value"]
         body = example if isinstance(example, str) else json.dumps(example)
         assert caller.predict(body.encode(), kind)[0] == 200, kind
+
+
+def test_a_score_is_explained_over_https(project: Project, caller: Caller) -> None:
+    # Given a row, and a version whose specification asks for explanations
+    content = caller.document()["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    body = json.dumps(content["examples"]["row"]["value"]).encode()
+    # When it is asked for with one
+    reply = caller.ask("POST", "/predict?explain=true", body, content_type="application/json").json()
+    [found] = reply["predictions"]
+    # Then what each field adds makes up the plain answer's score
+    total = found["explanation"]["base"] + sum(found["explanation"]["contributions"].values())
+    assert total == pytest.approx(found["score"])
+    assert found["score"] == caller.predict(body)[1]["predictions"][0]["score"]
+    # And the command prints it, in requests of as many rows as are explained
+    answers = project.json("predict", "wine.csv", "--explain")
+    assert all("explanation" in item for item in answers["predictions"])
+    assert "mean of usual values" in project.run("predict", "wine.csv", "--explain").stdout
 
 
 def test_an_answer_says_which_it_is(caller: Caller) -> None:

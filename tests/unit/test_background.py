@@ -104,6 +104,22 @@ def test_a_background_value_stands_for_ten_rows_at_least(count: int, expected: i
     assert made(TABLE.head(count)).rows == expected
 
 
+@pytest.mark.parametrize(("present", "expected"), [(9, 0), (19, 1), (20, 2)])
+def test_values_that_few_rows_have_are_missing(present: int, expected: int) -> None:
+    # Given 100 rows, so ten background rows, and a column that few of them have
+    few = pl.Series("count", [*range(present), *[None] * (100 - present)], pl.Float32)
+    values = made(TABLE.head(100).with_columns(few)).columns["count"]
+    # Then none of its values stands for fewer than ten
+    assert len(values) - values.count(None) == expected
+
+
+def test_of_fewer_rows_than_one_value_stands_for_nothing_is_told() -> None:
+    assert made(TABLE.head(9)).columns == {
+        "amount": [0.0], "count": [None], "member": [None], "city": ["x"], "colour": [None],
+        "income": [None], "name": ["xxx"], "id": ["x"], "step": [None],
+    }  # fmt: skip
+
+
 def test_a_column_without_any_value_is_missing() -> None:
     empty = TABLE.with_columns(pl.lit(None, pl.Float32).alias("count"), colour=pl.lit(""))
     assert set(made(empty).columns["count"]) == set(made(empty).columns["colour"]) == {None}

@@ -39,16 +39,18 @@ def entry(train: Rows, asked: Explaining | None) -> str:
 
 
 def usual(column: Column, train: Rows, count: int) -> list[Value]:
-    """So many values of a column, each standing for as large a share of the rows.
+    """So many values of a column, each standing for as large a share of the rows, and for `FEWEST` at least.
 
-    Missing values have their share, where the column may miss any.
+    Missing values have their share, where the column may miss any; what has no usual value is neutral.
     """
+    absent = neutral(column, train) if column.required else None
     if column.personal:
-        return [neutral(column, train) if column.required else None] * count
+        return [absent] * count
     present = _present(train.table[column.name])
     missing = 0 if column.required else train.table.height - len(present)
-    places, empty = apportioned([len(present), missing], count)
-    return [*_values(column, present, places, train), *[None] * empty]
+    places = min(apportioned([len(present), missing], count)[0], len(present) // FEWEST)
+    found = _values(column, present, places)
+    return [*found, *[absent] * (count - len(found))]
 
 
 def apportioned(rows: Sequence[int], places: int) -> list[int]:
@@ -80,17 +82,20 @@ def _present(values: pl.Series) -> pl.Series:
     return known.filter(known != "") if known.dtype == pl.String else known.filter(known.is_finite())
 
 
-def _values(column: Column, present: pl.Series, places: int, train: Rows) -> list[Value]:
+def _values(column: Column, present: pl.Series, places: int) -> list[Value]:
+    """As many as there are places, or none where no category is common."""
+    if column.type in {"integer", "number"} and not column.allowed:
+        return [_typed(column, mean) for mean in _means(present, places)]
+    common = _common(present)
+    shares = apportioned([number for _, number in common], places) if common else []
+    return [_typed(column, value) for (value, _), share in zip(common, shares, strict=True) for _ in range(share)]
+
+
+def _means(present: pl.Series, places: int) -> list[float]:
+    """Of the shares of the sorted values."""
     if not places:
         return []
-    if column.type in {"integer", "number"} and not column.allowed:
-        means = [float(part.mean()) for part in np.array_split(np.sort(present.to_numpy().astype(np.float64)), places)]
-        return [round(mean) for mean in means] if column.type == "integer" else list(means)
-    common = _common(present)
-    if not common:
-        return [neutral(column, train) if column.required else None] * places
-    shares = apportioned([number for _, number in common], places)
-    return [_typed(column, value) for (value, _), share in zip(common, shares, strict=True) for _ in range(share)]
+    return [float(part.mean()) for part in np.array_split(np.sort(present.to_numpy().astype(np.float64)), places)]
 
 
 def _common(present: pl.Series) -> list[tuple[str | float, int]]:
@@ -103,4 +108,4 @@ def _common(present: pl.Series) -> list[tuple[str | float, int]]:
 def _typed(column: Column, value: str | float) -> Value:
     if column.type == "boolean":
         return bool(value)
-    return int(value) if column.type == "integer" else value
+    return round(float(value)) if column.type == "integer" else value
