@@ -39,6 +39,8 @@ FEATURES = "features"
 BATCH_INPUT, BATCH_WORK, BATCH_OUTPUT, BATCH_ERRORS = "batch/input", "batch/work", "batch/output", "batch/errors"
 """Folders of a folder: the model's name stands between the two."""
 SUCCESS = "_SUCCESS"
+MODEL_FILE = "model.onnx"
+"""What serves, among a version's files."""
 
 
 class LakeKeyError(Exception):
