@@ -106,9 +106,9 @@ class ReleaseRecords(Table):
             self._set(f"version#{version:06d}", {"approved": None, "decision": taken["decision"]}),
         )
 
-    def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str) -> bool:
+    def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str, **about: Any) -> bool:
         """Record how far a rollout is: percent of the requests, until when, what was seen; False when it has ended."""
-        progress = {"weight": weight, "bakes_until": bakes_until, "saw": saw}
+        progress = {"weight": weight, "bakes_until": bakes_until, "saw": saw} | about
         return self._transact(self._set(f"rollout#{rollout}", progress, condition=("state", "open")))
 
     def supersede_rollout(self, rollout: str, version: int) -> bool:

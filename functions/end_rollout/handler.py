@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     before = ledger.live()
     reason = f"version {version} serves all traffic" + (" with new code" if "new_code" in rollout else "")
     if outcome == "live":
-        reason += f"; {event['saw']}" if event.get("saw") else ""
+        reason += "".join(f"; {said}" for said in _seen(rollout, event))
         live = {"version": version, "sha256": rollout["sha256"], "lambda_version": str(event["lambda_version"])}
     else:
         what = "was taken back" if outcome == "rolled back" else "did not go live"
@@ -46,6 +46,12 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         _prune(before)
     logger.info(reason, extra={"rollout": event["rollout"], "outcome": outcome})
     return {"rollout": event["rollout"], "outcome": outcome, "reason": reason}
+
+
+def _seen(rollout: Record, event: dict[str, Any]) -> list[str]:
+    """What the rollout's last looks came to: as a shadow, and at its last weight."""
+    said = [rollout.get("shadow", {}).get("said"), event.get("saw")]
+    return list(dict.fromkeys(words for words in said if words))
 
 
 def _prune(before: Record | None) -> None:
