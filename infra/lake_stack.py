@@ -70,7 +70,11 @@ class LakeStack(Stack):
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                     noncurrent_version_expiration=Duration.days(OLD_VERSION_DAYS),
                 ),
-                s3.LifecycleRule(prefix=f"{SHADOW}/", expiration=Duration.days(SHADOW_DAYS)),
+                s3.LifecycleRule(
+                    prefix=f"{SHADOW}/",
+                    expiration=Duration.days(SHADOW_DAYS),
+                    noncurrent_version_expiration=Duration.days(1),
+                ),
             ],
             removal_policy=self._removal,
         )

@@ -123,9 +123,28 @@ class ReleaseRecords(Table):
         """All rollouts, newest first."""
         return sorted(self._all("rollout#"), key=lambda item: str(item["opened"]), reverse=True)
 
-    def end_rollout(self, rollout: str, outcome: str, reason: str, at: str, live: Mapping[str, Any] | None) -> bool:
-        """End a rollout, once; `live` is what serves from now on, None if nothing changed. False when it had ended."""
+    def end_rollout(
+        self,
+        rollout: str,
+        outcome: str,
+        reason: str,
+        at: str,
+        live: Mapping[str, Any] | None,
+        *,
+        code: str | None = None,
+    ) -> bool:
+        """End a rollout, once; False when it had ended.
+
+        Args:
+            rollout: its name.
+            outcome: what became of it.
+            reason: why, in a sentence.
+            at: now.
+            live: what serves from now on; None if nothing changed.
+            code: names the code that it published (`penstock.service.code_of`); None where that is not known.
+        """
         ending = {"state": "ended", "outcome": outcome, "reason": reason, "ended": at}
+        ending |= {"code": code} if code is not None else {}
         writes = [
             self._set(f"rollout#{rollout}", ending, condition=("state", "open")),
             self._delete("lock#rollout", holder=rollout),

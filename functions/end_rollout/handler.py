@@ -23,7 +23,10 @@ logger = Logger(service="end_rollout")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"rollout", "outcome", "lambda_version", "saw"}` in, or with another outcome than "live" `error`; the ending."""
+    """`{"rollout", "outcome", "lambda_version", "saw"}` in, or with another outcome than "live" `error`; the ending.
+
+    The number of the Lambda version is empty where none was published.
+    """
     rollout, outcome = ledger.rollout(event["rollout"]), event["outcome"]
     version = rollout["version"]
     live = None
@@ -40,7 +43,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         # nothing that was approved since.
         if rollout["state"] == "open" and "new_code" not in rollout:
             _set_back(rollout["arn"], reason)
-    if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live):
+    code = service.code_of_version(str(event["lambda_version"])) if event.get("lambda_version") else None
+    if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live, code=code):
         notifier.tell(f"{settings.model}: version {version} {outcome}", reason)
     if live is not None:
         _prune(before)

@@ -24,7 +24,7 @@ from tests.local.project import Project, copy_rolled_out
 from tests.local.test_rollouts import MODEL, Client, address, alias, approve, bad_code, code_of, touched
 
 SHADOW = "strategy: shadow, bake_minutes: 15, shadow_rows: 100"
-LINEAR = "strategy: linear, step: 25, bake_minutes: 10, on_second_approval: supersede"
+LINEAR = "strategy: linear, step: 40, bake_minutes: 10, max_score_psi: 2, on_second_approval: supersede"
 WATCHED = "max_latency_ms: 3000, min_rows: 30, on_new_code: wait"
 UNSEEN = {
     "wrong scores": ("[1 - score for score in scores]", r"shadow of version 2 on \d+ rows .* other labels"),
@@ -171,7 +171,7 @@ def test_a_good_shadow_goes_live_and_its_answers_lie_apart(rolling: Rolling) -> 
 
 
 def test_equal_steps_go_through_one_after_the_other(rolling: Rolling) -> None:
-    # Given a rollout in steps of a quarter
+    # Given a rollout in steps of two fifths
     watched(rolling.project, LINEAR)
     rolling.code()
     # When version 2 is rolled out under load
@@ -179,7 +179,7 @@ def test_equal_steps_go_through_one_after_the_other(rolling: Rolling) -> None:
         code, said = approve(rolling.project, "step by step")
     # Then it had each share, was compared, and is live
     assert code == 0, said
-    assert seen == [0.0, 0.25, 0.5, 0.75, 0.0]
+    assert seen == [0.0, 0.4, 0.8, 0.0]
     assert "scores" in rolling.rollouts(2)[0]["reason"]
     # And not one request failed
     assert [answer for answer in found.answers if answer.status != 200] == []
