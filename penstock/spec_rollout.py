@@ -44,7 +44,7 @@ class Rollout(Strict):
     max_difference: float = Field(default=0.5, gt=0)
     """Of a regression: how far a shadow's amounts may be from the live version's, on average over the rows, as a share
     of how far those are from their own median; more takes it back."""
-    shadow_rows: int = Field(default=500, ge=1, le=10_000)
+    shadow_rows: int = Field(default=500, ge=1, le=1000)
     """Most captured rows that one look at a shadow asks again; of more, whole requests are drawn."""
     on_second_approval: Literal["wait", "supersede"] = "wait"
     """What becomes of a rollout when another version is approved meanwhile: that one waits for its end, or this one

@@ -224,7 +224,9 @@ class Authorization:
         self._start(self.ledger.rollout(rollout), now)
         return f"rollout {rollout} of version {version} started"
 
-    def new_code(self, now: datetime, *, by: str = DEPLOYMENT, because: str = "new code was deployed") -> str:
+    def new_code(
+        self, now: datetime, *, by: str = DEPLOYMENT, because: str = "new code or settings were deployed"
+    ) -> str:
         """Roll the live model out with the code that was deployed, where that is due (`NewCode.open`)."""
         if (holder := self._under_way(now)) is not None:
             return f"rollout {holder} is under way; new code is looked at when it has ended"

@@ -9,12 +9,12 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions.watch_rollout.asking import PublishedVersion
 from functions.watch_rollout.shadow import Shadow
 from penstock import captures, comparing_shadows
 from penstock.comparing_versions import Finding, Versions, answers, compare
 from penstock.lake import Lake
 from penstock.ledger import Ledger, Record
+from penstock.published_version import PublishedVersion
 from penstock.settings import WatchRolloutSettings, model_folder
 from penstock.spec import read_model
 from penstock.spec_rollout import SHADOW

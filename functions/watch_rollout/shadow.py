@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.watch_rollout.asking import Reply
 from penstock import captures
 from penstock.lake import CAPTURES, Lake
+from penstock.published_version import Reply
 from penstock.shadowing import Pair, Request, drawn, pairs, requests
 from penstock.store import Store
 
@@ -25,7 +25,6 @@ MOST_FILES = 20
 """Capture files that one look reads, the newest first."""
 SECONDS = 60
 """After which a look asks no more: it has two minutes for all it does."""
-Files = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,29 +44,31 @@ class Shadow:
     def look(self, since: datetime, now: datetime) -> list[Pair]:
         """Ask what was captured since then and not asked before; all pairs of answers of the rollout so far."""
         before = [json.loads(gzip.decompress(self.store.read(key))) for key in self.store.keys(self._place())]
-        files = self._unread(since, {key for document in before for key in document["captures"]})
-        asked = drawn(requests(self._answered(files, since)), self.most)
+        keys = self._unread(since, {key for document in before for key in document["captures"]})
+        # Drawn of each file first, so that one file's rows at a time are in memory.
+        asked = drawn((request for key in keys for request in self._of(key, since)), self.most)
         found = self._asked(asked)
-        # Where nothing that was asked could be said anything about, the next look reads the same captures.
-        if files and (found or not asked):
-            before.append({"captures": sorted(files), "answers": found})
+        # Where Lambda took nothing of what was asked, the next look reads the same captures.
+        if keys and (found or not asked):
+            before.append({"captures": keys, "answers": found})
             self._keep(before[-1], now)
         return [pair for document in before for pair in document["answers"]]
 
     def _place(self) -> str:
         return self.lake.shadow(self.rollout)
 
-    def _unread(self, since: datetime, read: set[str]) -> Files:
+    def _unread(self, since: datetime, read: set[str]) -> list[str]:
         """The newest files that may hold what was answered since then."""
         first = captures.hour_prefix(self.lake, since - captures.LONGEST_BUFFER)
         keys = [key for key in self.store.keys(self.lake.prefix(CAPTURES), first) if key not in read]
-        return {key: captures.rows(self.store.read(key)) for key in keys[-MOST_FILES:]}
+        return keys[-MOST_FILES:]
 
-    def _answered(self, files: Files, since: datetime) -> list[Mapping[str, Any]]:
-        """The rows among them that the live version answered since then."""
+    def _of(self, key: str, since: datetime) -> list[Request]:
+        """What to ask of a file's requests that the live version answered since then."""
         start = since.astimezone(UTC).isoformat(timespec="milliseconds")
-        every = (row for rows in files.values() for row in rows)
-        return [row for row in every if row["version"] == self.live and str(row["at"]) >= start]
+        rows = captures.rows(self.store.read(key))
+        mine = (row for row in rows if row["version"] == self.live and str(row["at"]) >= start)
+        return drawn(requests(mine), self.most)
 
     def _asked(self, asked: Sequence[Request]) -> list[Pair]:
         end = time.monotonic() + SECONDS

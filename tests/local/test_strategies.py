@@ -24,7 +24,7 @@ from tests.local.project import Project, copy_rolled_out
 from tests.local.test_rollouts import MODEL, Client, address, alias, approve, bad_code, code_of, touched
 
 SHADOW = "strategy: shadow, bake_minutes: 15, shadow_rows: 100"
-LINEAR = "strategy: linear, step: 40, bake_minutes: 10, max_score_psi: 2, on_second_approval: supersede"
+LINEAR = "strategy: linear, step: 40, bake_minutes: 5, max_score_psi: 2, on_second_approval: supersede"
 WATCHED = "max_latency_ms: 3000, min_rows: 30, on_new_code: wait"
 UNSEEN = {
     "wrong scores": ("[1 - score for score in scores]", r"shadow of version 2 on \d+ rows .* other labels"),

@@ -76,7 +76,11 @@ def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_told(offi
     assert same[0] == same[1]
     # And the ledger has who and why
     record = office.world.ledger.rollout(second["name"])
-    assert (record["new_code"], record["by"], record["because"]) == ("new", "deployment", "new code was deployed")
+    assert (record["new_code"], record["by"], record["because"]) == (
+        "new",
+        "deployment",
+        "new code or settings were deployed",
+    )
     # And once it serves, its end and another deployment start nothing
     ended(office, "live", Serving("3", 1, sha256(FILE), "new"))
     assert office.authorization.new_code(LATER) == "version 1 serves with the newest code"

@@ -13,10 +13,10 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from functions.watch_rollout.asking import PublishedVersion, Reply
-from functions.watch_rollout.shadow import Shadow
+from functions.watch_rollout.shadow import MOST_FILES, Shadow
 from penstock.comparing_shadows import compare
 from penstock.comparing_versions import Versions
+from penstock.published_version import PublishedVersion, Reply
 from penstock.shadowing import Request, drawn, pairs, requests
 from penstock.spec import Rollout
 from penstock.store import sha256
@@ -227,6 +227,18 @@ def test_a_look_asks_no_more_rows_than_it_may(world: World) -> None:
     captures_of(world, "1", [row(f"r{number}-0") for number in range(50)])
     assert len(shadow_of(world, version, most=7).look(SINCE, MOMENT)) == 7
     assert len(version.asked) == 7
+
+
+def test_a_look_reads_the_newest_files_and_the_next_one_what_is_left(world: World) -> None:
+    # Given more files than one look reads
+    version = Version(answering)
+    for number in range(MOST_FILES + 2):
+        captures_of(world, f"{number:02}", [row(f"r{number:02}-0")])
+    # When two looks are taken, then the second reads the two oldest
+    shadow = shadow_of(world, version)
+    assert "r00-0" not in {pair["id"] for pair in shadow.look(SINCE, MOMENT)}
+    assert len(shadow.look(SINCE, MOMENT + timedelta(seconds=30))) == MOST_FILES + 2
+    assert sorted(event["requestContext"]["requestId"] for event in version.asked[-2:]) == ["r00", "r01"]
 
 
 def test_where_lambda_takes_nothing_the_next_look_asks_again(world: World) -> None:
