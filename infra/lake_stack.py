@@ -17,7 +17,7 @@ from constructs import Construct
 from infra.acknowledge import acknowledge
 from infra.stages import Stage
 from penstock.deployment import LakeOutputs
-from penstock.lake import SHADOW
+from penstock.lake import BATCH_WORK, SHADOW
 
 KEY_OUTPUT = "KeyArn"
 """Beside `LakeOutputs`: what only the model stacks need."""
@@ -25,6 +25,8 @@ ACCESS_LOG_DAYS = 90
 OLD_VERSION_DAYS = 90
 SHADOW_DAYS = 30
 """For which a shadow's answers are kept: nobody got them, and their numbers are in the ledger."""
+BATCH_WORK_DAYS = 30
+"""For as long a batch that was killed, or the same file, goes on from what was scored."""
 ALARMS = iam.ServicePrincipal("cloudwatch.amazonaws.com")
 
 
@@ -75,6 +77,7 @@ class LakeStack(Stack):
                     expiration=Duration.days(SHADOW_DAYS),
                     noncurrent_version_expiration=Duration.days(1),
                 ),
+                s3.LifecycleRule(prefix=f"{BATCH_WORK}/", expiration=Duration.days(BATCH_WORK_DAYS)),
             ],
             removal_policy=self._removal,
         )

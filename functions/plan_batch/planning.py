@@ -105,6 +105,9 @@ class Planning:
         return f"the same file was scored by version {version} as batch {earlier}, its scores are in {output}"
 
     def _plan(self, work: str) -> Plan | None:
+        """What was planned before, while its parts are there: they expire, the first of them first."""
+        if self.store.size(part_key(self.lake, work, 0), None) is None:
+            return None
         try:
             return Plan.read(self.store.json(self.lake.batch_work(work, PLAN)))
         except NoObjectError:
