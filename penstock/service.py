@@ -36,7 +36,7 @@ def code_of(configuration: Mapping[str, Any]) -> str:
     """
     variables = configuration.get("Environment", {}).get("Variables", {})
     about = [configuration.get(name) for name in ("CodeSha256", "Runtime", "MemorySize", "Timeout")]
-    about += [variables.get(PredictSettings.variable(name)) for name in DEPLOYED]
+    about += [variables.get(PredictSettings.variable(name), "") for name in DEPLOYED]
     return hashlib.sha256(" ".join(map(str, about)).encode()).hexdigest()[:16]
 
 
@@ -61,9 +61,16 @@ class Service:
             shared=dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}),
         )
 
-    def code(self) -> str:
-        """What a rollout would publish now, named as `Serving.code` is."""
-        return code_of(self._client.get_function_configuration(FunctionName=self._function))
+    def code(self, deployed: Mapping[str, str] | None = None) -> str:
+        """What a rollout would publish now, named as `Serving.code` is.
+
+        Args:
+            deployed: the settings `DEPLOYED` that it would bind; None for those that the function has by now.
+        """
+        found = self._client.get_function_configuration(FunctionName=self._function)
+        variables = dict(found.get("Environment", {}).get("Variables", {}))
+        variables |= {PredictSettings.variable(name): value for name, value in (deployed or {}).items()}
+        return code_of({**found, "Environment": {"Variables": variables}})
 
     def code_of_version(self, lambda_version: str) -> str | None:
         """What a published version runs, named as `Serving.code` is; None where Lambda does not say."""

@@ -5,6 +5,7 @@ did not go live is not tried again by itself, or a bad deployment would be rolle
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +24,8 @@ class NewCode:
     spec: ModelSpec
     ledger: Ledger
     service: Service
+    deployed: Mapping[str, str]
+    """The settings that a rollout would bind; `$LATEST` has those of the rollout before, or of a deployment."""
 
     def open(self, now: datetime, *, by: str, because: str) -> tuple[str, str | None]:
         """Open the rollout that is due.
@@ -39,7 +42,7 @@ class NewCode:
         live, serving = self.ledger.live(), self.service.live()
         if live is None or serving.version != live["version"]:
             return "no model is live that new code could go live with", None
-        version, code = int(live["version"]), self.service.code()
+        version, code = int(live["version"]), self.service.code(self.deployed)
         if serving.code == code:
             return f"version {version} serves with the newest code", None
         tried = [item for item in self.ledger.rollouts() if _tried(item, code, live)]

@@ -243,6 +243,10 @@ def test_what_a_deployment_sets_is_part_of_the_code(world: World, setting: str) 
     functions = client("lambda")
     functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": bound})
     assert service.live().code == service.code() == service.code_of_version(published)
+    # And nor is it to a rollout that would bind the same, whatever the deployment has not got round to yet
+    would = {"max_rows": "500", "capture_sample": "1.0", "capture": "s", "hash_secret": ""}
+    assert service.code(would) == service.live().code
+    assert service.code(would | {setting.lower(): "another"}) != service.live().code
     # And another setting is
     changed = bound | {f"PENSTOCK_{setting}": "another"}
     functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": changed})
