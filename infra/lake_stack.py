@@ -17,12 +17,14 @@ from constructs import Construct
 from infra.acknowledge import acknowledge
 from infra.stages import Stage
 from penstock.deployment import LakeOutputs
-from penstock.lake import BATCH_WORK
+from penstock.lake import BATCH_WORK, SHADOW
 
 KEY_OUTPUT = "KeyArn"
 """Beside `LakeOutputs`: what only the model stacks need."""
 ACCESS_LOG_DAYS = 90
 OLD_VERSION_DAYS = 90
+SHADOW_DAYS = 30
+"""For which a shadow's answers are kept: nobody got them, and their numbers are in the ledger."""
 BATCH_WORK_DAYS = 30
 """For as long a batch that was killed, or the same file, goes on from what was scored."""
 ALARMS = iam.ServicePrincipal("cloudwatch.amazonaws.com")
@@ -69,6 +71,11 @@ class LakeStack(Stack):
                 s3.LifecycleRule(
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                     noncurrent_version_expiration=Duration.days(OLD_VERSION_DAYS),
+                ),
+                s3.LifecycleRule(
+                    prefix=f"{SHADOW}/",
+                    expiration=Duration.days(SHADOW_DAYS),
+                    noncurrent_version_expiration=Duration.days(1),
                 ),
                 s3.LifecycleRule(prefix=f"{BATCH_WORK}/", expiration=Duration.days(BATCH_WORK_DAYS)),
             ],

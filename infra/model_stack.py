@@ -43,6 +43,7 @@ from penstock.lake import (
     QUARANTINE,
     RAW,
     RUNS,
+    SHADOW,
 )
 from penstock.spec import ModelSpec
 
@@ -135,6 +136,8 @@ class ModelStack(Stack):
         if spec.experiments is not None:
             grant_log(spec.experiments, self.pipeline.register.role)
         self._grant_service()
+        if spec.rollout.shadows:
+            self._grant_shadow()
         self._grant_batch()
         self._grant_monitor()
         if self.hash_key is not None:
@@ -189,6 +192,12 @@ class ModelStack(Stack):
         self.lake.grant_records(end_rollout)
         self.lake.grant_notify(end_rollout)
         self.service.rollout.grant_prune(end_rollout, self.service.predict.resource)
+
+    def _grant_shadow(self) -> None:
+        watch_rollout = self.service.rollout.watch_rollout.role
+        self.lake.grant_read(watch_rollout, SHADOW)
+        self.lake.grant_write(watch_rollout, SHADOW)
+        self.service.grant_invoke_versions(watch_rollout)
 
     def _grant_features(self, store: FeatureStore) -> None:
         store.grant_put(self.pipeline.validate.role)

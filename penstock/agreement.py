@@ -38,7 +38,7 @@ def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
         said = f"role: an event_time is a timestamp or a date, not {time.type}: change its logicalType or its role"
         raise ContractError(f"{folder / 'contract.yaml'}: column {time.name!r}: {said}")
     path = folder / "model.yaml"
-    faults = [*_times(spec, contract), *_target(spec, contract), *_parts(spec, contract)]
+    faults = [*_times(spec, contract), *_target(spec, contract), *_parts(spec, contract), *_shadow(spec, contract)]
     if faults:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         lines = [f"{path}:{yamlfile.line_of(node, at)}: {'.'.join(map(str, at))}: {what}" for at, what in faults]
@@ -159,3 +159,14 @@ def _parts(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
                     ("evaluation", field, index),
                     f"{name!r} is no feature in contract.yaml; there are {', '.join(sorted(features))}",
                 )
+
+
+def _shadow(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """A shadow answers captured rows, which lack personal values or hold a hash of them."""
+    kept_back = [column.name for column in contract.features if column.personal]
+    if spec.rollout.shadows and kept_back:
+        yield (
+            ("rollout", "strategy"),
+            f"a shadow answers captured requests, and captures do not hold {', '.join(map(repr, kept_back))} as it was "
+            "given (classification: personal in contract.yaml): make the strategy canary, or the column no feature",
+        )

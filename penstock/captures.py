@@ -13,6 +13,10 @@ MOST_FILES = 20_000
 """Files that a search opens; Firehose writes about one a minute for a busy model, so it is about two weeks of them."""
 
 
+LONGEST_BUFFER = timedelta(minutes=15)
+"""For which Firehose may gather rows, of which the first names the file."""
+
+
 class NoCaptureError(Exception):
     """No capture has the prediction that was asked for; the message says where it was looked for."""
 
@@ -40,7 +44,7 @@ def read(
     """
     for key in store.keys(lake.prefix(CAPTURES), after):
         if key not in aside:
-            yield key, _rows(store.read(key))
+            yield key, rows(store.read(key))
 
 
 def find(
@@ -103,7 +107,8 @@ def _row(data: bytes, prediction: str) -> dict[str, Any] | None:
     return next((row for row in _lines(text) if row.get("id") == prediction), None)
 
 
-def _rows(data: bytes) -> list[dict[str, Any]]:
+def rows(data: bytes) -> list[dict[str, Any]]:
+    """The rows of a file."""
     return _lines(_opened(data))
 
 

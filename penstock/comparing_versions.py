@@ -22,6 +22,8 @@ class Finding:
 
     verdict: Verdict
     reason: str
+    numbers: Mapping[str, Any] | None = None
+    """Behind the reason, for the ledger; None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class Versions:
     new: int
     old: int | None
     """None where nothing was live."""
+
+    @property
+    def alone(self) -> str:
+        """Why captures tell no two versions apart; empty where they do."""
+        if self.old is None:
+            return f"scores not compared: no other version than {self.new} was live"
+        if self.old == self.new:
+            return "the same model with new code: its scores were held to the golden examples"
+        return ""
 
 
 def answers(rows: Iterable[Mapping[str, Any]], since: str, *, by_label: bool) -> dict[int, list[Any]]:
@@ -54,17 +65,22 @@ def compare(answered: Mapping[int, Sequence[Any]], versions: Versions, spec: Rol
 
     The population stability index must reach the limit and be more than chance gives (`penstock.drift`).
     """
-    if versions.old is None or versions.old == versions.new:
-        return Finding("not judged", f"scores not compared: no other version than {versions.new} was live")
+    if versions.old is None or versions.alone:
+        return Finding("not judged", versions.alone)
     new, old = answered.get(versions.new, ()), answered.get(versions.old, ())
     if min(len(new), len(old)) < spec.min_rows:
         counts = f"{len(new)} rows of version {versions.new} and {len(old)} of version {versions.old} were answered"
         return Finding("not judged", f"scores not compared: {counts}, {spec.min_rows} of each are needed")
-    bins = bins_of(old, numeric=not by_label)
-    counted = [list(bins.count(values).values()) for values in (old, new)]
-    distance, chance = psi(*counted), noise(len(counted[0]), len(old), len(new), ALPHA)
+    distance, chance = distance_of(new, old, by_label=by_label)
     what = f"{'labels' if by_label else 'scores'} of versions {versions.new} and {versions.old}: PSI {distance:.3f}"
     said = f"{what} over {len(new)} and {len(old)} rows, the limit is {spec.max_score_psi:g}"
     if distance < spec.max_score_psi:
         return Finding("fine", said)
     return Finding("bad", said) if distance > chance else Finding("fine", f"{said}, and chance gives {chance:.3f}")
+
+
+def distance_of(new: Sequence[Any], old: Sequence[Any], *, by_label: bool) -> tuple[float, float]:
+    """The population stability index of answers in bins of the old ones, and what chance gives in one look of many."""
+    bins = bins_of(old, numeric=not by_label)
+    counted = [list(bins.count(values).values()) for values in (old, new)]
+    return psi(*counted), noise(len(counted[0]), len(old), len(new), ALPHA)

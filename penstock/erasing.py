@@ -77,6 +77,14 @@ def lines(data: bytes, subject: Subject, seen: Callable[[Mapping[str, Any]], obj
     return (gzip.compress(left, mtime=0) if packed else left) if left.strip() else None, gone
 
 
+def shadows(data: bytes, subject: Subject) -> Cut:
+    """What a version answered unseen (`functions/watch_rollout/shadow.py`); what is left names the captures it read."""
+    document = json.loads(gzip.decompress(data))
+    left = [pair for pair in document["answers"] if not subject.captured(pair)]
+    gone = len(document["answers"]) - len(left)
+    return (gzip.compress(json.dumps(document | {"answers": left}).encode(), mtime=0) if gone else data), gone
+
+
 def _captured(line: bytes) -> list[dict[str, Any]]:
     if not line.strip():
         return []

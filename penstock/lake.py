@@ -20,6 +20,7 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     models/<model>/<sha256>/                  model.onnx and what belongs to it, report.html among it
     captures/<model>/yyyy/mm/dd/hh/           answered requests, from Firehose
     capture-errors/<model>/                   what Firehose could not deliver there
+    shadow/<model>/<rollout>/<moment>.json.gz what a version answered to captured requests that it took no traffic for
     batch/<model>/input/<name>                a file whose rows are to be scored, as it came
     batch-work/<model>/<work>/                its rows in parts, and the parts' scores; named by file and live version
     batch/<model>/output/<name>               the scores, in the input's format
@@ -35,6 +36,7 @@ from dataclasses import dataclass
 RAW, LABELS, LABELLED, CAPTURES, CAPTURE_ERRORS = "raw", "labels", "labelled", "captures", "capture-errors"
 QUARANTINE, DATASETS, RUNS, MODELS, MONITOR = "quarantine", "datasets", "runs", "models", "monitor"
 FORGETTING = "forgetting"
+SHADOW = "shadow"
 FEATURES = "features"
 BATCH_INPUT, BATCH_OUTPUT, BATCH_ERRORS = "batch/input", "batch/output", "batch/errors"
 """Folders of a folder: the model's name stands between the two."""
@@ -118,6 +120,9 @@ class Lake:
 
     def monitor(self, version: str, name: str) -> str:
         return f"{self.prefix(MONITOR)}{version}/{name}"
+
+    def shadow(self, rollout: str, name: str = "") -> str:
+        return f"{self.prefix(SHADOW)}{rollout}/{name}"
 
     def batch_input(self, name: str) -> str:
         return self.prefix(BATCH_INPUT) + name

@@ -106,9 +106,9 @@ class ReleaseRecords(Table):
             self._set(f"version#{version:06d}", {"approved": None, "decision": taken["decision"]}),
         )
 
-    def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str) -> bool:
+    def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str, **about: Any) -> bool:
         """Record how far a rollout is: percent of the requests, until when, what was seen; False when it has ended."""
-        progress = {"weight": weight, "bakes_until": bakes_until, "saw": saw}
+        progress = {"weight": weight, "bakes_until": bakes_until, "saw": saw} | about
         return self._transact(self._set(f"rollout#{rollout}", progress, condition=("state", "open")))
 
     def supersede_rollout(self, rollout: str, version: int) -> bool:
@@ -123,9 +123,28 @@ class ReleaseRecords(Table):
         """All rollouts, newest first."""
         return sorted(self._all("rollout#"), key=lambda item: str(item["opened"]), reverse=True)
 
-    def end_rollout(self, rollout: str, outcome: str, reason: str, at: str, live: Mapping[str, Any] | None) -> bool:
-        """End a rollout, once; `live` is what serves from now on, None if nothing changed. False when it had ended."""
+    def end_rollout(
+        self,
+        rollout: str,
+        outcome: str,
+        reason: str,
+        at: str,
+        live: Mapping[str, Any] | None,
+        *,
+        code: str | None = None,
+    ) -> bool:
+        """End a rollout, once; False when it had ended.
+
+        Args:
+            rollout: its name.
+            outcome: what became of it.
+            reason: why, in a sentence.
+            at: now.
+            live: what serves from now on; None if nothing changed.
+            code: names the code that it published (`penstock.service.code_of`); None where that is not known.
+        """
         ending = {"state": "ended", "outcome": outcome, "reason": reason, "ended": at}
+        ending |= {"code": code} if code is not None else {}
         writes = [
             self._set(f"rollout#{rollout}", ending, condition=("state", "open")),
             self._delete("lock#rollout", holder=rollout),

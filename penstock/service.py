@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.pruning import superfluous
-from penstock.settings import PredictSettings
+from penstock.settings_predict import DEPLOYED, PredictSettings
 
 LIVE = "live"
 """The alias that takes the traffic."""
@@ -29,9 +30,14 @@ class Serving:
 
 
 def code_of(configuration: Mapping[str, Any]) -> str:
-    """Name a function's code and what it runs on, by its configuration as Lambda gives it: 16 hex digits."""
-    about = [str(configuration.get(name)) for name in ("CodeSha256", "Runtime", "MemorySize", "Timeout")]
-    return hashlib.sha256(" ".join(about).encode()).hexdigest()[:16]
+    """Name a function's code, what it runs on and what a deployment set: 16 hex digits.
+
+    Of its configuration as Lambda gives it; what a rollout sets for one model is no part of it.
+    """
+    variables = configuration.get("Environment", {}).get("Variables", {})
+    about = [configuration.get(name) for name in ("CodeSha256", "Runtime", "MemorySize", "Timeout")]
+    about += [variables.get(PredictSettings.variable(name), "") for name in DEPLOYED]
+    return hashlib.sha256(" ".join(map(str, about)).encode()).hexdigest()[:16]
 
 
 class Service:
@@ -55,9 +61,23 @@ class Service:
             shared=dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}),
         )
 
-    def code(self) -> str:
-        """What a rollout would publish now, named as `Serving.code` is."""
-        return code_of(self._client.get_function_configuration(FunctionName=self._function))
+    def code(self, deployed: Mapping[str, str] | None = None) -> str:
+        """What a rollout would publish now, named as `Serving.code` is.
+
+        Args:
+            deployed: the settings `DEPLOYED` that it would bind; None for those that the function has by now.
+        """
+        found = self._client.get_function_configuration(FunctionName=self._function)
+        variables = dict(found.get("Environment", {}).get("Variables", {}))
+        variables |= {PredictSettings.variable(name): value for name, value in (deployed or {}).items()}
+        return code_of({**found, "Environment": {"Variables": variables}})
+
+    def code_of_version(self, lambda_version: str) -> str | None:
+        """What a published version runs, named as `Serving.code` is; None where Lambda does not say."""
+        try:
+            return code_of(self._client.get_function_configuration(FunctionName=f"{self._function}:{lambda_version}"))
+        except (BotoCoreError, ClientError):
+            return None
 
     def published(self) -> list[int]:
         """The numbers of all published versions."""

@@ -116,6 +116,9 @@ class SmokeTestSettings(LakeSettings):
 class WatchRolloutSettings(LakeSettings):
     """What it compares by stands in the model's specification."""
 
+    function: str
+    """Name of the predict function, whose new version a shadow asks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndRolloutSettings(LakeSettings):

@@ -44,6 +44,11 @@ class Settings:
         return cls(**present)
 
 
+DEPLOYED = ("capture", "capture_sample", "hash_secret", "max_rows")
+"""Of predict's settings those that a deployment decides. A published version keeps its own, so that another value goes
+live by a rollout, as new code does."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings(Settings):
     """The predict function's own, and what a published version binds: which model file, by digest."""

@@ -94,8 +94,8 @@ class Subject:
         return column.cast(pl.String).str.strip_chars().is_in(sorted(known))
 
     def captured(self, row: Mapping[str, Any]) -> bool:
-        """Whether a captured row is theirs."""
-        instance = row["instance"]
+        """Whether a captured row is theirs, or an answer to one, which has its inference id alone."""
+        instance = row.get("instance", {})
         given = {name: instance.get(name) for name in self._known}
         return str(row.get(ID)) in self._ids or any(
             value is not None and text(value).strip() in self._known[name] for name, value in given.items()

@@ -31,6 +31,7 @@ from penstock.lake import (
     QUARANTINE,
     RAW,
     RUNS,
+    SHADOW,
     Lake,
     holds_rows,
 )
@@ -95,6 +96,7 @@ class Survey:
             self._parts(Found())
         self._parts(found)
         self._captures(found)
+        self._rewrite(found, SHADOW, SHADOW, lambda data, _: erasing.shadows(data, self._subject))
         for folder in (LABELS, LABELLED, QUARANTINE):
             self._rewrite(found, folder, folder, self._table)
         self._batches(found)

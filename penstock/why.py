@@ -25,7 +25,7 @@ def why(ledger: Ledger, lake: Lake, version: int | None = None, prediction: Reco
     about = ledger.version(version)
     run = ledger.run(about["run"])
     rollouts = [item for item in ledger.rollouts() if item["version"] == version]
-    names = ("id", "outcome", "reason", "opened", "ended", "rolls_back", "because", "new_code", "by")
+    names = ("id", "outcome", "reason", "opened", "ended", "rolls_back", "because", "new_code", "by", "shadow")
     return {
         "model": ledger.model,
         "prediction": prediction | {"rollout": _served_by(rollouts, prediction["at"])} if prediction else None,

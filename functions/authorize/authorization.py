@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.authorize.binding import document, way_back
+from functions.authorize.binding import deployed, document, way_back
 from functions.authorize.new_code import DEPLOYMENT, NewCode
 from functions.authorize.rolling_back import RollingBack
 from functions.authorize.starters import starters
@@ -224,11 +224,14 @@ class Authorization:
         self._start(self.ledger.rollout(rollout), now)
         return f"rollout {rollout} of version {version} started"
 
-    def new_code(self, now: datetime, *, by: str = DEPLOYMENT, because: str = "new code was deployed") -> str:
+    def new_code(
+        self, now: datetime, *, by: str = DEPLOYMENT, because: str = "new code or settings were deployed"
+    ) -> str:
         """Roll the live model out with the code that was deployed, where that is due (`NewCode.open`)."""
         if (holder := self._under_way(now)) is not None:
             return f"rollout {holder} is under way; new code is looked at when it has ended"
-        found = NewCode(spec=self.spec, ledger=self.ledger, service=self.service)
+        bound = deployed(self.settings, self.spec)
+        found = NewCode(spec=self.spec, ledger=self.ledger, service=self.service, deployed=bound)
         said, opened = found.open(now, by=by, because=because)
         if opened is not None:
             self._start(self.ledger.rollout(opened), now)

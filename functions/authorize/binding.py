@@ -17,15 +17,12 @@ def document(
         stage=settings.stage,
         model=settings.model,
         bucket=settings.bucket,
-        capture=settings.capture,
-        max_rows=str(spec.serving.max_rows),
         version=str(rollout["version"]),
         model_key=lake.model_file(rollout["sha256"], MODEL_FILE),
         model_sha256=rollout["sha256"],
         model_version_id=rollout.get("model_version_id", ""),
-        capture_sample=str(spec.capture.sample),
-        hash_secret=settings.hash_secret,
         feature_store=settings.feature_store,
+        **deployed(settings, spec),
     )
     return {
         "rollout": rollout["id"],
@@ -38,6 +35,16 @@ def document(
         "weights": _weights(spec, rollout, serving),
         "version": "",
         "back": "",
+    }
+
+
+def deployed(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
+    """What a rollout binds of a deployment, by the names in `penstock.settings_predict.DEPLOYED`."""
+    return {
+        "capture": settings.capture,
+        "capture_sample": str(spec.capture.sample),
+        "hash_secret": settings.hash_secret,
+        "max_rows": str(spec.serving.max_rows),
     }
 
 

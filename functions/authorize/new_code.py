@@ -5,6 +5,7 @@ did not go live is not tried again by itself, or a bad deployment would be rolle
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +24,8 @@ class NewCode:
     spec: ModelSpec
     ledger: Ledger
     service: Service
+    deployed: Mapping[str, str]
+    """The settings that a rollout would bind; `$LATEST` has those of the rollout before, or of a deployment."""
 
     def open(self, now: datetime, *, by: str, because: str) -> tuple[str, str | None]:
         """Open the rollout that is due.
@@ -39,10 +42,10 @@ class NewCode:
         live, serving = self.ledger.live(), self.service.live()
         if live is None or serving.version != live["version"]:
             return "no model is live that new code could go live with", None
-        version, code = int(live["version"]), self.service.code()
+        version, code = int(live["version"]), self.service.code(self.deployed)
         if serving.code == code:
             return f"version {version} serves with the newest code", None
-        tried = [item for item in self.ledger.rollouts() if item.get("new_code") == code and item["version"] == version]
+        tried = [item for item in self.ledger.rollouts() if _tried(item, code, live)]
         if by == DEPLOYMENT and (waits := self._waits(tried)):
             return f"{waits}: penstock rollout {self.spec.name} --new-code --reason …", None
         about = self.ledger.version(version)
@@ -58,8 +61,21 @@ class NewCode:
         if self.spec.rollout.on_new_code == "wait":
             return "new code waits for an operator"
         failed = next((item for item in tried if item.get("outcome") != "live"), None)
-        return f"this code was rolled out before, and did not go live: {failed.get('reason')}" if failed else None
+        if failed is None:
+            return None
+        model = "" if "new_code" in failed else f" with version {failed['version']}"
+        return f"this code was rolled out before{model}, and did not go live: {failed.get('reason')}"
 
     def _name(self, code: str, live: Record, tries: int) -> str:
         told = f"{self.spec.name} {live['version']} {code} {live['rollout']} {tries}"
         return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+
+def _tried(rollout: Record, code: str, live: Record) -> bool:
+    """Whether a rollout published that code: with the live model, or with whichever since that model went live.
+
+    Of another model it may have been the model that did not do; nobody but a person can tell.
+    """
+    if code not in {rollout.get("new_code"), rollout.get("code")}:
+        return False
+    return bool(rollout["version"] == live["version"] or rollout["opened"] >= live["since"])

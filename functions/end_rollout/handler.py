@@ -23,14 +23,17 @@ logger = Logger(service="end_rollout")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"rollout", "outcome", "lambda_version", "saw"}` in, or with another outcome than "live" `error`; the ending."""
+    """`{"rollout", "outcome", "lambda_version", "saw"}` in, or with another outcome than "live" `error`; the ending.
+
+    The number of the Lambda version is empty where none was published.
+    """
     rollout, outcome = ledger.rollout(event["rollout"]), event["outcome"]
     version = rollout["version"]
     live = None
     before = ledger.live()
     reason = f"version {version} serves all traffic" + (" with new code" if "new_code" in rollout else "")
     if outcome == "live":
-        reason += f"; {event['saw']}" if event.get("saw") else ""
+        reason += "".join(f"; {said}" for said in _seen(rollout, event))
         live = {"version": version, "sha256": rollout["sha256"], "lambda_version": str(event["lambda_version"])}
     else:
         what = "was taken back" if outcome == "rolled back" else "did not go live"
@@ -40,12 +43,19 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         # nothing that was approved since.
         if rollout["state"] == "open" and "new_code" not in rollout:
             _set_back(rollout["arn"], reason)
-    if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live):
+    code = service.code_of_version(str(event["lambda_version"])) if event.get("lambda_version") else None
+    if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live, code=code):
         notifier.tell(f"{settings.model}: version {version} {outcome}", reason)
     if live is not None:
         _prune(before)
     logger.info(reason, extra={"rollout": event["rollout"], "outcome": outcome})
     return {"rollout": event["rollout"], "outcome": outcome, "reason": reason}
+
+
+def _seen(rollout: Record, event: dict[str, Any]) -> list[str]:
+    """What the rollout's last looks came to: as a shadow, and at its last weight."""
+    said = [rollout.get("shadow", {}).get("said"), event.get("saw")]
+    return list(dict.fromkeys(words for words in said if words))
 
 
 def _prune(before: Record | None) -> None:

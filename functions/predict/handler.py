@@ -109,7 +109,7 @@ def _predicted(live: Model, event: Mapping[str, Any], headers: dict[str, str]) -
     predictions = _predictions(live, rows, headers["x-request-id"])
     seconds = time.perf_counter() - started
     reply = _answered(_explained(live, rows, predictions, event), kind, headers)
-    if not event.get("smoke_test"):
+    if not _unseen(event):
         capture.send(rows, predictions, datetime.now(UTC), seconds)
     return reply
 
@@ -120,10 +120,17 @@ def _asked(live: Model, event: Mapping[str, Any]) -> tuple[Instances, Media]:
     came, header = media.sent(given.get("content-type"))
     kind = media.wanted(given.get("accept"), came)
     body = payloads.request(_body(event), came, live.signature, header=header, most=live.max_rows)
-    # Golden examples are whole rows: what they lack was missing when they were scored.
-    if lookup is not None and not event.get("smoke_test"):
+    if lookup is not None and not _unseen(event):
         body = lookup.completed(body)
     return payloads.decoded(live.instances, body, live.signature), kind
+
+
+def _unseen(event: Mapping[str, Any]) -> bool:
+    """Whether a rollout asks, and no caller: golden examples, or captured rows for a shadow.
+
+    Both are whole rows: what they lack was missing when they were scored. API Gateway's events have neither name.
+    """
+    return bool(event.get("smoke_test") or event.get("shadow"))
 
 
 def _predictions(live: Model, rows: Instances, request: str) -> list[dict[str, Any]]:

@@ -1,20 +1,23 @@
-"""While a version takes a share of the traffic: whether it answers like the one before, and whether it is still wanted.
+"""While a version takes a share of the traffic or answers unseen: whether it is like the one before, and still wanted.
 
 Errors and latency are the alarms' business; the state machine asks them itself.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock import captures
+from functions.watch_rollout.shadow import Shadow
+from penstock import captures, comparing_shadows
 from penstock.comparing_versions import Finding, Versions, answers, compare
 from penstock.lake import Lake
 from penstock.ledger import Ledger, Record
+from penstock.published_version import PublishedVersion
 from penstock.settings import WatchRolloutSettings, model_folder
 from penstock.spec import read_model
+from penstock.spec_rollout import SHADOW
 from penstock.store import Store
 
 settings = WatchRolloutSettings.read()
@@ -24,15 +27,18 @@ store = Store(settings.bucket)
 ledger = Ledger.of(settings)
 logger = Logger(service="watch_rollout")
 JUST_BEFORE = timedelta(hours=1)
-LONGEST_BUFFER = timedelta(minutes=15)
-"""Of Firehose."""
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """`{"rollout", "weight", "since", "ends"}` in; `{"verdict": fine | bad | not judged, "reason"}` out."""
-    rollout = ledger.rollout(event["rollout"])
-    found = _unwanted(rollout) or _compared(rollout, event["since"])
-    ledger.note_rollout(rollout["id"], weight=int(event["weight"]), bakes_until=event["ends"], saw=found.reason)
+    """`{"rollout", "lambda_version", "weight", "since", "ends"}` in, the weight of a shadow being 0.
+
+    Returns:
+        `{"verdict": fine | bad | not judged, "reason"}`.
+    """
+    rollout, weight = ledger.rollout(event["rollout"]), int(event["weight"])
+    found = _unwanted(rollout) or (_shadowed if weight == SHADOW else _compared)(rollout, event)
+    about = {"shadow": {"said": found.reason, **found.numbers}} if found.numbers is not None else {}
+    ledger.note_rollout(rollout["id"], weight=weight, bakes_until=event["ends"], saw=found.reason, **about)
     logger.info(found.reason, extra={"rollout": rollout["id"], "verdict": found.verdict})
     return {"verdict": found.verdict, "reason": found.reason}
 
@@ -48,21 +54,40 @@ def _unwanted(rollout: Record) -> Finding | None:
     return None
 
 
-def _compared(rollout: Record, since: str) -> Finding:
-    live, by_label = ledger.live(), spec.task == "multiclass"
-    if live is not None and live["version"] == rollout["version"]:
-        return Finding("not judged", "the same model with new code: its scores were held to the golden examples")
-    versions = Versions(new=int(rollout["version"]), old=int(live["version"]) if live else None)
-    answered = answers(_captured(since), since, by_label=by_label)
-    if versions.old is not None and len(answered.get(versions.old, ())) < spec.rollout.min_rows:
-        # A new version with most of the traffic leaves the old one little: then what it answered just before counts.
-        before = (datetime.fromisoformat(since) - JUST_BEFORE).isoformat(timespec="milliseconds")
-        answered[versions.old] = answers(_captured(before), before, by_label=by_label).get(versions.old, [])
+def _versions(rollout: Record) -> Versions:
+    live = ledger.live()
+    return Versions(new=int(rollout["version"]), old=int(live["version"]) if live else None)
+
+
+def _shadowed(rollout: Record, event: dict[str, Any]) -> Finding:
+    """Requests of the hour before count too: the new version answers them as well as those that are still to come."""
+    versions = _versions(rollout)
+    if versions.old is None:
+        return Finding("not judged", versions.alone)
+    ask = PublishedVersion(settings.function, event["lambda_version"]).ask
+    most = spec.rollout.shadow_rows
+    shadow = Shadow(store=store, lake=lake, rollout=rollout["id"], ask=ask, live=versions.old, most=most)
+    found = shadow.look(datetime.fromisoformat(event["since"]) - JUST_BEFORE, datetime.now(UTC))
+    return comparing_shadows.compare(found, versions, spec.rollout, spec.task)
+
+
+def _compared(rollout: Record, event: dict[str, Any]) -> Finding:
+    versions, by_label = _versions(rollout), spec.task == "multiclass"
+    answered = {} if versions.alone else _answered(versions.old, event["since"], by_label=by_label)
     return compare(answered, versions, spec.rollout, by_label=by_label)
+
+
+def _answered(old: int | None, since: str, *, by_label: bool) -> dict[int, list[Any]]:
+    """What each version answered since then. One that has little of the traffic left is compared by the hour before."""
+    answered = answers(_captured(since), since, by_label=by_label)
+    if old is not None and len(answered.get(old, ())) < spec.rollout.min_rows:
+        before = (datetime.fromisoformat(since) - JUST_BEFORE).isoformat(timespec="milliseconds")
+        answered[old] = answers(_captured(before), before, by_label=by_label).get(old, [])
+    return answered
 
 
 def _captured(since: str) -> Iterator[dict[str, Any]]:
     """Rows of the files that may hold what was answered since then; a file is named by its first row's arrival."""
-    first = captures.hour_prefix(lake, datetime.fromisoformat(since) - LONGEST_BUFFER)
+    first = captures.hour_prefix(lake, datetime.fromisoformat(since) - captures.LONGEST_BUFFER)
     for _, rows in captures.read(store, lake, after=first):
         yield from rows

@@ -1,6 +1,6 @@
 """Tells authorize that a deployment changed the predict function, so that the new code goes live by a rollout.
 
-CloudFormation asks with every change of the property `Code`, after all that a rollout needs is in place, and goes on
+CloudFormation asks with every change of the properties, after all that a rollout needs is in place, and goes on
 without waiting for the rollout: it is no part of the deployment, and never moves its traffic.
 """
 
@@ -24,6 +24,6 @@ class NewCode(Construct):
             service_token=registry.authorize.resource.function_arn,
             resource_type="Custom::PenstockNewCode",
             service_timeout=Duration.minutes(5),
-            properties={"Code": service.predict.code},
+            properties={"Code": service.predict.code, "Settings": service.deployed},
         )
         told.node.add_dependency(service, registry)

@@ -20,6 +20,7 @@ from infra.constructs.rollout import Rollout
 from infra.constructs.rollout_steps import LIVE
 from infra.stages import Stage
 from penstock.settings import PredictSettings
+from penstock.settings_predict import DEPLOYED
 from penstock.spec import Capturing, Serving
 from penstock.spec import Rollout as RolloutSpec
 
@@ -43,19 +44,22 @@ class PredictionService(Construct):
         super().__init__(scope, construct_id)
         self.hash_secret = hash_key.arn if hash_key else ""
         self.capture: firehose.CfnDeliveryStream = CaptureStream(self, "Capture", stage=stage, lake=lake).resource
+        settings = PredictSettings(
+            stage=stage.name,
+            model=lake.model,
+            bucket=lake.bucket,
+            capture=self.capture.ref,
+            max_rows=str(serving.max_rows),
+            capture_sample=str(capturing.sample),
+            hash_secret=self.hash_secret,
+        )
+        self.deployed = {name: getattr(settings, name) for name in DEPLOYED}
+        """What a published version keeps of a deployment, beside the code."""
         self.predict = workshop.function(
             self,
             "Predict",
             name="predict",
-            settings=PredictSettings(
-                stage=stage.name,
-                model=lake.model,
-                bucket=lake.bucket,
-                capture=self.capture.ref,
-                max_rows=str(serving.max_rows),
-                capture_sample=str(capturing.sample),
-                hash_secret=self.hash_secret,
-            ),
+            settings=settings,
             memory_mb=serving.memory_mb,
             timeout_seconds=serving.timeout_seconds,
             takes_events=False,

@@ -60,7 +60,7 @@ class Rollout(Construct):
             self,
             "WatchRollout",
             name="watch_rollout",
-            settings=WatchRolloutSettings(**kept),
+            settings=WatchRolloutSettings(**kept, function=predict.function_name),
             memory_mb=1024,
             timeout_seconds=WATCH_SECONDS,
             takes_events=False,

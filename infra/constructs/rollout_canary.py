@@ -1,7 +1,8 @@
-"""The part of a rollout in which the new version takes a share of the traffic and is watched.
+"""The part of a rollout in which the new version takes a share of the traffic, or answers unseen, and is watched.
 
 One loop: ask the registry, wait, look at the scores, look at the alarms, ask again; when a weight's time is over, the
-next weight; after the last one, everything. Whatever is found, and whatever fails, goes to `Revert`.
+next weight; after the last one, everything. Whatever is found, and whatever fails, goes to `Revert`. A shadow is a
+weight of 0: the loop is the same, and the alias is not touched.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from infra.constructs.definitions import State, catch, invoke, retry
 from infra.constructs.rollout_steps import LIVE, call, choose, error, point
 from infra.stages import Stage
 from penstock.spec import Rollout
+from penstock.spec_rollout import SHADOW
 
 WATCH_SECONDS = 120
 _LOOKS = 300
@@ -57,14 +59,15 @@ def states(watching: Watching, function: str) -> dict[str, State]:
 
 
 def _alarms(watching: Watching) -> dict[str, State]:
-    spec = watching.spec
+    spec, first = watching.spec, "Watch shadow" if watching.spec.shadows else "Ask"
     errors = {"MetricName": "Errors", "Statistic": "Average", "Threshold": spec.max_error_rate}
     slow = {"MetricName": "Duration", "ExtendedStatistic": "p99", "Threshold": spec.max_latency_ms}
     raises, late = _sentences(spec)
     return {
         "Watched?": choose("Ask", **{"Watch errors": "$count($weights) > 0"}),
         "Watch errors": _alarm(watching, "errors", raises, errors, "Watch latency"),
-        "Watch latency": _alarm(watching, "latency", late, slow, "Ask"),
+        "Watch latency": _alarm(watching, "latency", late, slow, first),
+        **({"Watch shadow": _alarm(watching, "shadow", late, slow, "Ask")} if spec.shadows else {}),
     }
 
 
@@ -78,11 +81,7 @@ def _sentences(spec: Rollout) -> tuple[str, str]:
 
 def _alarm(watching: Watching, name: str, sentence: str, about: dict[str, Any], next_state: str) -> State:
     """An alarm on the new version's own metrics, for this rollout only; no requests are no trouble."""
-    dimensions = {
-        "FunctionName": "{% $function %}",
-        "Resource": f"{{% $function & ':{LIVE}' %}}",
-        "ExecutedVersion": "{% $version %}",
-    }
+    dimensions = {"FunctionName": "{% $function %}"} | (_UNSEEN if name == "shadow" else _SHARE)
     arguments = {
         "AlarmName": _name(watching, name),
         "AlarmDescription": sentence,
@@ -96,6 +95,11 @@ def _alarm(watching: Watching, name: str, sentence: str, about: dict[str, Any], 
     }
     caught = catch("Revert")
     return call("cloudwatch:putMetricAlarm", arguments, caught=caught, next_state=next_state, errors=_CLOUDWATCH)
+
+
+_SHARE = {"Resource": f"{{% $function & ':{LIVE}' %}}", "ExecutedVersion": "{% $version %}"}
+_UNSEEN = {"Resource": "{% $function & ':' & $version %}"}
+"""Lambda's dimensions of a version's requests through the alias, and of those that name the version."""
 
 
 def _name(watching: Watching, name: str) -> str:
@@ -124,17 +128,20 @@ def _asking() -> dict[str, State]:
 def _looking(watching: Watching, function: str) -> dict[str, State]:
     raises, late = _sentences(watching.spec)
     what = f"(MetricName = 'Errors' ? '{raises}' : '{late}')"
+    ends = f"{{% $millis() + {1000 * watching.bake_seconds} %}}"
+    unseen = {"Shadow": f"$at < $count($weights) and $weights[$at] = {SHADOW}"} if watching.spec.shadows else {}
     return {
         "Baked?": choose("Next", Bake="$millis() < $ends"),
         "Next": {"Type": "Pass", "Assign": {"at": "{% $at + 1 %}"}, "Next": "Next weight?"},
-        "Next weight?": choose("Shift", Weigh="$at < $count($weights)"),
+        "Next weight?": choose("Shift", **unseen, Weigh="$at < $count($weights)"),
+        **{
+            name: {"Type": "Pass", "Assign": {"ends": ends, "since": "{% $now() %}"}, "Next": "Bake"} for name in unseen
+        },
         "Weigh": point(
             "{% $previous %}",
             weights="{% {$version: $weights[$at] / 100} %}",
-            assign={
-                "ends": f"{{% $millis() + {1000 * watching.bake_seconds} %}}",
-                "since": "{% $at = 0 ? $now() : $since %}",
-            },
+            # Of a canary that follows a shadow only what was answered under weights counts.
+            assign={"ends": ends, "since": f"{{% $at = 0 or $weights[$at - 1] = {SHADOW} ? $now() : $since %}}"},
             caught=catch("Revert"),
             next_state="Bake",
         ),
@@ -143,6 +150,7 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
             function,
             {
                 "rollout": "{% $rollout %}",
+                "lambda_version": "{% $version %}",
                 "weight": "{% $weights[$at] %}",
                 "since": "{% $since %}",
                 "ends": "{% $fromMillis($ends) %}",
@@ -169,7 +177,7 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
 
 
 def _names(watching: Watching) -> list[str]:
-    return [_name(watching, "errors"), _name(watching, "latency")]
+    return [_name(watching, name) for name in ("errors", "latency", *(["shadow"] if watching.spec.shadows else []))]
 
 
 def quiet(watching: Watching, next_state: str) -> State:

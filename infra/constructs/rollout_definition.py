@@ -175,7 +175,7 @@ def _endings(parts: RolloutParts) -> dict[str, State]:
 
     return {
         "EndLive": end("live", "Live", lambda_version="{% $version %}", saw="{% $saw %}"),
-        "EndRolledBack": end("rolled back", "Failed", error="{% $error %}"),
+        "EndRolledBack": end("rolled back", "Failed", error="{% $error %}", lambda_version="{% $version %}"),
         "EndFailed": end("failed", "Failed", error="{% $error %}"),
         "Live": {"Type": "Succeed"},
         "Failed": {"Type": "Fail", "Error": "{% $error.Error %}", "Cause": CAUSE},

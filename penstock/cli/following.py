@@ -54,10 +54,9 @@ def progress(rollout: Record, now: datetime) -> str:
     """How far a rollout is: its share of the traffic, how long it is watched yet, and what was seen."""
     if "weight" not in rollout:
         return f"version {rollout['version']}: publish, golden examples, traffic"
+    share = f"gets {rollout['weight']}%" if rollout["weight"] else "answers unseen"
     left = max(0, round((datetime.fromisoformat(rollout["bakes_until"]) - now).total_seconds()))
-    return (
-        f"version {rollout['version']} gets {rollout['weight']}%, {left // 60}:{left % 60:02} to go; {rollout['saw']}"
-    )
+    return f"version {rollout['version']} {share}, {left // 60}:{left % 60:02} to go; {rollout['saw']}"
 
 
 def _outcome(ledger: Ledger, version: int, since: str) -> tuple[str, str] | None:

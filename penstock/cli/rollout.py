@@ -58,5 +58,6 @@ def waiting(target: Target) -> str | None:
     if serving.version is None or serving.code == newest:
         return None
     if target.ledger.holder("rollout") is not None:
-        return "code that was deployed since is not live; a rollout is under way"
-    return f"code that was deployed since is not live: penstock rollout {target.model} --new-code --reason '…'"
+        return "code or settings that were deployed since are not live; a rollout is under way"
+    command = f"penstock rollout {target.model} --new-code --reason '…'"
+    return f"code or settings that were deployed since are not live: {command}"

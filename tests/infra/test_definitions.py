@@ -26,6 +26,7 @@ from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
 WATCHING = Watching.of(Rollout(), PROD, "m")
+UNSEEN = Watching.of(Rollout(strategy="shadow", weights=[10]), PROD, "m")
 NAME_LIMIT, LONGEST_MODEL = 63, 30
 
 
@@ -52,7 +53,7 @@ def training(validation: dict[str, Any] | None = None, tuning: Tuning | None = N
     )
 
 
-def rollout() -> Definition:
+def rollout(watching: Watching = WATCHING) -> Definition:
     return rollout_definition.definition(
         RolloutParts(
             model="m",
@@ -60,7 +61,7 @@ def rollout() -> Definition:
             watch_rollout="arn:watch",
             end_rollout="arn:end",
             poll_seconds=1,
-            watching=WATCHING,
+            watching=watching,
         )
     )
 
@@ -78,7 +79,11 @@ def batch() -> Definition:
     )
 
 
-ALL = pytest.mark.parametrize("definition", [training(), rollout(), batch()], ids=["training", "rollout", "batch"])
+ALL = pytest.mark.parametrize(
+    "definition",
+    [training(), rollout(), rollout(UNSEEN), batch()],
+    ids=["training", "rollout", "rollout with a shadow", "batch"],
+)
 
 
 def successors(state: State) -> Iterator[str]:
@@ -292,6 +297,36 @@ def test_after_the_shift_every_error_goes_back() -> None:
     assert states["Revert"]["Arguments"]["FunctionVersion"] == "{% $previous %}"
     assert states["Revert"]["Next"] == "Quiet rolled back"
     assert states["Quiet rolled back"]["Next"] == "EndRolledBack"
+
+
+def test_a_shadow_goes_round_the_same_loop_and_never_to_the_alias() -> None:
+    states = rollout(UNSEEN)["States"]
+
+    # Given the choice of what is next, for a shadow and the weight after it
+    def following(at: int, weights: list[int]) -> str:
+        choices = states["Next weight?"]["Choices"]
+        taken = (item["Next"] for item in choices if evaluated(item["Condition"], at=at, weights=weights))
+        return str(next(taken, states["Next weight?"]["Default"]))
+
+    assert [following(at, [0, 10]) for at in range(3)] == ["Shadow", "Weigh", "Shift"]
+    assert [following(at, [0]) for at in range(2)] == ["Shadow", "Shift"]
+    assert following(0, []) == "Shift"
+    # Then it only waits, from now on
+    shadow = states["Shadow"]
+    assert (shadow["Type"], shadow["Next"], set(shadow["Assign"])) == ("Pass", "Bake", {"ends", "since"})
+    # And a weight that follows it is watched from its own beginning
+    since = states["Weigh"]["Assign"]["since"]
+    assert evaluated(since, at=2, weights=[0, 10, 50], since="then") == "then"
+    assert evaluated(since, at=1, weights=[0, 10, 50], since="then") != "then"
+    # And it has an alarm on the latency of requests that name the version, which goes with the others
+    (alarm,) = [state for name, state in states.items() if name == "Watch shadow"]
+    dimensions = {item["Name"]: item["Value"] for item in alarm["Arguments"]["Dimensions"]}
+    assert evaluated(dimensions["Resource"], function="f", version="7") == "f:7"
+    assert "ExecutedVersion" not in dimensions
+    for name in ("Look at alarms", "Quiet live", "Quiet rolled back"):
+        assert alarm["Arguments"]["AlarmName"] in states[name]["Arguments"]["AlarmNames"]
+    # And a rollout without a shadow knows nothing of it
+    assert not {"Shadow", "Watch shadow"} & set(rollout()["States"])
 
 
 def test_the_parts_of_a_batch_are_executions_of_their_own() -> None:

@@ -39,12 +39,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made.run("down")
 
 
-def alias(project: Project) -> str:
-    """The published version that takes all the traffic."""
+def predict(project: Project) -> tuple[Any, str]:
+    """A client of Lambda, and the predict function's name."""
     client = client_for(LaptopCloud(project.root / ".penstock", project.port))
     stack = client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{MODEL}")["Stacks"][0]
-    name = next(item["OutputValue"] for item in stack["Outputs"] if item["OutputKey"] == "PredictName")
-    found = client("lambda").get_alias(FunctionName=name, Name="live")
+    name = next(str(item["OutputValue"]) for item in stack["Outputs"] if item["OutputKey"] == "PredictName")
+    return client("lambda"), name
+
+
+def alias(project: Project) -> str:
+    """The published version that takes all the traffic."""
+    functions, name = predict(project)
+    found = functions.get_alias(FunctionName=name, Name="live")
     assert not (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
     return str(found["FunctionVersion"])
 
@@ -82,16 +88,31 @@ def test_a_deployment_of_new_code_is_rolled_out_with_the_live_model(project: Pro
     project.run("up")
     # Then the live alias is never the deployment's to move: a rollout publishes another version, and says why
     until(lambda: last(project)["outcome"] == "live" and last(project)["new_code"], seconds=60)
-    assert (last(project)["by"], last(project)["because"]) == ("deployment", "new code was deployed")
+    assert (last(project)["by"], last(project)["because"]) == ("deployment", "new code or settings were deployed")
     assert int(alias(project)) == int(before) + 1
     assert marked(project) == "two"
-    assert "by deployment: new code was deployed" in project.run("why", MODEL).stdout
+    assert "by deployment: new code or settings were deployed" in project.run("why", MODEL).stdout
 
 
 def test_a_deployment_without_new_code_starts_nothing(project: Project) -> None:
     before, known = alias(project), last(project)["id"]
     project.run("up")
     assert (alias(project), last(project)["id"]) == (before, known)
+
+
+def test_a_setting_that_a_version_keeps_is_rolled_out_too(project: Project) -> None:
+    # Given a limit that the live version has bound
+    before = alias(project)
+    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path.write_text(path.read_text() + "serving: {max_rows: 3}\n")
+    # When a deployment changes nothing else
+    project.run("up")
+    # Then it goes live by a rollout
+    until(lambda: alias(project) != before and last(project)["outcome"] == "live", seconds=60)
+    assert last(project)["by"] == "deployment"
+    functions, name = predict(project)
+    found = functions.get_function_configuration(FunctionName=name, Qualifier="live")
+    assert found["Environment"]["Variables"]["PENSTOCK_MAX_ROWS"] == "3"
 
 
 def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> None:
@@ -106,7 +127,7 @@ def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> N
     # And the old code answers as before, and the model is live and approved as before
     assert (alias(project), marked(project)) == (before, "two")
     assert project.json("models")[0]["live"] == 1
-    assert "code that was deployed since is not live" in project.run("models", "show", MODEL).stdout
+    assert "code or settings that were deployed since are not live" in project.run("models", "show", MODEL).stdout
 
 
 def test_where_the_specification_says_wait_an_operator_starts_it(project: Project) -> None:

@@ -77,6 +77,23 @@ def test_every_fault_has_a_line_of_its_own(model_folder: Write) -> None:
     assert [line.partition(": ")[0] for line in said] == ["3", "2"]
 
 
+@pytest.mark.parametrize("privacy", [{}, {"customProperties": [{"property": "privacy", "value": "hash"}]}])
+def test_a_shadow_is_refused_where_captures_do_not_hold_a_feature(model_folder: Write, privacy: dict[str, Any]) -> None:
+    # Given a feature that is personal, dropped from captures or hashed, and a rollout as a shadow
+    age = column("age", "number", classification="personal", **privacy)
+    folder = model_folder("name: small\nrollout:\n  strategy: shadow\n", document(KEY, X, age, TARGET))
+    # When the files are held against each other, then the column is named, and both mends
+    with pytest.raises(SpecError) as caught:
+        agreed(folder)
+    said = str(caught.value)
+    assert said.startswith(f"{folder / 'model.yaml'}:3: rollout.strategy: a shadow answers captured requests")
+    assert all(words in said for words in ("do not hold 'age' as it", "make the strategy canary, or the column no"))
+    # And any other rollout is none of its business, nor is a personal column that is no feature
+    agreed(model_folder("name: small\nrollout: {strategy: canary}\n", document(KEY, X, age, TARGET)))
+    key = KEY | {"classification": "personal"}
+    agreed(model_folder("name: small\nrollout: {strategy: shadow}\n", document(key, X, TARGET)))
+
+
 @pytest.mark.parametrize("kind", ["string", "integer", "boolean"])
 def test_an_event_time_that_is_no_time(model_folder: Write, kind: str) -> None:
     folder = model_folder("name: small\n", document(KEY, X, TARGET, column("at", kind, **MOMENT)))

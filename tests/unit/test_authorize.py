@@ -1,6 +1,7 @@
 """Who may put a version live, and whether it still may be."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from penstock.notify import Notifier
 from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
 from penstock.service import Service, Serving
 from penstock.settings import AuthorizeSettings, PredictSettings
+from penstock.settings_predict import DEPLOYED
 from penstock.spec import Approval, ModelSpec, Rollout
 from penstock.store import sha256
 from tests.unit.world import BUCKET, FUNCTION, NOW, STREAM, World, client, execution_ended, package_changed
@@ -51,7 +53,8 @@ class FakeService(Service):
     def live(self) -> Serving:
         return self.serving
 
-    def code(self) -> str:
+    def code(self, deployed: Mapping[str, str] | None = None) -> str:
+        assert deployed is None or set(deployed) == set(DEPLOYED)
         return self.newest
 
 

@@ -68,6 +68,10 @@ def test_an_approval_that_does_not_go_live_ends_at_once(
             {"weight": 10, "bakes_until": "2026-01-01T00:12:05.000Z", "saw": "scores not compared"},
             "version 2 gets 10%, 12:05 to go; scores not compared",
         ),
+        (
+            {"weight": 0, "bakes_until": "2026-01-01T00:01:00.000Z", "saw": "shadow: fine"},
+            "version 2 answers unseen, 1:00 to go; shadow: fine",
+        ),
         ({"weight": 50, "bakes_until": "2025-12-31T00:00:00.000Z", "saw": "x"}, "version 2 gets 50%, 0:00 to go; x"),
     ],
 )

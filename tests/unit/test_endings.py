@@ -127,6 +127,30 @@ def test_an_ending_says_what_was_seen(world: World) -> None:
     assert reply["reason"] == "version 3 serves all traffic; scores not compared: too few"
 
 
+def test_an_ending_says_what_a_shadow_saw_and_once(world: World) -> None:
+    # Given a rollout that answered unseen before it had weights
+    function = world.load("end_rollout")
+    rollout(world)
+    shadow = {"said": "shadow: fine", "rows": 600}
+    world.ledger.note_rollout("o1", weight=0, bakes_until="t", saw="shadow: fine", shadow=shadow)
+    # When it is live, then both are told; and of a shadow alone, it alone
+    event = {"rollout": "o1", "outcome": "live", "lambda_version": "7"}
+    for saw, words in (("shadow: fine", "shadow: fine"), ("scores alike", "shadow: fine; scores alike")):
+        assert function.handler(event | {"saw": saw}, None)["reason"] == f"version 3 serves all traffic; {words}"
+
+
+def test_an_ending_names_the_code_that_was_published(world: World) -> None:
+    # Given a published version, which a rollout takes back
+    world.predict()
+    published = world.publish({"PENSTOCK_VERSION": "3"})
+    function = world.load("end_rollout")
+    rollout(world)
+    event = {"rollout": "o1", "outcome": "rolled back", "lambda_version": published, "error": {"Error": "Worse"}}
+    function.handler(event, None)
+    # Then the ledger has its code
+    assert world.ledger.rollout("o1")["code"] == Service(FUNCTION).code()
+
+
 def test_what_nobody_needs_is_pruned_when_a_version_is_live(world: World) -> None:
     # Given twelve published versions beside CloudFormation's, and version 2 was live before
     world.predict()

@@ -104,6 +104,9 @@ class Lived:
         self.world.store.write(f"captures/{MODEL}/{datetime.now(UTC):%Y/%m/%d/%H}/1.jsonl.gz", gzip.compress(lines))
         undelivered = {"errorCode": "x", "rawData": base64.b64encode(captured(subject, self.shown, "i-3")).decode()}
         self.world.store.write(f"capture-errors/{MODEL}/x/1", json.dumps(undelivered).encode())
+        pairs = [{"id": name, "live": {"score": 0.5}, "outcome": "failed"} for name in ("i-1", "i-2")]
+        shadow = json.dumps({"captures": ["1.jsonl.gz"], "answers": pairs}).encode()
+        self.world.store.write(f"shadow/{MODEL}/o1/1.json.gz", gzip.compress(shadow))
         text = f"flight_id,late\n{self.key},true\n{self.other},false\n"
         monitor.handler(self.world.upload("truth.csv", text.encode(), folder="labels"), None)
         monitor.handler(self.world.upload("ids.csv", b"id,late\ni-1,true\ni-2,true\n", folder="labels"), None)
@@ -160,7 +163,7 @@ def lived(request: pytest.FixtureRequest, world: World, table: pl.DataFrame) -> 
 def test_nothing_of_a_subject_is_left_in_any_version_of_any_object(lived: Lived) -> None:
     # Given a subject with rows in every folder that holds rows
     assert {name.split("/")[0] for name in lived.left()} >= {
-        "raw", "datasets", "quarantine", "captures", "capture-errors", "labels",
+        "raw", "datasets", "quarantine", "captures", "capture-errors", "labels", "shadow",
     }  # fmt: skip
     golden = f"models/{MODEL}/s1/golden.json"
     assert len(lived.world.store.json(golden)) == 2
@@ -175,10 +178,13 @@ def test_nothing_of_a_subject_is_left_in_any_version_of_any_object(lived: Lived)
         "parts": 1, "quarantine": 1, "labels": 2, "golden": 2,
     }  # fmt: skip
     assert (done.rows["captures"], done.models, done.unread, done.nothing) == (2, (1,), (), False)
+    assert done.rows["shadow"] == 1
 
 
 def test_the_others_rows_live_on(lived: Lived) -> None:
     lived.forget()
+    (shadow,) = [json.loads(data) for key, data in everything() if key.startswith("shadow/")]
+    assert (shadow["captures"], [pair["id"] for pair in shadow["answers"]]) == (["1.jsonl.gz"], ["i-2"])
     whole = b"".join(data for _, data in everything())
     assert lived.other.encode() in whole
     version = lived.world.ledger.current_dataset()

@@ -24,6 +24,7 @@ MAY_USE_BOTO3 = {
     "penstock/image_registry.py",
     "penstock/registry.py",
     "penstock/executions.py",
+    "penstock/published_version.py",
     "penstock/service.py",
     "penstock/notify.py",
     "penstock/metrics.py",

@@ -24,6 +24,8 @@ LAKE = Lake("bucket", "m")
         (LAKE.run_output("r1"), "runs/m/r1/output/"),
         (LAKE.model_file("s1", "model.onnx"), "models/m/s1/model.onnx"),
         (LAKE.monitor("3", "mark.json"), "monitor/m/3/mark.json"),
+        (LAKE.shadow("o1"), "shadow/m/o1/"),
+        (LAKE.shadow("o1", "t.json.gz"), "shadow/m/o1/t.json.gz"),
         (LAKE.uri("raw/m/a"), "s3://bucket/raw/m/a"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from functions.authorize import deployment
 from penstock.ledger import timestamp
-from penstock.registry import APPROVED
+from penstock.registry import APPROVED, PENDING
 from penstock.service import Serving
 from penstock.spec import ModelSpec, Rollout
 from penstock.store import sha256
@@ -26,7 +26,8 @@ def office(world: World, spec: ModelSpec) -> Office:
     arn = made.version(1)
     made.changed(arn)
     made.service.serving, made.service.newest = Serving("2", 1, sha256(FILE), "old"), "old"
-    made.went_live(made.rollouts()[0]["name"], 1)
+    live = {"version": 1, "sha256": sha256(FILE), "lambda_version": "2"}
+    world.ledger.end_rollout(made.rollouts()[0]["name"], "live", "serves", timestamp(NOW), live)
     return made
 
 
@@ -75,7 +76,11 @@ def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_told(offi
     assert same[0] == same[1]
     # And the ledger has who and why
     record = office.world.ledger.rollout(second["name"])
-    assert (record["new_code"], record["by"], record["because"]) == ("new", "deployment", "new code was deployed")
+    assert (record["new_code"], record["by"], record["because"]) == (
+        "new",
+        "deployment",
+        "new code or settings were deployed",
+    )
     # And once it serves, its end and another deployment start nothing
     ended(office, "live", Serving("3", 1, sha256(FILE), "new"))
     assert office.authorization.new_code(LATER) == "version 1 serves with the newest code"
@@ -96,6 +101,67 @@ def test_bad_new_code_is_tried_once_and_by_an_operator_again(office: Office) -> 
     office.authorization.new_code(LATER, by=ALICE, because="it was the network")
     assert len(office.rollouts()) == 3
     assert office.world.ledger.rollout(under_way(office))["by"] == ALICE
+
+
+def approved(office: Office) -> str:
+    """A second version is approved, and its rollout is under way."""
+    office.version(2)
+    office.decide(2, APPROVED, 30)
+    office.changed("arn:package/2", LATER)
+    assert office.world.ledger.rollout(under_way(office))["version"] == 2
+    return under_way(office)
+
+
+def of_model(office: Office, rollout: str, code: str) -> str:
+    """The rollout of a model that published this code is taken back, and the event of its end comes."""
+    office.registry.set_status("arn:package/2", PENDING, "an alarm")
+    office.world.ledger.end_rollout(rollout, "rolled back", "an alarm", timestamp(LATER), None, code=code)
+    return office.ended(rollout, "FAILED")
+
+
+def test_code_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_one(office: Office) -> None:
+    # Given a rollout of a new model, which published new code
+    rollout = approved(office)
+    office.service.newest = "new"
+    # When it is taken back
+    said = of_model(office, rollout, "new")
+    # Then nobody knows which of the two did not do, and callers are not asked to find out
+    assert len(office.rollouts()) == 2
+    assert office.world.ledger.holder("rollout") is None
+    assert said == "no approved version waits for a rollout"
+    # And a deployment hears why, and an operator may
+    words = "this code was rolled out before with version 2, and did not go live: an alarm: penstock rollout"
+    assert office.authorization.new_code(LATER).startswith(words)
+    assert office.authorization.new_code(LATER, by=ALICE, because="it was the model").endswith("with new code started")
+
+
+def test_code_that_was_deployed_after_a_model_was_published_follows_its_rollout(office: Office) -> None:
+    # Given a rollout of a new model with the old code, and new code that was deployed meanwhile
+    rollout = approved(office)
+    office.service.newest = "new"
+    # When the model is taken back, then the new code was never tried, and is
+    assert of_model(office, rollout, "old").endswith("of version 1 with new code started")
+
+
+def test_code_that_another_model_did_not_go_live_with_before_is_tried_with_this_one(office: Office) -> None:
+    # Given code that was taken back with a new model, which went live later with other code
+    of_model(office, approved(office), "new")
+    office.decide(2, APPROVED, 90)
+    office.changed("arn:package/2", LATER + timedelta(hours=1))
+    live = {"version": 2, "sha256": sha256(FILE), "lambda_version": "5"}
+    office.service.serving = Serving("5", 2, sha256(FILE), "other")
+    name = under_way(office)
+    office.world.ledger.end_rollout(name, "live", "serves", timestamp(LATER + timedelta(hours=2)), live)
+    # When another model is live, and that code is deployed once more
+    office.version(3)
+    office.decide(3, APPROVED, 190)
+    office.changed("arn:package/3", LATER + timedelta(hours=3))
+    live |= {"version": 3, "lambda_version": "6"}
+    office.service.serving = Serving("6", 3, sha256(FILE), "other")
+    office.world.ledger.end_rollout(under_way(office), "live", "serves", timestamp(LATER + timedelta(hours=4)), live)
+    office.service.newest = "new"
+    # Then it is a new try
+    assert office.authorization.new_code(LATER + timedelta(hours=5)).endswith("of version 3 with new code started")
 
 
 def test_code_that_was_deployed_during_a_rollout_follows_it(office: Office) -> None:
@@ -161,6 +227,29 @@ def test_the_code_is_named_by_what_lambda_runs(world: World) -> None:
     assert service.live().code == service.code()
     # And its memory is
     client("lambda").update_function_configuration(FunctionName=FUNCTION, MemorySize=1024)
+    assert service.live().code != service.code()
+
+
+@pytest.mark.parametrize("setting", ["MAX_ROWS", "CAPTURE_SAMPLE", "CAPTURE", "HASH_SECRET"])
+def test_what_a_deployment_sets_is_part_of_the_code(world: World, setting: str) -> None:
+    from penstock.service import Service
+
+    # Given a published version
+    world.predict()
+    service = Service(FUNCTION)
+    bound = {"PENSTOCK_MAX_ROWS": "500", "PENSTOCK_CAPTURE_SAMPLE": "1.0", "PENSTOCK_CAPTURE": "s"}
+    published = world.publish(bound | {"PENSTOCK_VERSION": "1"})
+    # When a deployment writes its own environment, which names no model, then nothing is new
+    functions = client("lambda")
+    functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": bound})
+    assert service.live().code == service.code() == service.code_of_version(published)
+    # And nor is it to a rollout that would bind the same, whatever the deployment has not got round to yet
+    would = {"max_rows": "500", "capture_sample": "1.0", "capture": "s", "hash_secret": ""}
+    assert service.code(would) == service.live().code
+    assert service.code(would | {setting.lower(): "another"}) != service.live().code
+    # And another setting is
+    changed = bound | {f"PENSTOCK_{setting}": "another"}
+    functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": changed})
     assert service.live().code != service.code()
 
 

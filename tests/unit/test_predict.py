@@ -279,8 +279,9 @@ def test_a_capture_that_fails_does_not_fail_the_answer(
     assert "capture dropped" in captured_text.err
 
 
-def test_the_smoke_test_is_not_captured(world: World, function: ModuleType) -> None:
+@pytest.mark.parametrize("mark", ["smoke_test", "shadow"])
+def test_what_a_rollout_asks_is_not_captured(world: World, function: ModuleType, mark: str) -> None:
     stream()
-    status, _, _ = asked(function, request(GOOD, smoke_test=True))
+    status, _, _ = asked(function, request(GOOD, **{mark: True}))
     assert status == 200
     assert captured(world) == []

@@ -140,10 +140,11 @@ def test_a_malformed_request_is_the_decoders(function: ModuleType, runtime: Fake
     assert runtime.gets == []
 
 
-def test_golden_examples_are_whole(function: ModuleType, runtime: FakeRuntime) -> None:
-    # Given an entity that is a feature, which golden examples name
+@pytest.mark.parametrize("mark", ["smoke_test", "shadow"])
+def test_what_a_rollout_asks_is_whole(function: ModuleType, runtime: FakeRuntime, mark: str) -> None:
+    # Given an entity that is a feature, which golden examples and captured rows name
     bind(function, json.dumps({"group": "g", "entity": "city", "features": None}), runtime)
-    status, _, _ = asked(function, request({"city": "JFK", "amount": 1}, smoke_test=True))
+    status, _, _ = asked(function, request({"city": "JFK", "amount": 1}, **{mark: True}))
     assert (status, runtime.gets) == (200, [])
 
 

@@ -28,6 +28,8 @@ SPEC = Rollout(min_rows=50)
         ({"strategy": "linear"}, [20, 40, 60, 80]),
         ({"strategy": "linear", "step": 30}, [30, 60, 90]),
         ({"strategy": "linear", "step": 50}, [50]),
+        ({"strategy": "shadow"}, [0]),
+        ({"strategy": "shadow", "weights": [5, 25]}, [0, 5, 25]),
         ({"strategy": "all_at_once"}, []),
     ],
 )
@@ -80,10 +82,12 @@ def test_the_difference_that_chance_makes_takes_nothing_back() -> None:
     assert found.verdict == "fine"
 
 
-@pytest.mark.parametrize("old", [None, 2])
-def test_without_another_version_there_is_nothing_to_compare(old: int | None) -> None:
+@pytest.mark.parametrize(
+    ("old", "words"), [(None, "no other version than 2 was live"), (2, "the same model with new code")]
+)
+def test_without_another_version_there_is_nothing_to_compare(old: int | None, words: str) -> None:
     found = compare({2: LOW}, Versions(new=2, old=old), SPEC, by_label=False)
-    assert (found.verdict, "no other version than 2 was live" in found.reason) == ("not judged", True)
+    assert (found.verdict, words in found.reason) == ("not judged", True)
 
 
 def test_only_what_was_answered_since_counts() -> None:
@@ -135,7 +139,7 @@ def rolling(world: World) -> World:
 def look(world: World) -> dict[str, str]:
     """One look at ten percent."""
     ends = "2026-03-04T05:10:00.000Z"
-    event = {"rollout": "o2", "weight": 10, "since": SINCE, "ends": ends}
+    event = {"rollout": "o2", "lambda_version": "3", "weight": 10, "since": SINCE, "ends": ends}
     said: dict[str, str] = world.load("watch_rollout").handler(event, None)
     return said
 

@@ -55,6 +55,7 @@ def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
             "because": None,
             "new_code": None,
             "by": None,
+            "shadow": None,
         }
     ]
     assert [(item["by"], item["reason"]) for item in found["approvals"]] == [("arn:someone", "better")]

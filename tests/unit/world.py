@@ -168,7 +168,7 @@ class World:
                 **lake, topic=self.topic, group=self.group, rollout=self.rollout, function=FUNCTION, capture=STREAM
             ),
             "smoke_test": lambda: SmokeTestSettings(**lake, function=FUNCTION),
-            "watch_rollout": lambda: WatchRolloutSettings(**lake),
+            "watch_rollout": lambda: WatchRolloutSettings(**lake, function=FUNCTION),
             "end_rollout": lambda: EndRolloutSettings(**lake, topic=self.topic, function=FUNCTION),
             "predict": lambda: PredictSettings(**(plain | {"capture": STREAM} | changed)),
             "start_batch": lambda: StartBatchSettings(**lake, machine=self.batch),
