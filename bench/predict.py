@@ -55,12 +55,12 @@ def main() -> None:
         os.environ.update(environment(address, data))
         function = importlib.import_module("functions.predict.handler")
         answer = partial(function.handler, EVENT, None)
-        kept = function.capture._stream._service  # noqa: SLF001 - the network is what is taken away
+        kept = function.capture._stream._firehose.service  # noqa: SLF001 - the network is what is taken away
 
         def without_network() -> None:
-            function.capture._stream._service = Canned()  # noqa: SLF001
+            function.capture._stream._firehose.service = Canned()  # noqa: SLF001
             many(answer)
-            function.capture._stream._service = kept  # noqa: SLF001
+            function.capture._stream._firehose.service = kept  # noqa: SLF001
 
         subjects: dict[str, Callable[[], object]] = {
             "bare": partial(many, bare(data)),
