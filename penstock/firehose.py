@@ -1,7 +1,7 @@
-"""One Firehose delivery stream by its plain HTTP: what the predict function and the container's server send captures by.
+"""One Firehose delivery stream by its plain HTTP: how the predict function and the container's server send captures.
 
-boto3's client would cost a cold start as much as onnxruntime, a worker of the server thirty megabytes, and each line ten
-times the processor time.
+boto3's client would cost a cold start as much as onnxruntime, a worker of the server twenty megabytes, and each line
+several times the processor time.
 """
 
 import json

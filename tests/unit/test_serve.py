@@ -19,13 +19,11 @@ import pytest
 
 from bench.serve.sink import Sink
 from penstock.capture_lines import RECORD_BYTES, CaptureLines, packed, sampled
-from penstock.delivery import Delivery
 from penstock.scoring import Model, ModelFileError
 from penstock.settings import ServeSettings
 from penstock.store import sha256
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
-from tests.unit.world import World
 from training.steps import serve_app
 from training.steps.container import Container
 from training.steps.serve_app import App
@@ -216,11 +214,6 @@ def test_lines_are_packed_and_what_is_too_long_is_dropped() -> None:
     records, dropped = packed([half, half, b"y" * (RECORD_BYTES + 1), b"z"])
     assert [(len(data), count) for data, count in records] == [(2 * len(half), 2), (1, 1)]
     assert dropped == 1
-
-
-def test_a_stream_that_is_not_there_takes_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Delivery("nowhere").deliver([b"{}\n", b"{}\n"]) == 2
-    assert "capture dropped" in capsys.readouterr().err
 
 
 def test_a_worker_loads_what_was_registered_and_nothing_else(

@@ -18,8 +18,10 @@ Reply = tuple[int, str, bytes]
 """Status, content type and body."""
 Answer = Callable[[str, str, Mapping[str, str], bytes], Reply]
 """Method, path, headers (those of `KEPT`) and body in, reply out. What it raises is a 500."""
-KEPT = {name.encode(): name for name in ("content-type", "accept", "x-amzn-sagemaker-inference-id", "expect")}
-"""Headers that are looked at; nothing is made of the others."""
+LOOKED_AT = ("content-type", "accept", "x-amzn-sagemaker-inference-id", "expect")
+FRAMING = ("content-length", "transfer-encoding", "connection")
+KEPT = {name.encode(): name for name in (*LOOKED_AT, *FRAMING)}
+"""Headers that matter; nothing is made of the others."""
 PATIENCE_SECONDS, LOOK_SECONDS = 30.0, 5.0
 """How long a request may be under way, and how often that is looked at."""
 PROBLEM = "application/problem+json"
@@ -97,9 +99,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # There is nothing to change to, and whoever offers it (h2c) takes HTTP/1.1.
-            self._parser = httptools.HttpRequestParser(self)
-            return self.data_received(data[upgrade.args[0] :])
+            self._without_offer(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._malformed(str(error))
         if self._replies:
@@ -107,7 +107,6 @@ class Connection(asyncio.Protocol):
             self._replies.clear()
         if self._closes:
             self._transport.close()
-        return None
 
     def on_message_begin(self) -> None:
         self._path, self._headers = b"", dict[str, str]()
@@ -132,11 +131,22 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self.began = 0.0
-        if self._closes:
+        if self._closes or self._parser.should_upgrade():
             return
         self._closes = self._group.ending or not self._parser.should_keep_alive()
         method = self._parser.get_method().decode()
         self._reply(self._answered(method), body=method != "HEAD")
+
+    def _without_offer(self, rest: bytes) -> None:
+        """The request again, without its offer to change the protocol (Java's client makes one each time: h2c).
+
+        There is nothing to change to, and the parser takes no body of a request with an offer.
+        """
+        if (method := self._parser.get_method()) == b"CONNECT":
+            return self._malformed("this is no proxy")
+        self._parser = httptools.HttpRequestParser(self)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in self._headers.items()).encode("latin-1")
+        return self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._path, headers, rest))
 
     def _answered(self, method: str) -> Reply:
         path = self._path.partition(b"?")[0].decode("latin-1")
