@@ -1,19 +1,26 @@
-"""`make bench-predict`: the predict handler whole, beside bare parse, run and serialise of the same row."""
+"""`make bench-predict`: the predict handler whole, beside bare parse, run and serialise of the same row.
+
+What the caller waits for ends when the handler returns; where captures go out after the answer, the environment is busy
+for longer: until the extension asks for the next invocation.
+"""
 
 import contextlib
 import importlib
 import json
 import os
+import statistics
 from collections.abc import Callable
 from functools import partial
+from threading import Semaphore
 
 import msgspec
 import numpy as np
 import onnxruntime as ort
 
-from bench.report import close, interleaved, table
+from bench.report import close, interleaved, seconds, table
 from bench.served import BODY, EVENT, TAKEN, environment, model, stand_in
 from bench.tiny import TEXTS
+from functions.predict.afterwards import Afterwards
 from penstock.aws_call import Reply
 
 ROUNDS, CALLS = 201, 20
@@ -44,6 +51,36 @@ class Canned:
         return Reply(200, TAKEN)
 
 
+class Invocations:
+    """The Extensions API without a network: the extension's thread hears of each call, and ends it."""
+
+    def __init__(self, answer: Callable[[], object], bare: Callable[[], object]) -> None:
+        self._answer, self._bare = answer, bare
+        self._begun, self._ended = Semaphore(0), Semaphore(0)
+        self._first = True
+        self.waited, self.cold = list[float](), list[float]()
+
+    def next(self) -> None:
+        if not self._first:
+            self._ended.release()
+        self._first = False
+        self._begun.acquire()
+
+    def __call__(self) -> None:
+        """As many calls, each whole; what their callers waited for is kept, and what bare inference takes in between.
+
+        Between two captures nothing is warm any more, bare inference neither.
+        """
+        waited = cold = 0.0
+        for _ in range(CALLS):
+            cold += seconds(self._bare)
+            self._begun.release()
+            waited += seconds(self._answer)
+            self._ended.acquire()
+        self.waited.append(waited)
+        self.cold.append(cold)
+
+
 def many(answer: Callable[[], object]) -> None:
     for _ in range(CALLS):
         answer()
@@ -55,27 +92,40 @@ def main() -> None:
         os.environ.update(environment(address, data))
         function = importlib.import_module("functions.predict.handler")
         answer = partial(function.handler, EVENT, None)
-        kept = function.capture._stream._service  # noqa: SLF001 - the network is what is taken away
+        kept = function.capture._stream._firehose.service  # noqa: SLF001 - the network is what is taken away
 
         def without_network() -> None:
-            function.capture._stream._service = Canned()  # noqa: SLF001
+            function.capture._stream._firehose.service = Canned()  # noqa: SLF001
             many(answer)
-            function.capture._stream._service = kept  # noqa: SLF001
+            function.capture._stream._firehose.service = kept  # noqa: SLF001
+
+        invocations = Invocations(answer, bare(data))
+        afterwards = Afterwards(invocations.next)
+
+        def after() -> None:
+            function.capture._afterwards = afterwards  # noqa: SLF001 - as where there is an Extensions API
+            invocations()
+            function.capture._afterwards = None  # noqa: SLF001
 
         subjects: dict[str, Callable[[], object]] = {
             "bare": partial(many, bare(data)),
             "handler, Firehose without a network": without_network,
-            "handler, Firehose on 127.0.0.1": partial(many, answer),
+            "handler, Firehose on 127.0.0.1, before the answer": partial(many, answer),
+            "the same after the answer, and bare before it, until the next can come": after,
         }
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
             assert answer()["statusCode"] == 200
+            afterwards.start()
             found = interleaved(ROUNDS, **subjects)
         function.capture.close()
     floor = found["bare"]
+    found["of that, bare"] = cold = statistics.median(invocations.cold)
+    found["of that, what the caller waits for"] = waits = statistics.median(invocations.waited)
     rows = [(name, f"{value / CALLS * 1e6:.0f}", f"{value / floor:.2f}") for name, value in found.items()]
     table(f"one row, median of {ROUNDS} × {CALLS}", ["what", "µs", "× bare"], rows)
-    _, alone, whole = found.values()
-    close("predict", {"bare_us": floor / CALLS * 1e6, "ratio_no_network": alone / floor, "ratio": whole / floor})
+    _, alone, before, whole, *_ = (value / floor for value in found.values())
+    figures = {"bare_us": floor / CALLS * 1e6, "ratio_no_network": alone, "ratio_before": before}
+    close("predict", figures | {"ratio_waited": waits / floor, "ratio_waited_cold": waits / cold, "ratio_whole": whole})
 
 
 if __name__ == "__main__":

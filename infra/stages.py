@@ -47,6 +47,8 @@ class Stage:
     """How long a rollout waits between two looks at a version that takes traffic."""
     watch_period_seconds: int
     """Period of the metrics that a rollout's alarms look at; Lambda publishes its own by the minute."""
+    snap_starts: bool
+    """Whether versions may start from snapshots; the laptop cloud has none to restore."""
 
 
 _HOST_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -69,6 +71,7 @@ LOCAL = Stage(
     bake_minute_seconds=0.4,
     watch_seconds=1,
     watch_period_seconds=10,
+    snap_starts=False,
 )
 DEV = Stage(
     name="dev",
@@ -88,6 +91,7 @@ DEV = Stage(
     bake_minute_seconds=60,
     watch_seconds=30,
     watch_period_seconds=60,
+    snap_starts=True,
 )
 PROD = Stage(
     name="prod",
@@ -107,6 +111,7 @@ PROD = Stage(
     bake_minute_seconds=60,
     watch_seconds=30,
     watch_period_seconds=60,
+    snap_starts=True,
 )
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
 

@@ -7,8 +7,17 @@ and the newest few, to look at.
 
 from collections.abc import Collection, Sequence
 
+from penstock.spec import ModelSpec
+
 FIRST = 1
 """CloudFormation's: a resource of the stack, which binds no model."""
+
+KEPT, KEPT_WITH_SNAPSHOTS = 10, 2
+
+
+def kept(spec: ModelSpec) -> int:
+    """How many of the newest stay: what the specification says, otherwise fewer where each costs something."""
+    return spec.rollout.keep_versions or (KEPT_WITH_SNAPSHOTS if spec.serving.snap_start else KEPT)
 
 
 def superfluous(published: Sequence[int], serving: Collection[int], keep: int) -> list[int]:

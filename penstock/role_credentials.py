@@ -1,7 +1,8 @@
-"""Who a Lambda is, without botocore: by its environment, or, restored from a snapshot, by the runtime's own address.
+"""Who a function or a container is, without botocore: by its environment, or by the address that its runtime names.
 
 A function with SnapStart gets no keys in its environment, because they would be older than the process that is
-restored; it asks `AWS_CONTAINER_CREDENTIALS_FULL_URI`, and asks again before they expire.
+restored; it asks `AWS_CONTAINER_CREDENTIALS_FULL_URI`. A container of SageMaker asks the path that
+`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` names. Both ask again before what they have expires.
 """
 
 import json
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from penstock.sigv4 import Credentials
 
 EARLY = timedelta(minutes=5)
+CONTAINERS = "http://169.254.170.2"
+"""Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html"""
 SECONDS = 1.0
 """The runtime's own address is on the same machine."""
 
@@ -45,9 +48,11 @@ class RoleCredentials:
         return Credentials(found[0], found[1], self._environ.get("AWS_SESSION_TOKEN", "")) if all(found) else None
 
     def _of_runtime(self) -> Credentials:
-        address = urlsplit(self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""))
+        relative = self._environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
+        whole = f"{CONTAINERS}{relative}" if relative else ""
+        address = urlsplit(whole or self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""))
         if not address.hostname:
-            raise NoCredentialsError("AWS_ACCESS_KEY_ID and AWS_CONTAINER_CREDENTIALS_FULL_URI are not set")
+            raise NoCredentialsError("neither AWS_ACCESS_KEY_ID nor AWS_CONTAINER_CREDENTIALS_*_URI is set")
         try:
             document = json.loads(self._asked(address.hostname, address.port, address.path))
             self._until = datetime.fromisoformat(document["Expiration"])

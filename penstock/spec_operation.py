@@ -1,6 +1,6 @@
 """The part of `model.yaml` on how a model is trained, served, watched and retrained."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
@@ -46,6 +46,9 @@ class Serving(Strict):
     `none` asks nobody, and is for stage `local` only."""
     cors: Cors | None = None
     """Which pages may call from a browser; unless given, none."""
+    snap_start: bool | Literal["auto"] = "auto"
+    """Versions start from a snapshot of a process that has the model loaded: `auto` where the region has it, `off`, or
+    `on` wherever it is. AWS bills each snapshot by the hour, and each start."""
     domain: Annotated[dict[str, Domain], AfterValidator(known_stages)] = Field(default={})
     """A name of your own, by stage: `{prod: {name: predict.example.com, certificate: arn:…}}`."""
     explain: Explaining | None = None

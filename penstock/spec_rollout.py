@@ -52,8 +52,9 @@ class Rollout(Strict):
     on_new_code: Literal["rollout", "wait"] = "rollout"
     """What a deployment that changed the predict function starts: a rollout of the live model with the new code, or
     nothing until an operator says `penstock rollout --new-code`."""
-    keep_versions: int = Field(default=10, ge=2)
-    """How many published versions of the predict function are kept, beside what is live and what was live before."""
+    keep_versions: int | None = Field(default=None, ge=2)
+    """How many published versions of the predict function are kept, beside what is live and what was live before;
+    unless given, 10, or 2 where `serving.snap_start` is not off: each has a snapshot that AWS bills by the hour."""
 
     @model_validator(mode="after")
     def _rises(self) -> "Rollout":

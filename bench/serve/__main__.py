@@ -35,7 +35,7 @@ def ours(folder: Path, port: int) -> Command:
 
 
 def bare(folder: Path, port: int) -> Command:
-    granian = [sys.executable, "-m", "granian", "--interface", "rsgi", "--host", "127.0.0.1", "--port", str(port)]
+    granian = [python("granian"), "-m", "granian", "--interface", "rsgi", "--host", "127.0.0.1", "--port", str(port)]
     command = [*granian, "--http", "1", "--no-ws", "--no-log", "bench.serve.apps.bare:app"]
     return command, {"ONNX": str(folder / "plain.onnx")}, "/invocations", "instances"
 

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.executions import words
 from penstock.ledger import Ledger, Record, timestamp
 from penstock.notify import Notifier
+from penstock.pruning import kept
 from penstock.registry import PENDING, Registry, group_of
 from penstock.service import Service
 from penstock.settings import EndRolloutSettings, model_folder
@@ -18,7 +19,7 @@ settings = EndRolloutSettings.read()
 ledger = Ledger.of(settings)
 notifier = Notifier(settings.topic)
 service = Service(settings.function)
-keep = read_model(model_folder()).rollout.keep_versions
+keep = kept(read_model(model_folder()))
 logger = Logger(service="end_rollout")
 
 

@@ -1,12 +1,18 @@
-"""Answered rows to Firehose, without ever failing an answer: what cannot be sent is counted and let go."""
+"""Answered rows to Firehose, without ever failing an answer: what cannot be sent is counted and let go.
+
+Where Lambda lets it, after the answer (`afterwards`); elsewhere before.
+"""
 
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from functions.predict.afterwards import Afterwards
 from functions.predict.stream import Stream
 from penstock.capture_lines import CaptureLines, sampled
 from penstock.settings_predict import PredictSettings
@@ -25,6 +31,7 @@ class Capture:
         self._directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": name} for name in METRICS]}
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
+        self._afterwards = Afterwards.registered() if signature else None
 
     def send(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float) -> None:
         """Capture a request's rows, or the share that the model asks for, and emit the request's metrics.
@@ -35,18 +42,40 @@ class Capture:
             at: when.
             seconds: that the answer took.
         """
-        moment = at.isoformat(timespec="milliseconds")
-        lines = [
-            self._lines.line(row, prediction, moment)
+        work = partial(self._sent, rows, predictions, at, seconds)
+        if self._afterwards is None:
+            work()
+        else:
+            self._afterwards.add(work)
+
+    def release(self) -> None:
+        """The invocation is at its end, however it ended: what is left to do may be done."""
+        if self._afterwards is not None:
+            self._afterwards.release()
+
+    def _sent(
+        self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float
+    ) -> None:
+        try:
+            dropped = self._stream.deliver(self._of(rows, predictions, at.isoformat(timespec="milliseconds")))
+        except Exception:  # a capture fails no answer, whatever it is
+            traceback.print_exc()
+            dropped = len(rows)
+        self._emit(at, dict(zip(METRICS, (len(rows), dropped, seconds * 1000), strict=True)))
+
+    def _of(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: str) -> list[bytes]:
+        return [
+            self._lines.line(row, prediction, at)
             for row, prediction in zip(rows, predictions, strict=True)
             if self._share >= 1 or sampled(prediction["id"], self._share)
         ]
-        dropped = self._stream.deliver(lines)
-        self._emit(at, dict(zip(METRICS, (len(rows), dropped, seconds * 1000), strict=True)))
 
     def close(self) -> None:
-        """Let the connection go; the next answer opens another."""
+        """Let the connection go; the next answer opens another, and its capture goes out before it."""
         self._stream.close()
+        if self._afterwards is not None:
+            self._afterwards.stop()
+            self._afterwards = None
 
     def _emit(self, at: datetime, values: Mapping[str, float]) -> None:
         """The embedded metric format: CloudWatch reads metrics off the log, no call is made."""

@@ -55,6 +55,13 @@ VERSION: Mapping[str, str] = {"x-penstock-version": settings.version} if model e
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """An API Gateway HTTP API event (payload 2.0) in, its response out."""
+    try:
+        return _replied(event)
+    finally:
+        capture.release()
+
+
+def _replied(event: dict[str, Any]) -> dict[str, Any]:
     headers = {"x-request-id": event["requestContext"]["requestId"], **VERSION}
     try:
         path = _path(event)

@@ -5,10 +5,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-import msgspec
-
-from penstock.aws_call import AwsService, CallError
 from penstock.capture_lines import CALL_RECORDS, Packed, packed
+from penstock.firehose import NO_ANSWER, Firehose, RefusedError
 
 SECONDS = 0.5
 """For a connection, and for each silence: an answer waits meanwhile."""
@@ -16,15 +14,13 @@ BUDGET_SECONDS = 1.0
 """Of one request, for all its calls; what is not sent by then is dropped and counted."""
 REST_SECONDS = 10.0
 """After a call that got no answer nothing is sent for so long: an outage costs one request of many its patience."""
-HEADERS = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "Firehose_20150804.PutRecordBatch"}
 
 
 class Stream:
     """A Firehose delivery stream."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._service = AwsService("firehose", seconds=SECONDS)
+        self._firehose = Firehose(name, seconds=SECONDS)
         self._rests_until = 0.0
 
     def deliver(self, lines: Sequence[bytes]) -> int:
@@ -39,19 +35,15 @@ class Stream:
 
     def close(self) -> None:
         """Let the connection go."""
-        self._service.close()
+        self._firehose.close()
 
     def _put(self, part: Sequence[Packed]) -> int:
         """One call; how many lines were dropped."""
-        records = [{"Data": data} for data, _ in part]  # msgspec writes bytes in base64, as Firehose wants them
-        body = msgspec.json.encode({"DeliveryStreamName": self._name, "Records": records})
         try:
-            reply = self._service.call("POST", "/", headers=HEADERS, body=body)
-            if reply.status != 200:
-                return self._dropped(part, f"Firehose says {reply.status} {reply.body[:300].decode(errors='replace')}")
-            answers = zip(json.loads(reply.body)["RequestResponses"], part, strict=True)
-            return sum(count for answer, (_, count) in answers if "ErrorCode" in answer)
-        except (CallError, ValueError, KeyError, TypeError) as error:
+            return self._firehose.put(part)
+        except RefusedError as error:
+            return self._dropped(part, str(error))
+        except NO_ANSWER as error:
             self._rests_until = time.monotonic() + REST_SECONDS
             return self._dropped(part, str(error))
 

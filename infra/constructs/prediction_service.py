@@ -18,6 +18,7 @@ from infra.constructs.predict_api import PredictApi
 from infra.constructs.rendered import rendered
 from infra.constructs.rollout import Rollout
 from infra.constructs.rollout_steps import LIVE
+from infra.snap_start import apply_on
 from infra.stages import Stage
 from penstock.settings import PredictSettings
 from penstock.settings_predict import DEPLOYED
@@ -71,7 +72,14 @@ class PredictionService(Construct):
         api = PredictApi(self, "Api", stage=stage, model=lake.model, serving=serving, alias=live)
         self.url, self.domain_target = api.url, api.domain_target
         self.rollout = Rollout(
-            self, "Rollout", stage=stage, spec=rollout, workshop=workshop, lake=lake, predict=self.predict.resource
+            self,
+            "Rollout",
+            stage=stage,
+            spec=rollout,
+            workshop=workshop,
+            lake=lake,
+            predict=self.predict.resource,
+            snap_start=apply_on(self, stage, serving.snap_start),
         )
 
     def grant_capture(self, grantee: iam.IRole) -> None:

@@ -39,6 +39,7 @@ class Rollout(Construct):
         workshop: Workshop,
         lake: ModelLake,
         predict: lambda_.Function,
+        snap_start: str,
     ) -> None:
         super().__init__(scope, construct_id)
         kept = {
@@ -74,9 +75,13 @@ class Rollout(Construct):
             timeout_seconds=END_SECONDS,
             takes_events=False,
         )
-        self.machine: sfn.StateMachine = self._machine(stage, Watching.of(spec, stage, lake.model), lake.model, predict)
+        self.machine: sfn.StateMachine = self._machine(
+            stage, Watching.of(spec, stage, lake.model), lake.model, predict, snap_start
+        )
 
-    def _machine(self, stage: Stage, watching: Watching, model: str, predict: lambda_.Function) -> sfn.StateMachine:
+    def _machine(
+        self, stage: Stage, watching: Watching, model: str, predict: lambda_.Function, snap_start: str
+    ) -> sfn.StateMachine:
         role = self.role = workflow_role(self)
         steps = [self.smoke_test.resource, self.watch_rollout.resource, self.end_rollout.resource]
         parts = RolloutParts(
@@ -86,6 +91,7 @@ class Rollout(Construct):
             end_rollout=steps[2].function_arn,
             poll_seconds=stage.poll_seconds,
             watching=watching,
+            snap_start=snap_start,
         )
         versions = f"{predict.function_arn}:*"
         # CDK has no grants for these actions. They end at this one function and its versions.

@@ -28,6 +28,8 @@ class RolloutParts:
     """ARNs of the functions."""
     poll_seconds: int
     watching: Watching
+    snap_start: str
+    """`SnapStart.ApplyOn`. Version 1, which CloudFormation publishes without a model, has no snapshot to pay for."""
 
 
 def definition(parts: RolloutParts) -> Definition:
@@ -62,7 +64,11 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
         "Interrupted": error("Interrupted", "$back", "Revert"),
         "Configure": call(
             "updateFunctionConfiguration",
-            {"FunctionName": "{% $function %}", "Environment": {"Variables": "{% $environment %}"}},
+            {
+                "FunctionName": "{% $function %}",
+                "Environment": {"Variables": "{% $environment %}"},
+                "SnapStart": {"ApplyOn": parts.snap_start},
+            },
             caught=catch("EndFailed"),
             next_state="Look",
         ),
@@ -94,7 +100,29 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             },
             assign={"version": "{% $states.result.Version %}"},
             caught=catch("EndFailed"),
-            next_state="SmokeTest",
+            next_state="Look at version",
+        ),
+        # With SnapStart a version is pending until its snapshot is taken, and nobody can invoke it before.
+        "Look at version": call(
+            "getFunctionConfiguration",
+            {"FunctionName": "{% $function %}", "Qualifier": "{% $version %}"},
+            output={
+                "state": "{% $states.result.State %}",
+                "reason": "{% [$states.result.StateReason, 'no reason given'][0] %}",
+            },
+            caught=catch("Revert"),
+            next_state="Active?",
+        ),
+        "Active?": choose(
+            "Not active",
+            SmokeTest="$states.input.state = 'Active'",
+            **{"Wait for version": "$states.input.state = 'Pending'"},
+        ),
+        "Wait for version": {"Type": "Wait", "Seconds": parts.poll_seconds, "Next": "Look at version"},
+        "Not active": error(
+            "NotActive",
+            "'Lambda version ' & $version & ' does not start: ' & $states.input.reason",
+            "Revert",
         ),
         "SmokeTest": invoke(
             parts.smoke_test,

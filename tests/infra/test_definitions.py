@@ -62,6 +62,7 @@ def rollout(watching: Watching = WATCHING) -> Definition:
             end_rollout="arn:end",
             poll_seconds=1,
             watching=watching,
+            snap_start="None",
         )
     )
 
@@ -327,6 +328,34 @@ def test_a_shadow_goes_round_the_same_loop_and_never_to_the_alias() -> None:
         assert alarm["Arguments"]["AlarmName"] in states[name]["Arguments"]["AlarmNames"]
     # And a rollout without a shadow knows nothing of it
     assert not {"Shadow", "Watch shadow"} & set(rollout()["States"])
+
+
+@pytest.mark.parametrize(
+    ("state", "then"),
+    [("Active", "SmokeTest"), ("Pending", "Wait for version"), ("Failed", "Not active"), ("Inactive", "Not active")],
+)
+def test_a_version_is_asked_nothing_before_its_snapshot_is_taken(state: str, then: str) -> None:
+    states = rollout()["States"]
+    # Given what Lambda says of the version that was just published
+    assert states["Publish"]["Next"] == "Look at version"
+    assert states["Look at version"]["Arguments"]["Qualifier"] == "{% $version %}"
+    found = {"State": state, "StateReason": "the handler raised"} if state == "Failed" else {"State": state}
+    output = {name: evaluated(text, states={"result": found}) for name, text in looked(states).items()}
+    # When it is looked at
+    choice = states["Active?"]
+    taken = (c["Next"] for c in choice["Choices"] if evaluated(c["Condition"], states={"input": output}))
+    # Then it is tested once it is active, waited for, or taken back with Lambda's own reason
+    assert next(taken, choice["Default"]) == then
+    assert states["Wait for version"]["Next"] == "Look at version"
+    assert states["Not active"]["Next"] == "Revert"
+    said = evaluated(states["Not active"]["Assign"]["error"]["Cause"], version="7", states={"input": output})
+    reason = "the handler raised" if state == "Failed" else "no reason given"
+    assert said == f"Lambda version 7 does not start: {reason}"
+
+
+def looked(states: dict[str, State]) -> dict[str, str]:
+    found: dict[str, str] = states["Look at version"]["Output"]
+    return found
 
 
 def test_the_parts_of_a_batch_are_executions_of_their_own() -> None:

@@ -15,7 +15,6 @@ PROJECT = Path(__file__).parents[2]
 ABOVE = ("penstock.cli", "penstock.ui", "penstock.local")
 SIDES = ("infra", "functions", "training")
 MAY_USE_BOTO3 = {
-    "penstock/delivery.py",
     "penstock/feature_store.py",
     "penstock/ledger_releases.py",
     "penstock/ledger_table.py",

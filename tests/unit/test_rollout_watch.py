@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from penstock.comparing_versions import Versions, answers, compare
-from penstock.pruning import superfluous
-from penstock.spec import Rollout
+from penstock.pruning import kept, superfluous
+from penstock.spec import ModelSpec, Rollout
 from tests.unit.world import World
 
 SINCE = "2026-03-04T05:00:00.000Z"
@@ -188,3 +188,14 @@ def test_a_rollout_that_has_ended_takes_no_notes(rolling: World) -> None:
     assert rolling.ledger.end_rollout("o2", "failed", "timed out", "t", None)
     assert not rolling.ledger.note_rollout("o2", weight=10, bakes_until=SINCE, saw="x")
     assert not rolling.ledger.supersede_rollout("o2", 3)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "serving", "count"),
+    [({}, {}, 2), ({}, {"snap_start": False}, 10), ({"keep_versions": 5}, {}, 5)],
+)
+def test_fewer_versions_are_kept_where_each_has_a_snapshot_to_pay_for(
+    rollout: dict[str, Any], serving: dict[str, Any], count: int
+) -> None:
+    spec = ModelSpec.model_validate({"name": "m", "rollout": rollout, "serving": serving})
+    assert kept(spec) == count

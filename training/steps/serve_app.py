@@ -8,9 +8,9 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -24,6 +24,7 @@ from penstock.scoring import Model
 from penstock.settings import ServeSettings
 from training.steps.container import Container
 from training.steps.serve_captures import Captures
+from training.steps.serve_http import Reply
 
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 CUSTOM = "x-amzn-sagemaker-custom-attributes"
@@ -32,49 +33,37 @@ MOST_BYTES = 6_000_000
 """Of a body, as the predict function takes it."""
 SWITCH_SECONDS = 0.0002
 """How long the thread that delivers captures may hold the interpreter while an answer waits; 5 ms unless set."""
-Reply = tuple[int, list[tuple[str, str]], bytes]
-HEADERS: dict[str, list[tuple[str, str]]] = {kind: [("content-type", kind)] for kind in (*media.TAKEN, PROBLEM)}
-
-
-class Headers(Protocol):
-    """A request's headers, by lower-case name."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """One value, or None."""
 
 
 class App:
-    """An RSGI application (https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md)."""
+    """What one worker answers with."""
 
     def __init__(self, model: Model, settings: ServeSettings, captures: Captures) -> None:
         self._model, self._captures = model, captures
         self._about = {"model": settings.model, "version": int(settings.version or 0)}
         self._process, self._count = os.urandom(8).hex(), count()
 
-    def __rsgi_init__(self, _loop: Any) -> None:
+    def start(self) -> None:
+        """Begin to deliver captures; from here on only answers are made."""
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.freeze()  # what was loaded stays: a collection need not walk it while an answer waits
         self._captures.start()
 
-    def __rsgi_del__(self, _loop: Any) -> None:
+    def stop(self) -> None:
+        """Deliver what waits."""
         self._captures.stop()
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        protocol.response_bytes(
-            *self.answer(scope.method, scope.path, scope.headers, await protocol(), scope.query_string)
-        )
-
-    def answer(self, method: str, path: str, headers: Headers, body: bytes, query: str = "") -> Reply:
-        """The reply to one request."""
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes, query: str = "") -> Reply:
+        """The reply to one request; headers by lower-case name, a body of more than `MOST_BYTES` cut off."""
         try:
             if path == "/invocations" and method == "POST":
                 return self._invocation(headers, body, query)
             return self._elsewhere(method, path)
         except RequestError as error:
             self._captures.refused += 1
-            return error.status, HEADERS[PROBLEM], msgspec.json.encode(error.problem())
+            return error.status, PROBLEM, msgspec.json.encode(error.problem())
 
-    def _invocation(self, headers: Headers, body: bytes, query: str) -> Reply:
+    def _invocation(self, headers: Mapping[str, str], body: bytes, query: str) -> Reply:
         started = time.perf_counter()
         came, header = media.sent(headers.get("content-type"))
         goes = media.wanted(headers.get("accept"), came)
@@ -92,7 +81,7 @@ class App:
 
     def _instances(self, body: bytes, came: Media, header: bool) -> Sequence[Any]:
         if len(body) > MOST_BYTES:
-            raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
+            raise RequestError(413, f"the body has more than the {MOST_BYTES:,} bytes that are taken")
         model = self._model
         if came != JSON:
             body = payloads.request(body, came, model.signature, header=header, most=model.max_rows)
@@ -105,17 +94,17 @@ class App:
         return explained(self._model, instances, predictions, query) if query else predictions
 
     def _reply(self, predictions: list[dict[str, Any]], goes: Media) -> Reply:
-        return 200, HEADERS[goes], payloads.encoded({**self._about, "predictions": predictions}, goes)
+        return 200, goes, payloads.encoded({**self._about, "predictions": predictions}, goes)
 
     def _elsewhere(self, method: str, path: str) -> Reply:
         if path == "/ping":
-            return 200, HEADERS[JSON], msgspec.json.encode(self._about)
+            return 200, JSON, msgspec.json.encode(self._about)
         if path == "/invocations":
             raise RequestError(405, f"{method} is not answered at /invocations: POST a request")
         raise RequestError(404, f"there is nothing at {path[:200]!r}: POST a request to /invocations")
 
 
-def _query(text: str, headers: Headers) -> dict[str, str]:
+def _query(text: str, headers: Mapping[str, str]) -> dict[str, str]:
     """The query; of the custom attributes, in which callers keep what is theirs, the one name that is known."""
     if text:
         return _named(text)
