@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from penstock.endpoint_plan import NO_ENDPOINT, EndpointPlan
 from penstock.lake import Lake
 from penstock.ledger import Record
 from penstock.service import Serving
@@ -12,9 +13,20 @@ MODEL_FILE = "model.onnx"
 
 
 def document(
-    settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: Record, serving: Serving
+    settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: Record, serving: Serving, artifact: str
 ) -> dict[str, Any]:
-    """The input of a rollout's execution, of the rollout's record and of what serves as it starts."""
+    """The input of a rollout's execution.
+
+    Args:
+        settings: authorize's.
+        spec: the model's.
+        lake: where its files are.
+        rollout: its record.
+        serving: what serves as it starts.
+        artifact: S3 URI of the registered archive, which an endpoint is made of.
+    """
+    plan, version, sha256 = EndpointPlan.read(settings.endpoint), int(rollout["version"]), str(rollout["sha256"])
+    endpoint = plan.document(version, sha256, artifact) if plan else dict(NO_ENDPOINT)
     predict = PredictSettings(
         stage=settings.stage,
         model=settings.model,
@@ -28,6 +40,8 @@ def document(
         capture_sample=str(spec.capture.sample),
         hash_secret=settings.hash_secret,
         feature_store=settings.feature_store,
+        endpoint=endpoint["name"],
+        endpoint_seconds=str(_patience(spec.serving.timeout_seconds)) if plan else "",
     )
     return {
         "rollout": rollout["id"],
@@ -38,6 +52,9 @@ def document(
         "description": f"version {rollout['version']}, SHA-256 {rollout['sha256'][:12]}",
         "environment": predict.environment(),
         "weights": _weights(spec, rollout, serving),
+        "endpoint": endpoint,
+        # Requests that are under way when the alias moves may be on their way to an endpoint that is about to go.
+        "drains": bool(endpoint["name"] or serving.endpoint),
         "version": "",
         "back": "",
     }
@@ -46,6 +63,11 @@ def document(
 def way_back(started: dict[str, Any], serving: Serving, reason: str) -> dict[str, Any]:
     """The same for an execution that only takes the traffic back, of a rollout whose own execution died of `reason`."""
     return started | {"version": next(iter(serving.shared)), "back": reason}
+
+
+def _patience(timeout_seconds: int) -> float:
+    """How long an endpoint is waited for: what is left of the function's time is for saying that it did not answer."""
+    return max(0.5, timeout_seconds - 1.0)
 
 
 def _weights(spec: ModelSpec, rollout: Record, serving: Serving) -> list[int]:

@@ -13,6 +13,8 @@ from infra.stages import Stage
 from penstock.spec import Rollout
 
 WATCH_SECONDS = 120
+UNANSWERED = "Unanswered"
+"""The metric of `functions/predict/passing.py`."""
 _LOOKS = 300
 """At most so many in one rollout: an execution's history ends at 25,000 events, and a look takes about 30."""
 _CLOUDWATCH = ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"]
@@ -25,6 +27,8 @@ class Watching:
     spec: Rollout
     prefix: str
     """Of the names of its alarms."""
+    namespace: str
+    """Of the model's own metrics."""
     bake_seconds: int
     """At each weight."""
     look_seconds: int
@@ -39,6 +43,7 @@ class Watching:
         return cls(
             spec=spec,
             prefix=f"penstock-{stage.name}-{model}-rollout-",
+            namespace=f"Penstock/{stage.name}/{model}",
             bake_seconds=bake,
             look_seconds=max(stage.watch_seconds, bake * len(spec.steps()) // _LOOKS),
             period_seconds=stage.watch_period_seconds,
@@ -60,19 +65,29 @@ def _alarms(watching: Watching) -> dict[str, State]:
     spec = watching.spec
     errors = {"MetricName": "Errors", "Statistic": "Average", "Threshold": spec.max_error_rate}
     slow = {"MetricName": "Duration", "ExtendedStatistic": "p99", "Threshold": spec.max_latency_ms}
-    raises, late = _sentences(spec)
+    raises, late, silent = _sentences(spec)
+    unanswered = {
+        "Namespace": watching.namespace,
+        "MetricName": UNANSWERED,
+        "Dimensions": [{"Name": "LambdaVersion", "Value": "{% $version %}"}],
+        "Statistic": "Average",
+        "Threshold": spec.max_error_rate,
+    }
     return {
         "Watched?": choose("Ask", **{"Watch errors": "$count($weights) > 0"}),
         "Watch errors": _alarm(watching, "errors", raises, errors, "Watch latency"),
-        "Watch latency": _alarm(watching, "latency", late, slow, "Ask"),
+        "Watch latency": _alarm(watching, "latency", late, slow, "By an endpoint?"),
+        "By an endpoint?": choose("Ask", **{"Watch answers": "$endpoint.name != ''"}),
+        "Watch answers": _alarm(watching, "answers", silent, unanswered, "Ask"),
     }
 
 
-def _sentences(spec: Rollout) -> tuple[str, str]:
-    """What an alarm on errors means, and one on latency."""
+def _sentences(spec: Rollout) -> tuple[str, str, str]:
+    """What an alarm on errors means, one on latency, and one on what an endpoint does not answer."""
     return (
         f"more than {100 * spec.max_error_rate:g}% of its requests raised",
         f"its slowest answers (99th percentile) took more than {spec.max_latency_ms} ms",
+        f"its endpoint gave more than {100 * spec.max_error_rate:g}% of its requests no answer",
     )
 
 
@@ -122,8 +137,8 @@ def _asking() -> dict[str, State]:
 
 
 def _looking(watching: Watching, function: str) -> dict[str, State]:
-    raises, late = _sentences(watching.spec)
-    what = f"(MetricName = 'Errors' ? '{raises}' : '{late}')"
+    raises, late, silent = _sentences(watching.spec)
+    what = f"(MetricName = 'Errors' ? '{raises}' : MetricName = '{UNANSWERED}' ? '{silent}' : '{late}')"
     return {
         "Baked?": choose("Next", Bake="$millis() < $ends"),
         "Next": {"Type": "Pass", "Assign": {"at": "{% $at + 1 %}"}, "Next": "Next weight?"},
@@ -168,8 +183,10 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
     }
 
 
-def _names(watching: Watching) -> list[str]:
-    return [_name(watching, "errors"), _name(watching, "latency")]
+def _names(watching: Watching) -> str:
+    """Of those that were put: CloudWatch does not delete what is not there."""
+    names = [f"'{watching.prefix}' & $version & '-{name}'" for name in ("errors", "latency", "answers")]
+    return f"{{% $endpoint.name = '' ? [{', '.join(names[:2])}] : [{', '.join(names)}] %}}"
 
 
 def quiet(watching: Watching, next_state: str) -> State:

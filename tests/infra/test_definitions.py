@@ -18,10 +18,11 @@ from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS
 from infra.constructs.rollout_canary import Watching
 from infra.constructs.rollout_definition import RolloutParts
+from infra.constructs.rollout_endpoint import Starting
 from infra.constructs.training_definition import TrainingParts
 from infra.stages import PROD
 from penstock.settings import InspectSettings
-from penstock.spec import Rollout, Training, Tuning, Validating
+from penstock.spec import Rollout, Serving, Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
@@ -61,6 +62,7 @@ def rollout() -> Definition:
             end_rollout="arn:end",
             poll_seconds=1,
             watching=WATCHING,
+            starting=Starting.of(Serving(target="endpoint"), PROD),
         )
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from functions.authorize.authorization import Authorization
+from penstock.endpoints import Endpoints
 from penstock.events import ExecutionEnded
 from penstock.executions import Executions
 from penstock.notify import Notifier
@@ -78,6 +79,7 @@ class Office:
             notifier=Notifier(self.world.topic),
             executions=Executions(self.world.rollout),
             service=self.service,
+            endpoints=Endpoints(settings.stage, settings.model),
         )
 
     def version(self, number: int, **about: Any) -> str:

@@ -16,6 +16,7 @@ import msgspec
 
 from penstock import media, payloads
 from penstock.capture_lines import CaptureLines
+from penstock.inference import ATTRIBUTES, INFERENCE_ID, told
 from penstock.media import JSON, PROBLEM, Media
 from penstock.problems import RequestError
 from penstock.scoring import Model
@@ -23,7 +24,6 @@ from penstock.settings import ServeSettings
 from training.steps.container import Container
 from training.steps.serve_captures import Captures
 
-INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 MOST_BYTES = 6_000_000
 """Of a body, as the predict function takes it."""
 SWITCH_SECONDS = 0.0002
@@ -73,14 +73,16 @@ class App:
         came, header = media.sent(headers.get("content-type"))
         goes = media.wanted(headers.get("accept"), came)
         instances = self._instances(body, came, header)
-        request = headers.get(INFERENCE_ID) or f"{self._process}{next(self._count):x}"
+        named, captured = told(headers.get(ATTRIBUTES))
+        request = named or headers.get(INFERENCE_ID) or f"{self._process}{next(self._count):x}"
         prediction = self._model.prediction
         predictions = [
             {"id": f"{request}-{index}", **prediction(score)}
             for index, score in enumerate(self._model.score_instances(instances))
         ]
         reply = self._reply(predictions, goes)
-        self._captures.put(instances, predictions, time.perf_counter() - started)
+        if captured:
+            self._captures.put(instances, predictions, time.perf_counter() - started)
         return reply
 
     def _instances(self, body: bytes, came: Media, header: bool) -> Sequence[Any]:
