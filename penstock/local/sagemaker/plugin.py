@@ -10,7 +10,7 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator, router
 
 from penstock.local.home import CloudHome
-from penstock.local.sagemaker import cloudformation, cloudformation_features, feature_runtime, stepfunctions
+from penstock.local.sagemaker import cloudformation, cloudformation_features, feature_runtime, runtime, stepfunctions
 from penstock.local.sagemaker.service import SageMaker
 from penstock.local.sagemaker.settings import JobSettings
 
@@ -22,6 +22,9 @@ _RESOURCES = {
     "HyperParameterTuningJobName": "hyper-parameter-tuning-job",
     "ModelPackageName": "model-package",
     "FeatureGroupName": "feature-group",
+    "ModelName": "model",
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
 }
 
 _LISTS_OF_ONE = ("ListTags", "ListModelPackages", "ListTrainingJobsForHyperParameterTuningJob")
@@ -37,10 +40,10 @@ def install(home: CloudHome, port: int) -> SageMaker:
     app._loaded_modules["sagemaker"] = sagemaker
     router.SERVICE_PATTERNS["sagemaker"] = {
         "target_prefixes": ["SageMaker."],
-        "host_patterns": [r"api\.sagemaker\.", r"featurestore-runtime\.sagemaker\."],
+        "host_patterns": [r"api\.sagemaker\.", r"featurestore-runtime\.sagemaker\.", r"runtime\.sagemaker\."],
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
-    iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE]
+    iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE, runtime.SERVICE]
     iam_actions.extract_resource_arn = _with_sagemaker(iam_actions.extract_resource_arn)
     iam_actions.request_tag_context = _with_approval(iam_actions.request_tag_context)
     iam_evaluator._resource_policy = _with_groups(iam_evaluator._resource_policy, sagemaker)
@@ -85,6 +88,8 @@ def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
         if service != "sagemaker":
             return original(service, *arguments)
         method, path, headers, body, query, region, account = arguments
+        if "x-amz-target" not in headers and (invoked := runtime.operation_of(method, path)):
+            return f"arn:aws:sagemaker:{region}:{account}:endpoint/{invoked[1]}"
         if record := feature_runtime.operation_of(method, path):
             request = feature_runtime.request_of(path, query, _json(body))
             # Of several groups in one batch the runtime checks each.

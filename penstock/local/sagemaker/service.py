@@ -3,11 +3,14 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
-from penstock.local.sagemaker import events, validation
+from penstock.local.sagemaker import events, runtime, validation
 from penstock.local.sagemaker.context import Caller, account_scope, caller_of
+from penstock.local.sagemaker.endpoint_configs import EndpointConfigs
+from penstock.local.sagemaker.endpoints import Endpoints
 from penstock.local.sagemaker.errors import SageMakerError
 from penstock.local.sagemaker.feature_files import FeatureFiles
 from penstock.local.sagemaker.feature_groups import FeatureGroups
@@ -16,6 +19,7 @@ from penstock.local.sagemaker.feature_runtime import FeatureRuntime, operation_o
 from penstock.local.sagemaker.groups import Groups
 from penstock.local.sagemaker.jobs import JobQueue, Jobs
 from penstock.local.sagemaker.model import operation_model
+from penstock.local.sagemaker.models import Models
 from penstock.local.sagemaker.packages import Packages
 from penstock.local.sagemaker.processing import ProcessingJobs
 from penstock.local.sagemaker.settings import JobSettings
@@ -47,6 +51,10 @@ class SageMaker:
         self.processing = ProcessingJobs(self.store, tags, settings, queue)
         # A tuning job waits for its trials: in the queue that works them off it would take their place.
         self.tuning = TuningJobs(self.store, tags, settings, JobQueue(settings.slots), self.training)
+        models = Models(self.store, tags, packages, settings)
+        configs = EndpointConfigs(self.store, tags, models)
+        self.endpoints = Endpoints(self.store, tags, models, configs, settings)
+        self.invocations = runtime.Runtime(self.endpoints)
         self.operations: dict[str, Operation] = {
             "AddTags": tags.add_tags,
             "ListTags": tags.list_tags,
@@ -82,6 +90,18 @@ class SageMaker:
             "ListFeatureGroups": features.list_feature_groups,
             "UpdateFeatureGroup": features.update_feature_group,
             "DeleteFeatureGroup": features.delete_feature_group,
+            "CreateModel": models.create,
+            "DescribeModel": models.describe,
+            "ListModels": models.list,
+            "DeleteModel": models.delete,
+            "CreateEndpointConfig": configs.create,
+            "DescribeEndpointConfig": configs.describe,
+            "ListEndpointConfigs": configs.list,
+            "DeleteEndpointConfig": configs.delete,
+            "CreateEndpoint": self.endpoints.create,
+            "DescribeEndpoint": self.endpoints.describe,
+            "ListEndpoints": self.endpoints.list,
+            "DeleteEndpoint": self.endpoints.delete,
         }
 
     def call(self, name: str, request: Record, caller: Caller) -> Record:
@@ -109,7 +129,9 @@ class SageMaker:
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
     ) -> Answer:
-        """Answer a request in SageMaker's JSON 1.1 protocol, or in the REST protocol of its feature store."""
+        """Answer a request in SageMaker's JSON 1.1 protocol, or in the REST protocol of one of its runtimes."""
+        if (invoked := runtime.operation_of(method, path)) and "x-amz-target" not in headers:
+            return await self.invocations.handle(*invoked, headers, body)
         if (operation := operation_of(method, path)) and "x-amz-target" not in headers:
             caller = caller_of(headers, query)
             return await asyncio.to_thread(self._answer_record, operation, path, query, body, caller)
@@ -148,17 +170,22 @@ class SageMaker:
             self.processing.fail_interrupted()
 
     def deliver_events(self) -> None:
-        """Begin to deliver events; the cloud answers requests by now."""
+        """Begin to deliver events and start the endpoints again; the cloud answers requests by now."""
         events.start()
+        self.endpoints.bring_back()
         self._files.start()
 
     def stop(self) -> None:
-        """End every job, because the cloud stops."""
+        """End every job and every endpoint's process, because the cloud stops."""
         self._files.stop()
         with account_scope(), self.store.lock:
+            hosted = self.endpoints.stop()
             ending = [(jobs, run) for jobs in self._kinds() for run in jobs.interrupt()]
         for jobs, run in ending:
             jobs.wait_for_end(run, seconds=8)
+        deadline = time.monotonic() + 5
+        for variant in hosted:  # one that ends later ends with the cloud
+            variant.wait(max(0.0, deadline - time.monotonic()))
         events.drain(2)
 
     def running_jobs(self) -> int:

@@ -64,6 +64,9 @@ class Tags:
             (store.processing_jobs, "ProcessingJobArn"),
             (store.tuning_jobs, "HyperParameterTuningJobArn"),
             (store.feature_groups, "FeatureGroupArn"),
+            (store.models, "ModelArn"),
+            (store.endpoint_configs, "EndpointConfigArn"),
+            (store.endpoints, "EndpointArn"),
         )
         return any(record[member] == resource for table, member in tables for record in table.values())
 

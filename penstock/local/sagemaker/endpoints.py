@@ -1,0 +1,200 @@
+"""Endpoints: made from a configuration, in service when every variant answers, back after a restart of the cloud."""
+
+import shutil
+import threading
+from dataclasses import asdict
+
+from ministack.core import iam_evaluator
+
+from penstock.local.cloud import REGION
+from penstock.local.sagemaker import events
+from penstock.local.sagemaker.context import Caller, account_scope, arn, now
+from penstock.local.sagemaker.credentials import CredentialDoor
+from penstock.local.sagemaker.endpoint_configs import EndpointConfigs
+from penstock.local.sagemaker.errors import SageMakerError, validation
+from penstock.local.sagemaker.hosting import STARTUP_SECONDS, Plan, Variant
+from penstock.local.sagemaker.model import output_shape, project
+from penstock.local.sagemaker.models import Models, data_source
+from penstock.local.sagemaker.paging import page
+from penstock.local.sagemaker.settings import JobSettings
+from penstock.local.sagemaker.store import Record, Store
+from penstock.local.sagemaker.tagging import Tags
+
+
+class Endpoints:
+    """The operations on endpoints, and their processes."""
+
+    def __init__(
+        self, store: Store, tags: Tags, models: Models, configs: EndpointConfigs, settings: JobSettings
+    ) -> None:
+        self._store = store
+        self._tags = tags
+        self._models = models
+        self._configs = configs
+        self._settings = settings
+        self._door = CredentialDoor()
+        self._running: dict[str, list[Variant]] = {}
+
+    def find(self, name: str) -> Record:
+        """Return an endpoint by its name.
+
+        Raises:
+            SageMakerError: there is no such endpoint.
+        """
+        if name not in self._store.endpoints:
+            raise validation(f'Could not find endpoint "{arn(f"endpoint/{name}")}".')
+        return self._store.endpoints[name]
+
+    def variants(self, name: str) -> list[Variant]:
+        """The processes of an endpoint, in the order of its configuration."""
+        return self._running.get(name, [])
+
+    # The operations
+
+    def create(self, request: Record, caller: Caller) -> Record:
+        """Note an endpoint and start its processes."""
+        name, config = request["EndpointName"], self._configs.find(request["EndpointConfigName"])
+        endpoint_arn = arn(f"endpoint/{name}")
+        if name in self._store.endpoints:
+            raise validation(f'Cannot create already existing endpoint "{endpoint_arn}".')
+        _authorise("sagemaker:CreateEndpoint", config["EndpointConfigArn"], caller)
+        plans = [self._plan(name, variant) for variant in config["ProductionVariants"]]
+        record = {
+            "EndpointName": name,
+            "EndpointArn": endpoint_arn,
+            "EndpointConfigName": config["EndpointConfigName"],
+            "ProductionVariants": [
+                _summary(variant, plan) for variant, plan in zip(config["ProductionVariants"], plans, strict=True)
+            ],
+            "EndpointStatus": "Creating",
+            "CreationTime": now(),
+            "LastModifiedTime": now(),
+            "_plans": [asdict(plan) for plan in plans],
+        }
+        self._store.endpoints[name] = record
+        self._tags.set_at_creation(endpoint_arn, request)
+        self._publish(record)
+        shutil.rmtree(self._settings.home.endpoints / name, ignore_errors=True)
+        self._start(record)
+        return {"EndpointArn": endpoint_arn}
+
+    def describe(self, request: Record, _: Caller) -> Record:
+        """Describe an endpoint."""
+        return project(self.find(request["EndpointName"]), output_shape("DescribeEndpoint"))
+
+    def list(self, request: Record, _: Caller) -> Record:
+        """List endpoints."""
+        status = request.get("StatusEquals")
+        records = [item for item in self._store.endpoints.values() if status in (None, item["EndpointStatus"])]
+        asked = {key: value for key, value in request.items() if key != "StatusEquals"}
+        return page("ListEndpoints", asked, records, name="EndpointName", member="Endpoints")
+
+    def delete(self, request: Record, _: Caller) -> Record:
+        """End an endpoint's processes; it is gone when they are."""
+        record = self.find(request["EndpointName"])
+        if record["EndpointStatus"] in ("Creating", "Deleting"):
+            raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
+        self._change(record, EndpointStatus="Deleting")
+        for variant in self.variants(record["EndpointName"]):
+            variant.stop()
+        threading.Thread(target=self._remove, args=(record,), name="endpoint-deletion", daemon=True).start()
+        return {}
+
+    # Life and end of the cloud
+
+    def bring_back(self) -> None:
+        """Start the processes of the endpoints that the saved state shows; they died with the cloud."""
+        with self._store.lock:
+            for record in list(self._store.endpoints.values()):
+                if record["EndpointStatus"] == "Deleting":
+                    self._remove(record)
+                elif record["EndpointStatus"] != "Failed":
+                    self._start(record)
+
+    def stop(self) -> tuple[Variant, ...]:
+        """Ask every process to end, because the cloud stops; return them."""
+        variants = tuple(variant for running in self._running.values() for variant in running)
+        for variant in variants:
+            variant.stop()
+        return variants
+
+    def _plan(self, endpoint: str, variant: Record) -> Plan:
+        model = self._models.find(variant["ModelName"])
+        container = model["_container"]
+        return Plan(
+            endpoint=endpoint,
+            variant=variant["VariantName"],
+            image=container["Image"],
+            source=data_source(container),
+            environment=container.get("Environment", {}),
+            role=model["ExecutionRoleArn"],
+            isolated=model["EnableNetworkIsolation"],
+            startup=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)),
+        )
+
+    def _start(self, record: Record) -> None:
+        name, starting = record["EndpointName"], record["EndpointStatus"] == "Creating"
+
+        def changed() -> None:
+            self._settle(record)
+
+        self._running[name] = [
+            Variant(Plan(**plan), self._settings, self._door, starting=starting, changed=changed)
+            for plan in record["_plans"]
+        ]
+        for variant in self._running[name]:
+            variant.start()
+
+    def _settle(self, record: Record) -> None:
+        """Give an endpoint that is being made its status, once its variants have theirs."""
+        variants = self.variants(record["EndpointName"])
+        with self._store.lock, account_scope():
+            if record["EndpointStatus"] != "Creating":
+                return
+            if failures := [variant.failure for variant in variants if variant.failure]:
+                for variant in variants:
+                    variant.stop()
+                self._change(record, EndpointStatus="Failed", FailureReason=failures[0])
+            elif all(variant.answered for variant in variants):
+                self._change(record, EndpointStatus="InService")
+
+    def _remove(self, record: Record) -> None:
+        for variant in self._running.pop(record["EndpointName"], []):
+            variant.wait()
+        shutil.rmtree(self._settings.home.endpoints / record["EndpointName"], ignore_errors=True)
+        with self._store.lock:
+            self._store.endpoints.pop(record["EndpointName"], None)
+            self._store.tags.pop(record["EndpointArn"], None)
+            self._store.save()
+
+    def _change(self, record: Record, **members: object) -> None:
+        record.update(members, LastModifiedTime=now())
+        self._store.save()
+        self._publish(record)
+
+    def _publish(self, record: Record) -> None:
+        events.endpoint_changed(record, self._store.tags.get(record["EndpointArn"], {}))
+
+
+def _summary(variant: Record, plan: Plan) -> Record:
+    """A variant as DescribeEndpoint shows it."""
+    image = {"SpecifiedImage": plan.image, "ResolvedImage": plan.image, "ResolutionTime": now()}
+    weight, count = variant["InitialVariantWeight"], variant.get("InitialInstanceCount", 1)
+    counts = {} if "ServerlessConfig" in variant else {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+    return {
+        "VariantName": variant["VariantName"],
+        "DeployedImages": [image],
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        **counts,
+    }
+
+
+def _authorise(action: str, config_arn: str, caller: Caller) -> None:
+    """Check the caller for the configuration too, as AWS does; MiniStack has checked the endpoint."""
+    if iam_evaluator.enforce(caller.access_key, action, "sagemaker", REGION, resource_arn=config_arn) is not None:
+        message = (
+            f"User: {caller.arn} is not authorized to perform: {action} on resource: {config_arn} because no "
+            f"identity-based policy allows the {action} action"
+        )
+        raise SageMakerError("AccessDeniedException", message)
