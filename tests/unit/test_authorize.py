@@ -55,6 +55,9 @@ class FakeService(Service):
     def code(self) -> str:
         return self.newest
 
+    def endpoints(self) -> set[str]:
+        return {self.serving.endpoint} - {""}
+
 
 @dataclass
 class Office:
