@@ -28,15 +28,16 @@ class RefusedError(Exception):
 class Endpoint:
     """One endpoint, over one kept connection."""
 
-    def __init__(self, name: str, seconds: float) -> None:
+    def __init__(self, name: str, seconds: float, service: AwsService | None = None) -> None:
         """Nothing is asked yet.
 
         Args:
             name: the endpoint's.
             seconds: that it is waited for.
+            service: SageMaker's runtime; made unless given.
         """
         self._path = f"/endpoints/{name}/invocations"
-        self._service = AwsService("sagemaker", subdomain="runtime", seconds=seconds)
+        self._service = service or AwsService("sagemaker", subdomain="runtime", seconds=seconds)
 
     def ask(self, body: bytes, *, came: str, goes: str, request: str, captured: bool) -> bytes:
         """The container's answer.

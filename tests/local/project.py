@@ -30,6 +30,7 @@ def fit(train, validation, params):
 PICKY = """    if (params["leaves"], params["learning_rate"]) == (7, 0.01):
         raise ValueError("seven leaves learn too little at this rate")
 """
+ENDPOINT = "serving: {target: endpoint}\n"
 GRID = """tuning:
   metric: log_loss
   strategy: grid
@@ -112,6 +113,14 @@ def copy_rolled_out(root: Path, port: int) -> Project:
     )
     _model(root, "flight-delay", gates=gates, more=f"rollout: {watched}")
     return Project(root, port)
+
+
+def copy_endpoint(root: Path, port: int) -> Project:
+    """The same with an endpoint that answers."""
+    made = copy_rolled_out(root, port)
+    path = root / "training" / "models" / "flight-delay" / "model.yaml"
+    path.write_text(f"{path.read_text()}{ENDPOINT}")
+    return made
 
 
 def _copy(root: Path) -> None:
