@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from functions.authorize.binding import MODEL_FILE, document, way_back
 from functions.authorize.new_code import DEPLOYMENT, NewCode
 from functions.authorize.rolling_back import RollingBack
@@ -324,7 +326,7 @@ class Authorization:
         """Delete the endpoints that a dead rollout left; what a reason is to add about those that are still there."""
         try:
             self.endpoints.sweep(self.service.endpoints())
-        except EndpointsError as error:
+        except (BotoCoreError, ClientError, EndpointsError) as error:
             return f"; the next rollout deletes what could not be deleted now: {error}"
         return ""
 

@@ -67,10 +67,12 @@ class Office:
     registry: FakeRegistry
     spec: ModelSpec
     service: FakeService = field(default_factory=FakeService)
+    changes: dict[str, str] = field(default_factory=dict)
+    """Settings other than those of every test."""
 
     @property
     def authorization(self) -> Authorization:
-        settings = self.world.settings_of("authorize")
+        settings = replace(self.world.settings_of("authorize"), **self.changes)
         assert isinstance(settings, AuthorizeSettings)
         return Authorization(
             settings=settings,
