@@ -1,10 +1,12 @@
 """A model that is served by endpoints: who makes, asks and deletes them, and where each permission ends."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.infra.conftest import Json, Synthesis, copy_of_project, resources, synthesise
+from infra.bundling import FOLDER
+from tests.infra.conftest import ROOT, Json, Synthesis, copy_of_project, resources, synthesise
 from tests.infra.test_nag import test_cfn_lint_has_nothing_to_say as cfn_lint
 from tests.infra.test_nag import test_every_acknowledgement_has_a_reason as acknowledged
 from tests.infra.test_nag import test_nothing_is_unacknowledged as unacknowledged
@@ -17,9 +19,10 @@ MAKING = {"sagemaker:CreateModel", "sagemaker:CreateEndpointConfig", "sagemaker:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
+def served(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     """The model's stack in production, served by endpoints that scale."""
-    root = copy_of_project(tmp_path_factory.mktemp("endpoint"))
+    root = copy_of_project(tmp_path_factory.mktemp("endpoint"), project)
+    (root / FOLDER).symlink_to(ROOT / FOLDER)
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
     path.write_text(f"{path.read_text()}\n{SERVED}\n")
     made = synthesise(tmp_path_factory.mktemp("served"), {"stage": "prod"}, root=root, validation=True)
