@@ -24,6 +24,7 @@ from penstock.local.sagemaker.endpoints import Endpoints
 from penstock.local.sagemaker.errors import SageMakerError
 from penstock.local.sagemaker.hosting import LOG_GROUP, Variant
 from penstock.local.sagemaker.model import operation_model
+from penstock.local.sagemaker.wire import Answer
 
 SERVICE = "sagemaker-runtime"
 ANSWER_SECONDS = 60.0
@@ -43,7 +44,6 @@ _LATE = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
     "each container in Amazon CloudWatch, resolve the issue, and try again."
 )
-Answer = tuple[int, dict[str, str], bytes]
 
 
 def operation_of(method: str, path: str) -> tuple[str, str] | None:

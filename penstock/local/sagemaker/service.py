@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from penstock.local.sagemaker import events, runtime, validation
+from penstock.local.sagemaker import events, runtime, validation, wire
 from penstock.local.sagemaker.context import Caller, account_scope, caller_of
 from penstock.local.sagemaker.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.endpoints import Endpoints
@@ -29,7 +29,6 @@ from penstock.local.sagemaker.training import TrainingJobs
 from penstock.local.sagemaker.tuning import TuningJobs
 
 Operation = Callable[[Record, Caller], Record]
-Answer = tuple[int, dict[str, str], bytes]
 _READS = ("Describe", "List", "Get", "BatchDescribe")
 _log = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ class SageMaker:
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
-    ) -> Answer:
+    ) -> wire.Answer:
         """Answer a request in SageMaker's JSON 1.1 protocol, or in the REST protocol of one of its runtimes."""
         if (invoked := runtime.operation_of(method, path)) and "x-amz-target" not in headers:
             return await self.invocations.handle(*invoked, headers, body)
@@ -137,28 +136,28 @@ class SageMaker:
             return await asyncio.to_thread(self._answer_record, operation, path, query, body, caller)
         return await asyncio.to_thread(self._answer, headers, body, query)
 
-    def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> Answer:
+    def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> wire.Answer:
         name = headers.get("x-amz-target", "").rpartition(".")[2]
         try:
-            return _json(200, self.call(name, _parsed(body), caller_of(headers, query)))
+            return wire.answer(200, self.call(name, wire.parsed(body), caller_of(headers, query)))
         except SageMakerError as error:
-            return _json(error.status, {"__type": error.code, "message": error.message})
+            return wire.refusal(error)
         except Exception as error:
             _log.exception("SageMaker.%s failed", name)
-            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+            return wire.failure(error)
 
     def _answer_record(
         self, name: str, path: str, query: dict[str, list[str]], body: bytes | str, caller: Caller
-    ) -> Answer:
+    ) -> wire.Answer:
         try:
-            answer = self.runtime.call(name, request_of(path, query, _parsed(body)), caller)
+            answer = self.runtime.call(name, request_of(path, query, wire.parsed(body)), caller)
         except SageMakerError as error:
-            status, headers, content = _json(error.status, {"message": error.message})
+            status, headers, content = wire.answer(error.status, {"message": error.message})
             return status, {**headers, "x-amzn-ErrorType": error.code}, content
         except Exception as error:
             _log.exception("SageMaker.%s failed", name)
-            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
-        return _json(200, answer)
+            return wire.failure(error)
+        return wire.answer(200, answer)
 
     # Life
 
@@ -212,17 +211,3 @@ class SageMaker:
         """Forget everything."""
         self.store.clear()
         self._records.clear()
-
-
-def _parsed(body: bytes | str) -> Record:
-    try:
-        parsed = json.loads(body or b"{}")
-    except ValueError:
-        raise SageMakerError("SerializationException", "The request body is not JSON.") from None
-    if not isinstance(parsed, dict):
-        raise SageMakerError("SerializationException", "The request body is not a JSON object.")
-    return parsed
-
-
-def _json(status: int, content: Record) -> Answer:
-    return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()
