@@ -6,16 +6,19 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from penstock.local import processes
 from penstock.local.cloud import LaptopCloud
+from penstock.local.sagemaker.credentials import CredentialDoor
 from tests.local.conftest import Client, allow, client_for, free_port, make_role, until
 from tests.local.hosted import (
     BUCKET,
@@ -277,6 +280,38 @@ def test_a_process_that_dies_is_started_again(client: Client, served: str) -> No
     assert client("sagemaker").describe_endpoint(EndpointName=served)["EndpointStatus"] == "InService"
 
 
+def test_an_artifact_that_leads_out_of_its_directory_is_not_unpacked(client: Client, role: str) -> None:
+    # Given an artifact with a path upwards
+    client("s3").put_object(Bucket=BUCKET, Key="evil.tar.gz", Body=artifact({"../../evil.txt": b"x"}))
+    container = {"Image": "tinyserver:local", "ModelDataUrl": f"s3://{BUCKET}/evil.tar.gz"}
+    model(client, role, "evil", PrimaryContainer=container)
+    variants = [variant("AllTraffic", "evil")]
+    client("sagemaker").create_endpoint_config(EndpointConfigName="evil", ProductionVariants=variants)
+    # When an endpoint is made of it, then it fails and says so
+    client("sagemaker").create_endpoint(EndpointName="evil", EndpointConfigName="evil")
+    described = settled(client, "evil")
+    assert described["EndpointStatus"] == "Failed"
+    assert "evil.tar.gz is no intact .tar.gz" in described["FailureReason"]
+
+
+def test_files_that_are_not_packed_are_served_too(client: Client, role: str) -> None:
+    # Given a model whose files lie under a prefix
+    lister = make_role(
+        client, "lister", "sagemaker", allow("s3:*", [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"])
+    )
+    client("s3").put_object(Bucket=BUCKET, Key="loose/model.txt", Body=b"loose")
+    source = {"S3Uri": f"s3://{BUCKET}/loose/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    container = {"Image": "tinyserver:local", "ModelDataSource": {"S3DataSource": source}}
+    model(client, lister, "loose", PrimaryContainer=container)
+    variants = [variant("AllTraffic", "loose", InitialInstanceCount=2)]
+    client("sagemaker").create_endpoint_config(EndpointConfigName="loose", ProductionVariants=variants)
+    # When it is served, then they are in its directory
+    client("sagemaker").create_endpoint(EndpointName="loose", EndpointConfigName="loose")
+    described = settled(client, "loose")
+    assert described["EndpointStatus"] == "InService", described.get("FailureReason")
+    assert invoke(client, "loose")["files"] == {"model.txt": "loose"}
+
+
 def test_variants_answer_by_weight(client: Client, role: str) -> None:
     # Given a configuration that gives one variant all and one nothing
     model(client, role, "all", Environment={"COLOUR": "blue"})
@@ -308,6 +343,31 @@ def test_a_deleted_endpoint_ends_its_process(client: Client, role: str) -> None:
     client("sagemaker").delete_endpoint(EndpointName="short")
     until(lambda: gone(client, "short"))
     assert not processes.exists(pid)
+
+
+def asked(variables: dict[str, str], token: str | None = None) -> tuple[int, dict[str, Any]]:
+    """What a container's SDK is answered at the door."""
+    address = variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+    headers = {"Authorization": token or variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"]}
+    reply = urllib3.request("GET", address, headers=headers)
+    return reply.status, reply.json()
+
+
+def test_credentials_are_renewed_before_they_end_and_given_to_their_container_only() -> None:
+    # Given two doors, of which one gives credentials that end soon
+    role_arn = f"arn:aws:iam::{ACCOUNT}:role/hosting"
+    lasting, brief = CredentialDoor(), CredentialDoor(life=60)
+    key, stays = lasting.open(role_arn)
+    _, ends = brief.open(role_arn)
+    # When a container asks twice, then it gets the same while they last, and others before they end
+    assert asked(stays) == asked(stays)
+    first, second = asked(ends)[1], asked(ends)[1]
+    assert first["AccessKeyId"] != second["AccessKeyId"]
+    assert first["Expiration"] > datetime.now(UTC).isoformat()
+    # And another token opens nothing, nor does that of a container that has ended
+    assert asked(stays, "guessed")[0] == 403
+    lasting.close(key)
+    assert asked(stays)[0] == 403
 
 
 @pytest.fixture

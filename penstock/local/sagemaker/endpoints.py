@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from dataclasses import asdict
 
 from ministack.core import iam_evaluator
@@ -117,6 +118,14 @@ class Endpoints:
         for variant in variants:
             variant.stop()
         return variants
+
+    def end(self, variants: tuple[Variant, ...], seconds: float) -> None:
+        """Wait for processes that were asked to end, and kill those that take longer."""
+        deadline = time.monotonic() + seconds
+        for variant in variants:
+            variant.wait(max(0.0, deadline - time.monotonic()))
+        for variant in variants:
+            variant.kill()
 
     def _plan(self, endpoint: str, variant: Record) -> Plan:
         model = self._models.find(variant["ModelName"])

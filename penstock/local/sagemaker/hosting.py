@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import logging
 import secrets
-import shutil
 import socket
 import threading
 import time
@@ -82,6 +81,7 @@ class Variant:
         self._door, self._starting, self._changed = door, starting, changed
         self._stop = threading.Event()
         self._words: list[str] = []
+        self._process: Container | None = None
         self._thread = threading.Thread(target=self._run, name=f"endpoint-{plan.endpoint}", daemon=True)
 
     def start(self) -> None:
@@ -96,9 +96,10 @@ class Variant:
         """Wait until the process has ended."""
         self._thread.join(seconds)
 
-    def forget(self) -> None:
-        """Remove its files."""
-        shutil.rmtree(self.plan.place(self.settings), ignore_errors=True)
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.kill()
 
     @property
     def answered(self) -> bool:
@@ -106,15 +107,19 @@ class Variant:
         return not self._starting
 
     def _run(self) -> None:
-        try:
-            with account_scope():
-                self._provide()
-                self._keep_running()
-        except (TransferError, images.UnknownImageError, OSError) as error:
-            self._fail(f"{error}")
-        except Exception as error:
-            _log.exception("The endpoint %s failed in the cloud itself", self.plan.endpoint)
-            self._fail(f"InternalServerError: {type(error).__name__}: {error}")
+        pause = _FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                with account_scope():
+                    self._provide()
+                    self._keep_running()
+            except (TransferError, images.UnknownImageError, OSError) as error:
+                self._fail(f"{error}")
+            except Exception as error:
+                _log.exception("The endpoint %s failed in the cloud itself", self.plan.endpoint)
+                self._fail(f"InternalServerError: {type(error).__name__}: {error}")
+            self._stop.wait(pause)
+            pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _provide(self) -> None:
         credentials = roles.assume(self.plan.role, "SageMaker")
@@ -141,7 +146,7 @@ class Variant:
         """Run the process until it ends, and return its exit code."""
         token, credentials = self._door.open(self.plan.role)
         port, log = _free_port(), self._open_log()
-        container = self._container(port, credentials)
+        container = self._process = self._container(port, credentials)
         pinged = 0.0
 
         def watch() -> None:
@@ -186,6 +191,8 @@ class Variant:
             self._changed()
 
     def _fail(self, reason: str) -> None:
+        """End here if it never answered; one that did is tried again and again."""
+        _log.warning("Endpoint %s, variant %s: %s", self.plan.endpoint, self.plan.variant, reason)
         if self._starting and not self._stop.is_set():
             self.failure = reason[:FAILURE_LIMIT]
             self._stop.set()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -182,9 +181,7 @@ class SageMaker:
             ending = [(jobs, run) for jobs in self._kinds() for run in jobs.interrupt()]
         for jobs, run in ending:
             jobs.wait_for_end(run, seconds=8)
-        deadline = time.monotonic() + 5
-        for variant in hosted:  # one that ends later ends with the cloud
-            variant.wait(max(0.0, deadline - time.monotonic()))
+        self.endpoints.end(hosted, seconds=5)
         events.drain(2)
 
     def running_jobs(self) -> int:
@@ -209,5 +206,6 @@ class SageMaker:
 
     def reset(self) -> None:
         """Forget everything."""
+        self.endpoints.stop()
         self.store.clear()
         self._records.clear()
