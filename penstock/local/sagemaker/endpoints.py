@@ -33,7 +33,7 @@ class Endpoints:
         self._models = models
         self._configs = configs
         self._settings = settings
-        self._door = CredentialDoor()
+        self.door = CredentialDoor()
         self._running: dict[str, list[Variant]] = {}
 
     def find(self, name: str) -> Record:
@@ -59,18 +59,17 @@ class Endpoints:
         if name in self._store.endpoints:
             raise validation(f'Cannot create already existing endpoint "{endpoint_arn}".')
         _authorise("sagemaker:CreateEndpoint", config["EndpointConfigArn"], caller)
-        plans = [self._plan(name, variant) for variant in config["ProductionVariants"]]
+        plans = [self._plan(name, variant) for variant in config["ProductionVariants"] if "ModelName" in variant]
         record = {
             "EndpointName": name,
             "EndpointArn": endpoint_arn,
             "EndpointConfigName": config["EndpointConfigName"],
-            "ProductionVariants": [
-                _summary(variant, plan) for variant, plan in zip(config["ProductionVariants"], plans, strict=True)
-            ],
+            "ProductionVariants": [_summary(variant, plans) for variant in config["ProductionVariants"]],
             "EndpointStatus": "Creating",
             "CreationTime": now(),
             "LastModifiedTime": now(),
             "_plans": [asdict(plan) for plan in plans],
+            "_role": config.get("ExecutionRoleArn"),
         }
         self._store.endpoints[name] = record
         self._tags.set_at_creation(endpoint_arn, request)
@@ -95,6 +94,10 @@ class Endpoints:
         record = self.find(request["EndpointName"])
         if record["EndpointStatus"] in ("Creating", "Deleting"):
             raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
+        if any(item["EndpointName"] == record["EndpointName"] for item in self._store.inference_components.values()):
+            raise validation(
+                f'Cannot delete endpoint "{record["EndpointArn"]}": delete its inference components first.'
+            )
         self._change(record, EndpointStatus="Deleting")
         for variant in self.variants(record["EndpointName"]):
             variant.stop()
@@ -148,11 +151,12 @@ class Endpoints:
             self._settle(record)
 
         self._running[name] = [
-            Variant(Plan(**plan), self._settings, self._door, starting=starting, changed=changed)
+            Variant(Plan(**plan), self._settings, self.door, starting=starting, changed=changed)
             for plan in record["_plans"]
         ]
         for variant in self._running[name]:
             variant.start()
+        self._settle(record)  # an endpoint for inference components has nothing to wait for
 
     def _settle(self, record: Record) -> None:
         """Give an endpoint that is being made its status, once its variants have theirs."""
@@ -185,14 +189,15 @@ class Endpoints:
         events.endpoint_changed(record, self._store.tags.get(record["EndpointArn"], {}))
 
 
-def _summary(variant: Record, plan: Plan) -> Record:
+def _summary(variant: Record, plans: list[Plan]) -> Record:
     """A variant as DescribeEndpoint shows it."""
-    image = {"SpecifiedImage": plan.image, "ResolvedImage": plan.image, "ResolutionTime": now()}
+    used = [plan.image for plan in plans if plan.variant == variant["VariantName"]]
+    images = [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now()} for image in used]
     weight, count = variant["InitialVariantWeight"], variant.get("InitialInstanceCount", 1)
     counts = {} if "ServerlessConfig" in variant else {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
     return {
         "VariantName": variant["VariantName"],
-        "DeployedImages": [image],
+        "DeployedImages": images,
         "CurrentWeight": weight,
         "DesiredWeight": weight,
         **counts,

@@ -28,7 +28,6 @@ from penstock.local.sagemaker.settings import JobSettings
 from penstock.local.sagemaker.store import Record
 from penstock.local.sagemaker.transfer import Transfer, TransferError
 
-LOG_GROUP = "/aws/sagemaker/Endpoints"
 STARTUP_SECONDS = 480.0
 """AWS gives a container eight minutes unless ContainerStartupHealthCheckTimeoutInSeconds says otherwise."""
 PING_SECONDS = 2.0
@@ -53,10 +52,19 @@ class Plan:
     role: str
     isolated: bool
     startup: float = STARTUP_SECONDS
+    component: str = ""
+    """The inference component that it is; empty for a variant with a model."""
 
     def place(self, settings: JobSettings) -> Path:
-        """The variant's `/opt/ml`."""
-        return settings.home.endpoints / self.endpoint / self.variant
+        """The `/opt/ml`; no name of AWS's has a dot."""
+        own = f"component.{self.component}" if self.component else self.variant
+        return settings.home.endpoints / self.endpoint / own
+
+    @property
+    def log_group(self) -> str:
+        """Where its output goes."""
+        group = f"InferenceComponents/{self.component}" if self.component else f"Endpoints/{self.endpoint}"
+        return f"/aws/sagemaker/{group}"
 
 
 class Variant:
@@ -181,7 +189,7 @@ class Variant:
         return Container(image.command_line([], ["serve"], root), environment, root)
 
     def _open_log(self) -> LogStream:
-        return LogStream(f"{LOG_GROUP}/{self.plan.endpoint}", f"{self.plan.variant}/i-{secrets.token_hex(8)}")
+        return LogStream(self.plan.log_group, f"{self.plan.variant}/i-{secrets.token_hex(8)}")
 
     def _up(self, port: int) -> None:
         self.pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_CONNECTIONS, retries=False)

@@ -30,6 +30,7 @@ _RESOURCES = {
     "ModelPackageName": "model-package",
     "FeatureGroupName": "feature-group",
     "ModelName": "model",
+    "InferenceComponentName": "inference-component",
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
 }
@@ -63,7 +64,8 @@ def install(home: CloudHome, port: int) -> SageMaker:
 
 def _install_scaling(sagemaker: SageMaker) -> None:
     """Application Auto Scaling, whose state is kept with SageMaker's."""
-    app.SERVICE_HANDLERS[scaling.SERVICE] = scaling.Scaling(sagemaker.store, sagemaker.endpoints).handle_request
+    handler = scaling.Scaling(sagemaker.store, sagemaker.endpoints, sagemaker.components)
+    app.SERVICE_HANDLERS[scaling.SERVICE] = handler.handle_request
     router.SERVICE_PATTERNS[scaling.SERVICE] = {
         "target_prefixes": [f"{scaling.TARGET}."],
         "host_patterns": [r"application-autoscaling\."],

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from ministack.core.responses import get_account_id, get_region
 
 from penstock.local.sagemaker import validation, wire
+from penstock.local.sagemaker.components import Components
 from penstock.local.sagemaker.context import now
 from penstock.local.sagemaker.endpoints import Endpoints
 from penstock.local.sagemaker.errors import SageMakerError
@@ -24,8 +25,8 @@ from penstock.local.sagemaker.store import Record, Store
 
 SERVICE = "application-autoscaling"
 TARGET = "AnyScaleFrontendService"
-DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-_RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
+_VARIANT = re.compile(r"sagemaker:variant:DesiredInstanceCount endpoint/([^/]+)/variant/([^/]+)")
+_COMPONENT = re.compile(r"sagemaker:inference-component:DesiredCopyCount inference-component/([^/]+)")
 _CONFIGURATIONS = {
     "StepScaling": "StepScalingPolicyConfiguration",
     "TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration",
@@ -41,9 +42,10 @@ def resource_arn(target: str) -> str:
 class Scaling:
     """The operations on scalable targets and scaling policies, for `ServiceNamespace` sagemaker. Lists are one page."""
 
-    def __init__(self, store: Store, endpoints: Endpoints) -> None:
+    def __init__(self, store: Store, endpoints: Endpoints, components: Components) -> None:
         self._store = store
         self._endpoints = endpoints
+        self._components = components
         self.operations: dict[str, Callable[[Record], Record]] = {
             "RegisterScalableTarget": self.register,
             "DescribeScalableTargets": self.describe_targets,
@@ -173,10 +175,16 @@ class Scaling:
         return self._store.scalable_targets[_key(request)]
 
     def _check_resource(self, request: Record) -> None:
-        resource, dimension = request["ResourceId"], request["ScalableDimension"]
-        found = _RESOURCE.fullmatch(resource)
-        if dimension != DIMENSION or found is None:
-            raise invalid(f"The laptop cloud knows endpoint/<name>/variant/<name> of {DIMENSION} only.")
+        what = f"{request['ScalableDimension']} {request['ResourceId']}"
+        if found := _COMPONENT.fullmatch(what):
+            self._components.find(found[1])
+            return
+        found = _VARIANT.fullmatch(what)
+        if found is None:
+            raise invalid(
+                "The laptop cloud knows endpoint/<name>/variant/<name> of sagemaker:variant:DesiredInstanceCount and "
+                "inference-component/<name> of sagemaker:inference-component:DesiredCopyCount only."
+            )
         variants = [item["VariantName"] for item in self._endpoints.find(found[1])["ProductionVariants"]]
         if found[2] not in variants:
             raise invalid(f"Endpoint {found[1]} has no variant {found[2]}; it has {', '.join(variants)}.")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from penstock.local.sagemaker import events, runtime, validation, wire
+from penstock.local.sagemaker.components import Components
 from penstock.local.sagemaker.context import Caller, account_scope, caller_of
 from penstock.local.sagemaker.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.endpoints import Endpoints
@@ -52,7 +53,8 @@ class SageMaker:
         models = Models(self.store, tags, packages, settings)
         configs = EndpointConfigs(self.store, tags, models)
         self.endpoints = Endpoints(self.store, tags, models, configs, settings)
-        self.invocations = runtime.Runtime(self.endpoints)
+        self.components = Components(self.store, tags, models, self.endpoints, settings)
+        self.invocations = runtime.Runtime(self.endpoints, self.components)
         self.operations: dict[str, Operation] = {
             "AddTags": tags.add_tags,
             "ListTags": tags.list_tags,
@@ -100,6 +102,11 @@ class SageMaker:
             "DescribeEndpoint": self.endpoints.describe,
             "ListEndpoints": self.endpoints.list,
             "DeleteEndpoint": self.endpoints.delete,
+            "CreateInferenceComponent": self.components.create,
+            "DescribeInferenceComponent": self.components.describe,
+            "ListInferenceComponents": self.components.list,
+            "UpdateInferenceComponentRuntimeConfig": self.components.update_runtime,
+            "DeleteInferenceComponent": self.components.delete,
         }
 
     def call(self, name: str, request: Record, caller: Caller) -> Record:
@@ -171,13 +178,14 @@ class SageMaker:
         """Begin to deliver events and start the endpoints again; the cloud answers requests by now."""
         events.start()
         self.endpoints.bring_back()
+        self.components.bring_back()
         self._files.start()
 
     def stop(self) -> None:
         """End every job and every endpoint's process, because the cloud stops."""
         self._files.stop()
         with account_scope(), self.store.lock:
-            hosted = self.endpoints.stop()
+            hosted = (*self.endpoints.stop(), *self.components.stop())
             ending = [(jobs, run) for jobs in self._kinds() for run in jobs.interrupt()]
         for jobs, run in ending:
             jobs.wait_for_end(run, seconds=8)
@@ -207,5 +215,6 @@ class SageMaker:
     def reset(self) -> None:
         """Forget everything."""
         self.endpoints.stop()
+        self.components.stop()
         self.store.clear()
         self._records.clear()
