@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,10 @@ def test_who_may_not_invoke_is_refused(cloud: LaptopCloud, client: Client, serve
     assert allowed.invoke_endpoint(EndpointName=served, Body=b"x")["InvokedProductionVariant"] == "AllTraffic"
     with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:InvokeEndpoint"):
         other.invoke_endpoint(EndpointName=served, Body=b"x")
+    # And a body that looks like a request of another service changes nothing
+    form = {"Body": b"Action=GetCallerIdentity", "ContentType": "application/x-www-form-urlencoded"}
+    with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:InvokeEndpoint"):
+        other.invoke_endpoint(EndpointName=served, **form)
 
 
 def test_the_environment_leads_to_it(
@@ -255,18 +259,47 @@ def test_a_container_that_ends_fails_its_endpoint_with_its_words(client: Client,
     until(lambda: gone(client, "dies"))
 
 
-def test_a_container_that_never_answers_ping_fails_in_its_time(client: Client, role: str) -> None:
-    # Given a container whose health is never good, and the shortest time that AWS allows
+@pytest.fixture(scope="module")
+def minute(cloud: LaptopCloud, client: Client, role: str) -> Iterator[Future[str]]:
+    """What takes a minute, begun at once: an endpoint whose health is never good, and an invocation of a slow model."""
+    # The shortest time that AWS allows
     endpoint(client, role, "sick", {"MODE": "sick"}, ContainerStartupHealthCheckTimeoutInSeconds=60)
-    # When it is deleted while it is being made, then that is refused
+    endpoint(client, role, "slow")
+    assert settled(client, "slow")["EndpointStatus"] == "InService"
+    variables = cloud.environment()
+    session: Any = boto3.session.Session(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
+    )
+    config = Config(read_timeout=90, retries={"max_attempts": 0}, proxies={})
+    runtime = session.client(RUNTIME, endpoint_url=cloud.url, verify=variables["AWS_CA_BUNDLE"], config=config)
+
+    def late() -> str:
+        with pytest.raises(ClientError) as caught:
+            runtime.invoke_endpoint(EndpointName="slow", Body=b'{"sleep": 70}', ContentType="application/json")
+        return str(caught.value)
+
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(late)
+
+
+def test_a_container_that_never_answers_ping_fails_in_its_time(client: Client, minute: Future[str]) -> None:
+    # Given an endpoint that is being made
+    assert not minute.done()
+    # When it is deleted, then that is refused
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         client("sagemaker").delete_endpoint(EndpointName="sick")
-    # And when its time is over, then it fails, and its process has ended
+    # When its time is over, then it fails, and its process has ended
     described = settled(client, "sick", seconds=90)
     assert described["EndpointStatus"] == "Failed"
     assert "The container said: arguments serve process" in described["FailureReason"]
     pid = int(described["FailureReason"].split()[-1])
     until(lambda: not processes.exists(pid))
+
+
+def test_a_model_that_takes_longer_than_a_minute_is_late(minute: Future[str]) -> None:
+    # Given an invocation of a model that takes more than a minute, when the minute is over, then AWS's words are said
+    assert "ModelError" in (told := minute.result(90))
+    assert "Your invocation timed out while waiting for a response from container primary" in told
 
 
 def test_a_process_that_dies_is_started_again(client: Client, served: str) -> None:

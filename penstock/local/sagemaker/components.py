@@ -10,10 +10,11 @@ from dataclasses import asdict
 from penstock.local.sagemaker.context import Caller, account_scope, arn, now
 from penstock.local.sagemaker.endpoints import Endpoints
 from penstock.local.sagemaker.errors import validation
-from penstock.local.sagemaker.hosting import STARTUP_SECONDS, Plan, Variant
+from penstock.local.sagemaker.hosting import Variant
 from penstock.local.sagemaker.model import output_shape, project
 from penstock.local.sagemaker.models import Models, data_source
 from penstock.local.sagemaker.paging import page
+from penstock.local.sagemaker.plans import STARTUP_SECONDS, Plan
 from penstock.local.sagemaker.settings import JobSettings
 from penstock.local.sagemaker.store import Record, Store
 from penstock.local.sagemaker.tagging import Tags

@@ -13,8 +13,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import urllib3
 
@@ -24,12 +22,10 @@ from penstock.local.sagemaker.context import account_scope
 from penstock.local.sagemaker.credentials import CredentialDoor
 from penstock.local.sagemaker.layout import FAILURE_LIMIT, Layout
 from penstock.local.sagemaker.logs import LogStream
+from penstock.local.sagemaker.plans import Plan
 from penstock.local.sagemaker.settings import JobSettings
-from penstock.local.sagemaker.store import Record
 from penstock.local.sagemaker.transfer import Transfer, TransferError
 
-STARTUP_SECONDS = 480.0
-"""AWS gives a container eight minutes unless ContainerStartupHealthCheckTimeoutInSeconds says otherwise."""
 PING_SECONDS = 2.0
 """AWS's limit for an answer to `/ping`."""
 _BETWEEN_PINGS = 0.2
@@ -38,33 +34,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _STEADY_SECONDS = 60.0
 _CONNECTIONS = 64
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a variant runs: saved with its endpoint, since model and configuration may be deleted meanwhile."""
-
-    endpoint: str
-    variant: str
-    image: str
-    source: Record
-    environment: dict[str, str]
-    role: str
-    isolated: bool
-    startup: float = STARTUP_SECONDS
-    component: str = ""
-    """The inference component that it is; empty for a variant with a model."""
-
-    def place(self, settings: JobSettings) -> Path:
-        """The `/opt/ml`; no name of AWS's has a dot."""
-        own = f"component.{self.component}" if self.component else self.variant
-        return settings.home.endpoints / self.endpoint / own
-
-    @property
-    def log_group(self) -> str:
-        """Where its output goes."""
-        group = f"InferenceComponents/{self.component}" if self.component else f"Endpoints/{self.endpoint}"
-        return f"/aws/sagemaker/{group}"
 
 
 class Variant:

@@ -52,6 +52,7 @@ def install(home: CloudHome, port: int) -> SageMaker:
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE, runtime.SERVICE]
+    iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
     iam_actions.extract_resource_arn = _with_sagemaker(iam_actions.extract_resource_arn)
     iam_actions.request_tag_context = _with_approval(iam_actions.request_tag_context)
     iam_evaluator._resource_policy = _with_groups(iam_evaluator._resource_policy, sagemaker)
@@ -99,6 +100,18 @@ def _with_groups(
         return None if found is None else (found, account)
 
     return policy
+
+
+def _with_invocations(original: Callable[..., str | None]) -> Callable[..., str | None]:
+    """An invocation is one whatever its body says; MiniStack would take a form's `Action` for the action."""
+
+    def action(service: str, method: str, path: str, headers: dict[str, str], *rest: Any) -> str | None:
+        invoked = runtime.operation_of(method, path) if service == "sagemaker" else None
+        if invoked is None or "x-amz-target" in headers:
+            return original(service, method, path, headers, *rest)
+        return f"sagemaker:{invoked[0]}"
+
+    return action
 
 
 def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
