@@ -209,7 +209,17 @@ def test_names_are_taken_once_and_what_is_named_must_be_there(client: Client, ro
             {"EndpointConfigName": "x", "ProductionVariants": [variant("a", served), variant("a", served)]},
             "VariantName must be unique",
         ),
-        (sagemaker.update_endpoint, {"EndpointName": served, "EndpointConfigName": served}, "not available on the"),
+        (
+            sagemaker.update_endpoint,
+            {"EndpointName": served, "EndpointConfigName": "no"},
+            "Could not find endpoint conf",
+        ),
+        (
+            sagemaker.update_endpoint,
+            {"EndpointName": served, "EndpointConfigName": served, "RetainAllVariantProperties": True},
+            "RetainAllVariantProperties is not available on the laptop cloud",
+        ),
+        (sagemaker.list_algorithms, {}, "ListAlgorithms is not available on the laptop cloud"),
     ]
     # When what cannot be is asked for, then it is refused in AWS's words
     for call, arguments, words in refusals:

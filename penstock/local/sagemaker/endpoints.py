@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from ministack.core import iam_evaluator
@@ -59,18 +60,15 @@ class Endpoints:
         endpoint_arn = arn(f"endpoint/{name}")
         if name in self._store.endpoints:
             raise validation(f'Cannot create already existing endpoint "{endpoint_arn}".')
-        _authorise("sagemaker:CreateEndpoint", config["EndpointConfigArn"], caller)
-        plans = [self._plan(name, variant) for variant in config["ProductionVariants"] if "ModelName" in variant]
+        authorise("sagemaker:CreateEndpoint", config["EndpointConfigArn"], caller)
         record = {
             "EndpointName": name,
             "EndpointArn": endpoint_arn,
-            "EndpointConfigName": config["EndpointConfigName"],
-            "ProductionVariants": [_summary(variant, plans) for variant in config["ProductionVariants"]],
             "EndpointStatus": "Creating",
             "CreationTime": now(),
             "LastModifiedTime": now(),
-            "_plans": [asdict(plan) for plan in plans],
             "_role": config.get("ExecutionRoleArn"),
+            **self.members(name, config),
         }
         self._store.endpoints[name] = record
         self._tags.set_at_creation(endpoint_arn, request)
@@ -83,7 +81,7 @@ class Endpoints:
         """Describe an endpoint."""
         return project(self.find(request["EndpointName"]), output_shape("DescribeEndpoint"))
 
-    def list(self, request: Record, _: Caller) -> Record:
+    def list_endpoints(self, request: Record, _: Caller) -> Record:
         """List endpoints."""
         status = request.get("StatusEquals")
         records = [item for item in self._store.endpoints.values() if status in (None, item["EndpointStatus"])]
@@ -93,13 +91,13 @@ class Endpoints:
     def delete(self, request: Record, _: Caller) -> Record:
         """End an endpoint's processes; it is gone when they are."""
         record = self.find(request["EndpointName"])
-        if record["EndpointStatus"] in ("Creating", "Deleting"):
+        if record["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
             raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
         if any(item["EndpointName"] == record["EndpointName"] for item in self._store.inference_components.values()):
             raise validation(
                 f'Cannot delete endpoint "{record["EndpointArn"]}": delete its inference components first.'
             )
-        self._change(record, EndpointStatus="Deleting")
+        self.change(record, EndpointStatus="Deleting")
         for variant in self.variants(record["EndpointName"]):
             variant.stop()
         threading.Thread(target=self._remove, args=(record,), name="endpoint-deletion", daemon=True).start()
@@ -131,7 +129,28 @@ class Endpoints:
         for variant in variants:
             variant.kill()
 
-    def _plan(self, endpoint: str, variant: Record) -> Plan:
+    # What an update uses too
+
+    def members(self, name: str, config: Record, generation: str = "") -> Record:
+        """The members of an endpoint that its configuration gives."""
+        variants = config["ProductionVariants"]
+        plans = [self._plan(name, variant, generation) for variant in variants if "ModelName" in variant]
+        return {
+            "EndpointConfigName": config["EndpointConfigName"],
+            "ProductionVariants": [_summary(variant, plans) for variant in variants],
+            "_plans": [asdict(plan) for plan in plans],
+        }
+
+    def prepare(self, plans: Sequence[Record], *, starting: bool, changed: Callable[[], None]) -> list[Variant]:
+        """Processes that are not started yet."""
+        return [Variant(Plan(**plan), self._settings, self.door, starting=starting, changed=changed) for plan in plans]
+
+    def take_over(self, name: str, variants: list[Variant]) -> list[Variant]:
+        """Have other processes answer, and return those that did."""
+        leaving, self._running[name] = self._running.get(name, []), variants
+        return leaving
+
+    def _plan(self, endpoint: str, variant: Record, generation: str) -> Plan:
         model = self._models.find(variant["ModelName"])
         container = model["_container"]
         return Plan(
@@ -142,19 +161,14 @@ class Endpoints:
             environment=container.get("Environment", {}),
             role=model["ExecutionRoleArn"],
             isolated=model["EnableNetworkIsolation"],
+            generation=generation,
             startup=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)),
         )
 
     def _start(self, record: Record) -> None:
         name, starting = record["EndpointName"], record["EndpointStatus"] == "Creating"
 
-        def changed() -> None:
-            self._settle(record)
-
-        self._running[name] = [
-            Variant(Plan(**plan), self._settings, self.door, starting=starting, changed=changed)
-            for plan in record["_plans"]
-        ]
+        self._running[name] = self.prepare(record["_plans"], starting=starting, changed=lambda: self._settle(record))
         for variant in self._running[name]:
             variant.start()
         self._settle(record)  # an endpoint for inference components has nothing to wait for
@@ -168,9 +182,9 @@ class Endpoints:
             if failures := [variant.failure for variant in variants if variant.failure]:
                 for variant in variants:
                     variant.stop()
-                self._change(record, EndpointStatus="Failed", FailureReason=failures[0])
+                self.change(record, EndpointStatus="Failed", FailureReason=failures[0])
             elif all(variant.answered for variant in variants):
-                self._change(record, EndpointStatus="InService")
+                self.change(record, EndpointStatus="InService")
 
     def _remove(self, record: Record) -> None:
         for variant in self._running.pop(record["EndpointName"], []):
@@ -181,7 +195,8 @@ class Endpoints:
             self._store.tags.pop(record["EndpointArn"], None)
             self._store.save()
 
-    def _change(self, record: Record, **members: object) -> None:
+    def change(self, record: Record, **members: object) -> None:
+        """Change an endpoint's record, save it, and publish the event."""
         record.update(members, LastModifiedTime=now())
         self._store.save()
         self._publish(record)
@@ -205,7 +220,7 @@ def _summary(variant: Record, plans: list[Plan]) -> Record:
     }
 
 
-def _authorise(action: str, config_arn: str, caller: Caller) -> None:
+def authorise(action: str, config_arn: str, caller: Caller) -> None:
     """Check the caller for the configuration too, as AWS does; MiniStack has checked the endpoint."""
     if iam_evaluator.enforce(caller.access_key, action, "sagemaker", REGION, resource_arn=config_arn) is not None:
         message = (

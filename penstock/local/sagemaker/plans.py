@@ -24,11 +24,13 @@ class Plan:
     startup: float = STARTUP_SECONDS
     component: str = ""
     """The inference component that it is; empty for a variant with a model."""
+    generation: str = ""
+    """Which update of the endpoint it is of; empty for the first."""
 
     def place(self, settings: JobSettings) -> Path:
         """The `/opt/ml`; no name of AWS's has a dot."""
         own = f"component.{self.component}" if self.component else self.variant
-        return settings.home.endpoints / self.endpoint / own
+        return settings.home.endpoints / self.endpoint / (f"{own}.{self.generation}" if self.generation else own)
 
     @property
     def log_group(self) -> str:

@@ -104,7 +104,7 @@ class Runtime:
             record = self._endpoints.find(endpoint)
         except SageMakerError:
             raise _invalid(f"Endpoint {endpoint} of account {ACCOUNT} not found.") from None
-        if record["EndpointStatus"] != "InService":
+        if record["EndpointStatus"] not in ("InService", "Updating"):
             raise _invalid(f"Endpoint {endpoint} of account {ACCOUNT} is not in service: {record['EndpointStatus']}.")
         if (component := headers.get(f"{_OWN}inference-component")) is not None:
             return self._component(endpoint, component)

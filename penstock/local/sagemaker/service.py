@@ -17,6 +17,7 @@ from penstock.local.sagemaker.feature_groups import FeatureGroups
 from penstock.local.sagemaker.feature_records import FeatureRecords
 from penstock.local.sagemaker.feature_runtime import FeatureRuntime, operation_of, request_of
 from penstock.local.sagemaker.groups import Groups
+from penstock.local.sagemaker.hosting import Variant
 from penstock.local.sagemaker.jobs import JobQueue, Jobs
 from penstock.local.sagemaker.model import operation_model
 from penstock.local.sagemaker.models import Models
@@ -27,6 +28,7 @@ from penstock.local.sagemaker.store import Record, Store
 from penstock.local.sagemaker.tagging import Tags
 from penstock.local.sagemaker.training import TrainingJobs
 from penstock.local.sagemaker.tuning import TuningJobs
+from penstock.local.sagemaker.updates import Updates
 
 Operation = Callable[[Record, Caller], Record]
 _READS = ("Describe", "List", "Get", "BatchDescribe")
@@ -53,6 +55,7 @@ class SageMaker:
         models = Models(self.store, tags, packages, settings)
         configs = EndpointConfigs(self.store, tags, models)
         self.endpoints = Endpoints(self.store, tags, models, configs, settings)
+        self.updates = Updates(self.store, configs, self.endpoints)
         self.components = Components(self.store, tags, models, self.endpoints, settings)
         self.invocations = runtime.Runtime(self.endpoints, self.components)
         self.operations: dict[str, Operation] = {
@@ -100,7 +103,9 @@ class SageMaker:
             "DeleteEndpointConfig": configs.delete,
             "CreateEndpoint": self.endpoints.create,
             "DescribeEndpoint": self.endpoints.describe,
-            "ListEndpoints": self.endpoints.list,
+            "ListEndpoints": self.endpoints.list_endpoints,
+            "UpdateEndpoint": self.updates.update,
+            "UpdateEndpointWeightsAndCapacities": self.updates.update_weights,
             "DeleteEndpoint": self.endpoints.delete,
             "CreateInferenceComponent": self.components.create,
             "DescribeInferenceComponent": self.components.describe,
@@ -178,6 +183,7 @@ class SageMaker:
         """Begin to deliver events and start the endpoints again; the cloud answers requests by now."""
         events.start()
         self.endpoints.bring_back()
+        self.updates.bring_back()
         self.components.bring_back()
         self._files.start()
 
@@ -185,12 +191,15 @@ class SageMaker:
         """End every job and every endpoint's process, because the cloud stops."""
         self._files.stop()
         with account_scope(), self.store.lock:
-            hosted = (*self.endpoints.stop(), *self.components.stop())
+            hosted = self._stop_endpoints()
             ending = [(jobs, run) for jobs in self._kinds() for run in jobs.interrupt()]
         for jobs, run in ending:
             jobs.wait_for_end(run, seconds=8)
         self.endpoints.end(hosted, seconds=5)
         events.drain(2)
+
+    def _stop_endpoints(self) -> tuple[Variant, ...]:
+        return (*self.endpoints.stop(), *self.updates.stop(), *self.components.stop())
 
     def running_jobs(self) -> int:
         """Count the jobs that wait or work."""
@@ -214,7 +223,6 @@ class SageMaker:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.endpoints.stop()
-        self.components.stop()
+        self._stop_endpoints()
         self.store.clear()
         self._records.clear()
