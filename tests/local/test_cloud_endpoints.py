@@ -355,6 +355,39 @@ def test_files_that_are_not_packed_are_served_too(client: Client, role: str) -> 
     assert invoke(client, "loose")["files"] == {"model.txt": "loose"}
 
 
+def test_a_model_package_is_served_once_it_is_approved(client: Client, role: str) -> None:
+    # Given a package that waits for its approval
+    sagemaker = client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="hosted")
+    container = {
+        "Image": "tinyserver:local",
+        "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz",
+        "Environment": {"COLOUR": "blue"},
+    }
+    types = {"SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
+    package = sagemaker.create_model_package(
+        ModelPackageGroupName="hosted",
+        InferenceSpecification={"Containers": [container], **types},
+        ModelApprovalStatus="PendingManualApproval",
+    )["ModelPackageArn"]
+    packaged = {"ModelPackageName": package, "Environment": {"PENSTOCK_NOTE": "more"}}
+    # When a model is made of it, then it is refused
+    with pytest.raises(ClientError, match="is not approved"):
+        model(client, role, "packaged", PrimaryContainer=packaged)
+    # When it is approved, then it is served as it was registered
+    sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
+    model(client, role, "packaged", PrimaryContainer=packaged)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="packaged", ProductionVariants=[variant("AllTraffic", "packaged")]
+    )
+    sagemaker.create_endpoint(EndpointName="packaged", EndpointConfigName="packaged")
+    assert settled(client, "packaged")["EndpointStatus"] == "InService"
+    seen = invoke(client, "packaged")
+    assert (seen["colour"], seen["files"]) == ("blue", {"model.txt": "weights"})
+    # And the model still names its package
+    assert sagemaker.describe_model(ModelName="packaged")["PrimaryContainer"]["ModelPackageName"] == package
+
+
 def test_variants_answer_by_weight(client: Client, role: str) -> None:
     # Given a configuration that gives one variant all and one nothing
     model(client, role, "all", Environment={"COLOUR": "blue"})
