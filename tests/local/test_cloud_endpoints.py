@@ -1,165 +1,54 @@
 """Endpoints really answer: a process on a port behind `sagemaker-runtime`, with its failures and its restarts."""
 
-import io
 import json
 import os
 import signal
-import tarfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import urllib3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from penstock.local import processes
 from penstock.local.cloud import LaptopCloud
+from penstock.local.sagemaker.credentials import CredentialDoor
 from tests.local.conftest import Client, allow, client_for, free_port, make_role, until
+from tests.local.hosted import (
+    BUCKET,
+    RUNTIME,
+    artifact,
+    endpoint,
+    gone,
+    invoke,
+    model,
+    role_for_models,
+    settled,
+    variant,
+    write_server,
+)
 from tests.unit import tiny
 
-ACCOUNT, BUCKET = "000000000000", "models-lake"
+ACCOUNT = "000000000000"
 ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
-RUNTIME = "sagemaker-runtime"
-DOCKERFILE = """FROM python:3.11-slim
-ENV PYTHONUNBUFFERED=1
-WORKDIR /opt/server
-ENTRYPOINT ["python", "-m", "server"]
-"""
-SERVER = """
-import json, os, pathlib, sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-print("arguments", *sys.argv[1:], "process", os.getpid(), flush=True)
-if os.environ.get("MODE") == "dies":
-    sys.exit("the weights do not fit")
-model = pathlib.Path(os.environ["PENSTOCK_ML_ROOT"]) / "model"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.reply(500 if os.environ.get("MODE") == "sick" else 200, b"", {})
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        plan = json.loads(body) if self.headers.get("Content-Type") == "application/json" else {}
-        if plan.get("exit"):
-            os._exit(9)
-        time.sleep(plan.get("sleep", 0))
-        if "status" in plan:
-            return self.reply(plan["status"], b"not this", {"Content-Type": "text/plain"})
-        if plan.get("who"):
-            import boto3
-            return self.reply(200, boto3.client("sts").get_caller_identity()["Arn"].encode(), {})
-        seen = {
-            "pid": os.getpid(),
-            "body": body.decode("latin-1"),
-            "type": self.headers.get("Content-Type"),
-            "accept": self.headers.get("Accept"),
-            "custom": self.headers.get("X-Amzn-SageMaker-Custom-Attributes"),
-            "inference": self.headers.get("X-Amzn-SageMaker-Inference-Id"),
-            "files": {path.name: path.read_text() for path in sorted(model.iterdir())},
-            "colour": os.environ.get("COLOUR"),
-        }
-        custom = {"X-Amzn-SageMaker-Custom-Attributes": "trace=2"}
-        self.reply(200, json.dumps(seen).encode(), {"Content-Type": "application/json", **custom})
-
-    def reply(self, status, body, headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-"""
 
 
 @pytest.fixture(scope="module")
 def server_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose image is a server of a few lines."""
-    root = tmp_path_factory.mktemp("server")
-    (root / "Dockerfile").write_text(DOCKERFILE)
-    (root / "server.py").write_text(SERVER)
-    return root
-
-
-def artifact(files: dict[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
-
-
-def role_for_models(client: Client) -> str:
-    """A bucket with one artifact, and a role that reads it."""
-    client("s3").create_bucket(Bucket=BUCKET)
-    client("s3").put_object(Bucket=BUCKET, Key="model.tar.gz", Body=artifact({"model.txt": b"weights"}))
-    return make_role(client, "hosting", "sagemaker", allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*"))
+    return write_server(tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="module")
 def role(cloud: LaptopCloud, client: Client, server_context: Path) -> str:
     cloud.up(images={"tinyserver": server_context})
     return role_for_models(client)
-
-
-def model(client: Client, role: str, name: str, **members: Any) -> None:
-    environment = members.pop("Environment", {})
-    container = {
-        "Image": "tinyserver:local",
-        "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz",
-        "Environment": environment,
-    }
-    request = {"ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": container}
-    client("sagemaker").create_model(**request | members)
-
-
-def variant(name: str, model_name: str, **members: Any) -> dict[str, Any]:
-    base = {"VariantName": name, "ModelName": model_name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    return base | members
-
-
-def endpoint(client: Client, role: str, name: str, environment: dict[str, str] | None = None, **members: Any) -> None:
-    """A model, its configuration and its endpoint, all of one name."""
-    model(client, role, name, Environment=environment or {})
-    variants = [variant("AllTraffic", name, **members)]
-    client("sagemaker").create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
-    client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=name)
-
-
-def settled(client: Client, name: str, seconds: float = 30) -> dict[str, Any]:
-    def description() -> dict[str, Any] | None:
-        found: dict[str, Any] = client("sagemaker").describe_endpoint(EndpointName=name)
-        return found if found["EndpointStatus"] != "Creating" else None
-
-    described: dict[str, Any] = until(description, seconds)
-    return described
-
-
-def invoke(client: Client, name: str, plan: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
-    body = json.dumps(plan or {})
-    reply = client(RUNTIME).invoke_endpoint(EndpointName=name, Body=body, ContentType="application/json", **members)
-    seen: dict[str, Any] = json.loads(reply["Body"].read())
-    return seen
-
-
-def gone(client: Client, name: str) -> bool:
-    names = [item["EndpointName"] for item in client("sagemaker").list_endpoints(NameContains=name)["Endpoints"]]
-    return name not in names
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +142,10 @@ def test_who_may_not_invoke_is_refused(cloud: LaptopCloud, client: Client, serve
     assert allowed.invoke_endpoint(EndpointName=served, Body=b"x")["InvokedProductionVariant"] == "AllTraffic"
     with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:InvokeEndpoint"):
         other.invoke_endpoint(EndpointName=served, Body=b"x")
+    # And a body that looks like a request of another service changes nothing
+    form = {"Body": b"Action=GetCallerIdentity", "ContentType": "application/x-www-form-urlencoded"}
+    with pytest.raises(ClientError, match=r"AccessDenied.*sagemaker:InvokeEndpoint"):
+        other.invoke_endpoint(EndpointName=served, **form)
 
 
 def test_the_environment_leads_to_it(
@@ -316,7 +209,17 @@ def test_names_are_taken_once_and_what_is_named_must_be_there(client: Client, ro
             {"EndpointConfigName": "x", "ProductionVariants": [variant("a", served), variant("a", served)]},
             "VariantName must be unique",
         ),
-        (sagemaker.update_endpoint, {"EndpointName": served, "EndpointConfigName": served}, "not available on the"),
+        (
+            sagemaker.update_endpoint,
+            {"EndpointName": served, "EndpointConfigName": "no"},
+            "Could not find endpoint conf",
+        ),
+        (
+            sagemaker.update_endpoint,
+            {"EndpointName": served, "EndpointConfigName": served, "RetainAllVariantProperties": True},
+            "RetainAllVariantProperties is not available on the laptop cloud",
+        ),
+        (sagemaker.list_algorithms, {}, "ListAlgorithms is not available on the laptop cloud"),
     ]
     # When what cannot be is asked for, then it is refused in AWS's words
     for call, arguments, words in refusals:
@@ -366,18 +269,47 @@ def test_a_container_that_ends_fails_its_endpoint_with_its_words(client: Client,
     until(lambda: gone(client, "dies"))
 
 
-def test_a_container_that_never_answers_ping_fails_in_its_time(client: Client, role: str) -> None:
-    # Given a container whose health is never good, and the shortest time that AWS allows
+@pytest.fixture(scope="module")
+def minute(cloud: LaptopCloud, client: Client, role: str) -> Iterator[Future[str]]:
+    """What takes a minute, begun at once: an endpoint whose health is never good, and an invocation of a slow model."""
+    # The shortest time that AWS allows
     endpoint(client, role, "sick", {"MODE": "sick"}, ContainerStartupHealthCheckTimeoutInSeconds=60)
-    # When it is deleted while it is being made, then that is refused
+    endpoint(client, role, "slow")
+    assert settled(client, "slow")["EndpointStatus"] == "InService"
+    variables = cloud.environment()
+    session: Any = boto3.session.Session(
+        variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
+    )
+    config = Config(read_timeout=90, retries={"max_attempts": 0}, proxies={})
+    runtime = session.client(RUNTIME, endpoint_url=cloud.url, verify=variables["AWS_CA_BUNDLE"], config=config)
+
+    def late() -> str:
+        with pytest.raises(ClientError) as caught:
+            runtime.invoke_endpoint(EndpointName="slow", Body=b'{"sleep": 70}', ContentType="application/json")
+        return str(caught.value)
+
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(late)
+
+
+def test_a_container_that_never_answers_ping_fails_in_its_time(client: Client, minute: Future[str]) -> None:
+    # Given an endpoint that is being made
+    assert not minute.done()
+    # When it is deleted, then that is refused
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         client("sagemaker").delete_endpoint(EndpointName="sick")
-    # And when its time is over, then it fails, and its process has ended
+    # When its time is over, then it fails, and its process has ended
     described = settled(client, "sick", seconds=90)
     assert described["EndpointStatus"] == "Failed"
     assert "The container said: arguments serve process" in described["FailureReason"]
     pid = int(described["FailureReason"].split()[-1])
     until(lambda: not processes.exists(pid))
+
+
+def test_a_model_that_takes_longer_than_a_minute_is_late(minute: Future[str]) -> None:
+    # Given an invocation of a model that takes more than a minute, when the minute is over, then AWS's words are said
+    assert "ModelError" in (told := minute.result(90))
+    assert "Your invocation timed out while waiting for a response from container primary" in told
 
 
 def test_a_process_that_dies_is_started_again(client: Client, served: str) -> None:
@@ -389,6 +321,71 @@ def test_a_process_that_dies_is_started_again(client: Client, served: str) -> No
     # Then another one answers soon
     assert until(lambda: invoke(client, served)["pid"]) != before
     assert client("sagemaker").describe_endpoint(EndpointName=served)["EndpointStatus"] == "InService"
+
+
+def test_an_artifact_that_leads_out_of_its_directory_is_not_unpacked(client: Client, role: str) -> None:
+    # Given an artifact with a path upwards
+    client("s3").put_object(Bucket=BUCKET, Key="evil.tar.gz", Body=artifact({"../../evil.txt": b"x"}))
+    container = {"Image": "tinyserver:local", "ModelDataUrl": f"s3://{BUCKET}/evil.tar.gz"}
+    model(client, role, "evil", PrimaryContainer=container)
+    variants = [variant("AllTraffic", "evil")]
+    client("sagemaker").create_endpoint_config(EndpointConfigName="evil", ProductionVariants=variants)
+    # When an endpoint is made of it, then it fails and says so
+    client("sagemaker").create_endpoint(EndpointName="evil", EndpointConfigName="evil")
+    described = settled(client, "evil")
+    assert described["EndpointStatus"] == "Failed"
+    assert "evil.tar.gz is no intact .tar.gz" in described["FailureReason"]
+
+
+def test_files_that_are_not_packed_are_served_too(client: Client, role: str) -> None:
+    # Given a model whose files lie under a prefix
+    lister = make_role(
+        client, "lister", "sagemaker", allow("s3:*", [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"])
+    )
+    client("s3").put_object(Bucket=BUCKET, Key="loose/model.txt", Body=b"loose")
+    source = {"S3Uri": f"s3://{BUCKET}/loose/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    container = {"Image": "tinyserver:local", "ModelDataSource": {"S3DataSource": source}}
+    model(client, lister, "loose", PrimaryContainer=container)
+    variants = [variant("AllTraffic", "loose", InitialInstanceCount=2)]
+    client("sagemaker").create_endpoint_config(EndpointConfigName="loose", ProductionVariants=variants)
+    # When it is served, then they are in its directory
+    client("sagemaker").create_endpoint(EndpointName="loose", EndpointConfigName="loose")
+    described = settled(client, "loose")
+    assert described["EndpointStatus"] == "InService", described.get("FailureReason")
+    assert invoke(client, "loose")["files"] == {"model.txt": "loose"}
+
+
+def test_a_model_package_is_served_once_it_is_approved(client: Client, role: str) -> None:
+    # Given a package that waits for its approval
+    sagemaker = client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="hosted")
+    container = {
+        "Image": "tinyserver:local",
+        "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz",
+        "Environment": {"COLOUR": "blue"},
+    }
+    types = {"SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
+    package = sagemaker.create_model_package(
+        ModelPackageGroupName="hosted",
+        InferenceSpecification={"Containers": [container], **types},
+        ModelApprovalStatus="PendingManualApproval",
+    )["ModelPackageArn"]
+    packaged = {"ModelPackageName": package, "Environment": {"PENSTOCK_NOTE": "more"}}
+    # When a model is made of it, then it is refused
+    with pytest.raises(ClientError, match="is not approved"):
+        model(client, role, "packaged", PrimaryContainer=packaged)
+    # When it is approved, then it is served as it was registered
+    sagemaker.update_model_package(ModelPackageArn=package, ModelApprovalStatus="Approved")
+    model(client, role, "packaged", PrimaryContainer=packaged)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="packaged", ProductionVariants=[variant("AllTraffic", "packaged")]
+    )
+    sagemaker.create_endpoint(EndpointName="packaged", EndpointConfigName="packaged")
+    assert settled(client, "packaged")["EndpointStatus"] == "InService"
+    seen = invoke(client, "packaged")
+    assert (seen["colour"], seen["files"]) == ("blue", {"model.txt": "weights"})
+    # And the model still names its package
+    assert sagemaker.describe_model(ModelName="packaged")["PrimaryContainer"]["ModelPackageName"] == package
 
 
 def test_variants_answer_by_weight(client: Client, role: str) -> None:
@@ -422,6 +419,31 @@ def test_a_deleted_endpoint_ends_its_process(client: Client, role: str) -> None:
     client("sagemaker").delete_endpoint(EndpointName="short")
     until(lambda: gone(client, "short"))
     assert not processes.exists(pid)
+
+
+def asked(variables: dict[str, str], token: str | None = None) -> tuple[int, dict[str, Any]]:
+    """What a container's SDK is answered at the door."""
+    address = variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
+    headers = {"Authorization": token or variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"]}
+    reply = urllib3.request("GET", address, headers=headers)
+    return reply.status, reply.json()
+
+
+def test_credentials_are_renewed_before_they_end_and_given_to_their_container_only() -> None:
+    # Given two doors, of which one gives credentials that end soon
+    role_arn = f"arn:aws:iam::{ACCOUNT}:role/hosting"
+    lasting, brief = CredentialDoor(), CredentialDoor(life=60)
+    key, stays = lasting.open(role_arn)
+    _, ends = brief.open(role_arn)
+    # When a container asks twice, then it gets the same while they last, and others before they end
+    assert asked(stays) == asked(stays)
+    first, second = asked(ends)[1], asked(ends)[1]
+    assert first["AccessKeyId"] != second["AccessKeyId"]
+    assert first["Expiration"] > datetime.now(UTC).isoformat()
+    # And another token opens nothing, nor does that of a container that has ended
+    assert asked(stays, "guessed")[0] == 403
+    lasting.close(key)
+    assert asked(stays)[0] == 403
 
 
 @pytest.fixture

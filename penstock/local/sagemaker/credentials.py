@@ -23,7 +23,9 @@ RENEW_SECONDS = 1800.0
 class CredentialDoor:
     """Answers containers with credentials of their roles."""
 
-    def __init__(self) -> None:
+    def __init__(self, life: float = LIFE_SECONDS) -> None:
+        """Give credentials of a life in seconds."""
+        self._life = life
         self._roles: dict[str, str] = {}
         self._given: dict[str, roles.Credentials] = {}
         self._lock = threading.Lock()
@@ -56,7 +58,7 @@ class CredentialDoor:
                 return None
             given = self._given.get(token)
             if given is None or (given.expires or 0) - time.time() < RENEW_SECONDS:
-                given = self._given[token] = roles.assume(role, "SageMaker", LIFE_SECONDS)
+                given = self._given[token] = roles.assume(role, "SageMaker", self._life)
         expiration = datetime.fromtimestamp(given.expires or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
             "RoleArn": role,

@@ -43,7 +43,8 @@ class EndpointConfigs:
         if "ExecutionRoleArn" in request:
             roles.check_pass_role(caller, request["ExecutionRoleArn"])
         for variant in request["ProductionVariants"]:
-            self._models.find(variant["ModelName"])
+            if "ModelName" in variant:
+                self._models.find(variant["ModelName"])
         record = {key: copy.deepcopy(value) for key, value in request.items() if key != "Tags"}
         record |= {"EndpointConfigArn": config_arn, "CreationTime": now()}
         for variant in record["ProductionVariants"]:
@@ -74,8 +75,11 @@ def _check(request: Record) -> None:
     if twice := [name for name, count in names.items() if count > 1]:
         raise validation(f"VariantName must be unique within ProductionVariants: {twice[0]}.")
     for variant in request["ProductionVariants"]:
-        if "ModelName" not in variant:
-            raise validation(f"Variant {variant['VariantName']}: ModelName is required on the laptop cloud.")
+        if ("ModelName" in variant) == ("ExecutionRoleArn" in request):
+            raise validation(
+                f"Variant {variant['VariantName']}: a configuration has either a ModelName in every variant, or an "
+                "ExecutionRoleArn for inference components."
+            )
         if ("InstanceType" in variant) == ("ServerlessConfig" in variant):
             raise validation(
                 f"Variant {variant['VariantName']} must have either InstanceType with InitialInstanceCount, or "

@@ -2,6 +2,8 @@
 
 import shutil
 import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from ministack.core import iam_evaluator
@@ -12,10 +14,11 @@ from penstock.local.sagemaker.context import Caller, account_scope, arn, now
 from penstock.local.sagemaker.credentials import CredentialDoor
 from penstock.local.sagemaker.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.errors import SageMakerError, validation
-from penstock.local.sagemaker.hosting import STARTUP_SECONDS, Plan, Variant
+from penstock.local.sagemaker.hosting import Variant
 from penstock.local.sagemaker.model import output_shape, project
 from penstock.local.sagemaker.models import Models, data_source
 from penstock.local.sagemaker.paging import page
+from penstock.local.sagemaker.plans import STARTUP_SECONDS, Plan
 from penstock.local.sagemaker.settings import JobSettings
 from penstock.local.sagemaker.store import Record, Store
 from penstock.local.sagemaker.tagging import Tags
@@ -32,7 +35,7 @@ class Endpoints:
         self._models = models
         self._configs = configs
         self._settings = settings
-        self._door = CredentialDoor()
+        self.door = CredentialDoor()
         self._running: dict[str, list[Variant]] = {}
 
     def find(self, name: str) -> Record:
@@ -57,19 +60,15 @@ class Endpoints:
         endpoint_arn = arn(f"endpoint/{name}")
         if name in self._store.endpoints:
             raise validation(f'Cannot create already existing endpoint "{endpoint_arn}".')
-        _authorise("sagemaker:CreateEndpoint", config["EndpointConfigArn"], caller)
-        plans = [self._plan(name, variant) for variant in config["ProductionVariants"]]
+        authorise("sagemaker:CreateEndpoint", config["EndpointConfigArn"], caller)
         record = {
             "EndpointName": name,
             "EndpointArn": endpoint_arn,
-            "EndpointConfigName": config["EndpointConfigName"],
-            "ProductionVariants": [
-                _summary(variant, plan) for variant, plan in zip(config["ProductionVariants"], plans, strict=True)
-            ],
             "EndpointStatus": "Creating",
             "CreationTime": now(),
             "LastModifiedTime": now(),
-            "_plans": [asdict(plan) for plan in plans],
+            "_role": config.get("ExecutionRoleArn"),
+            **self.members(name, config),
         }
         self._store.endpoints[name] = record
         self._tags.set_at_creation(endpoint_arn, request)
@@ -82,7 +81,7 @@ class Endpoints:
         """Describe an endpoint."""
         return project(self.find(request["EndpointName"]), output_shape("DescribeEndpoint"))
 
-    def list(self, request: Record, _: Caller) -> Record:
+    def list_endpoints(self, request: Record, _: Caller) -> Record:
         """List endpoints."""
         status = request.get("StatusEquals")
         records = [item for item in self._store.endpoints.values() if status in (None, item["EndpointStatus"])]
@@ -92,9 +91,13 @@ class Endpoints:
     def delete(self, request: Record, _: Caller) -> Record:
         """End an endpoint's processes; it is gone when they are."""
         record = self.find(request["EndpointName"])
-        if record["EndpointStatus"] in ("Creating", "Deleting"):
+        if record["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
             raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
-        self._change(record, EndpointStatus="Deleting")
+        if any(item["EndpointName"] == record["EndpointName"] for item in self._store.inference_components.values()):
+            raise validation(
+                f'Cannot delete endpoint "{record["EndpointArn"]}": delete its inference components first.'
+            )
+        self.change(record, EndpointStatus="Deleting")
         for variant in self.variants(record["EndpointName"]):
             variant.stop()
         threading.Thread(target=self._remove, args=(record,), name="endpoint-deletion", daemon=True).start()
@@ -118,7 +121,36 @@ class Endpoints:
             variant.stop()
         return variants
 
-    def _plan(self, endpoint: str, variant: Record) -> Plan:
+    def end(self, variants: tuple[Variant, ...], seconds: float) -> None:
+        """Wait for processes that were asked to end, and kill those that take longer."""
+        deadline = time.monotonic() + seconds
+        for variant in variants:
+            variant.wait(max(0.0, deadline - time.monotonic()))
+        for variant in variants:
+            variant.kill()
+
+    # What an update uses too
+
+    def members(self, name: str, config: Record, generation: str = "") -> Record:
+        """The members of an endpoint that its configuration gives."""
+        variants = config["ProductionVariants"]
+        plans = [self._plan(name, variant, generation) for variant in variants if "ModelName" in variant]
+        return {
+            "EndpointConfigName": config["EndpointConfigName"],
+            "ProductionVariants": [_summary(variant, plans) for variant in variants],
+            "_plans": [asdict(plan) for plan in plans],
+        }
+
+    def prepare(self, plans: Sequence[Record], *, starting: bool, changed: Callable[[], None]) -> list[Variant]:
+        """Processes that are not started yet."""
+        return [Variant(Plan(**plan), self._settings, self.door, starting=starting, changed=changed) for plan in plans]
+
+    def take_over(self, name: str, variants: list[Variant]) -> list[Variant]:
+        """Have other processes answer, and return those that did."""
+        leaving, self._running[name] = self._running.get(name, []), variants
+        return leaving
+
+    def _plan(self, endpoint: str, variant: Record, generation: str) -> Plan:
         model = self._models.find(variant["ModelName"])
         container = model["_container"]
         return Plan(
@@ -129,21 +161,17 @@ class Endpoints:
             environment=container.get("Environment", {}),
             role=model["ExecutionRoleArn"],
             isolated=model["EnableNetworkIsolation"],
+            generation=generation,
             startup=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)),
         )
 
     def _start(self, record: Record) -> None:
         name, starting = record["EndpointName"], record["EndpointStatus"] == "Creating"
 
-        def changed() -> None:
-            self._settle(record)
-
-        self._running[name] = [
-            Variant(Plan(**plan), self._settings, self._door, starting=starting, changed=changed)
-            for plan in record["_plans"]
-        ]
+        self._running[name] = self.prepare(record["_plans"], starting=starting, changed=lambda: self._settle(record))
         for variant in self._running[name]:
             variant.start()
+        self._settle(record)  # an endpoint for inference components has nothing to wait for
 
     def _settle(self, record: Record) -> None:
         """Give an endpoint that is being made its status, once its variants have theirs."""
@@ -154,9 +182,9 @@ class Endpoints:
             if failures := [variant.failure for variant in variants if variant.failure]:
                 for variant in variants:
                     variant.stop()
-                self._change(record, EndpointStatus="Failed", FailureReason=failures[0])
+                self.change(record, EndpointStatus="Failed", FailureReason=failures[0])
             elif all(variant.answered for variant in variants):
-                self._change(record, EndpointStatus="InService")
+                self.change(record, EndpointStatus="InService")
 
     def _remove(self, record: Record) -> None:
         for variant in self._running.pop(record["EndpointName"], []):
@@ -167,7 +195,8 @@ class Endpoints:
             self._store.tags.pop(record["EndpointArn"], None)
             self._store.save()
 
-    def _change(self, record: Record, **members: object) -> None:
+    def change(self, record: Record, **members: object) -> None:
+        """Change an endpoint's record, save it, and publish the event."""
         record.update(members, LastModifiedTime=now())
         self._store.save()
         self._publish(record)
@@ -176,21 +205,22 @@ class Endpoints:
         events.endpoint_changed(record, self._store.tags.get(record["EndpointArn"], {}))
 
 
-def _summary(variant: Record, plan: Plan) -> Record:
+def _summary(variant: Record, plans: list[Plan]) -> Record:
     """A variant as DescribeEndpoint shows it."""
-    image = {"SpecifiedImage": plan.image, "ResolvedImage": plan.image, "ResolutionTime": now()}
+    used = [plan.image for plan in plans if plan.variant == variant["VariantName"]]
+    images = [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now()} for image in used]
     weight, count = variant["InitialVariantWeight"], variant.get("InitialInstanceCount", 1)
     counts = {} if "ServerlessConfig" in variant else {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
     return {
         "VariantName": variant["VariantName"],
-        "DeployedImages": [image],
+        "DeployedImages": images,
         "CurrentWeight": weight,
         "DesiredWeight": weight,
         **counts,
     }
 
 
-def _authorise(action: str, config_arn: str, caller: Caller) -> None:
+def authorise(action: str, config_arn: str, caller: Caller) -> None:
     """Check the caller for the configuration too, as AWS does; MiniStack has checked the endpoint."""
     if iam_evaluator.enforce(caller.access_key, action, "sagemaker", REGION, resource_arn=config_arn) is not None:
         message = (

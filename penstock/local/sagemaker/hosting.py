@@ -9,13 +9,10 @@ import contextlib
 import http.client
 import logging
 import secrets
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import urllib3
 
@@ -25,13 +22,10 @@ from penstock.local.sagemaker.context import account_scope
 from penstock.local.sagemaker.credentials import CredentialDoor
 from penstock.local.sagemaker.layout import FAILURE_LIMIT, Layout
 from penstock.local.sagemaker.logs import LogStream
+from penstock.local.sagemaker.plans import Plan
 from penstock.local.sagemaker.settings import JobSettings
-from penstock.local.sagemaker.store import Record
 from penstock.local.sagemaker.transfer import Transfer, TransferError
 
-LOG_GROUP = "/aws/sagemaker/Endpoints"
-STARTUP_SECONDS = 480.0
-"""AWS gives a container eight minutes unless ContainerStartupHealthCheckTimeoutInSeconds says otherwise."""
 PING_SECONDS = 2.0
 """AWS's limit for an answer to `/ping`."""
 _BETWEEN_PINGS = 0.2
@@ -40,24 +34,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _STEADY_SECONDS = 60.0
 _CONNECTIONS = 64
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a variant runs: saved with its endpoint, since model and configuration may be deleted meanwhile."""
-
-    endpoint: str
-    variant: str
-    image: str
-    source: Record
-    environment: dict[str, str]
-    role: str
-    isolated: bool
-    startup: float = STARTUP_SECONDS
-
-    def place(self, settings: JobSettings) -> Path:
-        """The variant's `/opt/ml`."""
-        return settings.home.endpoints / self.endpoint / self.variant
 
 
 class Variant:
@@ -82,6 +58,7 @@ class Variant:
         self._door, self._starting, self._changed = door, starting, changed
         self._stop = threading.Event()
         self._words: list[str] = []
+        self._process: Container | None = None
         self._thread = threading.Thread(target=self._run, name=f"endpoint-{plan.endpoint}", daemon=True)
 
     def start(self) -> None:
@@ -96,9 +73,10 @@ class Variant:
         """Wait until the process has ended."""
         self._thread.join(seconds)
 
-    def forget(self) -> None:
-        """Remove its files."""
-        shutil.rmtree(self.plan.place(self.settings), ignore_errors=True)
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None:
+            self._process.kill()
 
     @property
     def answered(self) -> bool:
@@ -106,15 +84,19 @@ class Variant:
         return not self._starting
 
     def _run(self) -> None:
-        try:
-            with account_scope():
-                self._provide()
-                self._keep_running()
-        except (TransferError, images.UnknownImageError, OSError) as error:
-            self._fail(f"{error}")
-        except Exception as error:
-            _log.exception("The endpoint %s failed in the cloud itself", self.plan.endpoint)
-            self._fail(f"InternalServerError: {type(error).__name__}: {error}")
+        pause = _FIRST_PAUSE
+        while not self._stop.is_set():
+            try:
+                with account_scope():
+                    self._provide()
+                    self._keep_running()
+            except (TransferError, images.UnknownImageError, OSError) as error:
+                self._fail(f"{error}")
+            except Exception as error:
+                _log.exception("The endpoint %s failed in the cloud itself", self.plan.endpoint)
+                self._fail(f"InternalServerError: {type(error).__name__}: {error}")
+            self._stop.wait(pause)
+            pause = min(_LONGEST_PAUSE, 2 * pause)
 
     def _provide(self) -> None:
         credentials = roles.assume(self.plan.role, "SageMaker")
@@ -141,7 +123,7 @@ class Variant:
         """Run the process until it ends, and return its exit code."""
         token, credentials = self._door.open(self.plan.role)
         port, log = _free_port(), self._open_log()
-        container = self._container(port, credentials)
+        container = self._process = self._container(port, credentials)
         pinged = 0.0
 
         def watch() -> None:
@@ -176,7 +158,7 @@ class Variant:
         return Container(image.command_line([], ["serve"], root), environment, root)
 
     def _open_log(self) -> LogStream:
-        return LogStream(f"{LOG_GROUP}/{self.plan.endpoint}", f"{self.plan.variant}/i-{secrets.token_hex(8)}")
+        return LogStream(self.plan.log_group, f"{self.plan.variant}/i-{secrets.token_hex(8)}")
 
     def _up(self, port: int) -> None:
         self.pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_CONNECTIONS, retries=False)
@@ -186,6 +168,8 @@ class Variant:
             self._changed()
 
     def _fail(self, reason: str) -> None:
+        """End here if it never answered; one that did is tried again and again."""
+        _log.warning("Endpoint %s, variant %s: %s", self.plan.endpoint, self.plan.variant, reason)
         if self._starting and not self._stop.is_set():
             self.failure = reason[:FAILURE_LIMIT]
             self._stop.set()

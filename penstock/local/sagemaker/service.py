@@ -3,11 +3,11 @@
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
-from penstock.local.sagemaker import events, runtime, validation
+from penstock.local.sagemaker import events, runtime, validation, wire
+from penstock.local.sagemaker.components import Components
 from penstock.local.sagemaker.context import Caller, account_scope, caller_of
 from penstock.local.sagemaker.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.endpoints import Endpoints
@@ -17,6 +17,7 @@ from penstock.local.sagemaker.feature_groups import FeatureGroups
 from penstock.local.sagemaker.feature_records import FeatureRecords
 from penstock.local.sagemaker.feature_runtime import FeatureRuntime, operation_of, request_of
 from penstock.local.sagemaker.groups import Groups
+from penstock.local.sagemaker.hosting import Variant
 from penstock.local.sagemaker.jobs import JobQueue, Jobs
 from penstock.local.sagemaker.model import operation_model
 from penstock.local.sagemaker.models import Models
@@ -27,9 +28,9 @@ from penstock.local.sagemaker.store import Record, Store
 from penstock.local.sagemaker.tagging import Tags
 from penstock.local.sagemaker.training import TrainingJobs
 from penstock.local.sagemaker.tuning import TuningJobs
+from penstock.local.sagemaker.updates import Updates
 
 Operation = Callable[[Record, Caller], Record]
-Answer = tuple[int, dict[str, str], bytes]
 _READS = ("Describe", "List", "Get", "BatchDescribe")
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ class SageMaker:
         models = Models(self.store, tags, packages, settings)
         configs = EndpointConfigs(self.store, tags, models)
         self.endpoints = Endpoints(self.store, tags, models, configs, settings)
-        self.invocations = runtime.Runtime(self.endpoints)
+        self.updates = Updates(self.store, configs, self.endpoints)
+        self.components = Components(self.store, tags, models, self.endpoints, settings)
+        self.invocations = runtime.Runtime(self.endpoints, self.components)
         self.operations: dict[str, Operation] = {
             "AddTags": tags.add_tags,
             "ListTags": tags.list_tags,
@@ -100,8 +103,15 @@ class SageMaker:
             "DeleteEndpointConfig": configs.delete,
             "CreateEndpoint": self.endpoints.create,
             "DescribeEndpoint": self.endpoints.describe,
-            "ListEndpoints": self.endpoints.list,
+            "ListEndpoints": self.endpoints.list_endpoints,
+            "UpdateEndpoint": self.updates.update,
+            "UpdateEndpointWeightsAndCapacities": self.updates.update_weights,
             "DeleteEndpoint": self.endpoints.delete,
+            "CreateInferenceComponent": self.components.create,
+            "DescribeInferenceComponent": self.components.describe,
+            "ListInferenceComponents": self.components.list,
+            "UpdateInferenceComponentRuntimeConfig": self.components.update_runtime,
+            "DeleteInferenceComponent": self.components.delete,
         }
 
     def call(self, name: str, request: Record, caller: Caller) -> Record:
@@ -128,7 +138,7 @@ class SageMaker:
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
-    ) -> Answer:
+    ) -> wire.Answer:
         """Answer a request in SageMaker's JSON 1.1 protocol, or in the REST protocol of one of its runtimes."""
         if (invoked := runtime.operation_of(method, path)) and "x-amz-target" not in headers:
             return await self.invocations.handle(*invoked, headers, body)
@@ -137,28 +147,28 @@ class SageMaker:
             return await asyncio.to_thread(self._answer_record, operation, path, query, body, caller)
         return await asyncio.to_thread(self._answer, headers, body, query)
 
-    def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> Answer:
+    def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> wire.Answer:
         name = headers.get("x-amz-target", "").rpartition(".")[2]
         try:
-            return _json(200, self.call(name, _parsed(body), caller_of(headers, query)))
+            return wire.answer(200, self.call(name, wire.parsed(body), caller_of(headers, query)))
         except SageMakerError as error:
-            return _json(error.status, {"__type": error.code, "message": error.message})
+            return wire.refusal(error)
         except Exception as error:
             _log.exception("SageMaker.%s failed", name)
-            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+            return wire.failure(error)
 
     def _answer_record(
         self, name: str, path: str, query: dict[str, list[str]], body: bytes | str, caller: Caller
-    ) -> Answer:
+    ) -> wire.Answer:
         try:
-            answer = self.runtime.call(name, request_of(path, query, _parsed(body)), caller)
+            answer = self.runtime.call(name, request_of(path, query, wire.parsed(body)), caller)
         except SageMakerError as error:
-            status, headers, content = _json(error.status, {"message": error.message})
+            status, headers, content = wire.answer(error.status, {"message": error.message})
             return status, {**headers, "x-amzn-ErrorType": error.code}, content
         except Exception as error:
             _log.exception("SageMaker.%s failed", name)
-            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
-        return _json(200, answer)
+            return wire.failure(error)
+        return wire.answer(200, answer)
 
     # Life
 
@@ -173,20 +183,23 @@ class SageMaker:
         """Begin to deliver events and start the endpoints again; the cloud answers requests by now."""
         events.start()
         self.endpoints.bring_back()
+        self.updates.bring_back()
+        self.components.bring_back()
         self._files.start()
 
     def stop(self) -> None:
         """End every job and every endpoint's process, because the cloud stops."""
         self._files.stop()
         with account_scope(), self.store.lock:
-            hosted = self.endpoints.stop()
+            hosted = self._stop_endpoints()
             ending = [(jobs, run) for jobs in self._kinds() for run in jobs.interrupt()]
         for jobs, run in ending:
             jobs.wait_for_end(run, seconds=8)
-        deadline = time.monotonic() + 5
-        for variant in hosted:  # one that ends later ends with the cloud
-            variant.wait(max(0.0, deadline - time.monotonic()))
+        self.endpoints.end(hosted, seconds=5)
         events.drain(2)
+
+    def _stop_endpoints(self) -> tuple[Variant, ...]:
+        return (*self.endpoints.stop(), *self.updates.stop(), *self.components.stop())
 
     def running_jobs(self) -> int:
         """Count the jobs that wait or work."""
@@ -210,19 +223,6 @@ class SageMaker:
 
     def reset(self) -> None:
         """Forget everything."""
+        self._stop_endpoints()
         self.store.clear()
         self._records.clear()
-
-
-def _parsed(body: bytes | str) -> Record:
-    try:
-        parsed = json.loads(body or b"{}")
-    except ValueError:
-        raise SageMakerError("SerializationException", "The request body is not JSON.") from None
-    if not isinstance(parsed, dict):
-        raise SageMakerError("SerializationException", "The request body is not a JSON object.")
-    return parsed
-
-
-def _json(status: int, content: Record) -> Answer:
-    return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()
