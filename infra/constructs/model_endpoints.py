@@ -129,7 +129,8 @@ class ModelEndpoints(Construct):
         targets = self._stack.format_arn(
             service="application-autoscaling", resource="scalable-target", resource_name="*"
         )
-        ours = {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
+        # AWS names the namespace with each of these requests; the laptop cloud names none.
+        ours = {"StringEqualsIfExists": {"application-autoscaling:service-namespace": "sagemaker"}}
         grantee.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=[targets], conditions=ours))
         acknowledge_wildcards(grantee, "Scalable targets have ids that AWS makes up.", rendered(grantee, targets))
 

@@ -94,7 +94,9 @@ def test_scaling_ends_at_sagemakers_targets(served: Synthesis) -> None:
     ]
     assert len(scaling) == 3
     for statement in scaling:
-        assert statement["Condition"] == {"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}}
+        assert statement["Condition"] == {
+            "StringEqualsIfExists": {"application-autoscaling:service-namespace": "sagemaker"}
+        }
 
 
 def test_what_is_deployed_and_what_is_asked_for_are_one_plan(served: Synthesis) -> None:

@@ -30,7 +30,7 @@ def fit(train, validation, params):
 PICKY = """    if (params["leaves"], params["learning_rate"]) == (7, 0.01):
         raise ValueError("seven leaves learn too little at this rate")
 """
-ENDPOINT = "serving: {target: endpoint}\n"
+ENDPOINT = "serving: {target: endpoint, endpoint: {instances: {max: 2}}}\n"
 GRID = """tuning:
   metric: log_loss
   strategy: grid

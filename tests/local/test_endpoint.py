@@ -24,7 +24,7 @@ from penstock.lake import CAPTURES, prefix, split_uri
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
 from tests.local.load import load
-from tests.local.project import Project, copy_endpoint
+from tests.local.project import ENDPOINT, Project, copy_endpoint
 from tests.local.test_rollouts import MODEL, Client, _bucket, _more, address, alias, approve, most, touched
 
 ASKED = 40
@@ -92,9 +92,13 @@ def endpoints(client: Client) -> list[tuple[int, str]]:
     return sorted((int(name[1]), status) for name, status in named if name)
 
 
-def settled(client: Client, version: int) -> None:
-    """One version has an endpoint, and no other has one any more."""
-    until(lambda: endpoints(client) == [(version, "InService")], 30)
+def settled(client: Client, *versions: int) -> None:
+    """These versions have an endpoint, and no other has anything of one any more."""
+    until(lambda: endpoints(client) == [(version, "InService") for version in versions], 30)
+    sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
+    targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert [len(sagemaker.list_endpoint_configs()["EndpointConfigs"]), len(targets)] == [len(versions)] * 2
+    assert len(sagemaker.list_models()["Models"]) == len(versions)
 
 
 def predicted(project: Project, file: Path) -> Scores:
@@ -220,7 +224,7 @@ def test_lambda_gives_the_same_scores_when_it_takes_over(
 ) -> None:
     # Given a deployment that says Lambda, which by itself moves nothing
     path = project.root / "training" / "models" / MODEL / "model.yaml"
-    path.write_text(path.read_text().replace("target: endpoint", "target: lambda"))
+    path.write_text(path.read_text().replace(ENDPOINT, ""))
     project.run("up")
     settled(client, 1)
     assert scores(predicted(project, file)) == scores(first)
@@ -229,7 +233,7 @@ def test_lambda_gives_the_same_scores_when_it_takes_over(
     # Then the predict function gives the same scores, bit for bit, and no endpoint is left
     assert "live" in done.stdout
     assert project.json("why", MODEL)["endpoint"] is None
-    until(lambda: endpoints(client) == [], 30)
+    settled(client)
     assert scores(predicted(project, file)) == scores(first)
 
 
