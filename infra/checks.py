@@ -33,6 +33,7 @@ WITHOUT_RESOURCE: Mapping[str, str] = {
     "logs:ListLogDeliveries": "a listing",
     "logs:PutResourcePolicy": "log resource policies have no ARN",
     "logs:UpdateLogDelivery": "log deliveries have no ARN",
+    "sagemaker:ListEndpoints": "a listing",
     "xray:GetSamplingRules": "sampling rules are asked for as a whole",
     "xray:GetSamplingTargets": "sampling rules are asked for as a whole",
     "xray:PutTelemetryRecords": "trace segments have no ARN",

@@ -21,6 +21,7 @@ from infra.constructs.model_monitor import ModelMonitor
 from infra.constructs.model_registry import ModelRegistry
 from infra.constructs.new_code import NewCode
 from infra.constructs.prediction_service import PredictionService
+from infra.constructs.training_image import TrainingImage
 from infra.constructs.training_pipeline import TrainingPipeline
 from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
@@ -85,10 +86,12 @@ class ModelStack(Stack):
         hashes = any(column.hashed for column in contract.columns)
         self.hash_key = HashKey(self, "HashKey", stage=stage, lake=self.lake) if hashes else None
         workshop = Workshop(stage=stage, root=root, failures=self.failures)
+        image = TrainingImage(self, "Image", stage=stage, root=root)
         self.service = PredictionService(
             self,
             "Service",
             stage=stage,
+            image=image,
             serving=spec.serving,
             capturing=spec.capture,
             rollout=spec.rollout,
@@ -114,6 +117,7 @@ class ModelStack(Stack):
             stage=stage,
             root=root,
             spec=spec,
+            image=image,
             workshop=workshop,
             lake=self.lake,
             group_name=self.registry.group_name,
@@ -138,10 +142,12 @@ class ModelStack(Stack):
         self._grant_service()
         if spec.rollout.shadows:
             self._grant_shadow()
+        self._grant_endpoints()
         self._grant_batch()
         self._grant_monitor()
         if self.hash_key is not None:
             self.hash_key.grant_read(self.service.predict.role)
+            self.hash_key.grant_read(self.service.endpoints.role)
             self.hash_key.grant_read(self.monitor.monitor.role)
         self._alarms(stage)
         self._outputs()
@@ -198,6 +204,17 @@ class ModelStack(Stack):
         self.lake.grant_read(watch_rollout, SHADOW)
         self.lake.grant_write(watch_rollout, SHADOW)
         self.service.grant_invoke_versions(watch_rollout)
+
+    def _grant_endpoints(self) -> None:
+        """Also where the predict function scores: a version that serves by an endpoint does so until its rollout."""
+        endpoints, rollout = self.service.endpoints, self.service.rollout
+        self.lake.grant_read(endpoints.role, RUNS)
+        self.service.grant_capture(endpoints.role)
+        endpoints.grant_invoke(self.service.predict.role)
+        endpoints.grant_make(rollout.role)
+        endpoints.grant_sweep(rollout.end_rollout.role)
+        endpoints.grant_sweep(self.registry.authorize.role)
+        self.service.grant_ask(rollout.end_rollout.role)
 
     def _grant_features(self, store: FeatureStore) -> None:
         store.grant_put(self.pipeline.validate.role)
@@ -269,6 +286,7 @@ class ModelStack(Stack):
             BatchArn=self.batch.machine.state_machine_arn,
             HashSecretArn=self.service.hash_secret,
             DomainTarget=self.service.domain_target,
+            EndpointPlan=self.service.endpoints.binding,
         )
         for name, value in vars(outputs).items():
             if value:

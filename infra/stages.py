@@ -41,6 +41,10 @@ class Stage:
     """Whether a model may say `serving.auth: none`."""
     poll_seconds: int
     """How long a rollout waits between two looks at what it waits for."""
+    endpoint_poll_seconds: int
+    """How long a rollout waits between two looks at an endpoint that starts."""
+    drain_seconds: int
+    """How long an endpoint outlives the traffic that was taken from it: requests may be on their way to it."""
     bake_minute_seconds: float
     """How long a minute of `rollout.bake_minutes` takes."""
     watch_seconds: int
@@ -68,6 +72,8 @@ LOCAL = Stage(
     batch_parts=2,
     open_api=True,
     poll_seconds=1,
+    endpoint_poll_seconds=1,
+    drain_seconds=3,
     bake_minute_seconds=0.4,
     watch_seconds=1,
     watch_period_seconds=10,
@@ -88,6 +94,8 @@ DEV = Stage(
     batch_parts=20,
     open_api=False,
     poll_seconds=3,
+    endpoint_poll_seconds=15,
+    drain_seconds=60,
     bake_minute_seconds=60,
     watch_seconds=30,
     watch_period_seconds=60,
@@ -108,6 +116,8 @@ PROD = Stage(
     batch_parts=20,
     open_api=False,
     poll_seconds=3,
+    endpoint_poll_seconds=15,
+    drain_seconds=60,
     bake_minute_seconds=60,
     watch_seconds=30,
     watch_period_seconds=60,

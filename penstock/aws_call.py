@@ -1,4 +1,4 @@
-"""Signed calls of one AWS service over one kept connection: the predict function's door to S3 and Firehose.
+"""Signed calls of one AWS service over one kept connection: the predict function's door to S3, Firehose and endpoints.
 
 The two calls that every cold start of predict needs are plain HTTP; boto3 for them would cost as much as numpy and
 onnxruntime together. It finds region, endpoint and certificates by the same variables as boto3.
@@ -36,7 +36,13 @@ class AwsService:
     """One service in the function's region."""
 
     def __init__(
-        self, service: str, *, seconds: float, bucket: str = "", environ: Mapping[str, str] = os.environ
+        self,
+        service: str,
+        *,
+        seconds: float,
+        bucket: str = "",
+        subdomain: str = "",
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Nothing is connected yet.
 
@@ -44,24 +50,26 @@ class AwsService:
             service: as endpoints and signatures name it: `s3`, `firehose`.
             seconds: how long a connection, and each silence of the service, may take.
             bucket: S3's, whose name is part of the address.
+            subdomain: before the service's name, where it has several addresses: `runtime` of `sagemaker`.
             environ: the process's environment.
         """
         self._environ = environ
         self._scope = Scope(environ.get("AWS_REGION") or environ["AWS_DEFAULT_REGION"], service)
         self._seconds = seconds
         self._credentials = RoleCredentials(environ)
-        address = urlsplit(self._endpoint(bucket))
+        address = urlsplit(self._endpoint(bucket, subdomain))
         self._tls, self._host = address.scheme == "https", address.netloc
         self._root = f"/{bucket}" if bucket and bucket not in address.netloc else ""
         self._connection: HTTPConnection | None = None
         self._used = 0.0
 
-    def _endpoint(self, bucket: str) -> str:
+    def _endpoint(self, bucket: str, subdomain: str) -> str:
         region, service = self._scope
-        own = self._environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or self._environ.get("AWS_ENDPOINT_URL")
+        named = f"{service}_{subdomain}" if subdomain else service
+        own = self._environ.get(f"AWS_ENDPOINT_URL_{named.upper()}") or self._environ.get("AWS_ENDPOINT_URL")
         suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         # A bucket with dots in its name has no certificate of its own.
-        host = f"{bucket}.{service}" if bucket and "." not in bucket else service
+        host = f"{bucket}.{service}" if bucket and "." not in bucket else ".".join(filter(None, (subdomain, service)))
         return own or f"https://{host}.{region}.{suffix}"
 
     def call(

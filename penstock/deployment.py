@@ -64,6 +64,8 @@ class ModelOutputs(Outputs):
     """What keys the hashes of personal columns; empty where the contract hashes none."""
     DomainTarget: str = ""
     """What the DNS record of the API's own name points at; empty where it has none."""
+    EndpointPlan: str = ""
+    """What a version's endpoint is made of (`penstock.endpoint_plan`); empty where the predict function scores."""
 
     @staticmethod
     def stack(stage: str, model: str) -> str:

@@ -14,13 +14,12 @@ import numpy as np
 
 from penstock import shapley
 from penstock.feeds import Instances, Tensors
+from penstock.inference import PARAMETER
 from penstock.problems import RequestError
 from penstock.scoring import Model
 from penstock.shapley import Floats
 from penstock.signature import Value
 
-PARAMETER = "explain"
-"""Of the query, in every content type."""
 AT_ONCE = 4096
 """Mixtures that are scored in one call: what is in memory at a time."""
 Explanation = dict[str, Any]

@@ -106,6 +106,10 @@ class ReleaseRecords(Table):
             self._set(f"version#{version:06d}", {"approved": None, "decision": taken["decision"]}),
         )
 
+    def name_endpoint(self, rollout: str, endpoint: str) -> bool:
+        """Record the endpoint that a rollout makes; False when it has ended."""
+        return self._transact(self._set(f"rollout#{rollout}", {"endpoint": endpoint}, condition=("state", "open")))
+
     def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str, **about: Any) -> bool:
         """Record how far a rollout is: percent of the requests, until when, what was seen; False when it has ended."""
         progress = {"weight": weight, "bakes_until": bakes_until, "saw": saw} | about
@@ -154,7 +158,7 @@ class ReleaseRecords(Table):
         return self._transact(*writes)
 
     def live(self) -> Record | None:
-        """What serves now: version, lambda_version, sha256, rollout, since."""
+        """What serves now: version, lambda_version, sha256, rollout, since; endpoint, where one scores."""
         return self._find("live")
 
     # Drift

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from penstock import openapi_fields
-from penstock.explaining import PARAMETER, Background
+from penstock.explaining import Background
+from penstock.inference import PARAMETER
 from penstock.media import CSV, JSON, JSON_LINES, PROBLEM
 from penstock.openapi_fields import Schema
 from penstock.problems import TITLES

@@ -1,8 +1,10 @@
-"""Which published versions of the predict function may go.
+"""Which published versions of the predict function, and which endpoints, may go.
 
 A rollback publishes anew, from the registry and the model file, so no published version is kept for it. Kept is what
 a rollout under way could need (the alias's own), what was live just before, for an operator's hands in an emergency,
 and the newest few, to look at.
+
+An endpoint bills by the hour: kept is what a version that the alias refers to answers by, and nothing to look at.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,3 +32,13 @@ def superfluous(published: Sequence[int], serving: Collection[int], keep: int) -
     """
     newest = sorted(published)[-keep:]
     return [number for number in sorted(published) if number not in {FIRST, *serving, *newest}]
+
+
+def idle(endpoints: Sequence[str], serving: Collection[str]) -> list[str]:
+    """Endpoints that may be deleted.
+
+    Args:
+        endpoints: all of a model's, by name.
+        serving: what the versions that the alias refers to answer by.
+    """
+    return sorted(set(endpoints) - set(serving))

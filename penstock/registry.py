@@ -28,6 +28,8 @@ class Package:
     """The run that registered it; empty where none of ours did."""
     image_digest: str = ""
     """`sha256:…` of the training image, where the registry resolved it."""
+    artifact: str = ""
+    """S3 URI of `model.tar.gz`."""
 
     @property
     def approved(self) -> bool:
@@ -124,7 +126,8 @@ class Registry:
             changed=about.get("LastModifiedTime", created),
             created=created,
             run=about.get("CustomerMetadataProperties", {}).get("run", ""),
-            image_digest=_image_digest(about),
+            image_digest=_of_container(about, "ImageDigest"),
+            artifact=_of_container(about, "ModelDataUrl"),
         )
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
@@ -134,9 +137,9 @@ class Registry:
         )
 
 
-def _image_digest(about: Mapping[str, Any]) -> str:
+def _of_container(about: Mapping[str, Any], name: str) -> str:
     containers = about.get("InferenceSpecification", {}).get("Containers", [])
-    return next((str(item["ImageDigest"]) for item in containers if item.get("ImageDigest")), "")
+    return next((str(item[name]) for item in containers if item.get(name)), "")
 
 
 def _json_file(uri: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock.endpoint_plan import EndpointPlan
 from penstock.pruning import superfluous
 from penstock.settings_predict import DEPLOYED, PredictSettings
 
@@ -27,6 +28,13 @@ class Serving:
     """Names what runs beside the model (`code_of`)."""
     shared: dict[str, float] = field(default_factory=dict)
     """Published versions that take a share of the traffic beside it, while a rollout is under way: version → share."""
+    endpoint: str = ""
+    """The SageMaker endpoint that scores; empty where the version does so itself."""
+
+    @property
+    def deployed(self) -> str:
+        """Names everything that runs: the code, and what it leaves the scoring to."""
+        return f"{self.code} {self.endpoint}".rstrip()
 
 
 def code_of(configuration: Mapping[str, Any]) -> str:
@@ -38,6 +46,21 @@ def code_of(configuration: Mapping[str, Any]) -> str:
     about = [configuration.get(name) for name in ("CodeSha256", "Runtime", "MemorySize", "Timeout")]
     about += [variables.get(PredictSettings.variable(name), "") for name in DEPLOYED]
     return hashlib.sha256(" ".join(map(str, about)).encode()).hexdigest()[:16]
+
+
+def newest(
+    service: "Service", plan: EndpointPlan | None, version: int, sha256: str, deployed: Mapping[str, str] | None = None
+) -> str:
+    """What a rollout of a version would have run by now, named as `Serving.deployed` is.
+
+    Args:
+        service: the predict function.
+        plan: of the model's endpoints; None where the function scores.
+        version: of the model package.
+        sha256: of its file.
+        deployed: as `Service.code` takes it.
+    """
+    return f"{service.code(deployed)} {plan.name(version, sha256) if plan else ''}".rstrip()
 
 
 class Service:
@@ -58,8 +81,18 @@ class Service:
             version=int(version) if version else None,
             sha256=variables.get(PredictSettings.variable("model_sha256"), ""),
             code=code_of(found),
-            shared=dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}),
+            shared=_weights(alias),
+            endpoint=variables.get(PredictSettings.variable("endpoint"), ""),
         )
+
+    def endpoints(self) -> set[str]:
+        """Names of the SageMaker endpoints by which the versions that the alias refers to answer."""
+        alias = self._client.get_alias(FunctionName=self._function, Name=LIVE)
+        found = set()
+        for version in (alias["FunctionVersion"], *_weights(alias)):
+            about = self._client.get_function_configuration(FunctionName=f"{self._function}:{version}")
+            found.add(about.get("Environment", {}).get("Variables", {}).get(PredictSettings.variable("endpoint"), ""))
+        return found - {""}
 
     def code(self, deployed: Mapping[str, str] | None = None) -> str:
         """What a rollout would publish now, named as `Serving.code` is.
@@ -93,9 +126,12 @@ class Service:
             keep: how many of the newest stay.
         """
         alias = self._client.get_alias(FunctionName=self._function, Name=LIVE)
-        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-        serving = {int(alias["FunctionVersion"]), *map(int, weights), *before}
+        serving = {int(alias["FunctionVersion"]), *map(int, _weights(alias)), *before}
         gone = superfluous(self.published(), serving, keep)
         for number in gone:
             self._client.delete_function(FunctionName=f"{self._function}:{number}")
         return gone
+
+
+def _weights(alias: Mapping[str, Any]) -> dict[str, float]:
+    return dict((alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {})

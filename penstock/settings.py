@@ -105,6 +105,8 @@ class AuthorizeSettings(LakeSettings):
     """ARN of the secret that keys the hashes of personal columns; another part."""
     feature_store: str = ""
     """The online feature store (`penstock.feature_group`), which a published version binds too; empty for none."""
+    endpoint: str = ""
+    """What a version's endpoint is made of (`penstock.endpoint_plan`); empty where the predict function scores."""
 
 
 @dataclass(frozen=True, kw_only=True)

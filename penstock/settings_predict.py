@@ -69,3 +69,7 @@ class PredictSettings(Settings):
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     feature_store: str = ""
     """The online store that completes requests, as `FeatureGroup.binding` writes it; empty for none."""
+    endpoint: str = ""
+    """Name of the SageMaker endpoint that scores in this function's place; empty where it does so itself."""
+    endpoint_seconds: str = ""
+    """How long that is waited for."""

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from penstock.spec_api import Auth, Cors, Domain, known_stages
 from penstock.spec_base import Strict
+from penstock.spec_endpoint import Endpoint, Target
 from penstock.spec_explain import Explaining
 
 
@@ -30,9 +31,18 @@ class Training(Strict):
         return self
 
 
+FRONT_MB = 1024
+"""Memory of a predict function that stands in front of an endpoint."""
+
+
 class Serving(Strict):
+    target: Target = "lambda"
+    """What scores requests: the predict function itself, which costs nothing while nothing is asked, or a SageMaker
+    `endpoint` behind it, which bills by the hour."""
+    endpoint: Endpoint = Endpoint()
+    """Of `target: endpoint`."""
     memory_mb: int = Field(default=1769, ge=256, le=10240)
-    """Memory of the predict function; 1,769 MB are one vCPU."""
+    """Memory of the predict function, of `target: lambda`; 1,769 MB are one vCPU."""
     timeout_seconds: int = Field(default=10, ge=1, le=29)
     """An answer that takes longer is an error."""
     max_rows: int = Field(default=500, ge=1, le=10_000)
@@ -54,6 +64,21 @@ class Serving(Strict):
     explain: Explaining | None = None
     """Answer `?explain=true` with what each field adds to the score; `{}` takes the defaults. Unless given, such a
     request is refused."""
+
+    @model_validator(mode="after")
+    def _of_its_target(self) -> "Serving":
+        if self.target == "lambda" and "endpoint" in self.model_fields_set:
+            raise ValueError(
+                "endpoint is of target endpoint, and target is lambda: say target: endpoint, or take it out"
+            )
+        if self.target == "endpoint" and "memory_mb" in self.model_fields_set:
+            raise ValueError("memory_mb is of target lambda: take it out, endpoint.instance_type says what answers")
+        return self
+
+    @property
+    def function_mb(self) -> int:
+        """Memory of the predict function, which scores or stands in front of what does."""
+        return FRONT_MB if self.target == "endpoint" else self.memory_mb
 
 
 class Capturing(Strict):

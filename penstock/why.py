@@ -25,12 +25,25 @@ def why(ledger: Ledger, lake: Lake, version: int | None = None, prediction: Reco
     about = ledger.version(version)
     run = ledger.run(about["run"])
     rollouts = [item for item in ledger.rollouts() if item["version"] == version]
-    names = ("id", "outcome", "reason", "opened", "ended", "rolls_back", "because", "new_code", "by", "shadow")
+    names = (
+        "id",
+        "outcome",
+        "reason",
+        "opened",
+        "ended",
+        "rolls_back",
+        "because",
+        "new_code",
+        "by",
+        "shadow",
+        "endpoint",
+    )
     return {
         "model": ledger.model,
         "prediction": prediction | {"rollout": _served_by(rollouts, prediction["at"])} if prediction else None,
         "version": version,
         "live": live is not None and int(live["version"]) == version,
+        "endpoint": _endpoint(live, version),
         "sha256": about["sha256"],
         "metrics": about["metrics"],
         "mlflow": about.get("mlflow") or None,
@@ -53,6 +66,11 @@ def _version(ledger: Ledger, live: Record | None, version: int | None, predictio
     if live is None:
         raise NoRecordError(f"live version of {ledger.model}: approve one first")
     return int(live["version"])
+
+
+def _endpoint(live: Record | None, version: int) -> str | None:
+    """The SageMaker endpoint by which a version answers; None where it is not live, or the predict function scores."""
+    return live.get("endpoint") if live is not None and int(live["version"]) == version else None
 
 
 def _served_by(rollouts: list[Record], at: str) -> str | None:

@@ -7,6 +7,9 @@ order. A refusal sets the version back to pending, says why, and is recorded.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.authorize.binding import deployed, document, way_back
 from functions.authorize.new_code import DEPLOYMENT, NewCode
@@ -14,6 +17,8 @@ from functions.authorize.rolling_back import RollingBack
 from functions.authorize.starters import starters
 from penstock import events, rollback
 from penstock.approval import AUTO, COUNTED, Case, earlier, judge, objection, outdated, principal
+from penstock.endpoint_plan import EndpointPlan
+from penstock.endpoints import Endpoints, EndpointsError
 from penstock.executions import Ended, Executions
 from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
@@ -49,6 +54,7 @@ class Authorization:
     executions: Executions
     """The rollout's."""
     service: Service
+    endpoints: Endpoints
     machine: str = ""
     """ARN that authorize acts by, where the policy is `auto`; empty elsewhere."""
 
@@ -230,8 +236,13 @@ class Authorization:
         """Roll the live model out with the code that was deployed, where that is due (`NewCode.open`)."""
         if (holder := self._under_way(now)) is not None:
             return f"rollout {holder} is under way; new code is looked at when it has ended"
-        bound = deployed(self.settings, self.spec)
-        found = NewCode(spec=self.spec, ledger=self.ledger, service=self.service, deployed=bound)
+        found = NewCode(
+            spec=self.spec,
+            ledger=self.ledger,
+            service=self.service,
+            deployed=deployed(self.settings, self.spec),
+            plan=EndpointPlan.read(self.settings.endpoint),
+        )
         said, opened = found.open(now, by=by, because=because)
         if opened is not None:
             self._start(self.ledger.rollout(opened), now)
@@ -267,14 +278,20 @@ class Authorization:
         return None
 
     def _start(self, rollout: Record, now: datetime) -> None:
-        started = document(self.settings, self.spec, self.lake, rollout, self.service.live())
+        started = self._document(rollout, self.service.live())
+        if name := started["endpoint"]["name"]:
+            self.ledger.name_endpoint(rollout["id"], name)
         ended = self.executions.start(rollout["id"], started)
         if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come
             self._settle(rollout, ended, now)
 
+    def _document(self, rollout: Record, serving: Serving) -> dict[str, Any]:
+        artifact = self.registry.describe(rollout["arn"]).artifact if self.settings.endpoint else ""
+        return document(self.settings, self.spec, self.lake, rollout, serving, artifact)
+
     def _goes_back(self, rollout: Record, serving: Serving, reason: str) -> bool:
         """Have the rollout's own state machine take back a share of the traffic that a dead execution left."""
-        started = document(self.settings, self.spec, self.lake, rollout, serving)
+        started = self._document(rollout, serving)
         return self.executions.start(rollout["id"] + BACK, way_back(started, serving, reason)) is None
 
     def rollout_ended(self, event: events.ExecutionEnded, now: datetime) -> str:
@@ -298,9 +315,11 @@ class Authorization:
                 return
             left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shared.items())
             reason = f"{reason}; {left} of the traffic"
+        reason += self._sweep()  # while nobody else can start a rollout, which may want the same endpoint
         # Of new code the version was live before; it is whatever the alias points at that tells.
         if serving.version == rollout["version"] and serving.lambda_version != rollout.get("before"):
             live = {"version": serving.version, "sha256": serving.sha256, "lambda_version": serving.lambda_version}
+            live |= {"endpoint": serving.endpoint} if serving.endpoint else {}
             said = f"version {serving.version} serves all traffic, though {reason}"
             self.ledger.end_rollout(rollout["id"], "live", said, timestamp(now), live=live)
             return
@@ -309,3 +328,19 @@ class Authorization:
         if package.approved and "new_code" not in rollout:
             self.registry.set_status(package.arn, PENDING, reason)
         self.ledger.end_rollout(rollout["id"], "failed", reason, timestamp(now), live=None)
+
+    def _sweep(self) -> str:
+        """Delete the endpoints that a dead rollout left; what a reason is to add about those that are still there."""
+        try:
+            self.endpoints.sweep(self.service.endpoints())
+        except (BotoCoreError, ClientError, EndpointsError) as error:
+            return f"; the next rollout deletes what could not be deleted now: {error}"
+        return ""
+
+    def stack_deleted(self) -> None:
+        """The model's stack goes, and CloudFormation knows nothing of its endpoints: delete them all.
+
+        Raises:
+            EndpointsError: naming those that are still there; they bill by the hour.
+        """
+        self.endpoints.sweep(())

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from penstock.endpoint_plan import NO_ENDPOINT, EndpointPlan
 from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger import Record
 from penstock.service import Serving
@@ -10,9 +11,20 @@ from penstock.spec import ModelSpec
 
 
 def document(
-    settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: Record, serving: Serving
+    settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: Record, serving: Serving, artifact: str
 ) -> dict[str, Any]:
-    """The input of a rollout's execution, of the rollout's record and of what serves as it starts."""
+    """The input of a rollout's execution.
+
+    Args:
+        settings: authorize's.
+        spec: the model's.
+        lake: where its files are.
+        rollout: its record.
+        serving: what serves as it starts.
+        artifact: S3 URI of the registered archive, which an endpoint is made of.
+    """
+    plan, version, sha256 = EndpointPlan.read(settings.endpoint), int(rollout["version"]), str(rollout["sha256"])
+    endpoint = plan.document(version, sha256, artifact) if plan else dict(NO_ENDPOINT)
     predict = PredictSettings(
         stage=settings.stage,
         model=settings.model,
@@ -22,6 +34,8 @@ def document(
         model_sha256=rollout["sha256"],
         model_version_id=rollout.get("model_version_id", ""),
         feature_store=settings.feature_store,
+        endpoint=endpoint["name"],
+        endpoint_seconds=str(_patience(spec.serving.timeout_seconds)) if plan else "",
         **deployed(settings, spec),
     )
     return {
@@ -33,6 +47,9 @@ def document(
         "description": f"version {rollout['version']}, SHA-256 {rollout['sha256'][:12]}",
         "environment": predict.environment(),
         "weights": _weights(spec, rollout, serving),
+        "endpoint": endpoint,
+        # Requests that are under way when the alias moves may be on their way to an endpoint that is about to go.
+        "drains": bool(endpoint["name"] or serving.endpoint),
         "version": "",
         "back": "",
     }
@@ -51,6 +68,11 @@ def deployed(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
 def way_back(started: dict[str, Any], serving: Serving, reason: str) -> dict[str, Any]:
     """The same for an execution that only takes the traffic back, of a rollout whose own execution died of `reason`."""
     return started | {"version": next(iter(serving.shared)), "back": reason}
+
+
+def _patience(timeout_seconds: int) -> float:
+    """How long an endpoint is waited for: what is left of the function's time is for saying that it did not answer."""
+    return max(0.5, timeout_seconds - 1.0)
 
 
 def _weights(spec: ModelSpec, rollout: Record, serving: Serving) -> list[int]:

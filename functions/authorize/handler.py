@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.authorize import deployment
 from functions.authorize.authorization import Authorization
 from penstock import events
+from penstock.endpoints import Endpoints, EndpointsError
 from penstock.executions import Executions
 from penstock.identity import caller
 from penstock.lake import Lake
@@ -41,6 +43,7 @@ authorization = Authorization(
     notifier=Notifier(settings.topic),
     executions=Executions(settings.rollout),
     service=Service(settings.function),
+    endpoints=Endpoints(settings.stage, settings.model),
     machine=_machine(),
 )
 logger = Logger(service="authorize")
@@ -50,7 +53,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """An event, CloudFormation's request or an operator's `{"new_code": reason, "by"}`; `{"said"}` out."""
     now = datetime.now(UTC)
     if deployment.told(event):
-        said = authorization.new_code(now) if deployment.acknowledge(event) else "the stack is deleted"
+        said = _deployed(event, now)
     elif "new_code" in event:
         said = authorization.new_code(now, by=event["by"], because=event["new_code"])
     elif events.ExecutionEnded.matches(event):
@@ -59,3 +62,17 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
         said = authorization.changed(events.PackageStateChange.parse(event).arn, now)
     logger.info(said)
     return {"said": said}
+
+
+def _deployed(event: dict[str, Any], now: datetime) -> str:
+    """What CloudFormation tells; it is answered in any case, or it would wait for an hour."""
+    if not deployment.gone(event):
+        deployment.acknowledge(event)
+        return authorization.new_code(now)
+    try:
+        authorization.stack_deleted()
+    except (BotoCoreError, ClientError, EndpointsError) as error:
+        deployment.acknowledge(event, f"delete the stack again when these endpoints can go: {error}")
+        return str(error)
+    deployment.acknowledge(event)
+    return "the stack is deleted, and its endpoints are"

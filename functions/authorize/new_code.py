@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from penstock.endpoint_plan import EndpointPlan
 from penstock.ledger import Ledger, Record, timestamp
-from penstock.service import Service
+from penstock.service import Service, newest
 from penstock.spec import ModelSpec
 
 DEPLOYMENT = "deployment"
@@ -26,6 +27,8 @@ class NewCode:
     service: Service
     deployed: Mapping[str, str]
     """The settings that a rollout would bind; `$LATEST` has those of the rollout before, or of a deployment."""
+    plan: EndpointPlan | None = None
+    """Of the model's endpoints; None where the predict function scores."""
 
     def open(self, now: datetime, *, by: str, because: str) -> tuple[str, str | None]:
         """Open the rollout that is due.
@@ -42,13 +45,14 @@ class NewCode:
         live, serving = self.ledger.live(), self.service.live()
         if live is None or serving.version != live["version"]:
             return "no model is live that new code could go live with", None
-        version, code = int(live["version"]), self.service.code(self.deployed)
-        if serving.code == code:
+        version = int(live["version"])
+        about = self.ledger.version(version)
+        code = newest(self.service, self.plan, version, about["sha256"], self.deployed)
+        if serving.deployed == code:
             return f"version {version} serves with the newest code", None
         tried = [item for item in self.ledger.rollouts() if _tried(item, code, live)]
         if by == DEPLOYMENT and (waits := self._waits(tried)):
             return f"{waits}: penstock rollout {self.spec.name} --new-code --reason …", None
-        about = self.ledger.version(version)
         kept = {"arn": about["arn"], "sha256": about["sha256"], "model_version_id": about.get("model_version_id", "")}
         kept |= {"new_code": code, "before": serving.lambda_version, "by": by, "because": because}
         name = self._name(code, live, len(tried))

@@ -6,6 +6,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
+from penstock.endpoints import Endpoints, EndpointsError
 from penstock.executions import words
 from penstock.ledger import Ledger, Record, timestamp
 from penstock.notify import Notifier
@@ -19,6 +20,7 @@ settings = EndRolloutSettings.read()
 ledger = Ledger.of(settings)
 notifier = Notifier(settings.topic)
 service = Service(settings.function)
+endpoints = Endpoints(settings.stage, settings.model)
 keep = kept(read_model(model_folder()))
 logger = Logger(service="end_rollout")
 
@@ -31,11 +33,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     rollout, outcome = ledger.rollout(event["rollout"]), event["outcome"]
     version = rollout["version"]
     live = None
+    if rollout["state"] == "open":  # once it has ended, another one may be making an endpoint
+        _sweep()
     before = ledger.live()
     reason = f"version {version} serves all traffic" + (" with new code" if "new_code" in rollout else "")
     if outcome == "live":
         reason += "".join(f"; {said}" for said in _seen(rollout, event))
         live = {"version": version, "sha256": rollout["sha256"], "lambda_version": str(event["lambda_version"])}
+        live |= {"endpoint": rollout["endpoint"]} if rollout.get("endpoint") else {}
     else:
         what = "was taken back" if outcome == "rolled back" else "did not go live"
         subject = f"new code of version {version}" if "new_code" in rollout else f"version {version}"
@@ -67,6 +72,16 @@ def _prune(before: Record | None) -> None:
         logger.warning(f"published versions not pruned: {error}")
     else:
         logger.info("published versions pruned", extra={"versions": gone})
+
+
+def _sweep() -> None:
+    """Delete the endpoints that nothing answers by. What cannot be deleted now costs no ending: the next one tries."""
+    try:
+        gone = endpoints.sweep(service.endpoints())
+    except (BotoCoreError, ClientError, EndpointsError) as error:
+        logger.warning(f"endpoints not deleted: {error}")
+    else:
+        logger.info("endpoints deleted", extra={"endpoints": gone})
 
 
 def _set_back(arn: str, reason: str) -> None:

@@ -31,3 +31,9 @@ def problem(error: RequestError, headers: Mapping[str, str] = NONE) -> dict[str,
 def too_large(body: str, most: int) -> bool:
     """Lambda takes no reply beyond its limit, in which each quote of the body is escaped; many classes are many."""
     return 2 * len(body) > most and len(msgspec.json.encode(body)) - len('""') > most
+
+
+def too_many(rows: int, most: int) -> RequestError:
+    """What is said of an answer that is too large."""
+    detail = f"the answer to {rows:,} rows has more than {most:,} bytes"
+    return RequestError(413, f"{detail}: give fewer in one request", field="instances")

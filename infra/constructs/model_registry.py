@@ -89,6 +89,7 @@ class ModelRegistry(Construct):
                 capture=service.capture.ref,
                 hash_secret=service.hash_secret,
                 feature_store=feature_store,
+                endpoint=service.endpoints.binding,
             ),
             memory_mb=1024,
             timeout_seconds=60,

@@ -24,6 +24,9 @@ class NewCode(Construct):
             service_token=registry.authorize.resource.function_arn,
             resource_type="Custom::PenstockNewCode",
             service_timeout=Duration.minutes(5),
-            properties={"Code": service.predict.code, "Settings": service.deployed},
+            properties={
+                "Code": f"{service.predict.code} {service.endpoints.binding}".rstrip(),
+                "Settings": service.deployed,
+            },
         )
         told.node.add_dependency(service, registry)

@@ -1,4 +1,4 @@
-"""The prediction service: the predict function behind its HTTPS address, its capture, and its rollout.
+"""The prediction service: the predict function behind its HTTPS address, its capture, its rollout, its endpoints.
 
 CloudFormation makes version 1 and the alias `live` once. From then on the rollout alone publishes versions and moves
 the alias: both have fixed ids and properties that no deployment changes, so that new code waits for a rollout.
@@ -13,21 +13,23 @@ from infra.acknowledge import acknowledge_wildcards
 from infra.constructs.capture_stream import CaptureStream
 from infra.constructs.function import Workshop
 from infra.constructs.hash_key import HashKey
+from infra.constructs.model_endpoints import ModelEndpoints
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.predict_api import PredictApi
 from infra.constructs.rendered import rendered
 from infra.constructs.rollout import Rollout
 from infra.constructs.rollout_steps import LIVE
+from infra.constructs.training_image import TrainingImage
 from infra.snap_start import apply_on
 from infra.stages import Stage
-from penstock.settings import PredictSettings
+from penstock.settings import PredictSettings, ServeSettings
 from penstock.settings_predict import DEPLOYED
 from penstock.spec import Capturing, Serving
 from penstock.spec import Rollout as RolloutSpec
 
 
 class PredictionService(Construct):
-    """Predict function, API, capture and rollout."""
+    """Predict function, API, capture, rollout, and what a version's endpoint is made of."""
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class PredictionService(Construct):
         construct_id: str,
         *,
         stage: Stage,
+        image: TrainingImage,
         serving: Serving,
         capturing: Capturing,
         rollout: RolloutSpec,
@@ -61,7 +64,7 @@ class PredictionService(Construct):
             "Predict",
             name="predict",
             settings=settings,
-            memory_mb=serving.memory_mb,
+            memory_mb=serving.function_mb,
             timeout_seconds=serving.timeout_seconds,
             takes_events=False,
         )
@@ -76,10 +79,20 @@ class PredictionService(Construct):
             "Rollout",
             stage=stage,
             spec=rollout,
+            serving=serving,
             workshop=workshop,
             lake=lake,
             predict=self.predict.resource,
             snap_start=apply_on(self, stage, serving.snap_start),
+        )
+        self.endpoints = ModelEndpoints(
+            self,
+            "Endpoints",
+            stage=stage,
+            serving=serving,
+            image=image,
+            lake=lake,
+            environment=ServeSettings(stage=stage.name, model=lake.model, **self.deployed).environment(),
         )
 
     def grant_capture(self, grantee: iam.IRole) -> None:

@@ -12,10 +12,12 @@ from infra.constructs.model_lake import ModelLake
 from infra.constructs.rendered import rendered
 from infra.constructs.rollout_canary import WATCH_SECONDS, Watching
 from infra.constructs.rollout_definition import END_SECONDS, SMOKE_TEST_SECONDS, RolloutParts, definition
+from infra.constructs.rollout_endpoint import Starting
 from infra.constructs.workflow import Workflow, grant_call, workflow_role
 from infra.stages import Stage
 from penstock.settings import EndRolloutSettings, SmokeTestSettings, WatchRolloutSettings
 from penstock.spec import Rollout as RolloutSpec
+from penstock.spec import Serving
 
 _ACTIONS = [
     "lambda:GetAlias",
@@ -36,6 +38,7 @@ class Rollout(Construct):
         *,
         stage: Stage,
         spec: RolloutSpec,
+        serving: Serving,
         workshop: Workshop,
         lake: ModelLake,
         predict: lambda_.Function,
@@ -76,11 +79,17 @@ class Rollout(Construct):
             takes_events=False,
         )
         self.machine: sfn.StateMachine = self._machine(
-            stage, Watching.of(spec, stage, lake.model), lake.model, predict, snap_start
+            stage, Watching.of(spec, stage, lake.model), Starting.of(serving, stage), lake.model, predict, snap_start
         )
 
     def _machine(
-        self, stage: Stage, watching: Watching, model: str, predict: lambda_.Function, snap_start: str
+        self,
+        stage: Stage,
+        watching: Watching,
+        starting: Starting,
+        model: str,
+        predict: lambda_.Function,
+        snap_start: str,
     ) -> sfn.StateMachine:
         role = self.role = workflow_role(self)
         steps = [self.smoke_test.resource, self.watch_rollout.resource, self.end_rollout.resource]
@@ -91,6 +100,7 @@ class Rollout(Construct):
             end_rollout=steps[2].function_arn,
             poll_seconds=stage.poll_seconds,
             watching=watching,
+            starting=starting,
             snap_start=snap_start,
         )
         versions = f"{predict.function_arn}:*"

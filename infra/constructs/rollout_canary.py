@@ -15,6 +15,8 @@ from penstock.spec import Rollout
 from penstock.spec_rollout import SHADOW
 
 WATCH_SECONDS = 120
+UNANSWERED = "Unanswered"
+"""The metric of `functions/predict/passing.py`."""
 _LOOKS = 300
 """At most so many in one rollout: an execution's history ends at 25,000 events, and a look takes about 30."""
 _CLOUDWATCH = ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"]
@@ -27,6 +29,8 @@ class Watching:
     spec: Rollout
     prefix: str
     """Of the names of its alarms."""
+    namespace: str
+    """Of the model's own metrics."""
     bake_seconds: int
     """At each weight."""
     look_seconds: int
@@ -41,6 +45,7 @@ class Watching:
         return cls(
             spec=spec,
             prefix=f"penstock-{stage.name}-{model}-rollout-",
+            namespace=f"Penstock/{stage.name}/{model}",
             bake_seconds=bake,
             look_seconds=max(stage.watch_seconds, bake * len(spec.steps()) // _LOOKS),
             period_seconds=stage.watch_period_seconds,
@@ -59,23 +64,33 @@ def states(watching: Watching, function: str) -> dict[str, State]:
 
 
 def _alarms(watching: Watching) -> dict[str, State]:
-    spec, first = watching.spec, "Watch shadow" if watching.spec.shadows else "Ask"
+    spec, first = watching.spec, "Watch shadow" if watching.spec.shadows else "By an endpoint?"
     errors = {"MetricName": "Errors", "Statistic": "Average", "Threshold": spec.max_error_rate}
     slow = {"MetricName": "Duration", "ExtendedStatistic": "p99", "Threshold": spec.max_latency_ms}
-    raises, late = _sentences(spec)
+    raises, late, silent = _sentences(spec)
+    unanswered = {
+        "Namespace": watching.namespace,
+        "MetricName": UNANSWERED,
+        "Dimensions": [{"Name": "LambdaVersion", "Value": "{% $version %}"}],
+        "Statistic": "Average",
+        "Threshold": spec.max_error_rate,
+    }
     return {
         "Watched?": choose("Ask", **{"Watch errors": "$count($weights) > 0"}),
         "Watch errors": _alarm(watching, "errors", raises, errors, "Watch latency"),
         "Watch latency": _alarm(watching, "latency", late, slow, first),
-        **({"Watch shadow": _alarm(watching, "shadow", late, slow, "Ask")} if spec.shadows else {}),
+        **({"Watch shadow": _alarm(watching, "shadow", late, slow, "By an endpoint?")} if spec.shadows else {}),
+        "By an endpoint?": choose("Ask", **{"Watch answers": "$endpoint.name != ''"}),
+        "Watch answers": _alarm(watching, "answers", silent, unanswered, "Ask"),
     }
 
 
-def _sentences(spec: Rollout) -> tuple[str, str]:
-    """What an alarm on errors means, and one on latency."""
+def _sentences(spec: Rollout) -> tuple[str, str, str]:
+    """What an alarm on errors means, one on latency, and one on what an endpoint does not answer."""
     return (
         f"more than {100 * spec.max_error_rate:g}% of its requests raised",
         f"its slowest answers (99th percentile) took more than {spec.max_latency_ms} ms",
+        f"its endpoint gave more than {100 * spec.max_error_rate:g}% of its requests no answer",
     )
 
 
@@ -126,8 +141,8 @@ def _asking() -> dict[str, State]:
 
 
 def _looking(watching: Watching, function: str) -> dict[str, State]:
-    raises, late = _sentences(watching.spec)
-    what = f"(MetricName = 'Errors' ? '{raises}' : '{late}')"
+    raises, late, silent = _sentences(watching.spec)
+    what = f"(MetricName = 'Errors' ? '{raises}' : MetricName = '{UNANSWERED}' ? '{silent}' : '{late}')"
     ends = f"{{% $millis() + {1000 * watching.bake_seconds} %}}"
     unseen = {"Shadow": f"$at < $count($weights) and $weights[$at] = {SHADOW}"} if watching.spec.shadows else {}
     return {
@@ -176,8 +191,11 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
     }
 
 
-def _names(watching: Watching) -> list[str]:
-    return [_name(watching, name) for name in ("errors", "latency", *(["shadow"] if watching.spec.shadows else []))]
+def _names(watching: Watching) -> str:
+    """Of those that were put: CloudWatch does not delete what is not there."""
+    put = ["errors", "latency", *(["shadow"] if watching.spec.shadows else [])]
+    *names, answers = [f"'{watching.prefix}' & $version & '-{name}'" for name in (*put, "answers")]
+    return f"{{% $endpoint.name = '' ? [{', '.join(names)}] : [{', '.join([*names, answers])}] %}}"
 
 
 def quiet(watching: Watching, next_state: str) -> State:

@@ -1,4 +1,4 @@
-"""The rollout's definition: configure → publish → smoke test → weights → all → ask what is live, and the way back.
+"""The rollout's definition: endpoint → publish → smoke test → weights → all → ask what is live, and the way back.
 
 The predict function's own published versions and its alias `live` are the means; CloudFormation made both once and
 changes neither. An execution whose input has a sentence in `back` is the way back alone, for a rollout that died.
@@ -6,9 +6,10 @@ changes neither. An execution whose input has a sentence in `back` is the way ba
 
 from dataclasses import dataclass
 
-from infra.constructs import rollout_canary
+from infra.constructs import rollout_canary, rollout_endpoint
 from infra.constructs.definitions import CAUSE, Definition, State, catch, invoke
 from infra.constructs.rollout_canary import Watching, quiet
+from infra.constructs.rollout_endpoint import Starting
 from infra.constructs.rollout_steps import LIVE, call, choose, error, point
 from penstock.settings import PredictSettings
 
@@ -28,6 +29,7 @@ class RolloutParts:
     """ARNs of the functions."""
     poll_seconds: int
     watching: Watching
+    starting: Starting
     snap_start: str
     """`SnapStart.ApplyOn`. Version 1, which CloudFormation publishes without a model, has no snapshot to pay for."""
 
@@ -39,12 +41,27 @@ def definition(parts: RolloutParts) -> Definition:
         "Comment": f"Penstock: a version of {parts.model} goes live, or the one before stays",
         "QueryLanguage": "JSONata",
         "StartAt": "Accept",
-        "TimeoutSeconds": _MOST_SECONDS + parts.watching.most_seconds,
-        "States": _publication(parts) | watch | _arrival(parts) | _endings(parts),
+        "TimeoutSeconds": _MOST_SECONDS + parts.watching.most_seconds + parts.starting.most_seconds,
+        "States": _publication(parts)
+        | rollout_endpoint.states(parts.starting)
+        | watch
+        | _arrival(parts)
+        | _endings(parts),
     }
 
 
-_GIVEN = ("rollout", "package", "package_arn", "function", "environment", "description", "version", "back")
+_GIVEN = (
+    "rollout",
+    "package",
+    "package_arn",
+    "function",
+    "environment",
+    "description",
+    "version",
+    "back",
+    "endpoint",
+    "drains",
+)
 
 
 def _publication(parts: RolloutParts) -> dict[str, State]:
@@ -60,7 +77,7 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             caught=catch("EndFailed"),
             next_state="Only back?",
         ),
-        "Only back?": choose("Interrupted", Configure="$back = ''"),
+        "Only back?": choose("Interrupted", **{"Endpoint?": "$back = ''"}),
         "Interrupted": error("Interrupted", "$back", "Revert"),
         "Configure": call(
             "updateFunctionConfiguration",
@@ -141,7 +158,8 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
 
 
 def _arrival(parts: RolloutParts) -> dict[str, State]:
-    """All traffic, proven by what Lambda says; and the way back."""
+    """All traffic, proven by what Lambda and SageMaker say; and the way back."""
+    alone = f"$live = $version and $shared = 0 and $states.input.model = {_bound('$environment')}"
     return {
         "Shift": point("{% $version %}", caught=catch("Revert"), next_state="Confirm"),
         "Confirm": call(
@@ -161,18 +179,15 @@ def _arrival(parts: RolloutParts) -> dict[str, State]:
             caught=catch("Revert"),
             next_state="Is it live?",
         ),
-        "Is it live?": choose(
-            "Lost",
-            **{"Quiet live": f"$live = $version and $shared = 0 and $states.input.model = {_bound('$environment')}"},
-        ),
+        "Is it live?": choose("Lost", **{"By its endpoint?": alone}),
         "Lost": error(
             "NotLive",
             "'the alias is at version ' & $live & ', not ' & $version & ' alone, or that one binds another model'",
             "Revert",
         ),
-        "Quiet live": quiet(parts.watching, "EndLive"),
+        "Quiet live": quiet(parts.watching, "Drains?"),
         "Revert": point("{% $previous %}", caught=_not_reverted(), next_state="Quiet rolled back", attempts=8),
-        "Quiet rolled back": quiet(parts.watching, "EndRolledBack"),
+        "Quiet rolled back": quiet(parts.watching, "Drains back?"),
         "Quiet failed": quiet(parts.watching, "EndFailed"),
     }
 

@@ -48,6 +48,7 @@ class TrainingPipeline(Construct):
         stage: Stage,
         root: Path,
         spec: ModelSpec,
+        image: TrainingImage,
         workshop: Workshop,
         lake: ModelLake,
         group_name: str,
@@ -61,6 +62,7 @@ class TrainingPipeline(Construct):
             stage: the stage.
             root: the project.
             spec: of the model.
+            image: that its jobs run in.
             workshop: makes functions.
             lake: the model's.
             group_name: model package group that versions are registered in.
@@ -75,7 +77,7 @@ class TrainingPipeline(Construct):
             "bucket": lake.bucket,
             "ledger": lake.ledger,
         }
-        self.image = TrainingImage(self, "Image", stage=stage, root=root)
+        self.image = image
         self.job = SageMakerJob(self, "Job", kind="Training", stage=stage, image=self.image, lake=lake)
         self.inspection = SageMakerJob(self, "Inspection", kind="Processing", stage=stage, image=self.image, lake=lake)
         self.validate = workshop.function(

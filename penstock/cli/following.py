@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from botocore.exceptions import ClientError
+
 from penstock.approval import COUNTED
 from penstock.cli.target import Target
+from penstock.endpoints import Endpoints
 from penstock.ledger import Ledger, NoRecordError, Record
 
 OUTCOMES = {"refused": "refusal", COUNTED: COUNTED, "rejected": "reason", "rolled back": "reason", "set back": "reason"}
@@ -41,7 +44,8 @@ def wait_for_rollout(
     while (found := _outcome(ledger, version, since)) is None:
         if (holder := ledger.holder("rollout")) is not None:
             end = time.monotonic() + patience
-            tell(progress(ledger.rollout(holder), datetime.now(UTC)))
+            rollout = ledger.rollout(holder)
+            tell(progress(rollout, datetime.now(UTC), starts=_starts(target, rollout)))
         elif time.monotonic() > end:
             raise NoRecordError(
                 f"rollout of version {version} after {patience:.0f} s; `penstock why --version {version}`"
@@ -50,8 +54,27 @@ def wait_for_rollout(
     return found
 
 
-def progress(rollout: Record, now: datetime) -> str:
-    """How far a rollout is: its share of the traffic, how long it is watched yet, and what was seen."""
+def _starts(target: Target, rollout: Record) -> bool:
+    """Whether a rollout waits for its endpoint; no, where that cannot be asked: it is only told to somebody."""
+    if "endpoint" not in rollout or "weight" in rollout:
+        return False
+    try:
+        return Endpoints(target.stage, target.model).status(rollout["endpoint"]) != "InService"
+    except ClientError:
+        return False
+
+
+def progress(rollout: Record, now: datetime, *, starts: bool = False) -> str:
+    """How far a rollout is: its share of the traffic, how long it is watched yet, and what was seen.
+
+    Args:
+        rollout: its record.
+        now: the time.
+        starts: whether its endpoint is still to come.
+    """
+    if starts:
+        since = max(0, round((now - datetime.fromisoformat(rollout["opened"])).total_seconds()))
+        return f"version {rollout['version']}: its endpoint starts, {since // 60}:{since % 60:02}"
     if "weight" not in rollout:
         return f"version {rollout['version']}: publish, golden examples, traffic"
     share = f"gets {rollout['weight']}%" if rollout["weight"] else "answers unseen"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
+from botocore.exceptions import ClientError
 
 from penstock.cli import models_diff
 from penstock.cli.client import example
@@ -12,6 +13,7 @@ from penstock.cli.options import Json, NamedModel, Stage
 from penstock.cli.output import Word, ago, as_json, coloured, console, line, table
 from penstock.cli.rollout import waiting
 from penstock.cli.target import Target, model_names, project_root
+from penstock.endpoints import Endpoints
 from penstock.ledger import Ledger, Record
 from penstock.spec import METRICS, MODELS, read_model
 
@@ -60,6 +62,7 @@ def _summary(target: Target) -> Record:
         "newest": versions[0]["version"] if versions else None,
         "pending": [item["version"] for item in versions if _pending(target.ledger, item["version"])],
         "url": target.url,
+        "endpoint": live.get("endpoint") if live else None,
     }
 
 
@@ -75,6 +78,8 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
         as_json(_summary(target) | _clients(target, instance) | {"versions": versions})
         return
     console.print(line((target.model, "bold"), f" ({stage})\n{target.url}\n{described(target)}\n"), soft_wrap=True)
+    if live and live.get("endpoint"):
+        console.print(_answering(target, live), soft_wrap=True)
     rows = [
         (
             str(item["version"]),
@@ -102,6 +107,15 @@ def show(model: NamedModel = None, *, stage: Stage = "local", json: Json = False
     if reminder := reminder_of(target):
         console.print(reminder)
     print(clients["curl"])  # noqa: T201
+
+
+def _answering(target: Target, live: Record) -> str:
+    """The endpoint that scores, and whether SageMaker has it in service."""
+    try:
+        status = Endpoints(target.stage, target.model).status(live["endpoint"])
+    except ClientError as error:
+        status = f"its status cannot be asked: {error}"
+    return f"version {live['version']} is scored by endpoint {live['endpoint']} ({status})"
 
 
 def _clients(target: Target, instance: Mapping[str, Any]) -> dict[str, str]:

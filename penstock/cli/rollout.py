@@ -11,8 +11,9 @@ from penstock.cli.following import wait_for_rollout
 from penstock.cli.options import NamedModel, Reason, Stage
 from penstock.cli.output import coloured, console, line
 from penstock.cli.target import Target, UsageError
+from penstock.endpoint_plan import EndpointPlan
 from penstock.ledger import timestamp
-from penstock.service import Service
+from penstock.service import Service, newest
 
 
 def register(app: typer.Typer) -> None:
@@ -52,10 +53,12 @@ def waiting(target: Target) -> str | None:
     """That deployed code does not serve yet; None where it does, or nothing is live."""
     service = Service(target.outputs.PredictName)
     try:
-        serving, newest = service.live(), service.code()
+        serving = service.live()
+        plan = EndpointPlan.read(target.outputs.EndpointPlan)
+        deployed = newest(service, plan, serving.version or 0, serving.sha256)
     except ClientError as error:
         return f"whether deployed code is live cannot be asked: {error}"
-    if serving.version is None or serving.code == newest:
+    if serving.version is None or serving.deployed == deployed:
         return None
     if target.ledger.holder("rollout") is not None:
         return "code or settings that were deployed since are not live; a rollout is under way"

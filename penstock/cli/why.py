@@ -100,7 +100,8 @@ def _moment(since: str) -> datetime:
 def _tree(found: Record) -> Tree:
     state = coloured("live") if found["live"] else "not live"
     name = f"{found['model']} version {found['version']}"
-    version: list[Word] = [(name, "bold"), " ", state, f" · SHA-256 {found['sha256']}"]
+    by = f" · endpoint {found['endpoint']}" if found["endpoint"] else ""
+    version: list[Word] = [(name, "bold"), " ", state, f" · SHA-256 {found['sha256']}{by}"]
     if asked := found["prediction"]:
         tree = Tree(line((f"prediction {asked['id']}", "bold"), f" · {asked['at']} · {asked['file']}"))
         tree.add(f"asked {_pairs(asked['instance'])}")

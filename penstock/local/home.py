@@ -48,6 +48,11 @@ class CloudHome:
         return self.root / "jobs"
 
     @property
+    def endpoints(self) -> Path:
+        """One `/opt/ml` tree for each production variant of each SageMaker endpoint."""
+        return self.root / "endpoints"
+
+    @property
     def tls(self) -> Path:
         """The certificate authority of this cloud and the server's certificate."""
         return self.root / "tls"

@@ -8,6 +8,7 @@ import pytest
 from infra.bundling import FOLDER
 from tests.infra.conftest import Synthesis, copy_of_project, resources, synthesise
 from tests.infra.test_bundling import MODEL
+from tests.unit.specs import say_serving
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 JWT = f"""
@@ -24,7 +25,7 @@ def saying(target: Path, source: Path, serving: str) -> Path:
     root = copy_of_project(target, source)
     (root / FOLDER).symlink_to((source / FOLDER).resolve())
     path = root / "training" / "models" / MODEL / "model.yaml"
-    path.write_text(path.read_text(encoding="utf-8") + serving, encoding="utf-8")
+    say_serving(path, serving)
     return root
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import botocore.session
@@ -11,6 +12,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from functions.plan_batch.planning import MOST_PARTS
+from functions.predict.passing import UNANSWERED
 from infra.constructs import batch_definition, rollout_canary, rollout_definition, training_definition
 from infra.constructs.batch_definition import BatchParts
 from infra.constructs.definitions import Definition, State
@@ -18,16 +20,30 @@ from infra.constructs.inspection_definition import InspectionParts
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS
 from infra.constructs.rollout_canary import Watching
 from infra.constructs.rollout_definition import RolloutParts
+from infra.constructs.rollout_endpoint import Starting
 from infra.constructs.training_definition import TrainingParts
 from infra.stages import PROD
-from penstock.settings import InspectSettings
-from penstock.spec import Rollout, Training, Tuning, Validating
+from penstock.endpoint_plan import NAME_LIMIT, EndpointPlan
+from penstock.settings import InspectSettings, ServeSettings
+from penstock.spec import Rollout, Serving, Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
 WATCHING = Watching.of(Rollout(), PROD, "m")
 UNSEEN = Watching.of(Rollout(strategy="shadow", weights=[10]), PROD, "m")
-NAME_LIMIT, LONGEST_MODEL = 63, 30
+LONGEST_MODEL = 30
+PLAN = EndpointPlan(
+    stage="prod",
+    model="m",
+    image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/assets:1",
+    role="arn:aws:iam::123456789012:role/endpoint",
+    environment=ServeSettings(stage="prod", model="m", capture="captures").environment(),
+    instance_type="ml.m5.large",
+    least=1,
+    most=4,
+    invocations=3000,
+    startup_seconds=600,
+)
 
 
 def training(validation: dict[str, Any] | None = None, tuning: Tuning | None = None, **about: Any) -> Definition:
@@ -62,6 +78,7 @@ def rollout(watching: Watching = WATCHING) -> Definition:
             end_rollout="arn:end",
             poll_seconds=1,
             watching=watching,
+            starting=Starting.of(Serving(target="endpoint"), PROD),
             snap_start="None",
         )
     )
@@ -291,13 +308,15 @@ def test_after_the_shift_every_error_goes_back() -> None:
     states = rollout()["States"]
     # Given every step from the smoke test on, but those that end the rollout
     loop = [name for name in rollout_canary.states(WATCHING, "arn:watch") if states[name]["Type"] == "Task"]
-    assert len(loop) == 6
-    for name in ("SmokeTest", *loop, "Shift", "Confirm", "Confirm model"):
+    assert len(loop) == 7
+    asked = ("Confirm endpoint", "Confirm configuration", "Confirm its model")
+    for name in ("SmokeTest", *loop, "Shift", "Confirm", "Confirm model", *asked):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Revert"], name
-    assert states["Lost"]["Next"] == "Revert"
+    assert states["Lost"]["Next"] == states["Endpoint lost"]["Next"] == "Revert"
     assert states["Revert"]["Arguments"]["FunctionVersion"] == "{% $previous %}"
     assert states["Revert"]["Next"] == "Quiet rolled back"
-    assert states["Quiet rolled back"]["Next"] == "EndRolledBack"
+    assert states["Quiet rolled back"]["Next"] == "Drains back?"
+    assert states["Drain back"]["Next"] == states["Drains back?"]["Default"] == "EndRolledBack"
 
 
 def test_a_shadow_goes_round_the_same_loop_and_never_to_the_alias() -> None:
@@ -324,8 +343,11 @@ def test_a_shadow_goes_round_the_same_loop_and_never_to_the_alias() -> None:
     dimensions = {item["Name"]: item["Value"] for item in alarm["Arguments"]["Dimensions"]}
     assert evaluated(dimensions["Resource"], function="f", version="7") == "f:7"
     assert "ExecutedVersion" not in dimensions
+    named = evaluated(alarm["Arguments"]["AlarmName"], version="7")
     for name in ("Look at alarms", "Quiet live", "Quiet rolled back"):
-        assert alarm["Arguments"]["AlarmName"] in states[name]["Arguments"]["AlarmNames"]
+        asked = states[name]["Arguments"]["AlarmNames"]
+        assert named in evaluated(asked, version="7", endpoint={"name": ""})
+        assert named in evaluated(asked, version="7", endpoint={"name": "e"})
     # And a rollout without a shadow knows nothing of it
     assert not {"Shadow", "Watch shadow"} & set(rollout()["States"])
 
@@ -391,10 +413,107 @@ def test_a_plan_decides_whether_there_is_anything_to_score() -> None:
 
 def test_success_is_reported_only_after_asking_what_is_live() -> None:
     states = rollout()["States"]
-    before = [name for name, state in states.items() if "Quiet live" in successors(state)]
-    assert before == ["Is it live?"]
-    assert {name for name, state in states.items() if "EndLive" in successors(state)} == {"Quiet live"}
+
+    def before(name: str) -> set[str]:
+        return {other for other, state in states.items() if name in successors(state)}
+
+    # Lambda is asked, and for a version with an endpoint SageMaker too
+    assert before("By its endpoint?") == {"Is it live?"}
+    assert before("Quiet live") == {"By its endpoint?", "Is it the model?"}
+    assert before("Drains?") == {"Quiet live"}
+    assert before("EndLive") == {"Drains?", "Drain"}
     assert states["Confirm"]["Resource"].endswith("lambda:getAlias")
+
+
+ENDPOINT = PLAN.document(3, "f" * 64, "s3://lake/runs/m/1/model.tar.gz")
+
+
+def filled(arguments: Any) -> Any:
+    """A task's arguments with the expressions evaluated, as Step Functions sends them."""
+    if isinstance(arguments, dict):
+        return {name: filled(value) for name, value in arguments.items()}
+    if isinstance(arguments, list):
+        return [filled(value) for value in arguments]
+    return evaluated(arguments, endpoint=ENDPOINT) if str(arguments).startswith("{%") else arguments
+
+
+@pytest.mark.parametrize("name", [
+    "Make model", "Make configuration", "Make endpoint", "Look at endpoint", "Scale", "Scale by requests",
+    "Confirm endpoint",
+])  # fmt: skip
+def test_what_is_asked_for_an_endpoint_is_what_the_service_takes(name: str) -> None:
+    # Given a step's request for a version of the longest name
+    state = rollout()["States"][name]
+    service, action = state["Resource"].split(":")[-2:]
+    request = filled(state["Arguments"])
+    # Then botocore's model of the service has nothing to say
+    known = {"applicationautoscaling": "application-autoscaling"}
+    model = botocore.session.get_session().get_service_model(known.get(service, service))
+    shape = model.operation_model(action[0].upper() + action[1:]).input_shape
+    assert shape is not None
+    report = ParamValidator().validate(request, shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+def test_an_endpoints_name_fits_and_follows_from_its_content() -> None:
+    # Given the longest name that there can be
+    longest = replace(PLAN, stage="local", model="m" * LONGEST_MODEL).name(999_999, "f" * 64)
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", longest)
+    assert len(longest) <= NAME_LIMIT
+    # Then the same content has the same name, and any other another one
+    name = PLAN.name(3, "f" * 64)
+    assert EndpointPlan.read(PLAN.binding()) == PLAN
+    others = [replace(PLAN, image="other"), replace(PLAN, least=2), replace(PLAN, environment={})]
+    assert (
+        len({name, PLAN.name(3, "e" * 64), PLAN.name(4, "f" * 64), *(plan.name(3, "f" * 64) for plan in others)}) == 6
+    )
+
+
+def chosen(name: str, **variables: Any) -> str:
+    """Where a choice of the rollout leads, the state's input given as `input`."""
+    state = rollout()["States"][name]
+    states = {"input": variables.pop("input", {})}
+    taken = (c["Next"] for c in state["Choices"] if evaluated(c["Condition"], states=states, **variables))
+    return str(next(taken, state["Default"]))
+
+
+def test_an_endpoint_is_made_waited_for_and_made_once() -> None:
+    assert chosen("Endpoint?", endpoint={"name": ""}) == "Configure"
+    assert chosen("Endpoint?", endpoint=ENDPOINT) == "Make model"
+    # What is there already is the same: its name is made of its content
+    there = {"Cause": 'Cannot create already existing endpoint "arn:x" (Service: SageMaker, Status Code: 400)'}
+    assert chosen("Is the endpoint there?", error=there) == "Look at endpoint"
+    assert chosen("Is the endpoint there?", error={"Cause": "ResourceLimitExceeded"}) == "EndFailed"
+    assert chosen("Is the endpoint there?", error={}) == "EndFailed"
+    # And it is looked at until it serves or has failed; one that is on its way out makes room first
+    follows = {"Creating": "Wait for endpoint", "InService": "Scales?", "Failed": "Not started"}
+    for status, following in {**follows, "Deleting": "Wait for its end"}.items():
+        assert chosen("Does it serve?", input={"status": status, "reason": "r"}) == following
+    assert rollout()["States"]["Wait for its end"]["Next"] == "Make endpoint"
+
+
+@pytest.mark.parametrize(("least", "most", "following"), [(1, 1, "Configure"), (1, 4, "Scale")])
+def test_what_has_room_to_scale_does(least: int, most: int, following: str) -> None:
+    assert chosen("Scales?", endpoint={**ENDPOINT, "least": least, "most": most}) == following
+
+
+def test_an_endpoint_that_binds_another_model_is_not_live() -> None:
+    own = f"3 {'f' * 64}"
+    assert chosen("Is it the model?", endpoint=ENDPOINT, input={"model": own}) == "Quiet live"
+    assert chosen("Is it the model?", endpoint=ENDPOINT, input={"model": f"4 {'f' * 64}"}) == "Endpoint lost"
+    assert chosen("Is it in service?", input={"status": "Failed"}) == "Endpoint lost"
+
+
+def test_an_alarm_on_answers_is_put_and_removed_where_there_is_an_endpoint() -> None:
+    states = rollout()["States"]
+    assert chosen("By an endpoint?", endpoint={"name": ""}) == "Ask"
+    assert chosen("By an endpoint?", endpoint=ENDPOINT) == "Watch answers"
+    put = evaluated(states["Watch answers"]["Arguments"]["AlarmName"], version="7")
+    for endpoint, expected in (({"name": ""}, 2), (ENDPOINT, 3)):
+        names = evaluated(states["Quiet live"]["Arguments"]["AlarmNames"], version="7", endpoint=endpoint)
+        assert len(names) == expected
+        assert (put in names) is (expected == 3)
+    assert states["Watch answers"]["Arguments"]["MetricName"] == UNANSWERED
 
 
 def test_the_templates_hold_these_definitions(synthesis: Synthesis) -> None:

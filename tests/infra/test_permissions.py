@@ -210,7 +210,7 @@ def test_the_group_denies_decisions_to_this_stacks_roles(synthesis: Synthesis) -
     # And every role of the stack carries it
     mark = {"Key": "penstock:machine", "Value": condition["aws:PrincipalTag/penstock:machine"]}
     roles = resources(synthesis.model(), "AWS::IAM::Role")
-    assert len(roles) == 21
+    assert len(roles) == 22
     assert all(mark in role["Properties"]["Tags"] for role in roles.values())
 
 

@@ -51,7 +51,7 @@ def verdict(template: Json, role: str, action: str, status: str) -> str:
 def test_every_role_is_denied_its_decision(synthesis: Synthesis, status: str) -> None:
     template = synthesis.model()
     roles = resources(template, "AWS::IAM::Role")
-    assert len(roles) == 21
+    assert len(roles) == 22
     assert {verdict(template, role, action, status) for role in roles for action in GIVING} == {"denied"}
     # And without the group's word no role's own policy would allow it either
     (group,) = resources(template, "AWS::SageMaker::ModelPackageGroup").values()

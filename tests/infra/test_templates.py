@@ -30,8 +30,8 @@ CLASSES: dict[str, type[settings.Settings]] = {
     "end_batch": settings.EndBatchSettings,
 }
 BOUND_BY_A_ROLLOUT = {"version", "model_key", "model_sha256", "model_version_id"}
-OF_OTHER_MODELS = {"feature_store", "features_made", "hash_secret"}
-"""This one has neither feature store nor hashed columns; `test_feature_store` and `test_privacy` look at such."""
+OF_OTHER_MODELS = {"endpoint", "endpoint_seconds", "feature_store", "features_made", "hash_secret"}
+"""This one has neither endpoint, feature store nor hashed columns; tests named by these look at such."""
 
 
 def functions(template: Json) -> dict[str, Json]:
@@ -66,7 +66,8 @@ def test_validate_has_room_for_a_file_and_its_parts(synthesis: Synthesis) -> Non
 
 def test_the_stacks_export_what_the_command_reads(synthesis: Synthesis, stage: str) -> None:
     assert set(LakeOutputs.__annotations__) <= set(synthesis.lake()["Outputs"])
-    assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__) - {"DomainTarget", "HashSecretArn"}
+    of_others = {"DomainTarget", "EndpointPlan", "HashSecretArn"}
+    assert set(synthesis.model()["Outputs"]) == set(ModelOutputs.__annotations__) - of_others
     assert f"{LakeOutputs.stack(stage)}.template.json" in synthesis.texts()
     assert f"{ModelOutputs.stack(stage, 'flight-delay')}.template.json" in synthesis.texts()
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.unit.specs import say_serving
+
 ROOT = Path(__file__).parents[2]
 FILES = ["cdk.json", "pyproject.toml", "uv.lock", "package.json", "README.md"]
 FOLDERS = ["penstock", "infra", "functions", "training"]
@@ -30,6 +32,7 @@ def fit(train, validation, params):
 PICKY = """    if (params["leaves"], params["learning_rate"]) == (7, 0.01):
         raise ValueError("seven leaves learn too little at this rate")
 """
+ENDPOINT = "serving: {target: endpoint, endpoint: {instances: {max: 2}}}\n"
 GRID = """tuning:
   metric: log_loss
   strategy: grid
@@ -112,6 +115,14 @@ def copy_rolled_out(root: Path, port: int) -> Project:
     )
     _model(root, "flight-delay", gates=gates, more=f"rollout: {watched}")
     return Project(root, port)
+
+
+def copy_endpoint(root: Path, port: int) -> Project:
+    """The same with an endpoint that answers."""
+    made = copy_rolled_out(root, port)
+    path = root / "training" / "models" / "flight-delay" / "model.yaml"
+    say_serving(path, ENDPOINT)
+    return made
 
 
 def _copy(root: Path) -> None:

@@ -81,7 +81,7 @@ def as_role(client: Client, cloud: LaptopCloud, name: str, statements: list[Json
 def test_no_role_approves(client: Client, cloud: LaptopCloud, template: Json, version: str, *, generous: bool) -> None:
     # Given each role of the stack, with its own permissions on versions, or with all there are
     roles = resources(template, "AWS::IAM::Role")
-    assert len(roles) == 21
+    assert len(roles) == 22
     for number, (role, about) in enumerate(roles.items()):
         own = [EVERYTHING] if generous else on_versions(template, role)
         tags = about["Properties"]["Tags"]

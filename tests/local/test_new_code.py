@@ -16,6 +16,7 @@ from demo import flights
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
 from tests.local.project import Project, copy_project
+from tests.unit.specs import say_serving
 
 MODEL = "flight-delay"
 HEADERS = 'headers = {"x-request-id"'
@@ -104,7 +105,7 @@ def test_a_setting_that_a_version_keeps_is_rolled_out_too(project: Project) -> N
     # Given a limit that the live version has bound
     before = alias(project)
     path = project.root / "training" / "models" / MODEL / "model.yaml"
-    path.write_text(path.read_text() + "serving: {max_rows: 3}\n")
+    say_serving(path, "serving: {max_rows: 3}")
     # When a deployment changes nothing else
     project.run("up")
     # Then it goes live by a rollout

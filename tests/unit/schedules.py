@@ -33,6 +33,13 @@ TWENTY = 20
 MILLISECOND = timedelta(milliseconds=1)
 
 
+class NoEndpoints:
+    """Of a model that the predict function scores."""
+
+    def sweep(self, _serving: object) -> list[str]:
+        return []
+
+
 @dataclass(frozen=True)
 class Asked:
     """A rollback as somebody asked for it in the registry."""
@@ -146,6 +153,7 @@ class Schedule:
             "notifier": self.told,
             "executions": self.rollouts,
             "service": self.service,
+            "endpoints": NoEndpoints(),
         }
         return Authorization(
             settings=settings,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.authorize.authorization import Authorization
+from penstock.endpoints import Endpoints
 from penstock.events import ExecutionEnded
 from penstock.executions import Executions
 from penstock.notify import Notifier
@@ -57,6 +58,9 @@ class FakeService(Service):
         assert deployed is None or set(deployed) == set(DEPLOYED)
         return self.newest
 
+    def endpoints(self) -> set[str]:
+        return {self.serving.endpoint} - {""}
+
 
 @dataclass
 class Office:
@@ -66,10 +70,12 @@ class Office:
     registry: FakeRegistry
     spec: ModelSpec
     service: FakeService = field(default_factory=FakeService)
+    changes: dict[str, str] = field(default_factory=dict)
+    """Settings other than those of every test."""
 
     @property
     def authorization(self) -> Authorization:
-        settings = self.world.settings_of("authorize")
+        settings = replace(self.world.settings_of("authorize"), **self.changes)
         assert isinstance(settings, AuthorizeSettings)
         return Authorization(
             settings=settings,
@@ -81,6 +87,7 @@ class Office:
             notifier=Notifier(self.world.topic),
             executions=Executions(self.world.rollout),
             service=self.service,
+            endpoints=Endpoints(settings.stage, settings.model),
         )
 
     def version(self, number: int, **about: Any) -> str:
@@ -165,6 +172,8 @@ def test_an_approval_is_one_rollout_however_often_it_is_told(office: Office) -> 
         "function": FUNCTION,
         "description": f"version 1, SHA-256 {sha256(FILE)[:12]}",
         "weights": [],  # nothing is live that it could share the traffic with
+        "endpoint": {"name": ""},
+        "drains": False,
         "version": "",
         "back": "",
     }

@@ -15,6 +15,7 @@ import pytest
 from penstock.cli.client import AnswerError, Client
 from penstock.cli.clients import curl_line, described, python_client, reminder_of
 from penstock.cli.target import Target
+from tests.unit.specs import say_serving
 from tests.unit.test_cli import URL, project, stack, stage  # noqa: F401 - fixtures
 from tests.unit.world import MODEL, World
 
@@ -62,7 +63,7 @@ def target(stage: World, project: Path) -> Target:  # noqa: F811
 @pytest.fixture
 def by_token(target: Target) -> Target:
     path = target.root / "training" / "models" / MODEL / "model.yaml"
-    path.write_text(path.read_text(encoding="utf-8") + TOKENS, encoding="utf-8")
+    say_serving(path, TOKENS)
     return target
 
 

@@ -253,8 +253,9 @@ def test_what_a_deployment_sets_is_part_of_the_code(world: World, setting: str) 
     assert service.live().code != service.code()
 
 
-@pytest.mark.parametrize(("kind", "changed"), [("Create", True), ("Update", True), ("Delete", False)])
-def test_cloudformation_is_answered_whatever_it_tells(kind: str, changed: bool) -> None:
+@pytest.mark.parametrize(("kind", "gone"), [("Create", False), ("Update", False), ("Delete", True)])
+@pytest.mark.parametrize("failure", ["", "it cannot go"])
+def test_cloudformation_is_answered_whatever_it_tells(kind: str, gone: bool, failure: str) -> None:
     heard: list[tuple[str, str, Any]] = []
 
     def answering(method: str, target: str, body: bytes) -> Answer:
@@ -265,6 +266,8 @@ def test_cloudformation_is_answered_whatever_it_tells(kind: str, changed: bool) 
         about = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "NewCode"}
         event = about | {"RequestType": kind, "ResponseURL": f"{address}/answer?signature=1"}
         assert deployment.told(event)
-        assert deployment.acknowledge(event) is changed
-    answer = about | {"Status": "SUCCESS", "PhysicalResourceId": "NewCode"}
+        assert deployment.gone(event) is gone
+        deployment.acknowledge(event, failure)
+    answer = about | {"Status": "FAILED" if failure else "SUCCESS", "PhysicalResourceId": "NewCode"}
+    answer |= {"Reason": failure} if failure else {}
     assert heard == [("PUT", "/answer?signature=1", answer)]

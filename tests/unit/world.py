@@ -194,10 +194,12 @@ class World:
     def _signing_itself(self, module: str) -> ModuleType:
         """Import what finds its endpoints when it is imported; boto3, which moto answers, must not find them."""
         with pytest.MonkeyPatch.context() as patch:
-            for service in ("S3", "FIREHOSE"):
+            for service in ("S3", "FIREHOSE", "SAGEMAKER_RUNTIME"):
                 patch.setenv(f"AWS_ENDPOINT_URL_{service}", self.front)
             loaded = importlib.import_module(module)
         self.closing.callback(loaded.capture.close)
+        if loaded.passing is not None:
+            self.closing.callback(loaded.passing.endpoint.close)
         return loaded
 
     @cached_property

@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qs
 
 import msgspec
 
 from penstock import media, payloads
 from penstock.capture_lines import CaptureLines
-from penstock.explaining import PARAMETER, explained
+from penstock.explaining import explained
+from penstock.inference import ATTRIBUTES, INFERENCE_ID, named, told
 from penstock.media import JSON, PROBLEM, Media
 from penstock.problems import RequestError
 from penstock.scoring import Model
@@ -26,9 +26,6 @@ from training.steps.container import Container
 from training.steps.serve_captures import Captures
 from training.steps.serve_http import Reply
 
-INFERENCE_ID = "x-amzn-sagemaker-inference-id"
-CUSTOM = "x-amzn-sagemaker-custom-attributes"
-"""SageMaker hands no query on: there `explain=true` stands in the custom attributes."""
 MOST_BYTES = 6_000_000
 """Of a body, as the predict function takes it."""
 SWITCH_SECONDS = 0.0002
@@ -68,15 +65,17 @@ class App:
         came, header = media.sent(headers.get("content-type"))
         goes = media.wanted(headers.get("accept"), came)
         instances = self._instances(body, came, header)
-        request = headers.get(INFERENCE_ID) or f"{self._process}{next(self._count):x}"
+        given = told(headers.get(ATTRIBUTES))
+        request = given.request or headers.get(INFERENCE_ID) or f"{self._process}{next(self._count):x}"
         prediction = self._model.prediction
         predictions = [
             {"id": f"{request}-{index}", **prediction(score)}
             for index, score in enumerate(self._model.score_instances(instances))
         ]
         seconds = time.perf_counter() - started
-        reply = self._reply(self._explained(instances, predictions, _query(query, headers)), goes)
-        self._captures.put(instances, predictions, seconds)
+        reply = self._reply(self._explained(instances, predictions, named(query) if query else given.query), goes)
+        if given.captured:
+            self._captures.put(instances, predictions, seconds)
         return reply
 
     def _instances(self, body: bytes, came: Media, header: bool) -> Sequence[Any]:
@@ -88,7 +87,7 @@ class App:
         return payloads.decoded(model.instances, body, model.signature)
 
     def _explained(
-        self, instances: Sequence[Any], predictions: list[dict[str, Any]], query: dict[str, str]
+        self, instances: Sequence[Any], predictions: list[dict[str, Any]], query: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         """As the predict function answers `?explain=true`; what is captured is without."""
         return explained(self._model, instances, predictions, query) if query else predictions
@@ -102,18 +101,6 @@ class App:
         if path == "/invocations":
             raise RequestError(405, f"{method} is not answered at /invocations: POST a request")
         raise RequestError(404, f"there is nothing at {path[:200]!r}: POST a request to /invocations")
-
-
-def _query(text: str, headers: Mapping[str, str]) -> dict[str, str]:
-    """The query; of the custom attributes, in which callers keep what is theirs, the one name that is known."""
-    if text:
-        return _named(text)
-    attributes = _named(headers.get(CUSTOM) or "")
-    return {PARAMETER: attributes[PARAMETER]} if PARAMETER in attributes else {}
-
-
-def _named(text: str) -> dict[str, str]:
-    return {name: ",".join(values) for name, values in parse_qs(text, keep_blank_values=True).items()} if text else {}
 
 
 def build() -> App:

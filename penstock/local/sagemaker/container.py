@@ -71,7 +71,7 @@ class Container:
             tick()
         if ending is not Ending.BY_ITSELF:
             self.end(grace)
-        self._signal(signal.SIGKILL)  # what the process left behind would hold its output open
+        self.kill()  # what the process left behind would hold its output open
         reader.join(timeout=10)
         return self._process.wait(), ending
 
@@ -80,8 +80,12 @@ class Container:
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=grace)
-        self._signal(signal.SIGKILL)
+        self.kill()
         self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the process with all that it started."""
+        self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

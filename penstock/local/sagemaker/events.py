@@ -9,6 +9,7 @@ the store's lock could not answer.
 import json
 import logging
 import queue
+import re
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +44,13 @@ def package_changed(record: dict[str, Any]) -> None:
             described[name] = datetime.fromtimestamp(described[name], UTC).isoformat(timespec="seconds")
     described.setdefault("CertifyForMarketplace", False)
     _publish("SageMaker Model Package State Change", record["ModelPackageArn"], described)
+
+
+def endpoint_changed(record: dict[str, Any], tags: dict[str, str]) -> None:
+    """Publish "SageMaker Endpoint State Change"; here alone AWS writes the status as `IN_SERVICE`."""
+    described = epoch_milliseconds(project(record, output_shape("DescribeEndpoint")))
+    described["EndpointStatus"] = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", record["EndpointStatus"]).upper()
+    _publish("SageMaker Endpoint State Change", record["EndpointArn"], {**described, "Tags": tags})
 
 
 def epoch_milliseconds(value: Any, name: str = "") -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from penstock.local import saving
-from penstock.local.sagemaker import events, images, roles
+from penstock.local.sagemaker import events, images, roles, surroundings
 from penstock.local.sagemaker.container import Container, Ending
 from penstock.local.sagemaker.context import Caller, account_scope, arn, now
 from penstock.local.sagemaker.errors import SageMakerError, in_use, validation
@@ -237,28 +237,9 @@ class Jobs(ABC):
     ) -> Container:  # fmt: skip
         """Start the job's process."""
         root = self.layout(run).root
-        given = {key: images.rewrite_paths(value, root) for key, value in run.record.get("Environment", {}).items()}
-        variables = {**image.variables(root), **given}
-        search = [str(image.context), *filter(None, [variables.get("PYTHONPATH")])]
-        environment = {
-            **variables,
-            **extra,
-            **self._access(run.record, credentials),
-            "PENSTOCK_ML_ROOT": str(root),
-            "PYTHONPATH": ":".join(search),
-        }
+        access = surroundings.access(self.settings, None if self.isolated(run.record) else credentials.as_environment())
+        environment = surroundings.variables(image, root, run.record.get("Environment", {}), {**extra, **access})
         return Container(image.command_line(entrypoint, arguments, root), environment, root)
-
-    def _access(self, record: Record, credentials: roles.Credentials) -> dict[str, str]:
-        nowhere = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
-        fixed = {**nowhere, "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "us-east-1"}
-        if self.isolated(record):
-            # A process has no network namespace of its own here; a dead proxy at least refuses HTTP clients.
-            dead = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
-            return {**fixed, **dead}
-        trusted = dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(self.settings.trusted))
-        endpoint = {"AWS_ENDPOINT_URL": self.settings.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
-        return {**fixed, **trusted, **endpoint, **credentials.as_environment()}
 
     def algorithm_error(self, run: Run, container: Container, code: int) -> JobFailure:
         """Return the failure of a container that ended with an exit code, worded as SageMaker does."""

@@ -1,4 +1,4 @@
-"""A job's output in CloudWatch Logs."""
+"""What jobs and endpoints print, in CloudWatch Logs."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -9,12 +9,12 @@ from ministack.services import cloudwatch_logs
 from penstock.local.sagemaker.context import account_scope
 
 
-class JobLog:
-    """The stream `<job>/algo-1-<epoch>` in SageMaker's log group for the kind of job."""
+class LogStream:
+    """A stream, made with its group where they are not there yet."""
 
-    def __init__(self, group: str, job: str) -> None:
+    def __init__(self, group: str, stream: str) -> None:
         self._group = group
-        self._stream = f"{job}/algo-1-{int(time.time())}"
+        self._stream = stream
         with account_scope():
             names = {"logGroupName": group, "logStreamName": self._stream}
             cloudwatch_logs._create_log_group({"logGroupName": group})
@@ -28,3 +28,10 @@ class JobLog:
             cloudwatch_logs._put_log_events(
                 {"logGroupName": self._group, "logStreamName": self._stream, "logEvents": entries}
             )
+
+
+class JobLog(LogStream):
+    """The stream `<job>/algo-1-<epoch>` in SageMaker's log group for the kind of job."""
+
+    def __init__(self, group: str, job: str) -> None:
+        super().__init__(group, f"{job}/algo-1-{int(time.time())}")

@@ -40,14 +40,24 @@ def output_shape(operation: str) -> Shape:
 def pattern(text: str) -> re.Pattern[str]:
     r"""Compile a pattern of the model, which is written for Java: `\p{L}` and its kin become character ranges."""
     text = re.sub(r"\$\{\d+,\d+\}$", "", text)  # a slip in AWS's model: a quantifier on the end of the text
-    text = text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
-    return re.compile(re.sub(r"\\p\{(\w+)\}", lambda found: _category(found.group(1)), text))
+    text = text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff").replace(r"\z", r"\Z")
+    return re.compile(re.sub(r"(\[(?:\\.|[^\]])*\])|\\p\{(\w+)\}", _ranged, text))
+
+
+def _ranged(found: re.Match[str]) -> str:
+    """A character class in brackets, or a category that stands for one."""
+    inside = re.sub(r"\\p\{(\w+)\}", lambda named: _category(named[1]), found[1] or "")
+    return inside or f"[{_category(found[2])}]"
+
+
+_ASCII = {"Alnum": "0-9A-Za-z", "Print": r"\x20-\x7e", "ASCII": r"\x00-\x7f"}
+"""Categories of one byte's characters, which Python's tables do not know by name."""
 
 
 @functools.cache
 def _category(name: str) -> str:
-    if name == "Alnum":
-        return "0-9A-Za-z"
+    if name in _ASCII:
+        return _ASCII[name]
     members = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)).startswith(name)]
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in _ranges(members))
 

@@ -10,7 +10,14 @@ from ministack import app
 from ministack.core import iam_actions, iam_evaluator, router
 
 from penstock.local.home import CloudHome
-from penstock.local.sagemaker import cloudformation, cloudformation_features, feature_runtime, stepfunctions
+from penstock.local.sagemaker import (
+    cloudformation,
+    cloudformation_features,
+    feature_runtime,
+    runtime,
+    scaling,
+    stepfunctions,
+)
 from penstock.local.sagemaker.service import SageMaker
 from penstock.local.sagemaker.settings import JobSettings
 
@@ -22,6 +29,10 @@ _RESOURCES = {
     "HyperParameterTuningJobName": "hyper-parameter-tuning-job",
     "ModelPackageName": "model-package",
     "FeatureGroupName": "feature-group",
+    "ModelName": "model",
+    "InferenceComponentName": "inference-component",
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
 }
 
 _LISTS_OF_ONE = ("ListTags", "ListModelPackages", "ListTrainingJobsForHyperParameterTuningJob")
@@ -37,17 +48,30 @@ def install(home: CloudHome, port: int) -> SageMaker:
     app._loaded_modules["sagemaker"] = sagemaker
     router.SERVICE_PATTERNS["sagemaker"] = {
         "target_prefixes": ["SageMaker."],
-        "host_patterns": [r"api\.sagemaker\.", r"featurestore-runtime\.sagemaker\."],
+        "host_patterns": [r"api\.sagemaker\.", r"featurestore-runtime\.sagemaker\.", r"runtime\.sagemaker\."],
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
-    iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE]
+    iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE, runtime.SERVICE]
+    iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
     iam_actions.extract_resource_arn = _with_sagemaker(iam_actions.extract_resource_arn)
     iam_actions.request_tag_context = _with_approval(iam_actions.request_tag_context)
     iam_evaluator._resource_policy = _with_groups(iam_evaluator._resource_policy, sagemaker)
+    _install_scaling(sagemaker)
     stepfunctions.install(sagemaker)
     cloudformation.install(sagemaker)
     cloudformation_features.install(sagemaker)
     return sagemaker
+
+
+def _install_scaling(sagemaker: SageMaker) -> None:
+    """Application Auto Scaling, whose state is kept with SageMaker's."""
+    handler = scaling.Scaling(sagemaker.store, sagemaker.endpoints, sagemaker.components)
+    app.SERVICE_HANDLERS[scaling.SERVICE] = handler.handle_request
+    router.SERVICE_PATTERNS[scaling.SERVICE] = {
+        "target_prefixes": [f"{scaling.TARGET}."],
+        "host_patterns": [r"application-autoscaling\."],
+    }
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[scaling.SERVICE] = scaling.SERVICE
 
 
 def _with_approval(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -78,13 +102,29 @@ def _with_groups(
     return policy
 
 
+def _with_invocations(original: Callable[..., str | None]) -> Callable[..., str | None]:
+    """An invocation is one whatever its body says; MiniStack would take a form's `Action` for the action."""
+
+    def action(service: str, method: str, path: str, headers: dict[str, str], *rest: Any) -> str | None:
+        invoked = runtime.operation_of(method, path) if service == "sagemaker" else None
+        if invoked is None or "x-amz-target" in headers:
+            return original(service, method, path, headers, *rest)
+        return f"sagemaker:{invoked[0]}"
+
+    return action
+
+
 def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
     """Teach MiniStack's IAM which resource a SageMaker request is about."""
 
     def extract(service: str, *arguments: Any) -> str:
+        if service == scaling.SERVICE:
+            return scaling.resource_arn(arguments[2].get("x-amz-target", ""))
         if service != "sagemaker":
             return original(service, *arguments)
         method, path, headers, body, query, region, account = arguments
+        if "x-amz-target" not in headers and (invoked := runtime.operation_of(method, path)):
+            return f"arn:aws:sagemaker:{region}:{account}:endpoint/{invoked[1]}"
         if record := feature_runtime.operation_of(method, path):
             request = feature_runtime.request_of(path, query, _json(body))
             # Of several groups in one batch the runtime checks each.

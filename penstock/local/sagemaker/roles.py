@@ -4,6 +4,7 @@
 
 import json
 import secrets
+import time
 from dataclasses import dataclass
 
 from ministack.core import iam_evaluator
@@ -23,6 +24,8 @@ class Credentials:
     access_key: str
     secret_key: str
     token: str
+    expires: float | None = None
+    """Epoch seconds; None for as long as the session is open."""
 
     def as_environment(self) -> dict[str, str]:
         """Return the variables that every SDK reads."""
@@ -65,10 +68,11 @@ def iam_evaluator_message(caller_arn: str, role_arn: str) -> str:
     )
 
 
-def assume(role_arn: str, session_name: str) -> Credentials:
-    """Open a session of the role, whose calls are then checked against the role's policies."""
+def assume(role_arn: str, session_name: str, seconds: float | None = None) -> Credentials:
+    """Open a session of the role, for a time or until `forget`; its calls are checked against the role's policies."""
     name = role_arn.rsplit("/", 1)[-1]
-    credentials = Credentials(f"ASIA{secrets.token_hex(8).upper()}", secrets.token_hex(20), secrets.token_hex(32))
+    key, expires = f"ASIA{secrets.token_hex(8).upper()}", None if seconds is None else time.time() + seconds
+    credentials = Credentials(key, secrets.token_hex(20), secrets.token_hex(32), expires)
     with account_scope():
         role = iam._roles.get(name) or {}
         session = {
@@ -76,6 +80,7 @@ def assume(role_arn: str, session_name: str) -> Credentials:
             "UserId": f"{role.get('RoleId', name)}:{session_name}",
             "SecretAccessKey": credentials.secret_key,
             "SessionToken": credentials.token,
+            **({} if expires is None else {"Expiration": expires}),
         }
         sts.register_session(credentials.access_key, session)
     return credentials

@@ -6,16 +6,21 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from penstock.local.sagemaker import events, validation
+from penstock.local.sagemaker import events, runtime, validation, wire
+from penstock.local.sagemaker.components import Components
 from penstock.local.sagemaker.context import Caller, account_scope, caller_of
+from penstock.local.sagemaker.endpoint_configs import EndpointConfigs
+from penstock.local.sagemaker.endpoints import Endpoints
 from penstock.local.sagemaker.errors import SageMakerError
 from penstock.local.sagemaker.feature_files import FeatureFiles
 from penstock.local.sagemaker.feature_groups import FeatureGroups
 from penstock.local.sagemaker.feature_records import FeatureRecords
 from penstock.local.sagemaker.feature_runtime import FeatureRuntime, operation_of, request_of
 from penstock.local.sagemaker.groups import Groups
+from penstock.local.sagemaker.hosting import Variant
 from penstock.local.sagemaker.jobs import JobQueue, Jobs
 from penstock.local.sagemaker.model import operation_model
+from penstock.local.sagemaker.models import Models
 from penstock.local.sagemaker.packages import Packages
 from penstock.local.sagemaker.processing import ProcessingJobs
 from penstock.local.sagemaker.settings import JobSettings
@@ -23,9 +28,9 @@ from penstock.local.sagemaker.store import Record, Store
 from penstock.local.sagemaker.tagging import Tags
 from penstock.local.sagemaker.training import TrainingJobs
 from penstock.local.sagemaker.tuning import TuningJobs
+from penstock.local.sagemaker.updates import Updates
 
 Operation = Callable[[Record, Caller], Record]
-Answer = tuple[int, dict[str, str], bytes]
 _READS = ("Describe", "List", "Get", "BatchDescribe")
 _log = logging.getLogger(__name__)
 
@@ -47,6 +52,12 @@ class SageMaker:
         self.processing = ProcessingJobs(self.store, tags, settings, queue)
         # A tuning job waits for its trials: in the queue that works them off it would take their place.
         self.tuning = TuningJobs(self.store, tags, settings, JobQueue(settings.slots), self.training)
+        models = Models(self.store, tags, packages, settings)
+        configs = EndpointConfigs(self.store, tags, models)
+        self.endpoints = Endpoints(self.store, tags, models, configs, settings)
+        self.updates = Updates(self.store, configs, self.endpoints)
+        self.components = Components(self.store, tags, models, self.endpoints, settings)
+        self.invocations = runtime.Runtime(self.endpoints, self.components)
         self.operations: dict[str, Operation] = {
             "AddTags": tags.add_tags,
             "ListTags": tags.list_tags,
@@ -82,6 +93,25 @@ class SageMaker:
             "ListFeatureGroups": features.list_feature_groups,
             "UpdateFeatureGroup": features.update_feature_group,
             "DeleteFeatureGroup": features.delete_feature_group,
+            "CreateModel": models.create,
+            "DescribeModel": models.describe,
+            "ListModels": models.list,
+            "DeleteModel": models.delete,
+            "CreateEndpointConfig": configs.create,
+            "DescribeEndpointConfig": configs.describe,
+            "ListEndpointConfigs": configs.list,
+            "DeleteEndpointConfig": configs.delete,
+            "CreateEndpoint": self.endpoints.create,
+            "DescribeEndpoint": self.endpoints.describe,
+            "ListEndpoints": self.endpoints.list_endpoints,
+            "UpdateEndpoint": self.updates.update,
+            "UpdateEndpointWeightsAndCapacities": self.updates.update_weights,
+            "DeleteEndpoint": self.endpoints.delete,
+            "CreateInferenceComponent": self.components.create,
+            "DescribeInferenceComponent": self.components.describe,
+            "ListInferenceComponents": self.components.list,
+            "UpdateInferenceComponentRuntimeConfig": self.components.update_runtime,
+            "DeleteInferenceComponent": self.components.delete,
         }
 
     def call(self, name: str, request: Record, caller: Caller) -> Record:
@@ -108,35 +138,37 @@ class SageMaker:
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
-    ) -> Answer:
-        """Answer a request in SageMaker's JSON 1.1 protocol, or in the REST protocol of its feature store."""
+    ) -> wire.Answer:
+        """Answer a request in SageMaker's JSON 1.1 protocol, or in the REST protocol of one of its runtimes."""
+        if (invoked := runtime.operation_of(method, path)) and "x-amz-target" not in headers:
+            return await self.invocations.handle(*invoked, headers, body)
         if (operation := operation_of(method, path)) and "x-amz-target" not in headers:
             caller = caller_of(headers, query)
             return await asyncio.to_thread(self._answer_record, operation, path, query, body, caller)
         return await asyncio.to_thread(self._answer, headers, body, query)
 
-    def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> Answer:
+    def _answer(self, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]) -> wire.Answer:
         name = headers.get("x-amz-target", "").rpartition(".")[2]
         try:
-            return _json(200, self.call(name, _parsed(body), caller_of(headers, query)))
+            return wire.answer(200, self.call(name, wire.parsed(body), caller_of(headers, query)))
         except SageMakerError as error:
-            return _json(error.status, {"__type": error.code, "message": error.message})
+            return wire.refusal(error)
         except Exception as error:
             _log.exception("SageMaker.%s failed", name)
-            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+            return wire.failure(error)
 
     def _answer_record(
         self, name: str, path: str, query: dict[str, list[str]], body: bytes | str, caller: Caller
-    ) -> Answer:
+    ) -> wire.Answer:
         try:
-            answer = self.runtime.call(name, request_of(path, query, _parsed(body)), caller)
+            answer = self.runtime.call(name, request_of(path, query, wire.parsed(body)), caller)
         except SageMakerError as error:
-            status, headers, content = _json(error.status, {"message": error.message})
+            status, headers, content = wire.answer(error.status, {"message": error.message})
             return status, {**headers, "x-amzn-ErrorType": error.code}, content
         except Exception as error:
             _log.exception("SageMaker.%s failed", name)
-            return _json(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
-        return _json(200, answer)
+            return wire.failure(error)
+        return wire.answer(200, answer)
 
     # Life
 
@@ -148,18 +180,26 @@ class SageMaker:
             self.processing.fail_interrupted()
 
     def deliver_events(self) -> None:
-        """Begin to deliver events; the cloud answers requests by now."""
+        """Begin to deliver events and start the endpoints again; the cloud answers requests by now."""
         events.start()
+        self.endpoints.bring_back()
+        self.updates.bring_back()
+        self.components.bring_back()
         self._files.start()
 
     def stop(self) -> None:
-        """End every job, because the cloud stops."""
+        """End every job and every endpoint's process, because the cloud stops."""
         self._files.stop()
         with account_scope(), self.store.lock:
+            hosted = self._stop_endpoints()
             ending = [(jobs, run) for jobs in self._kinds() for run in jobs.interrupt()]
         for jobs, run in ending:
             jobs.wait_for_end(run, seconds=8)
+        self.endpoints.end(hosted, seconds=5)
         events.drain(2)
+
+    def _stop_endpoints(self) -> tuple[Variant, ...]:
+        return (*self.endpoints.stop(), *self.updates.stop(), *self.components.stop())
 
     def running_jobs(self) -> int:
         """Count the jobs that wait or work."""
@@ -183,19 +223,6 @@ class SageMaker:
 
     def reset(self) -> None:
         """Forget everything."""
+        self._stop_endpoints()
         self.store.clear()
         self._records.clear()
-
-
-def _parsed(body: bytes | str) -> Record:
-    try:
-        parsed = json.loads(body or b"{}")
-    except ValueError:
-        raise SageMakerError("SerializationException", "The request body is not JSON.") from None
-    if not isinstance(parsed, dict):
-        raise SageMakerError("SerializationException", "The request body is not a JSON object.")
-    return parsed
-
-
-def _json(status: int, content: Record) -> Answer:
-    return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()

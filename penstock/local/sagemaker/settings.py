@@ -11,14 +11,15 @@ from penstock.local.tls import certificates
 class JobSettings:
     """Where jobs find the cloud, and their bounds.
 
-    `stop_grace` is the time in seconds between SIGTERM and SIGKILL, which is 120 s on AWS. `slots` is how many jobs run
-    at once.
+    `stop_grace` is the time in seconds between SIGTERM and SIGKILL, which is 120 s on AWS. `hosting_grace` is
+    that of an endpoint's container, as long as on AWS. `slots` is how many jobs run at once.
     """
 
     home: CloudHome
     port: int
     slots: int = 2
     stop_grace: float = 5.0
+    hosting_grace: float = 30.0
     checkpoint_interval: float = 10.0
 
     @property

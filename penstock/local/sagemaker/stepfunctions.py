@@ -14,6 +14,7 @@ from typing import Any
 from ministack.services import stepfunctions
 
 from penstock.local import executions
+from penstock.local.sagemaker import scaling
 from penstock.local.sagemaker.context import caller_with_key
 from penstock.local.sagemaker.errors import SageMakerError
 from penstock.local.sagemaker.events import epoch_milliseconds
@@ -23,6 +24,15 @@ from penstock.local.sagemaker.service import SageMaker
 Integration = Callable[[str, dict[str, Any]], dict[str, Any]]
 _PREFIX = "arn:aws:states:::sagemaker:create"
 _POLL = 0.1
+_UNNAMED = (
+    "ValidationException", "AccessDeniedException", "UnknownOperationException", "SerializationException",
+    "InternalFailure",
+)  # fmt: skip
+_NAMES = {
+    **{code: f"{code}Exception" for code in ("ResourceNotFound", "ResourceInUse", "ResourceLimitExceeded")},
+    **dict.fromkeys(_UNNAMED, "SageMakerException"),
+}
+"""An error's name as `aws-sdk` tasks show it: the SDK for Java's class, which has none for what is only invalid."""
 
 
 def install(sagemaker: SageMaker) -> None:
@@ -31,6 +41,11 @@ def install(sagemaker: SageMaker) -> None:
         stepfunctions._SERVICE_DISPATCH[f"{_PREFIX}{jobs.kind}Job"] = _integration(sagemaker, jobs)
     stepfunctions._AWS_SDK_SERVICE_MAP["sagemaker"] = {"target_prefix": "SageMaker", "protocol": "json"}
     stepfunctions._AWS_SDK_ERROR_PREFIX["sagemaker"] = "SageMaker"
+    stepfunctions._AWS_SDK_ERROR_CODE_OVERRIDES["sagemaker"] = _NAMES
+    service = {"target_prefix": scaling.TARGET, "protocol": "json", "service_key": scaling.SERVICE}
+    stepfunctions._AWS_SDK_SERVICE_MAP["applicationautoscaling"] = service
+    for name in ("applicationautoscaling", scaling.SERVICE):
+        stepfunctions._AWS_SDK_ERROR_PREFIX[name] = "ApplicationAutoScaling"
 
 
 def _integration(sagemaker: SageMaker, jobs: Jobs) -> Integration:

@@ -31,6 +31,12 @@ class Store:
     processing_jobs: dict[str, Record] = field(default_factory=dict)
     tuning_jobs: dict[str, Record] = field(default_factory=dict)
     feature_groups: dict[str, Record] = field(default_factory=dict)
+    models: dict[str, Record] = field(default_factory=dict)
+    endpoint_configs: dict[str, Record] = field(default_factory=dict)
+    endpoints: dict[str, Record] = field(default_factory=dict)
+    inference_components: dict[str, Record] = field(default_factory=dict)
+    scalable_targets: dict[str, Record] = field(default_factory=dict)
+    scaling_policies: dict[str, Record] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     policies: dict[str, str] = field(default_factory=dict)
     client_tokens: dict[str, str] = field(default_factory=dict)
@@ -60,5 +66,6 @@ class Store:
 
 _TABLES = (
     "groups", "packages", "versions", "training_jobs", "processing_jobs", "tags", "policies", "client_tokens",
-    "feature_groups", "tuning_jobs",
+    "feature_groups", "tuning_jobs", "models", "endpoint_configs", "endpoints", "scalable_targets", "scaling_policies",
+    "inference_components",
 )  # fmt: skip

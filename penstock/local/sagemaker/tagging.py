@@ -64,6 +64,10 @@ class Tags:
             (store.processing_jobs, "ProcessingJobArn"),
             (store.tuning_jobs, "HyperParameterTuningJobArn"),
             (store.feature_groups, "FeatureGroupArn"),
+            (store.models, "ModelArn"),
+            (store.endpoint_configs, "EndpointConfigArn"),
+            (store.endpoints, "EndpointArn"),
+            (store.inference_components, "InferenceComponentArn"),
         )
         return any(record[member] == resource for table, member in tables for record in table.values())
 

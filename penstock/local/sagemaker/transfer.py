@@ -57,6 +57,15 @@ class Transfer:
         for bucket, key, relative in objects:
             self._fetch(bucket, key, target / relative, gunzip=gunzip)
 
+    def fetch(self, uri: str, target: Path) -> None:
+        """Fetch one object into a file.
+
+        Raises:
+            TransferError: the object is missing or the role may not read it.
+        """
+        bucket, key = split(uri)
+        self._fetch(bucket, key, target, gunzip=False)
+
     def upload(self, file: Path, uri: str, kms_key: str | None = None) -> None:
         """Store a file as one object."""
         bucket, key = split(uri)

@@ -1,0 +1,56 @@
+"""A request's parts, as whatever scores it takes them: what it is, what is wanted back, and its bytes."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from functions.predict.replies import MOST_BYTES, NONE
+from penstock import media
+from penstock.media import Media
+from penstock.problems import RequestError
+
+
+class Asked(NamedTuple):
+    """One request for predictions."""
+
+    came: Media
+    header: bool
+    """Whether a CSV's first row names its columns."""
+    goes: Media
+    """Content type of the answer."""
+    body: bytes
+
+
+def asked(event: Mapping[str, Any]) -> Asked:
+    """The parts of an API Gateway HTTP API event.
+
+    Raises:
+        RequestError: 406, 413 or 415.
+    """
+    given = {name.lower(): value for name, value in (event.get("headers") or NONE).items()}
+    came, header = media.sent(given.get("content-type"))
+    return Asked(came, header, media.wanted(given.get("accept"), came), _body(event))
+
+
+def query(event: Mapping[str, Any]) -> Mapping[str, str]:
+    """The query's names and values; what came twice is joined by a comma."""
+    return event.get("queryStringParameters") or NONE
+
+
+def unseen(event: Mapping[str, Any]) -> bool:
+    """Whether a rollout asks, and no caller: golden examples, or captured rows for a shadow.
+
+    Both are whole rows: what they lack was missing when they were scored. API Gateway's events have neither name.
+    """
+    return bool(event.get("smoke_test") or event.get("shadow"))
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    body = (
+        base64.b64decode(event["body"])
+        if event.get("isBase64Encoded")
+        else (event.get("body") or "").encode("utf-8", "surrogatepass")
+    )
+    if len(body) > MOST_BYTES:
+        raise RequestError(413, f"the body has {len(body):,} bytes, at most {MOST_BYTES:,} are taken")
+    return body
