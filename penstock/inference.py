@@ -6,12 +6,13 @@ only says that data capture records it.
 
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
-_ASIDE = "not-captured"
+_ASIDE = ";not-captured"
+"""Custom attributes are visible ASCII, without spaces."""
 
 
 def attributes(request: str, *, captured: bool) -> str:
     """The custom attributes: the request's id, and whether it is to be captured."""
-    return request if captured else f"{request} {_ASIDE}"
+    return request if captured else f"{request}{_ASIDE}"
 
 
 def told(attributes: str | None) -> tuple[str, bool]:
@@ -20,5 +21,5 @@ def told(attributes: str | None) -> tuple[str, bool]:
     Args:
         attributes: the header's value; None without it.
     """
-    request, _, more = (attributes or "").partition(" ")
-    return request, more != _ASIDE
+    given = attributes or ""
+    return given.removesuffix(_ASIDE), not given.endswith(_ASIDE)
