@@ -279,7 +279,7 @@ class Authorization:
 
     def _start(self, rollout: Record, now: datetime) -> None:
         started = self._document(rollout, self.service.live())
-        if name := started["endpoint"]["name"]:
+        if (name := started["endpoint"]["name"]) and "endpoint" not in rollout:
             self.ledger.name_endpoint(rollout["id"], name)
         ended = self.executions.start(rollout["id"], started)
         if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come

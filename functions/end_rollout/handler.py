@@ -26,7 +26,7 @@ logger = Logger(service="end_rollout")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"rollout", "outcome", "lambda_version", "saw"}` in, or with another outcome than "live" `error`; the ending.
+    """`{"rollout", "outcome", "lambda_version", …}` in, with `endpoint` and `saw` where live, else `error`; the ending.
 
     The number of the Lambda version is empty where none was published.
     """
@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     if outcome == "live":
         reason += "".join(f"; {said}" for said in _seen(rollout, event))
         live = {"version": version, "sha256": rollout["sha256"], "lambda_version": str(event["lambda_version"])}
-        live |= {"endpoint": rollout["endpoint"]} if rollout.get("endpoint") else {}
+        live |= {"endpoint": event["endpoint"]} if event.get("endpoint") else {}
     else:
         what = "was taken back" if outcome == "rolled back" else "did not go live"
         subject = f"new code of version {version}" if "new_code" in rollout else f"version {version}"

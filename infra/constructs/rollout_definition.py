@@ -217,7 +217,9 @@ def _endings(parts: RolloutParts) -> dict[str, State]:
         )
 
     return {
-        "EndLive": end("live", "Live", lambda_version="{% $version %}", saw="{% $saw %}"),
+        "EndLive": end(
+            "live", "Live", lambda_version="{% $version %}", endpoint="{% $endpoint.name %}", saw="{% $saw %}"
+        ),
         "EndRolledBack": end("rolled back", "Failed", error="{% $error %}", lambda_version="{% $version %}"),
         "EndFailed": end("failed", "Failed", error="{% $error %}"),
         "Live": {"Type": "Succeed"},

@@ -1,4 +1,4 @@
-"""The key that hashes personal values: made where a contract asks for it, and read by two functions."""
+"""The key that hashes personal values: made where a contract asks for it, and read by what captures and joins."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_the_key_is_random_encrypted_and_kept(hashing: Synthesis) -> None:
     assert "SecretString" not in secret["Properties"]
 
 
-def test_predict_and_monitor_read_it_and_nobody_else(hashing: Synthesis) -> None:
+def test_predict_endpoints_and_monitor_read_it_and_nobody_else(hashing: Synthesis) -> None:
     template = hashing.model()
     (name,) = resources(template, KIND)
     readers = {
@@ -48,7 +48,7 @@ def test_predict_and_monitor_read_it_and_nobody_else(hashing: Synthesis) -> None
         for role, statement in statements(template)
         if any(action.startswith("secretsmanager:") for action in listed(statement["Action"]))
     }
-    assert sorted(role.partition("Role")[0] for role in readers) == ["Monitor", "ServicePredict"]
+    assert sorted(role.partition("Role")[0] for role in readers) == ["Monitor", "ServiceEndpoints", "ServicePredict"]
     for statement in readers.values():
         assert (statement["Action"], statement["Resource"]) == (
             "secretsmanager:GetSecretValue",

@@ -237,6 +237,23 @@ def test_lambda_gives_the_same_scores_when_it_takes_over(
     assert scores(predicted(project, file)) == scores(first)
 
 
+def test_an_endpoint_takes_over_from_lambda_and_goes_with_the_stack(
+    project: Project, client: Client, file: Path, first: Scores
+) -> None:
+    # Given the same model, deployed with an endpoint again, and rolled out
+    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path.write_text(f"{path.read_text()}{ENDPOINT}")
+    project.run("up")
+    assert endpoints(client) == []
+    assert "live" in project.run("rollout", MODEL, "--new-code", "--reason", "everybody asks").stdout
+    settled(client, 1)
+    assert scores(predicted(project, file)) == scores(first)
+    # When its stack is deleted, then its endpoint is too; the registry keeps a group that has versions
+    client("cloudformation").delete_stack(StackName=f"penstock-local-model-{MODEL}")
+    until(lambda: endpoints(client) == [], 60)
+    settled(client)
+
+
 def _tampered(archive: bytes) -> bytes:
     """The same members, the model file one byte longer."""
     made = io.BytesIO()

@@ -320,7 +320,9 @@ def test_what_the_ledger_has_is_shown_as_it_is(stage: World, command: Command) -
 
 def test_models_and_what_waits(stage: World, command: Command) -> None:
     registered(stage)
-    assert command("models", "--json").json == [{"model": MODEL, "live": None, "newest": 1, "pending": [1], "url": URL}]
+    assert command("models", "--json").json == [
+        {"model": MODEL, "live": None, "newest": 1, "pending": [1], "url": URL, "endpoint": None}
+    ]
     assert URL in command("models").out
 
 

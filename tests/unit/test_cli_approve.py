@@ -1,5 +1,6 @@
 """`penstock approve` followed to its end: whatever the ledger says by then is said at once."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from penstock.cli.target import Target, project_root
 from penstock.ledger import NoRecordError, timestamp
 from penstock.registry import Registry
 from tests.unit.test_cli import Command, command, project, registered, stack, stage
+from tests.unit.test_endpoints import OLD, make
 from tests.unit.world import MODEL, World
 
 __all__ = ["command", "project", "stack", "stage"]
@@ -77,6 +79,42 @@ def test_an_approval_that_does_not_go_live_ends_at_once(
 )
 def test_how_far_a_rollout_is(about: dict[str, Any], words: str) -> None:
     assert progress({"version": 2} | about, datetime(2026, 1, 1, tzinfo=UTC)) == words
+
+
+@pytest.mark.parametrize(("there", "words"), [
+    (False, r"version 1: its endpoint starts, 0:\d\d"),
+    (True, "version 1: publish, golden examples, traffic"),
+])  # fmt: skip
+def test_whoever_follows_is_told_that_an_endpoint_starts(stage: World, there: bool, words: str) -> None:
+    # Given a rollout under way that waits for its endpoint, or has it
+    registered(stage)
+    at = soon(0)
+    stage.ledger.decide(1, at, approved=True, decision="approved", by=ANNA, reason="good")
+    assert stage.ledger.open_rollout("o1", 1, at, approved=at)
+    assert stage.ledger.name_endpoint("o1", OLD)
+    if there:
+        make(OLD)
+    told: list[str] = []
+
+    def tell(said: str) -> None:
+        told.append(said)
+        assert stage.ledger.end_rollout("o1", "failed", "it did not start", at, None)
+
+    # When it is followed, then that was said on the way
+    wait_for_rollout(Target(project_root(), "dev", MODEL), 1, at, tell=tell)
+    assert re.fullmatch(words, told[0])
+
+
+def test_the_endpoint_of_the_live_version_is_named(stage: World, command: Command) -> None:
+    # Given a live version that an endpoint scores
+    registered(stage)
+    make(OLD)
+    about = {"version": 1, "sha256": "s", "lambda_version": "2", "endpoint": OLD}
+    assert stage.ledger.open_rollout("o1", 1, "t")
+    assert stage.ledger.end_rollout("o1", "live", "serves", "t", about)
+    # Then the commands that show it name it
+    assert f"version 1 is scored by endpoint {OLD} (InService)" in command("models", "show").out
+    assert json.loads(command("models", "--json").out)[0]["endpoint"] == OLD
 
 
 def test_whoever_follows_is_told_how_far_it_is(stage: World) -> None:

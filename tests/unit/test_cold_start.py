@@ -70,3 +70,16 @@ def test_predict_imports_what_is_listed_and_nothing_else(tiny_onnx: bytes, publi
     assert found - listed == set(), "a new import in predict's cold start: do without it, or list and measure it"
     if published:
         assert listed - found == set(), "no longer imported: take it off the list"
+
+
+def test_in_front_of_an_endpoint_nothing_that_scores_is_imported(tiny_onnx: bytes) -> None:
+    # Given a published version whose endpoint scores
+    about = {"version": "3", "model_key": "models/m/model.onnx", "model_sha256": sha256(tiny_onnx)}
+    with a_lake(tiny_onnx) as address:
+        # When it has started and passed on a request
+        found = imported(address, **about, endpoint="e", endpoint_seconds="5")
+    # Then it holds less than one that scores, and what passes requests on
+    listed = set(ALLOWED.read_text(encoding="utf-8").split())
+    passing = {"functions.predict.endpoint", "functions.predict.passing", "penstock.inference"}
+    assert found - listed - {"typing_extensions"} == passing
+    assert found & {"onnxruntime", "penstock.scoring"} == set()

@@ -151,7 +151,7 @@ def test_every_ending_of_a_rollout_leaves_what_serves_and_nothing_else(world: Wo
     assert world.ledger.name_endpoint("r", NEW)
     module = world.load("end_rollout")
     # When it ends, and the step is repeated once another rollout makes its endpoint
-    event = {"rollout": "r", "outcome": outcome, "lambda_version": published, "saw": "", "error": {}}
+    event = {"rollout": "r", "outcome": outcome, "lambda_version": published, "endpoint": NEW, "saw": "", "error": {}}
     module.handler(event, None)
     assert left()[0] == [serves]
     make(other := NEW if outcome != "live" else OLD)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from bench.serve.sink import Sink
+from penstock import inference
 from penstock.capture_lines import RECORD_BYTES, CaptureLines, packed, sampled
 from penstock.scoring import Model, ModelFileError
 from penstock.settings import ServeSettings
@@ -117,6 +119,17 @@ def test_what_else_callers_keep_in_the_custom_attributes_is_theirs() -> None:
 def test_without_an_id_of_the_callers_each_request_has_its_own(server: Server) -> None:
     ids = {server.rows(SMALLEST)["predictions"][0]["id"] for _ in range(5)}
     assert len(ids) == 5
+
+
+def test_the_predict_function_says_who_asks_and_what_is_not_captured(server: Server) -> None:
+    # Given the custom attributes of a request, and of one that is a smoke test
+    for captured in (True, False):
+        said = inference.headers("mine=", {}, captured=captured)[inference.ATTRIBUTES]
+        assert re.fullmatch(r"[!-~]{1,1024}", said)
+        assert server.rows(SMALLEST, x_amzn_sagemaker_custom_attributes=said)["predictions"][0]["id"] == "mine=-0"
+    server.captures.stop()
+    # Then both have their id, and one was captured
+    assert [line["id"] for line in server.firehose.lines] == ["mine=-0"]
 
 
 def test_several_classes_are_answered_by_their_names() -> None:

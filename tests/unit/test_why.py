@@ -54,6 +54,7 @@ def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
             "rolls_back": None,
             "because": None,
             "new_code": None,
+            "endpoint": None,
             "by": None,
             "shadow": None,
         }
@@ -67,6 +68,16 @@ def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
     assert found["dataset"]["uploads"] == [
         {"upload": "s3://b/raw/flight-delay/a.csv?versionId=v1", "part": "p1", "rows": 10}
     ]
+
+
+def test_the_endpoint_that_answers_is_the_live_versions(ledger: Ledger) -> None:
+    # Given the live version's record, by an endpoint
+    assert ledger.open_rollout("o9", 1, "t9")
+    about = {"version": 1, "sha256": "abc", "lambda_version": "9", "endpoint": "dev-m--1-abc"}
+    assert ledger.end_rollout("o9", "live", "serves", "t9", about)
+    # Then its chain names it, and another version's does not
+    assert why(ledger, 1)["endpoint"] == "dev-m--1-abc"
+    assert why(ledger, 2)["endpoint"] is None
 
 
 def test_the_chain_of_another_version(ledger: Ledger) -> None:
