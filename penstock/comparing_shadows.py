@@ -55,7 +55,8 @@ def compare(found: Sequence[Pair], versions: Versions, spec: Rollout, task: Kind
     without = sum(pair["outcome"] != ANSWERED for pair in found)
     numbers: dict[str, Any] = {"rows": len(found), "unanswered": without}
     if without > spec.max_error_rate * len(found):
-        said = f"{without} of {len(found)} rows got no answer (limit {spec.max_error_rate:.2%}), {first_reason(found)}"
+        limit = f"limit {100 * spec.max_error_rate:g}%"
+        said = f"{without} of {len(found)} rows got no answer ({limit}), {first_reason(found)}"
         return Finding("bad", f"{what}: {said}", numbers)
     if len(found) - without < spec.min_rows:
         said = f"not compared, {len(found) - without} captured rows were answered again and {spec.min_rows} are needed"
@@ -82,7 +83,7 @@ def _measured(paired: Paired, spec: Rollout, task: Kind) -> Iterator[_Measure]:
     yield _psi(paired, spec, by_label=task == "multiclass")
     if task != "regression":
         changed = paired.changed()
-        said = f"{changed:.1%} other labels (limit {spec.max_changed:.0%})"
+        said = f"{changed:.1%} other labels (limit {100 * spec.max_changed:g}%)"
         yield _Measure("changed", changed, changed > spec.max_changed, said)
     if task != "multiclass":
         yield _difference(paired, spec.max_difference * paired.spread() if task == "regression" else None)
@@ -90,8 +91,10 @@ def _measured(paired: Paired, spec: Rollout, task: Kind) -> Iterator[_Measure]:
 
 def _psi(paired: Paired, spec: Rollout, *, by_label: bool) -> _Measure:
     distance, chance = paired.distance(by_label=by_label)
-    said = f"PSI of the {'labels' if by_label else 'scores'} {distance:.3f} (limit {spec.max_score_psi:g})"
-    return _Measure("psi", distance, distance >= spec.max_score_psi and distance > chance, said)
+    far = distance >= spec.max_score_psi
+    by_chance = f", chance gives {chance:.3f}" if far and distance <= chance else ""
+    said = f"PSI of the {'labels' if by_label else 'scores'} {distance:.3f} (limit {spec.max_score_psi:g}{by_chance})"
+    return _Measure("psi", distance, far and not by_chance, said)
 
 
 def _difference(paired: Paired, limit: float | None) -> _Measure:

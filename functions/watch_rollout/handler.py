@@ -1,6 +1,6 @@
 """While a version takes a share of the traffic or answers unseen: whether it is like the one before, and still wanted.
 
-Errors and latency are the alarms' business; the state machine asks them itself.
+Errors of requests and latency are the alarms' business; the state machine asks them itself.
 """
 
 from collections.abc import Iterator

@@ -142,6 +142,15 @@ def test_the_limit_of_an_amounts_difference(shift: float, verdict: str) -> None:
     assert compare(both([score + shift for score in SCORES]), BOTH, spec, "regression").verdict == verdict
 
 
+def test_a_distribution_that_chance_may_give_takes_nothing_back() -> None:
+    # Given few rows, scores a little apart, and a limit below what chance gives
+    spec = Rollout(strategy="shadow", min_rows=30, max_score_psi=0.005)
+    found = compare(both([score + 0.02 for score in SCORES]), BOTH, spec, "regression")
+    # Then it is over the limit, and not judged by it
+    assert found.verdict == "fine"
+    assert re.search(r"PSI of the scores 0\.\d+ \(limit 0\.005, chance gives 1\.\d+\)", found.reason)
+
+
 def test_of_several_classes_the_labels_are_compared() -> None:
     # Given other classes at the same probability
     found = [
@@ -159,7 +168,7 @@ def test_rows_without_an_answer_take_it_back_however_few_there_are() -> None:
     refused = {"id": "x", "at": "t", "live": {"score": 0.5}, "outcome": "refused", "reason": "unknown field `x`"}
     found = compare([*both(SCORES[:2], SCORES[:2]), refused], BOTH, SPEC, "binary")
     assert found.verdict == "bad"
-    assert found.reason == ("shadow of version 2: 1 of 3 rows got no answer (limit 1.00%), refused: unknown field `x`")
+    assert found.reason == ("shadow of version 2: 1 of 3 rows got no answer (limit 1%), refused: unknown field `x`")
 
 
 @pytest.mark.parametrize("rows", [0, 29])
