@@ -4,7 +4,6 @@ Where Lambda lets it, after the answer (`afterwards`); elsewhere before.
 """
 
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -58,8 +57,8 @@ class Capture:
     ) -> None:
         try:
             dropped = self._stream.deliver(self._of(rows, predictions, at.isoformat(timespec="milliseconds")))
-        except Exception:  # a capture fails no answer, whatever it is
-            traceback.print_exc()
+        except Exception as error:  # a capture fails no answer, whatever it is
+            print(f"capture dropped: {error!r}", file=sys.stderr)  # noqa: T201
             dropped = len(rows)
         self._emit(at, dict(zip(METRICS, (len(rows), dropped, seconds * 1000), strict=True)))
 

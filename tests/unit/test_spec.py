@@ -69,6 +69,7 @@ def test_every_field_has_its_documented_default(model_folder: Write) -> None:
             "auth": "iam",
             "cors": None,
             "domain": {},
+            "snap_start": "auto",
         },
         "monitoring": {"schedule_minutes": 60, "min_rows": 500, "psi_threshold": 0.25, "label_days": 30},
         "retraining": {"on_drift": True, "cooldown_minutes": 60, "per_day": 4},
