@@ -17,11 +17,14 @@ from constructs import Construct
 from infra.acknowledge import acknowledge
 from infra.stages import Stage
 from penstock.deployment import LakeOutputs
+from penstock.lake import BATCH_WORK
 
 KEY_OUTPUT = "KeyArn"
 """Beside `LakeOutputs`: what only the model stacks need."""
 ACCESS_LOG_DAYS = 90
 OLD_VERSION_DAYS = 90
+BATCH_WORK_DAYS = 30
+"""For as long a batch that was killed, or the same file, goes on from what was scored."""
 ALARMS = iam.ServicePrincipal("cloudwatch.amazonaws.com")
 
 
@@ -66,7 +69,8 @@ class LakeStack(Stack):
                 s3.LifecycleRule(
                     abort_incomplete_multipart_upload_after=Duration.days(7),
                     noncurrent_version_expiration=Duration.days(OLD_VERSION_DAYS),
-                )
+                ),
+                s3.LifecycleRule(prefix=f"{BATCH_WORK}/", expiration=Duration.days(BATCH_WORK_DAYS)),
             ],
             removal_policy=self._removal,
         )

@@ -21,7 +21,7 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     captures/<model>/yyyy/mm/dd/hh/           answered requests, from Firehose
     capture-errors/<model>/                   what Firehose could not deliver there
     batch/<model>/input/<name>                a file whose rows are to be scored, as it came
-    batch/<model>/work/<work>/                its rows in parts, and the parts' scores; named by file and live version
+    batch-work/<model>/<work>/                its rows in parts, and the parts' scores; named by file and live version
     batch/<model>/output/<name>               the scores, in the input's format
     batch/<model>/errors/<name>.jsonl         the rows that have none, with reasons
     labels/<model>/<name>                     ground truth, as it came
@@ -36,9 +36,13 @@ RAW, LABELS, LABELLED, CAPTURES, CAPTURE_ERRORS = "raw", "labels", "labelled", "
 QUARANTINE, DATASETS, RUNS, MODELS, MONITOR = "quarantine", "datasets", "runs", "models", "monitor"
 FORGETTING = "forgetting"
 FEATURES = "features"
-BATCH_INPUT, BATCH_WORK, BATCH_OUTPUT, BATCH_ERRORS = "batch/input", "batch/work", "batch/output", "batch/errors"
+BATCH_INPUT, BATCH_OUTPUT, BATCH_ERRORS = "batch/input", "batch/output", "batch/errors"
 """Folders of a folder: the model's name stands between the two."""
+BATCH_WORK = "batch-work"
+"""By itself: what lies there expires, whichever model's it is."""
 SUCCESS = "_SUCCESS"
+MODEL_FILE = "model.onnx"
+"""What serves, among a version's files."""
 
 
 class LakeKeyError(Exception):

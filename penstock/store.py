@@ -63,6 +63,21 @@ class Store:
         body: bytes = self._body(key, version_id).read()
         return body
 
+    def noted(self, key: str, version_id: str | None) -> bytes:
+        """An object as a record names it; where S3 has that version no more, the newest, for the caller to verify.
+
+        Args:
+            key: where it is.
+            version_id: which version; None or empty for the newest.
+
+        Raises:
+            NoObjectError: naming the object.
+        """
+        try:
+            return self.read(key, version_id or None)
+        except NoObjectError:
+            return self.read(key)
+
     def download(self, key: str, version_id: str | None, path: Path) -> None:
         """An object's content into a file, never in memory as a whole; arguments and errors as `read`."""
         with path.open("wb") as file:

@@ -15,7 +15,7 @@ from penstock.contract import Contract
 from penstock.dataset import Dataset, Part
 from penstock.features import Features
 from penstock.inspection import Found, Inspection
-from penstock.lake import Lake, holds_rows
+from penstock.lake import MODEL_FILE, Lake, holds_rows
 from penstock.ledger import Ledger, Record, Upload
 from penstock.renewal import Renewal, refused, renewals, stale
 from penstock.spec import ModelSpec
@@ -236,7 +236,7 @@ class Validation:
         live = self.ledger.live()
         champion = {"version": live["version"], "sha256": live["sha256"]} if live else None
         if live:
-            model = self.store.read(self.lake.model_file(live["sha256"], "model.onnx"))
+            model = self.store.read(self.lake.model_file(live["sha256"], MODEL_FILE))
             self.store.write(self.lake.run_input(run, "champion.onnx"), model)
             self._hand_baseline(run, live["sha256"])
         request = {

@@ -13,17 +13,14 @@ class OtherDatasetError(NoObjectError):
 def read_dataset(store: Store, lake: Lake, record: Record) -> Dataset:
     """The version of a ledger record, digest checked.
 
-    It is read as the record names it. A run that was overtaken may have written the same once more, which makes that
-    object version an old one, and old ones expire: then the newest is the same.
+    A run that was overtaken may have written the same once more, which makes the object version of the record an old
+    one, and old ones expire.
 
     Raises:
         NoObjectError: it is not there; as OtherDatasetError, what is there is not that version.
     """
     version, key = record["version"], lake.version(record["version"])
-    try:
-        dataset = Dataset.read(store.read(key, record.get("document")))
-    except NoObjectError:
-        dataset = Dataset.read(store.read(key))
+    dataset = Dataset.read(store.noted(key, record.get("document")))
     if dataset.version != version:
         said = f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}"
         raise OtherDatasetError(said)

@@ -8,14 +8,14 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from functions.authorize.binding import MODEL_FILE, document, way_back
+from functions.authorize.binding import document, way_back
 from functions.authorize.new_code import DEPLOYMENT, NewCode
 from functions.authorize.rolling_back import RollingBack
 from functions.authorize.starters import starters
 from penstock import events, rollback
 from penstock.approval import AUTO, COUNTED, Case, earlier, judge, objection, outdated, principal
 from penstock.executions import Ended, Executions
-from penstock.lake import Lake
+from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.notify import Notifier, first_numbers
 from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
@@ -27,8 +27,6 @@ from penstock.store import NoObjectError, Store, changed_file, sha256
 DECISIONS = {APPROVED: "approved", REJECTED: "rejected", PENDING: "set back"}
 STATUSES = {"approved": APPROVED, "rejected": REJECTED, rollback.MARK: REJECTED}
 """What the registry has after a decision; after any other the version is pending."""
-
-
 BACK = "-back"
 """Ends the name of an execution that only takes a rollout's traffic back."""
 
@@ -213,9 +211,7 @@ class Authorization:
 
     def roll_out(self, now: datetime) -> str:
         """Start the rollout of the newest approved version that was not rolled out yet, if none is under way."""
-        if (holder := self.ledger.holder("rollout")) is not None:
-            self._start(self.ledger.rollout(holder), now)
-        if (holder := self.ledger.holder("rollout")) is not None:
+        if (holder := self._under_way(now)) is not None:
             return self._meanwhile(holder, now)
         due = self._due(now)
         if due is None:
@@ -230,15 +226,19 @@ class Authorization:
 
     def new_code(self, now: datetime, *, by: str = DEPLOYMENT, because: str = "new code was deployed") -> str:
         """Roll the live model out with the code that was deployed, where that is due (`NewCode.open`)."""
-        if (holder := self.ledger.holder("rollout")) is not None:
-            self._start(self.ledger.rollout(holder), now)
-        if (holder := self.ledger.holder("rollout")) is not None:
+        if (holder := self._under_way(now)) is not None:
             return f"rollout {holder} is under way; new code is looked at when it has ended"
         found = NewCode(spec=self.spec, ledger=self.ledger, service=self.service)
         said, opened = found.open(now, by=by, because=because)
         if opened is not None:
             self._start(self.ledger.rollout(opened), now)
         return said
+
+    def _under_way(self, now: datetime) -> str | None:
+        """The rollout that is, started where that was lost, and closed where its execution has ended."""
+        if (holder := self.ledger.holder("rollout")) is not None:
+            self._start(self.ledger.rollout(holder), now)
+        return self.ledger.holder("rollout")
 
     def _meanwhile(self, holder: str, now: datetime) -> str:
         """What an approval while a rollout is under way comes to."""

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from penstock.lake import Lake
+from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger import Record
 from penstock.service import Serving
 from penstock.settings import AuthorizeSettings, PredictSettings
 from penstock.spec import ModelSpec
-
-MODEL_FILE = "model.onnx"
 
 
 def document(

@@ -14,7 +14,7 @@ from functions.plan_batch.rules import NO_KEY, rules
 from penstock.batches import PLAN, SCORED, Plan, part_key, work_id
 from penstock.check import Check
 from penstock.contract import Column
-from penstock.lake import Lake
+from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger import Ledger, Record
 from penstock.onnx_metadata import NoSignatureError, signature_of
 from penstock.reading import ENDINGS, TableError, open_table
@@ -25,7 +25,6 @@ MOST_BYTES = 3_000_000_000
 """Of a file: with what it unpacks to it has to fit on the function's disk."""
 MOST_PARTS = 4_000
 """A list of more is too long for a state machine's state."""
-MODEL_FILE = "model.onnx"
 
 
 class RefusedError(Exception):
@@ -78,10 +77,7 @@ class Planning:
                 "then push the file again"
             )
         key = self.lake.model_file(live["sha256"], MODEL_FILE)
-        try:
-            data = self.store.read(key, live["model_version_id"] or None)
-        except NoObjectError:
-            data = self.store.read(key)
+        data = self.store.noted(key, live["model_version_id"])
         if (found := sha256(data)) != live["sha256"]:
             raise RefusedError(changed_file(key, found, live["sha256"]))
         try:
@@ -109,6 +105,9 @@ class Planning:
         return f"the same file was scored by version {version} as batch {earlier}, its scores are in {output}"
 
     def _plan(self, work: str) -> Plan | None:
+        """What was planned before, while its parts are there: they expire, the first of them first."""
+        if self.store.size(part_key(self.lake, work, 0), None) is None:
+            return None
         try:
             return Plan.read(self.store.json(self.lake.batch_work(work, PLAN)))
         except NoObjectError:

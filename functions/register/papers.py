@@ -8,7 +8,7 @@ from typing import Any
 from functions.register import logged
 from penstock.contract import Contract
 from penstock.gates import Decision
-from penstock.lake import Lake
+from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger import Ledger, NoRecordError, Record
 from penstock.model_card import card
 from penstock.report import Report, render
@@ -99,7 +99,7 @@ class Papers:
         about = {"stage": stage, "model": self.spec.name, "run": self.run, "dataset": self.dataset}
         about |= {"code": self.code, "sha256": self.digest, "artifact": self.artifact, "image": self.image}
         if self.decision.passed:
-            about["onnx"] = self.lake.uri(self.lake.model_file(self.digest, "model.onnx"))
+            about["onnx"] = self.lake.uri(self.lake.model_file(self.digest, MODEL_FILE))
         return logged.Logged(
             run=self.run,
             started=round(datetime.fromisoformat(self.ledger.run(self.run)["opened"]).timestamp() * 1000),

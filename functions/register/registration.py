@@ -11,14 +11,14 @@ from penstock import gates, tuning
 from penstock.archive import ArchiveError, unpack
 from penstock.contract import Contract
 from penstock.image_registry import image_digest
-from penstock.lake import Lake, split_uri
+from penstock.lake import MODEL_FILE, Lake, split_uri
 from penstock.ledger import Ledger, Record
 from penstock.registry import Package, Registry
 from penstock.spec import ModelSpec
 from penstock.store import Store, sha256
 
 FILES = {
-    "model.onnx": 250_000_000,
+    MODEL_FILE: 250_000_000,
     "evaluation.json": 10_000_000,
     "baseline.json": 10_000_000,
     "golden.json": 10_000_000,
@@ -94,7 +94,7 @@ class Registration:
             image_digest=image_digest(image),
             # A deployment may have come in between: what was trained is what validate asked for.
             code=str(self.ledger.run(run)["steps"]["validate"]["code"]),
-            digest=sha256(files["model.onnx"]),
+            digest=sha256(files[MODEL_FILE]),
             data=_document("report-data.json", files),
             training=_document("report.json", files),
             evaluation=evaluation,
@@ -141,8 +141,8 @@ class Registration:
                 "dataset": papers.dataset,
                 "code": papers.code,
                 "sha256": digest,
-                "model": self.lake.uri(self.lake.model_file(digest, "model.onnx")),
-                "model_version_id": versions["model.onnx"],
+                "model": self.lake.uri(self.lake.model_file(digest, MODEL_FILE)),
+                "model_version_id": versions[MODEL_FILE],
                 "image": papers.image,
                 **({"image_digest": papers.image_digest} if papers.image_digest else {}),
                 **told,
@@ -154,7 +154,7 @@ class Registration:
             run=run,
             dataset=papers.dataset,
             sha256=digest,
-            model_version_id=versions["model.onnx"],
+            model_version_id=versions[MODEL_FILE],
             code=papers.code,
             registered=at,
             metrics=papers.evaluation["challenger"],

@@ -6,10 +6,10 @@ from typing import Any
 
 from functions.score_part.scoring import SLICE, scored
 from penstock.batches import PLAN, Plan, part_key, scored_key
-from penstock.lake import Lake
+from penstock.lake import MODEL_FILE, Lake
 from penstock.scoring import Model
 from penstock.settings import ScorePartSettings
-from penstock.store import NoObjectError, Store
+from penstock.store import Store
 
 settings = ScorePartSettings.read()
 lake, store = Lake(settings.bucket, settings.model), Store(settings.bucket)
@@ -29,9 +29,5 @@ def handler(event: dict[str, Any], _context: object) -> int:
 @lru_cache(maxsize=1)
 def _model(sha256: str, version_id: str) -> Model:
     """The version's file, held to its digest; the next part mostly wants the same."""
-    key = lake.model_file(sha256, "model.onnx")
-    try:
-        data = store.read(key, version_id or None)
-    except NoObjectError:
-        data = store.read(key)
-    return Model(data, sha256=sha256, max_rows=SLICE, name=key)
+    key = lake.model_file(sha256, MODEL_FILE)
+    return Model(store.noted(key, version_id), sha256=sha256, max_rows=SLICE, name=key)

@@ -1,6 +1,5 @@
 """Batches: a file under `batch/<model>/input/` is scored by the live version, its scores are written beside it."""
 
-from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -18,7 +17,7 @@ from infra.constructs.function import Function, Workshop
 from infra.constructs.listener import listen
 from infra.constructs.model_lake import ModelLake
 from infra.constructs.rendered import rendered
-from infra.constructs.workflow import Workflow, workflow_role
+from infra.constructs.workflow import Workflow, executions_of, grant_call, workflow_role
 from infra.stages import Stage
 from penstock import events
 from penstock.lake import BATCH_INPUT
@@ -114,8 +113,7 @@ class Batch(Construct):
             end_batch=called[3],
             at_once=self._stage.batch_parts,
         )
-        # Not grant_invoke, which allows every version too: the definition names the functions themselves.
-        role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
+        grant_call(role, called)
         machine = Workflow(self, "Machine", stage=self._stage, role=role, definition=definition(parts)).machine
         self._grant_map(machine, role)
         return machine
@@ -126,14 +124,7 @@ class Batch(Construct):
         In a policy of its own, for the machine waits for the role's, which therefore cannot name the machine.
         https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
         """
-        stack = Stack.of(self)
-        name = stack.split_arn(machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
-        items = stack.format_arn(
-            service="states",
-            resource="execution",
-            resource_name=f"{name}/*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        items = executions_of(machine, "/*")
         actions = ["states:DescribeExecution", "states:RedriveExecution", "states:StopExecution"]
         policy = iam.Policy(
             self,

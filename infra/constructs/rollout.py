@@ -12,7 +12,7 @@ from infra.constructs.model_lake import ModelLake
 from infra.constructs.rendered import rendered
 from infra.constructs.rollout_canary import WATCH_SECONDS, Watching
 from infra.constructs.rollout_definition import END_SECONDS, SMOKE_TEST_SECONDS, RolloutParts, definition
-from infra.constructs.workflow import Workflow, workflow_role
+from infra.constructs.workflow import Workflow, grant_call, workflow_role
 from infra.stages import Stage
 from penstock.settings import EndRolloutSettings, SmokeTestSettings, WatchRolloutSettings
 from penstock.spec import Rollout as RolloutSpec
@@ -98,9 +98,7 @@ class Rollout(Construct):
         role.add_to_policy(iam.PolicyStatement(actions=_ACTIONS, resources=[predict.function_arn, versions]))
         acknowledge_wildcards(role, "Versions are numbered as they come.", rendered(role, versions))
         self._grant_alarms(role, watching)
-        # Not grant_invoke, which allows every version too: the definition names the functions themselves.
-        called = [step.function_arn for step in steps]
-        role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
+        grant_call(role, [step.function_arn for step in steps])
         return Workflow(self, "Machine", stage=stage, role=role, definition=definition(parts)).machine
 
     def _grant_alarms(self, role: iam.Role, watching: Watching) -> None:

@@ -7,7 +7,6 @@ alarm, the end of the run before) reaches it by events, so that this construct k
 from pathlib import Path
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -27,7 +26,7 @@ from infra.constructs.training_definition import (
 from infra.constructs.training_image import TrainingImage
 from infra.constructs.tuning_definition import name_prefix
 from infra.constructs.tuning_job import grant_tune
-from infra.constructs.workflow import Workflow, workflow_role
+from infra.constructs.workflow import Workflow, grant_call, workflow_role
 from infra.stages import Stage
 from penstock import events
 from penstock.lake import RAW
@@ -161,9 +160,7 @@ class TrainingPipeline(Construct):
                 validating=self._spec.validation,
             ),
         )
-        # Not grant_invoke, which allows every version too: the definition names the functions themselves.
-        called = [function.function_arn for function in functions]
-        role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=called))
+        grant_call(role, [function.function_arn for function in functions])
         if self._spec.tuning:
             grant_tune(self.job, role, name_prefix(self._stage.name, self._spec.name))
         else:

@@ -1,5 +1,7 @@
 """The one way to make a state machine: definition as a value, own role, full history in a log, traces."""
 
+from collections.abc import Sequence
+
 from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -58,17 +60,27 @@ def workflow_role(scope: Construct) -> iam.Role:
     return iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
 
 
+def grant_call(role: iam.Role, functions: Sequence[str]) -> None:
+    """Invoke functions by their ARNs; not `grant_invoke`, which allows every version too."""
+    role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[*functions]))
+
+
+def executions_of(machine: sfn.StateMachine, named: str) -> str:
+    """ARN of a state machine's executions; `named` is what follows its name."""
+    stack = Stack.of(machine)
+    name = stack.split_arn(machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
+    return stack.format_arn(
+        service="states",
+        resource="execution",
+        resource_name=f"{name}{named}",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+
+
 def grant_run(machine: sfn.StateMachine, grantee: iam.IRole) -> None:
     """Start executions and see how they ended."""
     machine.grant_start_execution(grantee)
-    stack = Stack.of(machine)
-    name = stack.split_arn(machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
-    executions = stack.format_arn(
-        service="states",
-        resource="execution",
-        resource_name=f"{name}:*",
-        arn_format=ArnFormat.COLON_RESOURCE_NAME,
-    )
+    executions = executions_of(machine, ":*")
     grantee.add_to_principal_policy(
         # CDK's own grant for executions takes one execution's name; here they are named as they come.
         iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions])

@@ -138,7 +138,7 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: 
 def begun(client: Client, uri: str, known: set[str]) -> str | None:
     """The new work, once one of its parts has scores."""
     bucket = uri.removeprefix("s3://").partition("/")[0]
-    prefix = f"batch/{MODEL}/work/"
+    prefix = f"batch-work/{MODEL}/"
     found = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     places = [item["Key"].removeprefix(prefix).split("/") for item in found]
     return next((place[0] for place in places if place[1] == "scored" and place[0] not in known), None)
@@ -146,7 +146,7 @@ def begun(client: Client, uri: str, known: set[str]) -> str | None:
 
 def scored(client: Client, uri: str, work: str) -> int:
     bucket = uri.removeprefix("s3://").partition("/")[0]
-    prefix = f"batch/{MODEL}/work/{work}/scored/"
+    prefix = f"batch-work/{MODEL}/{work}/scored/"
     return int(client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"])
 
 

@@ -11,7 +11,7 @@ from penstock.batches import batch_id
 from penstock.odcs import read_contract
 from penstock.onnx_metadata import NoSignatureError, signature_of
 from penstock.scoring import Model
-from penstock.store import sha256
+from penstock.store import Version, sha256
 from penstock.subject import Subject
 from penstock.survey import Survey
 from tests.unit import tiny
@@ -272,6 +272,23 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(steps: Steps) -> None:
     assert len(steps.output("a.csv")) == 20
 
 
+def test_work_that_has_expired_is_done_anew(steps: Steps) -> None:
+    # Given a batch that was scored, whose parts have expired, and whose plan was written a moment too late for that
+    first = steps.all("a.csv", as_csv(rows(6)))
+    gone = [key for key in steps.world.keys(steps.lake.batch_work(first["work"])) if not key.endswith("plan.json")]
+    steps.world.store.delete_versions([(version.key, version.version_id) for version in _of(steps, gone)])
+    # When the same file comes under another name
+    again = steps.all("b.csv", as_csv(rows(6)))
+    # Then it is dealt and scored once more, as before
+    assert again["reason"] == "6 of 6 rows scored by version 3"
+    assert steps.scored == [0, 1, 0, 1]
+    assert steps.output("b.csv") == steps.output("a.csv")
+
+
+def _of(steps: Steps, keys: list[str]) -> list[Version]:
+    return [version for version, _ in steps.world.store.every_version("batch-work/") if version.key in keys]
+
+
 def test_a_batch_that_is_redriven_is_scored_after_all(steps: Steps) -> None:
     # Given a batch that was stopped, and is recorded as failed
     steps.dies_at = 3
@@ -373,7 +390,7 @@ def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None
     for key, data in found.written.items():
         steps.world.store.write(key, data)
     # Then no version of any object holds them, and the others' scores and batches are what they were
-    for version, _ in steps.world.store.every_version("batch/"):
+    for version, _ in steps.world.store.every_version("batch"):
         data = steps.world.store.read(version.key, version.version_id)
         assert b'"me"' not in data, version.key
         assert b",me" not in data, version.key
