@@ -60,6 +60,8 @@ class PredictSettings(Settings):
     """Which version of the object S3 gave at registration; empty where the bucket keeps none."""
     capture_sample: str = "1.0"
     """Share of the answers that are captured."""
+    capture_first: str = ""
+    """Anything where an answer waits for its capture even where it need not."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     feature_store: str = ""

@@ -55,6 +55,8 @@ class Serving(Strict):
 class Capturing(Strict):
     sample: float = Field(default=1.0, gt=0, le=1)
     """Share of the answers that are captured, drawn by inference id; drift and ground truth know of these only."""
+    after_answer: bool = True
+    """Whether an answer goes out before its capture, by an internal Lambda extension, or waits for it."""
 
 
 class Monitoring(Strict):

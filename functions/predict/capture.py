@@ -30,7 +30,7 @@ class Capture:
         self._directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": name} for name in METRICS]}
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
-        self._afterwards = Afterwards.registered() if signature else None
+        self._afterwards = Afterwards.registered() if signature and not settings.capture_first else None
 
     def send(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float) -> None:
         """Capture a request's rows, or the share that the model asks for, and emit the request's metrics.
