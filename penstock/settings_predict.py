@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Self
 
 PREFIX = "PENSTOCK_"
+AFTER, BEFORE = "after the answer", "before the answer"
 
 
 class SettingsError(Exception):
@@ -60,8 +61,8 @@ class PredictSettings(Settings):
     """Which version of the object S3 gave at registration; empty where the bucket keeps none."""
     capture_sample: str = "1.0"
     """Share of the answers that are captured."""
-    capture_first: str = ""
-    """Anything where an answer waits for its capture even where it need not."""
+    captured: str = AFTER
+    """Whether an answer goes out before its capture, where it can, or waits for it (`BEFORE`)."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     feature_store: str = ""

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from penstock.settings_predict import AFTER, BEFORE
 from penstock.spec_api import Auth, Cors, Domain, known_stages
 from penstock.spec_base import Strict
 
@@ -57,6 +58,11 @@ class Capturing(Strict):
     """Share of the answers that are captured, drawn by inference id; drift and ground truth know of these only."""
     after_answer: bool = True
     """Whether an answer goes out before its capture, by an internal Lambda extension, or waits for it."""
+
+    @property
+    def when(self) -> str:
+        """The same as the predict function's setting."""
+        return AFTER if self.after_answer else BEFORE
 
 
 class Monitoring(Strict):

@@ -24,7 +24,7 @@ def document(
         model_sha256=rollout["sha256"],
         model_version_id=rollout.get("model_version_id", ""),
         capture_sample=str(spec.capture.sample),
-        capture_first="" if spec.capture.after_answer else "yes",
+        captured=spec.capture.when,
         hash_secret=settings.hash_secret,
         feature_store=settings.feature_store,
     )

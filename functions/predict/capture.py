@@ -14,7 +14,7 @@ import msgspec
 from functions.predict.afterwards import Afterwards
 from functions.predict.stream import Stream
 from penstock.capture_lines import CaptureLines, sampled
-from penstock.settings_predict import PredictSettings
+from penstock.settings_predict import AFTER, PredictSettings
 from penstock.signature import Signature
 
 METRICS = ("Rows", "CapturesDropped", "Milliseconds")
@@ -30,7 +30,7 @@ class Capture:
         self._directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": name} for name in METRICS]}
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
-        self._afterwards = Afterwards.registered() if signature and not settings.capture_first else None
+        self._afterwards = Afterwards.registered() if signature and settings.captured == AFTER else None
 
     def send(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float) -> None:
         """Capture a request's rows, or the share that the model asks for, and emit the request's metrics.

@@ -55,7 +55,7 @@ class PredictionService(Construct):
                 capture=self.capture.ref,
                 max_rows=str(serving.max_rows),
                 capture_sample=str(capturing.sample),
-                capture_first="" if capturing.after_answer else "yes",
+                captured=capturing.when,
                 hash_secret=self.hash_secret,
             ),
             memory_mb=serving.memory_mb,

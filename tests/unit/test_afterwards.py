@@ -11,6 +11,8 @@ import pytest
 
 from functions.predict import stream
 from functions.predict.afterwards import Afterwards
+from penstock.settings_predict import BEFORE
+from penstock.spec import Capturing
 from penstock.store import sha256
 from tests.unit.front import Answer, serving
 from tests.unit.lambda_environment import Environment, running
@@ -167,10 +169,11 @@ def test_a_model_may_have_its_captures_go_first(
         taken.append(body)
         return 200, b'{"RequestResponses": [{}]}'
 
-    function = published(world, tiny_onnx, closing.enter_context(serving(firehose)), capture_first="yes")
+    function = published(world, tiny_onnx, closing.enter_context(serving(firehose)), captured=BEFORE)
     # When a request is answered, then its capture is there already, and nothing was registered
     assert function.handler(EVENT, None)["statusCode"] == 200
     assert (len(taken), environment.happened) == (1, [])
+    assert Capturing(after_answer=False).when == BEFORE
 
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1:1"])
