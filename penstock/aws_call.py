@@ -8,15 +8,15 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
 
+from penstock.plain_http import Connection, HttpError
 from penstock.role_credentials import NoCredentialsError, RoleCredentials
 from penstock.sigv4 import Scope, signed
 
 IDLE_SECONDS = 10.0
 """A connection that was not used for longer is made anew: it may have died while the function was frozen."""
+ALPHANUMERIC = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 PLAIN = "-_.~"
 """What a signature's percent-encoding leaves as it is."""
 
@@ -55,12 +55,12 @@ class AwsService:
         """
         self._environ = environ
         self._scope = Scope(environ.get("AWS_REGION") or environ["AWS_DEFAULT_REGION"], service)
-        self._seconds = seconds
         self._credentials = RoleCredentials(environ)
-        address = urlsplit(self._endpoint(bucket, subdomain))
-        self._tls, self._host = address.scheme == "https", address.netloc
-        self._root = f"/{bucket}" if bucket and bucket not in address.netloc else ""
-        self._connection: HTTPConnection | None = None
+        scheme, _, rest = self._endpoint(bucket, subdomain).partition("://")
+        self._host = rest.partition("/")[0]
+        self._root = f"/{bucket}" if bucket and bucket not in self._host else ""
+        authorities = environ.get("AWS_CA_BUNDLE") or None
+        self._connection = Connection(self._host, seconds=seconds, tls=scheme == "https", authorities=authorities)
         self._used = 0.0
 
     def _endpoint(self, bucket: str, subdomain: str) -> str:
@@ -88,48 +88,40 @@ class AwsService:
             CallError: no answer.
         """
         now = datetime.now(UTC)
-        target = self._root + quote(path, safe=f"/{PLAIN}")
+        target = self._root + encoded(path, "/")
         try:
             who = self._credentials.get(now)
             all_headers = {"host": self._host, **(headers or {})}
             about = {"scope": self._scope, "credentials": who, "now": now}
             sent = signed(method, target, query, all_headers, body, **about)  # type: ignore[arg-type]
             return self._exchanged(method, f"{target}?{query}" if query else target, sent, body)
-        except (OSError, HTTPException, NoCredentialsError) as error:
+        except (OSError, HttpError, NoCredentialsError) as error:
             self.close()
             raise CallError(f"{self._scope.service} does not answer: {error or type(error).__name__}") from None
 
     def _exchanged(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         if time.time() - self._used > IDLE_SECONDS:
             self.close()
-        kept = self._connection is not None
+        kept = self._connection.open
         try:
             return self._exchange(method, target, headers, body)
-        except (ConnectionError, HTTPException):  # never a time-out: it would be waited for twice
+        except (ConnectionError, HttpError):  # never a time-out: it would be waited for twice
             if not kept:
                 raise
             self.close()
             return self._exchange(method, target, headers, body)
 
     def _exchange(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        if self._connection is None:
-            self._connection = self._connected()
-        self._connection.request(method, target, body, dict(headers))
-        response = self._connection.getresponse()
-        reply = Reply(response.status, response.read())
+        status, _, answer = self._connection.ask(method, target, headers, body)
         self._used = time.time()
-        return reply
-
-    def _connected(self) -> HTTPConnection:
-        if not self._tls:
-            return HTTPConnection(self._host, timeout=self._seconds)
-        import ssl  # noqa: PLC0415 - not before something is asked
-
-        context = ssl.create_default_context(cafile=self._environ.get("AWS_CA_BUNDLE") or None)
-        return HTTPSConnection(self._host, timeout=self._seconds, context=context)
+        return Reply(status, answer)
 
     def close(self) -> None:
         """Let the connection go; the next call makes another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection.close()
+
+
+def encoded(text: str, safe: str = "") -> str:
+    """Text as a signature has it in paths and queries; `urllib.parse` is four milliseconds of a cold start."""
+    kept = {*(PLAIN + safe).encode(), *ALPHANUMERIC}
+    return "".join(chr(byte) if byte in kept else f"%{byte:02X}" for byte in text.encode())

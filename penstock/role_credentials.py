@@ -9,9 +9,8 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection, HTTPException
-from urllib.parse import urlsplit
 
+from penstock.plain_http import Connection, HttpError
 from penstock.sigv4 import Credentials
 
 EARLY = timedelta(minutes=5)
@@ -49,22 +48,21 @@ class RoleCredentials:
 
     def _of_runtime(self) -> Credentials:
         relative = self._environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
-        whole = f"{CONTAINERS}{relative}" if relative else ""
-        address = urlsplit(whole or self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", ""))
-        if not address.hostname:
+        whole = f"{CONTAINERS}{relative}" if relative else self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+        scheme, _, rest = whole.partition("://")
+        host, _, path = rest.partition("/")
+        if not host:
             raise NoCredentialsError("neither AWS_ACCESS_KEY_ID nor AWS_CONTAINER_CREDENTIALS_*_URI is set")
         try:
-            document = json.loads(self._asked(address.hostname, address.port, address.path))
+            document = json.loads(self._asked(Connection(host, seconds=SECONDS, tls=scheme == "https"), f"/{path}"))
             self._until = datetime.fromisoformat(document["Expiration"])
             return Credentials(document["AccessKeyId"], document["SecretAccessKey"], document["Token"])
-        except (OSError, HTTPException, ValueError, KeyError) as error:
+        except (OSError, HttpError, ValueError, KeyError) as error:
             raise NoCredentialsError(f"the runtime gives no credentials: {error!r}") from None
 
-    def _asked(self, host: str, port: int | None, path: str) -> bytes:
-        connection = HTTPConnection(host, port, timeout=SECONDS)
+    def _asked(self, connection: Connection, path: str) -> bytes:
         try:
             token = self._environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
-            connection.request("GET", path, headers={"Authorization": token})
-            return connection.getresponse().read()
+            return connection.ask("GET", path, {"authorization": token} if token else {}).body
         finally:
             connection.close()

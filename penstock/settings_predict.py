@@ -6,6 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Self
 
 PREFIX = "PENSTOCK_"
+AFTER, BEFORE = "after the answer", "before the answer"
 
 
 class SettingsError(Exception):
@@ -44,7 +45,7 @@ class Settings:
         return cls(**present)
 
 
-DEPLOYED = ("capture", "capture_sample", "hash_secret", "max_rows")
+DEPLOYED = ("capture", "capture_sample", "captured", "hash_secret", "max_rows")
 """Of predict's settings those that a deployment decides. A published version keeps its own, so that another value goes
 live by a rollout, as new code does."""
 
@@ -65,6 +66,8 @@ class PredictSettings(Settings):
     """Which version of the object S3 gave at registration; empty where the bucket keeps none."""
     capture_sample: str = "1.0"
     """Share of the answers that are captured."""
+    captured: str = AFTER
+    """Whether an answer goes out before its capture, where it can, or waits for it (`BEFORE`)."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     feature_store: str = ""

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from penstock.settings_predict import AFTER, BEFORE
 from penstock.spec_api import Auth, Cors, Domain, known_stages
 from penstock.spec_base import Strict
 from penstock.spec_endpoint import Endpoint, Target
@@ -84,6 +85,13 @@ class Serving(Strict):
 class Capturing(Strict):
     sample: float = Field(default=1.0, gt=0, le=1)
     """Share of the answers that are captured, drawn by inference id; drift and ground truth know of these only."""
+    after_answer: bool = True
+    """Whether an answer goes out before its capture, by an internal Lambda extension, or waits for it."""
+
+    @property
+    def when(self) -> str:
+        """The same as the predict function's setting."""
+        return AFTER if self.after_answer else BEFORE
 
 
 class Monitoring(Strict):

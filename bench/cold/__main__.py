@@ -1,7 +1,8 @@
 """`make bench-cold`: process start to first prediction, of predict's bundle, bare onnxruntime and MLflow's pyfunc.
 
 Subjects take turns in processes of their own. Bundle and bare inference import the same packages, with their bytecode;
-the bundle reads its model from a stand-in of S3 on 127.0.0.1.
+the bundle reads its model from a stand-in of S3 on 127.0.0.1, without TLS. Both run without this environment's own
+packages (`-S`), of which a function's process has none either.
 """
 
 import json
@@ -52,8 +53,8 @@ def main() -> None:
         plain = {"PATH": os.environ["PATH"], "HOME": name}
         event, row = json.dumps(EVENT), json.dumps(ROW)
         run = {
-            "bare onnxruntime": partial(process, [sys.executable, HERE / "bare.py", file, row], bare, scores),
-            "predict's bundle": partial(process, [sys.executable, HERE / "handler.py", event, "-"], ours, scores),
+            "bare onnxruntime": partial(process, [sys.executable, "-S", HERE / "bare.py", file, row], bare, scores),
+            "predict's bundle": partial(process, [sys.executable, "-S", HERE / "handler.py", event, "-"], ours, scores),
             "mlflow pyfunc": partial(process, [theirs, HERE / "mlflow_predict.py", saved, row], plain, scores),
         }
         for once in run.values():

@@ -60,6 +60,7 @@ def deployed(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
     return {
         "capture": settings.capture,
         "capture_sample": str(spec.capture.sample),
+        "captured": spec.capture.when,
         "hash_secret": settings.hash_secret,
         "max_rows": str(spec.serving.max_rows),
     }

@@ -10,12 +10,12 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.htm
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from http.client import HTTPConnection, HTTPException
 from socket import MSG_PEEK
 from threading import Semaphore, Thread
 from typing import Self
+
+from penstock.plain_http import Connection, HttpError
 
 NAME = "penstock-capture"
 VERSION = "/2020-01-01/extension"
@@ -71,7 +71,7 @@ class Afterwards:
         while not self._stopped:
             try:
                 self._await()
-            except (OSError, HTTPException) as error:
+            except (OSError, HttpError) as error:
                 # Unless it asks, no invocation of this environment ever ends; the next attempt may fare better.
                 print(f"the Extensions API does not answer: {error!r}", file=sys.stderr)  # noqa: T201
                 while self._ended.acquire(timeout=PAUSE_SECONDS):
@@ -85,58 +85,48 @@ class Afterwards:
         while self._left:
             try:
                 self._left.pop(0)()
-            except Exception:  # whatever it is, the environment has to be given back
-                traceback.print_exc()
+            except Exception as error:  # whatever it is, the environment has to be given back
+                print(f"work after the answer failed: {error!r}", file=sys.stderr)  # noqa: T201
 
 
 class _Extension:
     """The Extensions API, for one thread at a time."""
 
     def __init__(self, address: str, identifier: str) -> None:
-        self._connection, self._identifier = HTTPConnection(address), identifier
+        self._connection, self._identifier = Connection(address, seconds=None), identifier
         self._told = False
         """Whether there is a reply whose rest is unread."""
 
     @classmethod
     def registered(cls, address: str) -> Self | None:
-        connection = HTTPConnection(address, timeout=1.0)
+        connection = Connection(address, seconds=1.0)
         try:
-            headers = {"Lambda-Extension-Name": NAME, "Content-Type": "application/json"}
-            connection.request("POST", f"{VERSION}/register", b'{"events":["INVOKE"]}', headers)
-            reply = connection.getresponse()
-            said = reply.read()
-            identifier = reply.getheader("Lambda-Extension-Identifier")
+            headers = {"lambda-extension-name": NAME, "content-type": "application/json"}
+            reply = connection.ask("POST", f"{VERSION}/register", headers, b'{"events":["INVOKE"]}')
+            identifier = reply.headers.get("lambda-extension-identifier")
             if reply.status == 200 and identifier:
                 return cls(address, identifier)
-            print(f"no extension, captures go before the answer: {reply.status} {said[:300]!r}", file=sys.stderr)  # noqa: T201
-        except (OSError, HTTPException) as error:
-            print(f"no extension, captures go before the answer: {error!r}", file=sys.stderr)  # noqa: T201
+            why = f"{reply.status} {reply.body[:300]!r}"
+        except (OSError, HttpError) as error:
+            why = repr(error)
         finally:
             connection.close()
+        print(f"no extension, captures go before the answer: {why}", file=sys.stderr)  # noqa: T201
         return None
 
     def next(self) -> None:
         """Wait for an invocation, for as long as the environment is frozen.
 
         Raises:
-            OSError, HTTPException: no answer, or a refusal.
+            OSError, HttpError: no answer, or a refusal.
         """
-        try:
-            if self._told:
-                self._read()
-            headers = {"Lambda-Extension-Identifier": self._identifier}
-            self._connection.request("GET", f"{VERSION}/event/next", headers=headers)
-            # The handler runs from here on: what the reply says besides is read when that is done.
-            self._told = self._connection.sock.recv(len(OK), MSG_PEEK) == OK
-            if not self._told:
-                self._read()
-        except BaseException:
+        if self._told:
             self._told = False
-            self._connection.close()  # the next attempt makes another
-            raise
-
-    def _read(self) -> None:
-        reply = self._connection.getresponse()
-        said = reply.read()
-        if reply.status != 200:
-            raise OSError(f"{reply.status} {said[:300]!r}")
+            self._connection.receive()
+        headers = {"lambda-extension-identifier": self._identifier}
+        waiting = self._connection.send("GET", f"{VERSION}/event/next", headers)
+        # The handler runs from here on: what the reply says besides is read when that is done.
+        self._told = waiting.recv(len(OK), MSG_PEEK) == OK
+        if not self._told:
+            reply = self._connection.receive()
+            raise HttpError(f"{reply.status} {reply.body[:300]!r}")

@@ -4,7 +4,6 @@ Where Lambda lets it, after the answer (`afterwards`); elsewhere before.
 """
 
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -15,7 +14,7 @@ import msgspec
 from functions.predict.afterwards import Afterwards
 from functions.predict.stream import Stream
 from penstock.capture_lines import CaptureLines, sampled
-from penstock.settings_predict import PredictSettings
+from penstock.settings_predict import AFTER, PredictSettings
 from penstock.signature import Signature
 
 METRICS = ("Rows", "CapturesDropped", "Milliseconds")
@@ -31,7 +30,7 @@ class Capture:
         self._directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": name} for name in METRICS]}
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
-        self._afterwards = Afterwards.registered() if signature else None
+        self._afterwards = Afterwards.registered() if signature and settings.captured == AFTER else None
 
     def send(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float) -> None:
         """Capture a request's rows, or the share that the model asks for, and emit the request's metrics.
@@ -58,8 +57,8 @@ class Capture:
     ) -> None:
         try:
             dropped = self._stream.deliver(self._of(rows, predictions, at.isoformat(timespec="milliseconds")))
-        except Exception:  # a capture fails no answer, whatever it is
-            traceback.print_exc()
+        except Exception as error:  # a capture fails no answer, whatever it is
+            print(f"capture dropped: {error!r}", file=sys.stderr)  # noqa: T201
             dropped = len(rows)
         self._emit(at, dict(zip(METRICS, (len(rows), dropped, seconds * 1000), strict=True)))
 

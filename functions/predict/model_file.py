@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable
-from urllib.parse import quote
 
-from penstock.aws_call import PLAIN, AwsService, CallError, Reply
+from penstock.aws_call import AwsService, CallError, Reply, encoded
 from penstock.settings_predict import PredictSettings
 
 TRIES, SECONDS, PAUSE_SECONDS = 3, 3.0, 0.2
@@ -37,7 +36,7 @@ def registered(settings: PredictSettings) -> bytes:
 
 
 def _asked(service: AwsService, settings: PredictSettings, version: str) -> Reply:
-    query = f"versionId={quote(version, safe=PLAIN)}" if version else ""
+    query = f"versionId={encoded(version)}" if version else ""
     return _patiently(lambda: service.call("GET", f"/{settings.model_key}", query=query), settings)
 
 

@@ -55,6 +55,7 @@ class PredictionService(Construct):
             capture=self.capture.ref,
             max_rows=str(serving.max_rows),
             capture_sample=str(capturing.sample),
+            captured=capturing.when,
             hash_secret=self.hash_secret,
         )
         self.deployed = {name: getattr(settings, name) for name in DEPLOYED}
@@ -92,7 +93,11 @@ class PredictionService(Construct):
             serving=serving,
             image=image,
             lake=lake,
-            environment=ServeSettings(stage=stage.name, model=lake.model, **self.deployed).environment(),
+            environment=ServeSettings(
+                stage=stage.name,
+                model=lake.model,
+                **{name: value for name, value in self.deployed.items() if name != "captured"},
+            ).environment(),
         )
 
     def grant_capture(self, grantee: iam.IRole) -> None:

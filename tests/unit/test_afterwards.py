@@ -11,6 +11,8 @@ import pytest
 
 from functions.predict import stream
 from functions.predict.afterwards import Afterwards
+from penstock.settings_predict import BEFORE
+from penstock.spec import Capturing
 from penstock.store import sha256
 from tests.unit.front import Answer, serving
 from tests.unit.lambda_environment import Environment, running
@@ -45,11 +47,11 @@ def environment(closing: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Environm
     return made
 
 
-def published(world: World, tiny_onnx: bytes, firehose: str) -> ModuleType:
+def published(world: World, tiny_onnx: bytes, firehose: str, **changed: str) -> ModuleType:
     """The function of a version, its captures at an address."""
     world.store.write("models/m/model.onnx", tiny_onnx)
     about = {"version": "3", "model_key": "models/m/model.onnx", "model_sha256": sha256(tiny_onnx)}
-    function = world.load("predict", **about)
+    function = world.load("predict", **about, **changed)
     world.monkeypatch.setattr(stream, "SECONDS", 30.0)
     world.monkeypatch.setenv("AWS_ENDPOINT_URL_FIREHOSE", firehose)
     function.capture._stream = stream.Stream("captures")
@@ -155,6 +157,23 @@ def test_where_registration_is_refused_captures_go_before_the_answer(
     # When a request is answered, then its capture is there already
     assert function.handler(EVENT, None)["statusCode"] == 200
     assert len(taken) == 1
+
+
+def test_a_model_may_have_its_captures_go_first(
+    world: World, tiny_onnx: bytes, environment: Environment, closing: ExitStack
+) -> None:
+    # Given a version of `capture: {after_answer: false}`
+    taken: list[bytes] = []
+
+    def firehose(_method: str, _target: str, body: bytes) -> Answer:
+        taken.append(body)
+        return 200, b'{"RequestResponses": [{}]}'
+
+    function = published(world, tiny_onnx, closing.enter_context(serving(firehose)), captured=BEFORE)
+    # When a request is answered, then its capture is there already, and nothing was registered
+    assert function.handler(EVENT, None)["statusCode"] == 200
+    assert (len(taken), environment.happened) == (1, [])
+    assert Capturing(after_answer=False).when == BEFORE
 
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1:1"])

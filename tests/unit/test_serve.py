@@ -26,8 +26,8 @@ from penstock.settings import ServeSettings
 from penstock.store import sha256
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
-from training.steps import serve_app
-from training.steps.container import Container
+from training.steps import serve, serve_app
+from training.steps.container import Container, StepError
 from training.steps.serve_app import App
 from training.steps.serve_captures import Captures
 
@@ -328,14 +328,15 @@ def stream() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.parametrize("workers", ["1", "3"])
 def test_the_process_answers_on_its_port_and_ends_when_it_is_told(
-    tiny_onnx: bytes, tmp_path: Path, stream: str, monkeypatch: pytest.MonkeyPatch
+    tiny_onnx: bytes, tmp_path: Path, stream: str, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     # Given the layout of a serving container, and a delivery stream
     Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
     monkeypatch.setenv("AWS_ENDPOINT_URL", stream)
     before = Sink.lines
-    served = Process(tmp_path, stage="dev", model="tiny", version="3", host="127.0.0.1", workers="1", capture="s")
+    served = Process(tmp_path, stage="dev", model="tiny", version="3", host="127.0.0.1", workers=workers, capture="s")
     # When it is up
     until(lambda: served.process.poll() is not None or served.get("/ping")[0] == 200)
     # Then it answers, good and bad
@@ -371,3 +372,26 @@ def test_a_worker_that_cannot_load_its_model_ends_the_container(tmp_path: Path) 
     assert code == 1
     assert "the model file cannot be loaded" in log
     assert "a worker of the server ended" in (tmp_path / "output" / "failure").read_text(encoding="utf-8")
+
+
+def test_a_port_that_is_taken_is_told(tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a port where somebody listens
+    Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
+    settings = {"STAGE": "dev", "MODEL": "tiny", "HOST": "127.0.0.1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PENSTOCK_{name}", value)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", str(taken.getsockname()[1]))
+        # When the container starts, then it says so
+        with pytest.raises(StepError, match=r"cannot listen at 127\.0\.0\.1:\d+: Address already in use"):
+            serve.run(Container(tmp_path))
+
+
+def test_captures_without_a_region_are_told(tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
+    for name, value in {"STAGE": "dev", "MODEL": "tiny", "CAPTURE": "s"}.items():
+        monkeypatch.setenv(f"PENSTOCK_{name}", value)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(StepError, match="captures are to go to s, and AWS_REGION is not set"):
+        serve.run(Container(tmp_path))

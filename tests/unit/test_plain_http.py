@@ -1,0 +1,146 @@
+"""The little HTTP that predict speaks: answers in every framing, and an error in words for whatever is none."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from threading import Thread
+
+import pytest
+
+from penstock.aws_call import encoded
+from penstock.plain_http import Connection, HttpError
+
+OK = b"HTTP/1.1 200 OK\r\n"
+WHOLE = OK + b"Content-Length: 3\r\nX-Name:  a value \r\n\r\nabc"
+
+
+class Server:
+    """Gives these answers, one a request, on as many connections as are made; then closes."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self._answers = list(answers)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections, self.asked = 0, list[bytes]()
+        self._thread = Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while self._answers:
+            made, _ = self._listener.accept()
+            self.connections += 1
+            with made:
+                while self._answers and (request := made.recv(65_536)):
+                    self.asked.append(request)
+                    answer = self._answers.pop(0)
+                    made.sendall(answer)
+                    if b"keep" not in answer and b"chunked" not in answer and answer != WHOLE:
+                        break
+
+    def close(self) -> None:
+        self._listener.close()
+        self._thread.join(10)
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    made: list[Server] = []
+    yield made
+    for server in made:
+        server.close()
+
+
+def connected(servers: list[Server], *answers: bytes) -> Connection:
+    servers.append(Server(*answers))
+    return Connection(servers[-1].address, seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (WHOLE, b"abc"),
+        (OK + b"transfer-encoding: chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nTrailer: t\r\n\r\n", b"abc"),
+        (OK + b"Content-Length: 0\r\nX: keep\r\n\r\n", b""),
+        (OK + b"\r\nuntil the end", b"until the end"),
+        (b"HTTP/1.1 503\r\ncontent-length: 2\r\nConnection: close\r\n\r\nno", b"no"),
+    ],
+)
+def test_an_answer_in_every_framing(servers: list[Server], answer: bytes, body: bytes) -> None:
+    # Given a server that answers twice, keeping the connection or not
+    connection = connected(servers, answer, answer)
+    # When it is asked twice, then both answers are whole
+    found = [connection.ask("GET", "/a?b=c", {"x-one": "1"}, b"{}") for _ in range(2)]
+    connection.close()
+    assert [item.body for item in found] == [body] * 2
+    assert {item.status for item in found} == {503 if b"503" in answer else 200}
+    kept = b"until" not in answer and b"close" not in answer
+    assert servers[0].connections == (1 if kept else 2)
+    host = servers[0].address.encode()
+    assert servers[0].asked[0] == (
+        b"GET /a?b=c HTTP/1.1\r\nhost: " + host + b"\r\ncontent-length: 2\r\nx-one: 1\r\n\r\n{}"
+    )
+
+
+def test_headers_are_found_by_their_lower_case_name(servers: list[Server]) -> None:
+    connection = connected(servers, WHOLE)
+    assert connection.ask("GET", "/", {}).headers == {"content-length": "3", "x-name": "a value"}
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "ended without an answer"),
+        (b"HTTP/1.1 200", "ended within an answer"),
+        (b"SSH-2.0-x\r\n", "no HTTP/1.1: 'SSH-2.0-x'"),
+        (b"HTTP/1.1 OK\r\n\r\n", "'OK' is not a number"),
+        (OK + b"Content-Length: 9\r\n\r\nabc", "ended after 3 of 9 bytes"),
+        (OK + b"Content-Length: x\r\n\r\nabc", "'x' is not a number"),
+        (OK + b"X: " + b"a" * 70_000, "ended within an answer"),
+    ],
+)
+def test_what_is_no_answer_is_told_and_the_next_question_begins_anew(
+    servers: list[Server], answer: bytes, said: str
+) -> None:
+    connection = connected(servers, answer, WHOLE)
+    with pytest.raises(HttpError, match=said):
+        connection.ask("GET", "/", {})
+    assert not connection.open
+    assert connection.ask("GET", "/", {}).body == b"abc"
+    connection.close()
+
+
+def test_silence_is_a_time_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = Connection(f"127.0.0.1:{silent.getsockname()[1]}", seconds=0.05)
+        with pytest.raises(TimeoutError):
+            connection.ask("GET", "/", {})
+        assert not connection.open
+
+
+def test_an_answer_to_nothing_is_an_error() -> None:
+    with pytest.raises(HttpError, match="nothing was asked"):
+        Connection("127.0.0.1:1", seconds=1).receive()
+
+
+def test_tls_is_verified(servers: list[Server]) -> None:
+    # Given a server that speaks no TLS
+    servers.append(Server(b"HTTP/1.1 400\r\n\r\n"))
+    # When it is asked over TLS, then there is no answer in the clear
+    with pytest.raises(OSError, match=r"SSL|EOF|reset"):
+        Connection(servers[0].address, seconds=10, tls=True).ask("GET", "/", {})
+
+
+def test_a_plain_address_costs_neither_ssl_nor_the_standard_librarys_client() -> None:
+    program = "import sys, penstock.aws_call; print(sorted({'ssl', 'http', 'email', 'urllib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("text", ["models/m/model.onnx", "a b+c=ü/~x", "%2F?&"])
+def test_text_is_encoded_as_the_standard_library_does(text: str) -> None:
+    from urllib.parse import quote
+
+    assert encoded(text, "/") == quote(text, safe="/-_.~")
+    assert encoded(text) == quote(text, safe="-_.~")
