@@ -21,7 +21,7 @@ from penstock.signature import Value
 
 PARAMETER = "explain"
 """Of the query, in every content type."""
-AT_ONCE = 4096
+AT_ONCE = 2048
 """Mixtures that are scored in one call: what is in memory at a time."""
 Explanation = dict[str, Any]
 """`{"base": score, "contributions": {field: what it adds}}`."""
