@@ -20,7 +20,7 @@ from penstock.scoring import Model
 from penstock.shapley import Floats
 from penstock.signature import Value
 
-AT_ONCE = 4096
+AT_ONCE = 2048
 """Mixtures that are scored in one call: what is in memory at a time."""
 Explanation = dict[str, Any]
 """`{"base": score, "contributions": {field: what it adds}}`."""

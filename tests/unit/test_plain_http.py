@@ -82,6 +82,18 @@ def test_an_answer_in_every_framing(servers: list[Server], answer: bytes, body: 
     )
 
 
+def test_an_answer_without_a_body_is_not_waited_for(servers: list[Server]) -> None:
+    # Given an answer that says nothing of its length, because it can have no body, on a connection that stays open
+    connection = connected(servers, b"HTTP/1.1 204 No Content\r\nX: keep\r\n\r\n", WHOLE)
+    # When it is asked twice, then both answers came by it
+    assert [(item.status, item.body) for item in (connection.ask("GET", "/", {}) for _ in range(2))] == [
+        (204, b""),
+        (200, b"abc"),
+    ]
+    connection.close()
+    assert servers[0].connections == 1
+
+
 def test_headers_are_found_by_their_lower_case_name(servers: list[Server]) -> None:
     connection = connected(servers, WHOLE)
     assert connection.ask("GET", "/", {}).headers == {"content-length": "3", "x-name": "a value"}
