@@ -106,12 +106,15 @@ def test_the_lake_tells_of_every_object(synthesis: Synthesis) -> None:
     assert "AWS::Lambda::Function" not in {found["Type"] for found in synthesis.lake()["Resources"].values()}
 
 
-def test_only_a_batch_s_work_expires(synthesis: Synthesis) -> None:
+def test_only_a_batch_s_work_and_a_shadow_s_answers_expire(synthesis: Synthesis) -> None:
     # Old versions go too; what is the newest of anything else is kept
     buckets = resources(synthesis.lake(), "AWS::S3::Bucket").values()
     (lake,) = [found["Properties"] for found in buckets if "VersioningConfiguration" in found["Properties"]]
     expiring = [rule for rule in lake["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
-    assert [(rule["Prefix"], rule["Status"]) for rule in expiring] == [("batch-work/", "Enabled")]
+    assert [(rule["Prefix"], rule["Status"]) for rule in expiring] == [
+        ("shadow/", "Enabled"),
+        ("batch-work/", "Enabled"),
+    ]
 
 
 def test_every_alarm_tells_people(synthesis: Synthesis) -> None:
