@@ -169,6 +169,8 @@ def test_an_approval_is_one_rollout_however_often_it_is_told(office: Office) -> 
         "function": FUNCTION,
         "description": f"version 1, SHA-256 {sha256(FILE)[:12]}",
         "weights": [],  # nothing is live that it could share the traffic with
+        "endpoint": {"name": ""},
+        "drains": False,
         "version": "",
         "back": "",
     }
