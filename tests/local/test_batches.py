@@ -1,7 +1,7 @@
 """Files that are scored as a whole on the laptop cloud: the HTTPS answer's scores, and a batch that was killed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,8 @@ from demo import flights
 from penstock.batches import batch_id
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
+from tests.local.deployed import MODEL, Client, exported
 from tests.local.project import Project, copy_project
-
-MODEL = "flight-delay"
-Client = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +114,7 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: 
     # Asked of S3 itself: a command takes longer than a part
     batch = batch_id(MODEL, sent["key"], sent["version_id"])
     work = until(lambda: begun(client, sent["uri"], known), 120)
-    stack = client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{MODEL}")["Stacks"][0]
-    machine = next(item["OutputValue"] for item in stack["Outputs"] if item["OutputKey"] == "BatchArn")
+    machine = exported(client)["BatchArn"]
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{batch}"
     client("stepfunctions").stop_execution(executionArn=execution, cause="the test said so")
     until(lambda: ended(project, batch), 60)

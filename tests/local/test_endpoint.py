@@ -23,9 +23,22 @@ from demo import flights
 from penstock.lake import CAPTURES, prefix, split_uri
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
+from tests.local.deployed import (
+    MODEL,
+    Client,
+    address,
+    alias,
+    approve,
+    bucket,
+    exported,
+    more,
+    most,
+    register,
+    requests,
+    touched,
+)
 from tests.local.load import load
 from tests.local.project import ENDPOINT, Project, copy_endpoint
-from tests.local.test_rollouts import MODEL, Client, _bucket, _more, address, alias, approve, most, touched
 
 ASKED = 40
 Scores = list[tuple[str, float]]
@@ -38,9 +51,7 @@ def table() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def rows(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """Requests; the seed of their order is fixed."""
-    asked = table.tail(3000).sample(600, seed=7).drop("flight_id", "departs_at", "late")
-    return [{name: value for name, value in row.items() if value is not None} for row in asked.iter_rows(named=True)]
+    return requests(table)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +67,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> It
     """Deployed, with version 1 live and version 2 waiting."""
     made = copy_endpoint(tmp_path_factory.mktemp("project"), free_port())
     made.run("up")
-    folder = tmp_path_factory.mktemp("data")
-    for number, part in enumerate((table.head(6000), table.slice(6000, 100)), start=1):
-        uploaded = folder / f"{number}.csv"
-        part.write_csv(uploaded)
-        made.run("push", str(uploaded), "--model", MODEL, "--wait")
-        if number == 1:
-            made.run("approve", MODEL, "--reason", "the first")
+    register(made, tmp_path_factory.mktemp("data"), (table.head(6000), table.slice(6000, 100)))
     yield made
     made.run("down")
 
@@ -79,8 +84,7 @@ def client(cloud: LaptopCloud) -> Client:
 
 @pytest.fixture(scope="module")
 def outputs(client: Client) -> dict[str, str]:
-    stack = client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{MODEL}")["Stacks"][0]
-    return {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+    return exported(client)
 
 
 def endpoints(client: Client) -> list[tuple[int, str]]:
@@ -157,7 +161,7 @@ def test_a_container_that_raises_is_taken_back_and_its_endpoint_is_gone(
     with load(cloud, address(cloud, outputs), rows) as found:
         code, said = approve(project, "it looked well")
         ended = time.time()
-        until(partial(_more, found, ended), 30)
+        until(partial(more, found, ended), 30)
     path.write_text(good)
     # Then it is taken back, and the ledger says why
     record = project.json("why", MODEL, "--version", "2")["rollouts"][0]
@@ -179,15 +183,15 @@ def test_a_file_that_was_changed_in_its_archive_does_not_start(
     # Given the archive of version 2 with another file of the name
     arn = next(item["arn"] for item in project.json("models", "show")["versions"] if item["version"] == 2)
     package = client("sagemaker").describe_model_package(ModelPackageName=arn)
-    bucket, key = split_uri(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
-    archive = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    client("s3").put_object(Bucket=bucket, Key=key, Body=_tampered(archive))
+    name, key = split_uri(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
+    archive = client("s3").get_object(Bucket=name, Key=key)["Body"].read()
+    client("s3").put_object(Bucket=name, Key=key, Body=_tampered(archive))
     before = alias(client, outputs)
     # When it is approved under load
     with load(cloud, address(cloud, outputs), rows) as found:
         code, said = approve(project, "nobody looked")
-        until(partial(_more, found, time.time()), 30)
-    client("s3").put_object(Bucket=bucket, Key=key, Body=archive)
+        until(partial(more, found, time.time()), 30)
+    client("s3").put_object(Bucket=name, Key=key, Body=archive)
     # Then its endpoint does not come up, which is said, and not one request was touched
     assert code == 1
     assert re.search(r"the endpoint \S+ did not start: \S", " ".join(said.split())), said
@@ -206,10 +210,10 @@ def test_a_good_version_goes_through_and_no_request_fails(
         assert code == 0, said
         settled(client, 2)
         middle = time.time()
-        until(partial(_more, found, middle), 30)
+        until(partial(more, found, middle), 30)
         back = project.run("rollback", MODEL, "--reason", "on a second thought")
         late = time.time()
-        until(partial(_more, found, late), 30)
+        until(partial(more, found, late), 30)
     # Then each had all traffic in its turn, by an endpoint that was made for it
     assert "serves all traffic; scores" in said.replace("\n", " "), said
     assert "live" in back.stdout
@@ -270,8 +274,8 @@ def _tampered(archive: bytes) -> bytes:
 
 def captured(client: Client) -> list[dict[str, Any]]:
     """All rows that were captured."""
-    bucket, s3 = _bucket(client), client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix(CAPTURES, MODEL))
+    name, s3 = bucket(client), client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix(CAPTURES, MODEL))
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-    files = [gzip.decompress(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys]
+    files = [gzip.decompress(s3.get_object(Bucket=name, Key=key)["Body"].read()) for key in keys]
     return [json.loads(line) for data in files for line in data.splitlines()]

@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -26,11 +26,10 @@ import pytest
 from demo import flights
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
+from tests.local.deployed import MODEL, Client, bucket, exported
 from tests.local.project import Project, copy_project
 
-MODEL = "flight-delay"
 ROWS = 4000
-Client = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +62,6 @@ def cloud(project: Project) -> LaptopCloud:
 @pytest.fixture(scope="module")
 def client(cloud: LaptopCloud) -> Client:
     return client_for(cloud)
-
-
-def outputs(client: Client, model: str = MODEL) -> dict[str, str]:
-    stack = client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{model}")["Stacks"][0]
-    return {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-
-
-def bucket(client: Client) -> str:
-    stack = client("cloudformation").describe_stacks(StackName="penstock-local-lake")["Stacks"][0]
-    return next(str(item["OutputValue"]) for item in stack["Outputs"] if item["OutputKey"] == "BucketName")
 
 
 def captured(client: Client) -> int:
@@ -149,7 +138,7 @@ def test_the_version_has_a_report_and_a_model_card(project: Project, client: Cli
     assert not [word for word in ("http://", "https://", "<script", "src=") if word in text]
 
     # And the registry has the same numbers
-    listed = client("sagemaker").list_model_packages(ModelPackageGroupName=outputs(client)["GroupName"])
+    listed = client("sagemaker").list_model_packages(ModelPackageGroupName=exported(client)["GroupName"])
     arn = listed["ModelPackageSummaryList"][0]["ModelPackageArn"]
     about = client("sagemaker").describe_model_package(ModelPackageName=arn)
     card = json.loads(about["ModelCard"]["ModelCardContent"])
@@ -172,7 +161,7 @@ def test_the_same_event_five_times_gives_one_run_and_one_dataset(project: Projec
 
     # When it comes five times more
     for _ in range(5):
-        function = outputs(client)["StartRunName"]
+        function = exported(client)["StartRunName"]
         reply = client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
         assert "FunctionError" not in reply
 
@@ -183,7 +172,7 @@ def test_the_same_event_five_times_gives_one_run_and_one_dataset(project: Projec
 
 
 def test_the_official_sdk_lists_describes_and_approves(project: Project, cloud: LaptopCloud, client: Client) -> None:
-    said = sdk(cloud, "approve", outputs(client)["GroupName"])
+    said = sdk(cloud, "approve", exported(client)["GroupName"])
 
     assert said["listed"] == ["PendingManualApproval"]
     assert said["approved_by"].endswith(":user/operator")

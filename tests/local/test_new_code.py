@@ -15,10 +15,10 @@ import pytest
 from demo import flights
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
+from tests.local.deployed import MODEL, exported
 from tests.local.project import Project, copy_project
 from tests.unit.specs import say_serving
 
-MODEL = "flight-delay"
 HEADERS = 'headers = {"x-request-id"'
 SCORES = "enumerate(live.score_instances(rows))"
 CLIPPED = "enumerate([min(max(score, 0.4), 0.6) for score in live.score_instances(rows)])"
@@ -43,9 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def predict(project: Project) -> tuple[Any, str]:
     """A client of Lambda, and the predict function's name."""
     client = client_for(LaptopCloud(project.root / ".penstock", project.port))
-    stack = client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{MODEL}")["Stacks"][0]
-    name = next(str(item["OutputValue"]) for item in stack["Outputs"] if item["OutputKey"] == "PredictName")
-    return client("lambda"), name
+    return client("lambda"), exported(client)["PredictName"]
 
 
 def alias(project: Project) -> str:

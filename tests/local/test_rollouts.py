@@ -6,14 +6,12 @@ tried, and taken back, again and again until it goes through at last.
 """
 
 import io
-import math
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
@@ -21,13 +19,25 @@ import pytest
 from demo import flights
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
-from tests.local.load import Answer, Load, load
+from tests.local.deployed import (
+    MODEL,
+    Client,
+    address,
+    alias,
+    approve,
+    bucket,
+    exported,
+    more,
+    most,
+    register,
+    requests,
+    touched,
+)
+from tests.local.load import load
 from tests.local.project import Project, copy_rolled_out
 
-MODEL = "flight-delay"
 LATE_SECONDS = 1.5
 WEIGHTS = (10, 50, 100)
-Client = Callable[[str], Any]
 
 BAD = '''"""The predict function, and what is wrong with it."""
 
@@ -83,9 +93,7 @@ def table() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def rows(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """Requests; the seed of their order is fixed."""
-    asked = table.tail(3000).sample(600, seed=7).drop("flight_id", "departs_at", "late")
-    return [{name: value for name, value in row.items() if value is not None} for row in asked.iter_rows(named=True)]
+    return requests(table)
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +101,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> It
     """Deployed, with version 1 live and version 2 waiting."""
     made = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
     made.run("up")
-    folder = tmp_path_factory.mktemp("data")
     # The second model knows a few rows more, so that it scores much like the first.
-    for number, part in enumerate((table.head(6000), table.slice(6000, 100)), start=1):
-        file = folder / f"{number}.csv"
-        part.write_csv(file)
-        made.run("push", str(file), "--model", MODEL, "--wait")
-        if number == 1:
-            made.run("approve", MODEL, "--reason", "the first")
+    register(made, tmp_path_factory.mktemp("data"), (table.head(6000), table.slice(6000, 100)))
     yield made
     made.run("down")
 
@@ -117,8 +119,7 @@ def client(cloud: LaptopCloud) -> Client:
 
 @pytest.fixture(scope="module")
 def outputs(client: Client) -> dict[str, str]:
-    stack = client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{MODEL}")["Stacks"][0]
-    return {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+    return exported(client)
 
 
 @pytest.fixture(scope="module")
@@ -149,37 +150,6 @@ def code_of(client: Client, outputs: dict[str, str], code: bytes) -> None:
     client("lambda").update_function_code(FunctionName=outputs["PredictName"], ZipFile=code)
 
 
-def alias(client: Client, outputs: dict[str, str]) -> tuple[str, dict[str, float]]:
-    found = client("lambda").get_alias(FunctionName=outputs["PredictName"], Name="live")
-    return found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-
-
-def address(cloud: LaptopCloud, outputs: dict[str, str]) -> str:
-    """The service's, as the operator's command reaches it."""
-    found = urlsplit(outputs["ApiUrl"])
-    api = str(found.hostname).partition(".")[0]
-    return f"https://{api}.execute-api.localhost:{urlsplit(cloud.url).port}{found.path}"
-
-
-def approve(project: Project, reason: str) -> tuple[int, str]:
-    """Approve version 2 and follow its rollout; exit code and what was said."""
-    done = project.run("approve", MODEL, "--version", "2", "--reason", reason, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-def _more(found: Load, moment: float) -> bool:
-    return len(found.since(moment)) > 20
-
-
-def touched(answer: Answer) -> bool:
-    return answer.status != 200 or answer.version == 2
-
-
-def most(requests: int, share: float) -> int:
-    """As many as a share of the requests reaches with a chance of one in a million, by the normal approximation."""
-    return math.ceil(requests * share + 4.75 * math.sqrt(requests * share * (1 - share)) + 1)
-
-
 def weights_of(project: Project, weight: int) -> None:
     """Deploy with a canary of this weight."""
     path = project.root / "training" / "models" / MODEL / "model.yaml"
@@ -206,7 +176,7 @@ def test_a_bad_version_touches_its_share_and_is_taken_back(
         with load(cloud, address(cloud, outputs), rows) as found:
             code, said = approve(project, f"it is {kind}")
             ended = time.time()
-            until(partial(_more, found, ended), 30)
+            until(partial(more, found, ended), 30)
         # Then it is taken back, and the ledger says why
         record = project.json("why", MODEL, "--version", "2")["rollouts"][0]
         assert (code, record["outcome"]) == (1, "rolled back"), (kind, said)
@@ -238,7 +208,7 @@ def test_what_the_golden_examples_see_gets_no_traffic(
     # When its version is rolled out under load
     with load(cloud, address(cloud, outputs), rows) as found:
         code, said = approve(project, "wrong at once")
-        until(partial(_more, found, time.time()), 30)
+        until(partial(more, found, time.time()), 30)
     # Then not one request was touched
     assert code == 1
     assert "golden examples differ" in said
@@ -251,25 +221,20 @@ def test_a_tampered_file_gets_no_traffic(
 ) -> None:
     # Given the file of version 2 swapped at its key
     key = f"models/{MODEL}/{project.json('why', MODEL, '--version', '2')['sha256']}/model.onnx"
-    name = _bucket(client)
+    name = bucket(client)
     file = client("s3").get_object(Bucket=name, Key=key)["Body"].read()
     client("s3").put_object(Bucket=name, Key=key, Body=file + b" ")
     before = alias(client, outputs)
     # When it is approved under load
     with load(cloud, address(cloud, outputs), rows) as found:
         code, said = approve(project, "nobody looked")
-        until(partial(_more, found, time.time()), 30)
+        until(partial(more, found, time.time()), 30)
     client("s3").put_object(Bucket=name, Key=key, Body=file)
     # Then it is refused by name, and not one request was touched
     assert code == 1
     assert "was changed since it was registered" in " ".join(said.split())
     assert not [answer for answer in found.answers if touched(answer)]
     assert alias(client, outputs) == before
-
-
-def _bucket(client: Client) -> str:
-    stack = client("cloudformation").describe_stacks(StackName="penstock-local-lake")["Stacks"][0]
-    return next(str(item["OutputValue"]) for item in stack["Outputs"] if item["OutputKey"] == "BucketName")
 
 
 def test_a_good_version_goes_through_and_no_request_fails(
@@ -287,11 +252,11 @@ def test_a_good_version_goes_through_and_no_request_fails(
         code, said = approve(project, "good at last")
         assert code == 0, said
         ended = time.time()
-        until(partial(_more, found, ended), 30)
+        until(partial(more, found, ended), 30)
         # And rolled back by a person
         back = project.run("rollback", MODEL, "--reason", "on a second thought")
         late = time.time()
-        until(partial(_more, found, late), 30)
+        until(partial(more, found, late), 30)
     # Then it went live, with what was seen, and the one before serves again
     assert "serves all traffic; scores" in said.replace("\n", " "), said
     assert "live" in back.stdout

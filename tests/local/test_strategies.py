@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import polars as pl
 import pytest
 
 from demo import flights
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
+from tests.local.deployed import MODEL, Client, address, alias, approve, bucket, exported, register, requests, touched
 from tests.local.load import Load, load
 from tests.local.project import Project, copy_rolled_out
-from tests.local.test_rollouts import MODEL, Client, address, alias, approve, bad_code, code_of, touched
+from tests.local.test_rollouts import bad_code, code_of
 
 SHADOW = "strategy: shadow, bake_minutes: 15, shadow_rows: 100"
 LINEAR = "strategy: linear, step: 40, bake_minutes: 5, max_score_psi: 2, on_second_approval: supersede"
@@ -39,8 +39,7 @@ class Rolling:
         self.project, self.rows = project, rows
         self.cloud = LaptopCloud(project.root / ".penstock", project.port)
         self.client: Client = client_for(self.cloud)
-        stack = self.client("cloudformation").describe_stacks(StackName=f"penstock-local-model-{MODEL}")["Stacks"][0]
-        self.outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+        self.outputs = exported(self.client)
         (bundle,) = (project.root / ".bundles").glob("predict-*.zip")
         self.good = bundle.read_bytes()
 
@@ -56,12 +55,10 @@ class Rolling:
 
     def documents(self, folder: str) -> Iterator[tuple[str, str]]:
         """Key and text of what lies in a folder of the lake."""
-        stack = self.client("cloudformation").describe_stacks(StackName="penstock-local-lake")["Stacks"][0]
-        bucket = next(item["OutputValue"] for item in stack["Outputs"] if item["OutputKey"] == "BucketName")
-        s3 = self.client("s3")
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{folder}/{MODEL}/"):
+        name, s3 = bucket(self.client), self.client("s3")
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=f"{folder}/{MODEL}/"):
             for item in page.get("Contents", []):
-                data = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+                data = s3.get_object(Bucket=name, Key=item["Key"])["Body"].read()
                 yield item["Key"], gzip.decompress(data).decode()
 
     @contextmanager
@@ -100,23 +97,12 @@ def watched(project: Project, how: str) -> None:
 def rolling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rolling]:
     made = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
     watched(made, SHADOW)
-    table, folder = flights.flights([1]), tmp_path_factory.mktemp("data")
+    table = flights.flights([1])
     parts = (table.head(6000), table.slice(6000, 100), table.slice(6100, 100))
-    for number, part in enumerate(parts, start=1):
-        file = folder / f"{number}.csv"
-        part.write_csv(file)
-        made.run("push", str(file), "--model", MODEL, "--wait")
-        if number == 1:
-            made.run("approve", MODEL, "--reason", "the first")
+    register(made, tmp_path_factory.mktemp("data"), parts)
     made.run("reject", MODEL, "--version", "3", "--reason", "not yet")
-    yield Rolling(made, _requests(table))
+    yield Rolling(made, requests(table))
     made.run("down")
-
-
-def _requests(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """The seed of their order is fixed."""
-    asked = table.tail(3000).sample(600, seed=7).drop("flight_id", "departs_at", "late")
-    return [{name: value for name, value in row.items() if value is not None} for row in asked.iter_rows(named=True)]
 
 
 def test_a_bad_shadow_touches_no_request(rolling: Rolling) -> None:
