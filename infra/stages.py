@@ -1,7 +1,7 @@
 """The stages as frozen data: whatever differs between the laptop and production differs here and nowhere else."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from penstock.deployment import STAGES as NAMES
@@ -101,28 +101,7 @@ DEV = Stage(
     watch_period_seconds=60,
     snap_starts=True,
 )
-PROD = Stage(
-    name="prod",
-    python="3.13",
-    vendored=True,
-    image=None,
-    keeps_data=True,
-    protected=True,
-    own_credentials=False,
-    log_retention="ONE_YEAR",
-    buffer_seconds=60,
-    alarm_seconds=300,
-    approves_itself=False,
-    batch_parts=20,
-    open_api=False,
-    poll_seconds=3,
-    endpoint_poll_seconds=15,
-    drain_seconds=60,
-    bake_minute_seconds=60,
-    watch_seconds=30,
-    watch_period_seconds=60,
-    snap_starts=True,
-)
+PROD = replace(DEV, name="prod", protected=True, log_retention="ONE_YEAR", approves_itself=False)
 STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
 
 
