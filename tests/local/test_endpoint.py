@@ -155,7 +155,9 @@ def test_a_container_that_raises_is_taken_back_and_its_endpoint_is_gone(
     # Given an image whose container raises on whatever is no golden example
     path = project.root / "training" / "steps" / "serve_app.py"
     good, before = path.read_text(), alias(client, outputs)
-    path.write_text(good.replace("        if captured:\n", '        if captured:\n            raise OSError("full")\n'))
+    path.write_text(
+        good.replace("        if given.captured:\n", '        if given.captured:\n            raise OSError("full")\n')
+    )
     assert path.read_text() != good
     # When version 2 is rolled out with it under load
     with load(cloud, address(cloud, outputs), rows) as found:
