@@ -321,13 +321,18 @@ class Authorization:
             live = {"version": serving.version, "sha256": serving.sha256, "lambda_version": serving.lambda_version}
             live |= {"endpoint": serving.endpoint} if serving.endpoint else {}
             said = f"version {serving.version} serves all traffic, though {reason}"
-            self.ledger.end_rollout(rollout["id"], "live", said, timestamp(now), live=live)
+            self._close(rollout, "live", said, now, live)
             return
         # The registry first: once the ledger has the ending, nobody comes back to set it back.
         package = self.registry.describe(rollout["arn"])
         if package.approved and "new_code" not in rollout:
             self.registry.set_status(package.arn, PENDING, reason)
-        self.ledger.end_rollout(rollout["id"], "failed", reason, timestamp(now), live=None)
+        self._close(rollout, "failed", reason, now, None)
+
+    def _close(self, rollout: Record, outcome: str, reason: str, now: datetime, live: Record | None) -> None:
+        """Record the ending and tell it: an alarm on failed executions hears of none that was stopped or timed out."""
+        if self.ledger.end_rollout(rollout["id"], outcome, reason, timestamp(now), live=live):
+            self.notifier.tell(f"{self.spec.name}: version {rollout['version']} {outcome}", reason)
 
     def _sweep(self) -> str:
         """Delete the endpoints that a dead rollout left; what a reason is to add about those that are still there."""

@@ -325,6 +325,10 @@ def test_a_rollout_that_died_is_closed_and_may_be_approved_again(office: Office)
     record = office.world.ledger.rollout(rollout)
     assert (record["outcome"], record["reason"]) == ("failed", "the rollout's execution ended ABORTED: by hand")
     assert office.world.ledger.live() is None
+    # And people are told, once: no alarm on failures hears of what was stopped or timed out
+    office.ended(rollout, "ABORTED", "by hand")
+    told = {"subject": "flight-delay: version 1 failed", "text": "the rollout's execution ended ABORTED: by hand"}
+    assert office.world.notices() == [told]
     # And when it is approved once more, it is
     assert office.registry.packages[arn].status == PENDING
     office.decide(1, APPROVED, minute=5)
