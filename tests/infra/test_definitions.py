@@ -489,7 +489,13 @@ def test_an_endpoint_is_made_waited_for_and_made_once() -> None:
     follows = {"Creating": "Wait for endpoint", "InService": "Scales?", "Failed": "Not started"}
     for status, following in {**follows, "Deleting": "Wait for its end"}.items():
         assert chosen("Does it serve?", input={"status": status, "reason": "r"}) == following
-    assert rollout()["States"]["Wait for its end"]["Next"] == "Make endpoint"
+    states = rollout()["States"]
+    assert states["Wait for its end"]["Next"] == "Make endpoint"
+    # And one that went between being asked for and being looked at is asked for once more
+    assert [caught["Next"] for caught in states["Look at endpoint"]["Catch"]] == ["Is it gone?"]
+    gone = {"Cause": 'Could not find endpoint "arn:x". (Service: SageMaker, Status Code: 400)'}
+    assert chosen("Is it gone?", error=gone) == "Wait for its end"
+    assert chosen("Is it gone?", error={"Cause": "AccessDenied"}) == chosen("Is it gone?", error={}) == "EndFailed"
 
 
 @pytest.mark.parametrize(("least", "most", "following"), [(1, 1, "Configure"), (1, 4, "Scale")])
