@@ -375,6 +375,22 @@ def test_a_version_is_asked_nothing_before_its_snapshot_is_taken(state: str, the
     assert said == f"Lambda version 7 does not start: {reason}"
 
 
+@pytest.mark.parametrize("weights", [[], [10], [0, 10, 50]])
+def test_a_version_that_is_live_already_gets_no_share_beside_itself(weights: list[int]) -> None:
+    states = rollout()["States"]
+    # Given the number that Lambda gives: where nothing has changed since the last version, it is that one's
+    assigned = states["Publish"]["Assign"]["weights"]
+
+    def published(number: str) -> Any:
+        return evaluated(assigned, states={"result": {"Version": number}}, previous="6", weights=weights)
+
+    # Then what is live takes no share of its own traffic, and any other version goes by its weights
+    assert published("6") == []
+    assert published("7") == weights
+    assert chosen("Watched?", weights=published("6")) == "Ask"
+    assert chosen("Next weight?", at=0, weights=published("6")) == "Shift"
+
+
 def looked(states: dict[str, State]) -> dict[str, str]:
     found: dict[str, str] = states["Look at version"]["Output"]
     return found
