@@ -162,6 +162,23 @@ def test_every_ending_of_a_rollout_leaves_what_serves_and_nothing_else(world: Wo
     assert (live or {}).get("endpoint") == (NEW if outcome == "live" else None)
 
 
+def test_an_endpoint_that_cannot_go_is_in_the_endings_reason(world: World) -> None:
+    # Given a rollout that failed while its endpoint is being created
+    world.predict()
+    make(OLD)
+    world.publish({PredictSettings.variable("endpoint"): NEW})
+    world.ledger.put_version(2, arn="arn:package/2", run="run1", sha256="s")
+    world.ledger.open_rollout("r", 2, "t", arn="arn:package/2", sha256="s", new_code="so the registry is not asked")
+    module = world.load("end_rollout")
+    module.endpoints._client = Busy(module.endpoints._client)
+    # When it ends
+    ending = module.handler({"rollout": "r", "outcome": "failed", "error": {"Cause": "SageMaker was away"}}, None)
+    # Then ledger and people hear what still bills
+    assert ending["reason"].startswith("new code of version 2 did not go live: SageMaker was away; the next rollout ")
+    assert OLD in ending["reason"]
+    assert world.ledger.rollout("r")["reason"] == ending["reason"]
+
+
 # Authorize
 
 
