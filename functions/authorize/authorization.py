@@ -290,9 +290,15 @@ class Authorization:
         return document(self.settings, self.spec, self.lake, rollout, serving, artifact)
 
     def _goes_back(self, rollout: Record, serving: Serving, reason: str) -> bool:
-        """Have the rollout's own state machine take back a share of the traffic that a dead execution left."""
-        started = self._document(rollout, serving)
-        return self.executions.start(rollout["id"] + BACK, way_back(started, serving, reason)) is None
+        """Have the rollout's own state machine take back what a dead execution left: a share of the traffic, alarms.
+
+        A version that answers unseen has alarms and no share; the looks at it have noted which it is.
+        """
+        version = next(iter(serving.shared), rollout.get("lambda_version"))
+        if version in {None, serving.lambda_version}:
+            return False
+        back = way_back(self._document(rollout, serving), str(version), reason)
+        return self.executions.start(rollout["id"] + BACK, back) is None
 
     def rollout_ended(self, event: events.ExecutionEnded, now: datetime) -> str:
         """A rollout's execution ended: close it where it did not do so itself, then start what waits."""
@@ -310,9 +316,9 @@ class Authorization:
         """Close a rollout as Lambda has it: it may have moved the traffic before it died."""
         serving = self.service.live()
         reason = ended.sentence("the rollout's execution")
+        if self._goes_back(rollout, serving, reason):
+            return
         if serving.shared:
-            if self._goes_back(rollout, serving, reason):
-                return
             left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shared.items())
             reason = f"{reason}; {left} of the traffic"
         reason += self._sweep()  # while nobody else can start a rollout, which may want the same endpoint
