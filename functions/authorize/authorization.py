@@ -290,9 +290,15 @@ class Authorization:
         return document(self.settings, self.spec, self.lake, rollout, serving, artifact)
 
     def _goes_back(self, rollout: Record, serving: Serving, reason: str) -> bool:
-        """Have the rollout's own state machine take back a share of the traffic that a dead execution left."""
-        started = self._document(rollout, serving)
-        return self.executions.start(rollout["id"] + BACK, way_back(started, serving, reason)) is None
+        """Have the rollout's own state machine take back what a dead execution left: a share of the traffic, alarms.
+
+        A version that answers unseen has alarms and no share; the looks at it have noted which it is.
+        """
+        version = next(iter(serving.shared), rollout.get("lambda_version"))
+        if version in {None, serving.lambda_version}:
+            return False
+        back = way_back(self._document(rollout, serving), str(version), reason)
+        return self.executions.start(rollout["id"] + BACK, back) is None
 
     def rollout_ended(self, event: events.ExecutionEnded, now: datetime) -> str:
         """A rollout's execution ended: close it where it did not do so itself, then start what waits."""
@@ -310,9 +316,9 @@ class Authorization:
         """Close a rollout as Lambda has it: it may have moved the traffic before it died."""
         serving = self.service.live()
         reason = ended.sentence("the rollout's execution")
+        if self._goes_back(rollout, serving, reason):
+            return
         if serving.shared:
-            if self._goes_back(rollout, serving, reason):
-                return
             left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shared.items())
             reason = f"{reason}; {left} of the traffic"
         reason += self._sweep()  # while nobody else can start a rollout, which may want the same endpoint
@@ -321,13 +327,18 @@ class Authorization:
             live = {"version": serving.version, "sha256": serving.sha256, "lambda_version": serving.lambda_version}
             live |= {"endpoint": serving.endpoint} if serving.endpoint else {}
             said = f"version {serving.version} serves all traffic, though {reason}"
-            self.ledger.end_rollout(rollout["id"], "live", said, timestamp(now), live=live)
+            self._close(rollout, "live", said, now, live)
             return
         # The registry first: once the ledger has the ending, nobody comes back to set it back.
         package = self.registry.describe(rollout["arn"])
         if package.approved and "new_code" not in rollout:
             self.registry.set_status(package.arn, PENDING, reason)
-        self.ledger.end_rollout(rollout["id"], "failed", reason, timestamp(now), live=None)
+        self._close(rollout, "failed", reason, now, None)
+
+    def _close(self, rollout: Record, outcome: str, reason: str, now: datetime, live: Record | None) -> None:
+        """Record the ending and tell it: an alarm on failed executions hears of none that was stopped or timed out."""
+        if self.ledger.end_rollout(rollout["id"], outcome, reason, timestamp(now), live=live):
+            self.notifier.tell(f"{self.spec.name}: version {rollout['version']} {outcome}", reason)
 
     def _sweep(self) -> str:
         """Delete the endpoints that a dead rollout left; what a reason is to add about those that are still there."""

@@ -66,9 +66,9 @@ def deployed(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
     }
 
 
-def way_back(started: dict[str, Any], serving: Serving, reason: str) -> dict[str, Any]:
-    """The same for an execution that only takes the traffic back, of a rollout whose own execution died of `reason`."""
-    return started | {"version": next(iter(serving.shared)), "back": reason}
+def way_back(started: dict[str, Any], lambda_version: str, reason: str) -> dict[str, Any]:
+    """The same for an execution that only takes a version back, of a rollout whose own execution died of `reason`."""
+    return started | {"version": lambda_version, "back": reason}
 
 
 def _patience(timeout_seconds: int) -> float:

@@ -50,7 +50,7 @@ class NewCode:
         code = newest(self.service, self.plan, version, about["sha256"], self.deployed)
         if serving.deployed == code:
             return f"version {version} serves with the newest code", None
-        tried = [item for item in self.ledger.rollouts() if _tried(item, code, live)]
+        tried = [item for item in self.ledger.rollouts() if self._tried(item, code, live)]
         if by == DEPLOYMENT and (waits := self._waits(tried)):
             return f"{waits}: penstock rollout {self.spec.name} --new-code --reason …", None
         kept = {"arn": about["arn"], "sha256": about["sha256"], "model_version_id": about.get("model_version_id", "")}
@@ -59,6 +59,18 @@ class NewCode:
         if not self.ledger.open_rollout(name, version, timestamp(now), **kept):
             return f"rollout {name} is known, or another is under way", None
         return f"rollout {name} of version {version} with new code started", name
+
+    def _tried(self, rollout: Record, code: str, live: Record) -> bool:
+        """Whether a rollout published that code: with the live model, or with whichever since that model went live.
+
+        Of another model it may have been the model that did not do; nobody but a person can tell. That one had an
+        endpoint of its own, so it is the plan by which the two are the same.
+        """
+        endpoint = self.plan.name(int(rollout["version"]), rollout["sha256"]) if self.plan else ""
+        same = rollout.get("code") == code.partition(" ")[0] and rollout.get("endpoint", "") == endpoint
+        if not same and rollout.get("new_code") != code:
+            return False
+        return bool(rollout["version"] == live["version"] or rollout["opened"] >= live["since"])
 
     def _waits(self, tried: list[Record]) -> str | None:
         """Why a deployment alone starts no rollout; None where it does."""
@@ -73,13 +85,3 @@ class NewCode:
     def _name(self, code: str, live: Record, tries: int) -> str:
         told = f"{self.spec.name} {live['version']} {code} {live['rollout']} {tries}"
         return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-
-def _tried(rollout: Record, code: str, live: Record) -> bool:
-    """Whether a rollout published that code: with the live model, or with whichever since that model went live.
-
-    Of another model it may have been the model that did not do; nobody but a person can tell.
-    """
-    if code not in {rollout.get("new_code"), rollout.get("code")}:
-        return False
-    return bool(rollout["version"] == live["version"] or rollout["opened"] >= live["since"])

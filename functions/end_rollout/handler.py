@@ -33,8 +33,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     rollout, outcome = ledger.rollout(event["rollout"]), event["outcome"]
     version = rollout["version"]
     live = None
-    if rollout["state"] == "open":  # once it has ended, another one may be making an endpoint
-        _sweep()
+    # Once it has ended, another one may be making an endpoint.
+    left = _sweep() if rollout["state"] == "open" else ""
     before = ledger.live()
     reason = f"version {version} serves all traffic" + (" with new code" if "new_code" in rollout else "")
     if outcome == "live":
@@ -49,6 +49,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         # nothing that was approved since.
         if rollout["state"] == "open" and "new_code" not in rollout:
             _set_back(rollout["arn"], reason)
+    reason += left
     code = service.code_of_version(str(event["lambda_version"])) if event.get("lambda_version") else None
     if ledger.end_rollout(event["rollout"], outcome, reason, timestamp(datetime.now(UTC)), live, code=code):
         notifier.tell(f"{settings.model}: version {version} {outcome}", reason)
@@ -74,14 +75,20 @@ def _prune(before: Record | None) -> None:
         logger.info("published versions pruned", extra={"versions": gone})
 
 
-def _sweep() -> None:
-    """Delete the endpoints that nothing answers by. What cannot be deleted now costs no ending: the next one tries."""
+def _sweep() -> str:
+    """Delete the endpoints that nothing answers by; what a reason is to add about those that are still there.
+
+    What cannot be deleted now costs no ending, for the next one tries. But it bills until then, so it is told.
+    """
     try:
         gone = endpoints.sweep(service.endpoints())
-    except (BotoCoreError, ClientError, EndpointsError) as error:
+    except EndpointsError as error:
+        return f"; the next rollout deletes what could not be deleted now: {error}"
+    except (BotoCoreError, ClientError) as error:
         logger.warning(f"endpoints not deleted: {error}")
     else:
         logger.info("endpoints deleted", extra={"endpoints": gone})
+    return ""
 
 
 def _set_back(arn: str, reason: str) -> None:

@@ -37,7 +37,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """
     rollout, weight = ledger.rollout(event["rollout"]), int(event["weight"])
     found = _unwanted(rollout) or (_shadowed if weight == SHADOW else _compared)(rollout, event)
-    about = {"shadow": {"said": found.reason, **found.numbers}} if found.numbers is not None else {}
+    about: dict[str, Any] = {"lambda_version": str(event["lambda_version"])}  # whose alarms somebody has to remove
+    about |= {"shadow": {"said": found.reason, **found.numbers}} if found.numbers is not None else {}
     ledger.note_rollout(rollout["id"], weight=weight, bakes_until=event["ends"], saw=found.reason, **about)
     logger.info(found.reason, extra={"rollout": rollout["id"], "verdict": found.verdict})
     return {"verdict": found.verdict, "reason": found.reason}

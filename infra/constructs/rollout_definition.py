@@ -115,7 +115,12 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
                 # Publishes what was just looked at, or nothing: a deployment may come in between.
                 "RevisionId": "{% $states.input.revision %}",
             },
-            assign={"version": "{% $states.result.Version %}"},
+            assign={
+                "version": "{% $states.result.Version %}",
+                # Lambda gives the last version's number where nothing has changed since. Where that is live, it cannot
+                # take a share beside itself, and there is nothing to compare.
+                "weights": "{% $states.result.Version = $previous ? [] : [$weights] %}",
+            },
             caught=catch("EndFailed"),
             next_state="Look at version",
         ),

@@ -95,9 +95,11 @@ def _waiting(starting: Starting) -> dict[str, State]:
                 "status": "{% $states.result.EndpointStatus %}",
                 "reason": "{% [$states.result.FailureReason, 'no reason given'][0] %}",
             },
-            caught="EndFailed",
+            caught="Is it gone?",
             next_state="Does it serve?",
         ),
+        # One that was on its way out when it was asked for went just then.
+        "Is it gone?": choose("EndFailed", **{"Wait for its end": "$contains([$error.Cause, ''][0], 'not find')"}),
         "Does it serve?": choose(
             "Wait for endpoint",
             **{

@@ -375,6 +375,22 @@ def test_a_version_is_asked_nothing_before_its_snapshot_is_taken(state: str, the
     assert said == f"Lambda version 7 does not start: {reason}"
 
 
+@pytest.mark.parametrize("weights", [[], [10], [0, 10, 50]])
+def test_a_version_that_is_live_already_gets_no_share_beside_itself(weights: list[int]) -> None:
+    states = rollout()["States"]
+    # Given the number that Lambda gives: where nothing has changed since the last version, it is that one's
+    assigned = states["Publish"]["Assign"]["weights"]
+
+    def published(number: str) -> Any:
+        return evaluated(assigned, states={"result": {"Version": number}}, previous="6", weights=weights)
+
+    # Then what is live takes no share of its own traffic, and any other version goes by its weights
+    assert published("6") == []
+    assert published("7") == weights
+    assert chosen("Watched?", weights=published("6")) == "Ask"
+    assert chosen("Next weight?", at=0, weights=published("6")) == "Shift"
+
+
 def looked(states: dict[str, State]) -> dict[str, str]:
     found: dict[str, str] = states["Look at version"]["Output"]
     return found
@@ -489,7 +505,13 @@ def test_an_endpoint_is_made_waited_for_and_made_once() -> None:
     follows = {"Creating": "Wait for endpoint", "InService": "Scales?", "Failed": "Not started"}
     for status, following in {**follows, "Deleting": "Wait for its end"}.items():
         assert chosen("Does it serve?", input={"status": status, "reason": "r"}) == following
-    assert rollout()["States"]["Wait for its end"]["Next"] == "Make endpoint"
+    states = rollout()["States"]
+    assert states["Wait for its end"]["Next"] == "Make endpoint"
+    # And one that went between being asked for and being looked at is asked for once more
+    assert [caught["Next"] for caught in states["Look at endpoint"]["Catch"]] == ["Is it gone?"]
+    gone = {"Cause": 'Could not find endpoint "arn:x". (Service: SageMaker, Status Code: 400)'}
+    assert chosen("Is it gone?", error=gone) == "Wait for its end"
+    assert chosen("Is it gone?", error={"Cause": "AccessDenied"}) == chosen("Is it gone?", error={}) == "EndFailed"
 
 
 @pytest.mark.parametrize(("least", "most", "following"), [(1, 1, "Configure"), (1, 4, "Scale")])

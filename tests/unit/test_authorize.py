@@ -325,6 +325,10 @@ def test_a_rollout_that_died_is_closed_and_may_be_approved_again(office: Office)
     record = office.world.ledger.rollout(rollout)
     assert (record["outcome"], record["reason"]) == ("failed", "the rollout's execution ended ABORTED: by hand")
     assert office.world.ledger.live() is None
+    # And people are told, once: no alarm on failures hears of what was stopped or timed out
+    office.ended(rollout, "ABORTED", "by hand")
+    told = {"subject": "flight-delay: version 1 failed", "text": "the rollout's execution ended ABORTED: by hand"}
+    assert office.world.notices() == [told]
     # And when it is approved once more, it is
     assert office.registry.packages[arn].status == PENDING
     office.decide(1, APPROVED, minute=5)
@@ -792,6 +796,38 @@ def test_the_share_that_a_dead_rollout_left_is_taken_back(office: Office) -> Non
     office.version(2)
     office.ended(f"{rollout}-back", "FAILED")
     assert office.world.ledger.rollout(rollout)["outcome"] == "rolled back"
+
+
+def test_the_alarms_that_a_dead_shadow_left_are_removed(office: Office) -> None:
+    # Given a rollout whose execution was stopped while Lambda version 7 answered unseen: it has alarms and no share
+    office.service.serving = Serving("6", 0, "s0")
+    office.changed(office.version(1))
+    rollout = office.rollouts()[0]["name"]
+    office.world.ledger.note_rollout(rollout, weight=0, bakes_until="t", saw="shadow: fine", lambda_version="7")
+    # When the event of its end comes
+    office.ended(rollout, "ABORTED", "a mistake")
+    # Then one more execution goes back, which removes them
+    (back,) = office.rollouts()[1:]
+    assert (back["name"], json.loads(back["input"])["version"]) == (f"{rollout}-back", "7")
+    assert office.world.ledger.rollout(rollout)["state"] == "open"
+    # And where that dies too, the rollout is closed all the same
+    office.stopped(back["name"])
+    office.ended(back["name"], "ABORTED")
+    record = office.world.ledger.rollout(rollout)
+    assert (record["outcome"], record["reason"]) == ("failed", "the rollout's execution ended ABORTED")
+
+
+def test_a_watched_version_that_has_all_traffic_is_not_taken_back(office: Office) -> None:
+    # Given a rollout that died after its last step but one, with version 7 watched and by now alone
+    office.service.serving = Serving("6", 0, "s0")
+    office.changed(office.version(1))
+    rollout = office.rollouts()[0]["name"]
+    office.world.ledger.note_rollout(rollout, weight=50, bakes_until="t", saw="fine", lambda_version="7")
+    office.service.serving = Serving("7", 1, sha256(FILE))
+    # When the event of its end comes, then it is live and nothing goes back
+    office.ended(rollout, "TIMED_OUT")
+    assert office.world.ledger.rollout(rollout)["outcome"] == "live"
+    assert len(office.rollouts()) == 1
 
 
 def test_a_way_back_that_dies_too_is_recorded_as_failed(office: Office) -> None:

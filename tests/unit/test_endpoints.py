@@ -10,7 +10,9 @@ from botocore.exceptions import ClientError
 
 from penstock.endpoint_plan import EndpointPlan
 from penstock.endpoints import Endpoints, EndpointsError
+from penstock.ledger import timestamp
 from penstock.pruning import idle
+from penstock.registry import PENDING
 from penstock.service import LIVE, Service, Serving, newest
 from penstock.settings import PredictSettings, ServeSettings
 from penstock.spec import ModelSpec
@@ -162,6 +164,23 @@ def test_every_ending_of_a_rollout_leaves_what_serves_and_nothing_else(world: Wo
     assert (live or {}).get("endpoint") == (NEW if outcome == "live" else None)
 
 
+def test_an_endpoint_that_cannot_go_is_in_the_endings_reason(world: World) -> None:
+    # Given a rollout that failed while its endpoint is being created
+    world.predict()
+    make(OLD)
+    world.publish({PredictSettings.variable("endpoint"): NEW})
+    world.ledger.put_version(2, arn="arn:package/2", run="run1", sha256="s")
+    world.ledger.open_rollout("r", 2, "t", arn="arn:package/2", sha256="s", new_code="so the registry is not asked")
+    module = world.load("end_rollout")
+    module.endpoints._client = Busy(module.endpoints._client)
+    # When it ends
+    ending = module.handler({"rollout": "r", "outcome": "failed", "error": {"Cause": "SageMaker was away"}}, None)
+    # Then ledger and people hear what still bills
+    assert ending["reason"].startswith("new code of version 2 did not go live: SageMaker was away; the next rollout ")
+    assert OLD in ending["reason"]
+    assert world.ledger.rollout("r")["reason"] == ending["reason"]
+
+
 # Authorize
 
 
@@ -227,6 +246,29 @@ def test_another_plan_is_new_code(office: Office) -> None:
     plan = replace(PLAN, image="image:2")
     recorded = office.world.ledger.rollout(under_way(office)["rollout"])["new_code"]
     assert recorded == newest(office.service, plan, 1, digest) == f"code {plan.name(1, digest)}"
+
+
+@pytest.mark.parametrize(
+    ("image", "tried"), [("image:2", True), ("image:3", False)], ids=["the same plan", "another plan since"]
+)
+def test_a_plan_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_one(
+    office: Office, image: str, tried: bool
+) -> None:
+    # Given version 1 live by its endpoint, and version 2 that is rolled out with new code and another image
+    digest, later = sha256(FILE), NOW + timedelta(hours=1)
+    live = {"version": 1, "sha256": digest, "lambda_version": "2"}
+    office.world.ledger.end_rollout(under_way(office)["rollout"], "live", "serves", timestamp(NOW), live)
+    office.service.serving = Serving("2", 1, digest, "code", endpoint=PLAN.name(1, digest))
+    office.service.newest, office.changes = "new", {"endpoint": replace(PLAN, image="image:2").binding()}
+    office.changed(office.version(2, artifact="s3://lake/runs/2/model.tar.gz"), later)
+    second = under_way(office)["rollout"]
+    # When it is taken back, and its ending has named the code
+    office.registry.set_status("arn:package/2", PENDING, "an alarm")
+    office.world.ledger.end_rollout(second, "rolled back", "an alarm", timestamp(later), None, code="new")
+    office.changes = {"endpoint": replace(PLAN, image=image).binding()}
+    office.ended(second, "FAILED")
+    # Then the same of it is not tried with version 1 by itself, though that one's endpoint would have another name
+    assert office.rolled_out() == ([1, 2] if tried else [1, 2, 1])
 
 
 def test_a_rollout_that_died_leaves_no_endpoint(office: Office) -> None:

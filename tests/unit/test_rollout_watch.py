@@ -157,6 +157,8 @@ def test_a_look_compares_what_was_captured_and_notes_it(rolling: World) -> None:
     assert said["verdict"] == "bad"
     record = rolling.ledger.rollout("o2")
     assert (record["weight"], record["bakes_until"], record["saw"]) == (10, "2026-03-04T05:10:00.000Z", said["reason"])
+    # And which Lambda version has alarms, for whoever finds the rollout dead
+    assert record["lambda_version"] == "3"
 
 
 def test_a_version_without_traffic_is_compared_by_what_it_answered_just_before(rolling: World) -> None:
