@@ -175,8 +175,22 @@ def test_a_restored_function_asks_the_runtime_and_asks_again_before_they_expire(
     assert (found, asked) == (["AKID1", "AKID1", "AKID2"], ["/role", "/role"])
 
 
-def test_a_runtime_without_credentials_is_told() -> None:
-    with serving(lambda *_: (500, b"no")) as address:
+def test_a_runtime_that_fails_once_costs_nothing_before_they_expire() -> None:
+    # Given a runtime that hands out credentials for an hour, and then none
+    about = {"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t"}
+    until = (NOW + timedelta(hours=1)).isoformat()
+    answers = [json.dumps(about | {"Expiration": until}).encode(), b"{}", b"{}"]
+    with serving(lambda *_: (200, answers.pop(0))) as address:
+        role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role"})
+        # When it is asked early, then what there is stays good, and no longer than it is
+        assert [role.get(NOW + timedelta(minutes=minutes)).access_key for minutes in (0, 56)] == ["AKID"] * 2
+        with pytest.raises(NoCredentialsError, match="the runtime gives no credentials"):
+            role.get(NOW + timedelta(minutes=61))
+
+
+@pytest.mark.parametrize("said", [(500, b"no"), (200, b"[]")])
+def test_a_runtime_without_credentials_is_told(said: Answer) -> None:
+    with serving(lambda *_: said) as address:
         role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role"})
         with pytest.raises(NoCredentialsError, match="the runtime gives no credentials"):
             role.get(NOW)
