@@ -105,8 +105,8 @@ class AwsService:
         kept = self._connection.open
         try:
             return self._exchange(method, target, headers, body)
-        except (ConnectionError, HttpError):  # never a time-out: it would be waited for twice
-            if not kept:
+        except (OSError, HttpError) as error:  # over TLS a dead one is no ConnectionError
+            if not kept or isinstance(error, TimeoutError):  # a time-out would be waited for twice
                 raise
             self.close()
             return self._exchange(method, target, headers, body)

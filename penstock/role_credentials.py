@@ -39,7 +39,11 @@ class RoleCredentials:
             NoCredentialsError: there is nothing to sign with.
         """
         if self._known is None or now > self._until - EARLY:
-            self._known = self._of_environment() or self._of_runtime()
+            try:
+                self._known = self._of_environment() or self._of_runtime()
+            except NoCredentialsError:
+                if self._known is None or now >= self._until:
+                    raise
         return self._known
 
     def _of_environment(self) -> Credentials | None:
@@ -55,9 +59,10 @@ class RoleCredentials:
             raise NoCredentialsError("neither AWS_ACCESS_KEY_ID nor AWS_CONTAINER_CREDENTIALS_*_URI is set")
         try:
             document = json.loads(self._asked(Connection(host, seconds=SECONDS, tls=scheme == "https"), f"/{path}"))
+            found = Credentials(document["AccessKeyId"], document["SecretAccessKey"], document["Token"])
             self._until = datetime.fromisoformat(document["Expiration"])
-            return Credentials(document["AccessKeyId"], document["SecretAccessKey"], document["Token"])
-        except (OSError, HttpError, ValueError, KeyError) as error:
+            return found
+        except (OSError, HttpError, ValueError, KeyError, TypeError) as error:
             raise NoCredentialsError(f"the runtime gives no credentials: {error!r}") from None
 
     def _asked(self, connection: Connection, path: str) -> bytes:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from socket import MSG_PEEK
+from socket import MSG_PEEK, MSG_WAITALL
 from threading import Semaphore, Thread
 from typing import Self
 
@@ -126,7 +126,7 @@ class _Extension:
         headers = {"lambda-extension-identifier": self._identifier}
         waiting = self._connection.send("GET", f"{VERSION}/event/next", headers)
         # The handler runs from here on: what the reply says besides is read when that is done.
-        self._told = waiting.recv(len(OK), MSG_PEEK) == OK
+        self._told = waiting.recv(len(OK), MSG_PEEK | MSG_WAITALL) == OK
         if not self._told:
             reply = self._connection.receive()
             raise HttpError(f"{reply.status} {reply.body[:300]!r}")

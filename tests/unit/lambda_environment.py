@@ -6,6 +6,7 @@ asked for the next; none begins before.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,8 @@ class Environment:
         self.address = ""
         self.refuses, self.breaks = False, 0
         """Whether a registration is refused; how many of the next questions get an error."""
+        self.pieces = False
+        """Whether a reply comes in two."""
         self._changed = Condition()
         self._registered: dict[str, Any] = {}
         self._asking = self._closed = False
@@ -97,6 +100,10 @@ class _Api(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         head = f"HTTP/1.1 {status} -\r\nLambda-Extension-Identifier: an-identifier\r\ncontent-length: 2\r\n\r\n"
+        if self.environment.pieces:
+            self.wfile.write(head[:4].encode())
+            time.sleep(0.05)
+            head = head[4:]
         self.wfile.write(head.encode() + b"{}")
 
     def log_message(self, *_: object) -> None:

@@ -195,6 +195,20 @@ def test_an_api_that_fails_is_asked_again(environment: Environment, capsys: pyte
     made.stop()
 
 
+def test_an_event_that_comes_in_pieces_is_one(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given an API whose replies come in two pieces, the first within the status
+    environment.pieces = True
+    made = Afterwards.registered()
+    assert made is not None
+    # When two invocations leave something, each is done in its own
+    for _ in range(2):
+        made.add(lambda: worked(environment))
+        environment.invoke(made.release)
+    assert environment.happened == ["registered", "next", *["response", "work", "next"] * 2]
+    assert "does not answer" not in capsys.readouterr().err
+    made.stop()
+
+
 def test_work_that_raises_stops_nothing(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
     made = Afterwards.registered()
     assert made is not None

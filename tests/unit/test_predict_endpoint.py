@@ -128,6 +128,14 @@ def test_the_container_captures_once_and_no_smoke_test(world: World, front: Modu
     assert headers["x-amzn-sagemaker-inference-id"] == "JKJaXmPLvHcESHA="
 
 
+def test_a_query_that_cannot_be_handed_on_is_refused(front: ModuleType, endpoint: FakeEndpoint) -> None:
+    # Given a query that is longer than what SageMaker hands on
+    reply = front.handler(request(GOOD, queryStringParameters={"explain": "y" * 2000}), None)
+    # Then it is named, and the endpoint not asked
+    assert (reply["statusCode"], json.loads(reply["body"])["title"]) == (414, "URI Too Long")
+    assert endpoint.asked == []
+
+
 NOT_OURS: dict[str, Reply | CallError] = {
     "not there": Reply(400, b'{"Message": "Endpoint dev-m--3-abc of account 1 not found."}'),
     "throttled": Reply(429, b'{"Message": "Rate exceeded"}'),

@@ -352,6 +352,32 @@ def test_the_process_answers_on_its_port_and_ends_when_it_is_told(
     assert [sum(values[name] for values in told) for name in ("Requests", "Rows", "Refused")] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_comes_during_the_end_is_not_left_waiting(tiny_onnx: bytes, tmp_path: Path, workers: str) -> None:
+    # Given a server in the middle of a request
+    Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
+    served = Process(tmp_path, stage="dev", model="tiny", host="127.0.0.1", workers=workers)
+    until(lambda: served.process.poll() is not None or served.get("/ping")[0] == 200)
+    with socket.create_connection(("127.0.0.1", served.port)) as busy:
+        busy.sendall(b"GET /ping HTTP/1.1\r\n")
+        time.sleep(0.2)
+        # When it is told to end, then it listens no more
+        served.process.send_signal(signal.SIGTERM)
+        until(lambda: not listens(served.port), 5)
+        # And that request is answered first
+        busy.sendall(b"\r\n")
+        assert busy.recv(65_536).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert served.ended()[0] == 0
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -143,6 +143,13 @@ def test_an_offer_of_another_protocol_is_not_taken() -> None:
     assert [body for _, _, _, body in client.asked] == [BODY, BODY]
 
 
+def test_as_many_offers_as_fit_one_read_are_answered() -> None:
+    offer = b"GET /ping HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    client = Client()
+    assert len(client.send(offer * 2000)) == 2000
+    assert not client.wire.closed
+
+
 def test_this_is_no_proxy() -> None:
     client = Client()
     [(status, _, body)] = client.send(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n" + POST)
@@ -156,6 +163,47 @@ def test_who_asks_before_sending_is_told_to_go_on() -> None:
     client.send(head + b"\r\n\r\n")
     assert client.wire.sent == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert [status for status, _, _ in client.send(body)] == [100, 200]
+
+
+def test_the_word_to_go_on_comes_behind_the_answers_before_it_and_once() -> None:
+    # Given a request, and behind it one that asks before sending and offers another protocol
+    asks = POST.replace(b"Host: h", b"Expect: 100-continue\r\nConnection: Upgrade\r\nUpgrade: h2c")
+    client = Client()
+    # Then each client that counts answers finds its own
+    assert [status for status, _, _ in client.send(POST + asks)] == [200, 100, 200]
+
+
+def test_what_trails_a_body_is_no_header() -> None:
+    # Given a body in chunks, and behind it what would be another content type
+    client = Client()
+    client.send(CHUNKED.replace(b"Host: h", b"Content-Type: text/csv")[:-2] + b"Content-Type: text/html\r\n\r\n")
+    assert client.asked == [("POST", "/x", {"content-type": "text/csv"}, b"abcdef")]
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        b"GET /",
+        b"GET / HTTP/1.1\r\nX: ",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+        CHUNKED[:-2] + b"X: ",
+    ],
+)
+def test_what_has_no_end_is_refused_before_it_fills_the_memory(begins: bytes) -> None:
+    # Given an address, a header, a chunk's extension and a trailer that go on and on
+    client = Client()
+    [(status, headers, body)] = client.send(begins, *[b"a" * 1000] * 70)
+    # Then that is told, and the connection closed
+    assert (status, headers["connection"], client.wire.closed) == (431, "close", True)
+    assert json.loads(body)["detail"] == "more than 65,536 bytes that are no body"
+    assert client.asked == []
+
+
+def test_a_long_body_in_small_chunks_is_no_head() -> None:
+    client = Client()
+    begins = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    [(status, _, _)] = client.send(begins, *[b"1\r\na\r\n" * 100] * 200, b"0\r\n\r\n")
+    assert status == 200
 
 
 def test_a_body_beyond_the_limit_is_not_kept() -> None:

@@ -2,8 +2,12 @@
 
 import json
 import socket
+import ssl
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.aws_call import PLAIN, AwsService, CallError, Reply
+from penstock.local.tls import ensure_certificates
 from penstock.role_credentials import NoCredentialsError, RoleCredentials
 from penstock.sigv4 import Credentials, Scope, signed
 from tests.unit.front import Answer, serving
@@ -81,31 +86,63 @@ def test_an_endpoint_is_where_boto3_has_it(environ: dict[str, str], bucket: str,
     assert (service._host, service._root) == (host, root)
 
 
-def test_a_kept_connection_that_died_is_made_anew() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("size", [0, 1_000_000])
+def test_a_kept_connection_that_died_is_made_anew(scheme: str, size: int, tmp_path: Path) -> None:
     # Given a service that closes the connection after each answer without saying so
     answers = [b"first", b"second"]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        environ = ENVIRON | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
+    with ExitStack() as closing:
+        server = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
+        environ = ENVIRON | {"AWS_ENDPOINT_URL": f"{scheme}://localhost:{server.getsockname()[1]}"}
+        if scheme == "https":
+            files = ensure_certificates(tmp_path)
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(files.server, files.key)
+            server = closing.enter_context(context.wrap_socket(server, server_side=True))
+            environ["AWS_CA_BUNDLE"] = str(files.authority)
         service = AwsService("firehose", seconds=5, environ=environ)
-        # When it is asked twice
-        found = [_answered(service, server, answer) for answer in answers]
+        # When it is asked twice, with a body that is sent by one write or by many
+        found = [_answered(service, server, answer, bytes(size)) for answer in answers]
     # Then both are answered
     service.close()
     assert found == [Reply(200, answer) for answer in answers]
 
 
-def _answered(service: AwsService, server: socket.socket, answer: bytes) -> Reply:
+def test_a_time_out_is_not_waited_for_twice() -> None:
+    # Given a service that answers once, and then is silent
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        environ = ENVIRON | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
+        service = AwsService("firehose", seconds=0.1, environ=environ)
+        asked: list[str] = []
+
+        def exchange(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
+            asked.append(target)
+            return exchanged(method, target, headers, body)
+
+        exchanged, service._exchange = service._exchange, exchange  # type: ignore[method-assign]
+        service._connection.send("GET", "/", {})
+        service._used = time.time()
+        # When it is asked by the kept connection
+        with pytest.raises(CallError, match="timed out"):
+            service.call("POST", "/")
+    # Then it was once
+    assert asked == ["/"]
+
+
+def _answered(service: AwsService, server: socket.socket, answer: bytes, body: bytes) -> Reply:
     from threading import Thread
 
     def answering() -> None:
         connection, _ = server.accept()
         with connection:
-            connection.recv(65_536)
+            read = connection.recv(65_536)
+            while not read.endswith(b"\r\n\r\n" + body):
+                read += connection.recv(65_536)
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
 
     thread = Thread(target=answering)
     thread.start()
-    reply = service.call("POST", "/")
+    reply = service.call("POST", "/", body=body)
     thread.join()
     return reply
 
@@ -138,8 +175,22 @@ def test_a_restored_function_asks_the_runtime_and_asks_again_before_they_expire(
     assert (found, asked) == (["AKID1", "AKID1", "AKID2"], ["/role", "/role"])
 
 
-def test_a_runtime_without_credentials_is_told() -> None:
-    with serving(lambda *_: (500, b"no")) as address:
+def test_a_runtime_that_fails_once_costs_nothing_before_they_expire() -> None:
+    # Given a runtime that hands out credentials for an hour, and then none
+    about = {"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t"}
+    until = (NOW + timedelta(hours=1)).isoformat()
+    answers = [json.dumps(about | {"Expiration": until}).encode(), b"{}", b"{}"]
+    with serving(lambda *_: (200, answers.pop(0))) as address:
+        role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role"})
+        # When it is asked early, then what there is stays good, and no longer than it is
+        assert [role.get(NOW + timedelta(minutes=minutes)).access_key for minutes in (0, 56)] == ["AKID"] * 2
+        with pytest.raises(NoCredentialsError, match="the runtime gives no credentials"):
+            role.get(NOW + timedelta(minutes=61))
+
+
+@pytest.mark.parametrize("said", [(500, b"no"), (200, b"[]")])
+def test_a_runtime_without_credentials_is_told(said: Answer) -> None:
+    with serving(lambda *_: said) as address:
         role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role"})
         with pytest.raises(NoCredentialsError, match="the runtime gives no credentials"):
             role.get(NOW)

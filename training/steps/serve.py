@@ -64,6 +64,7 @@ def _watch(container: Container, listener: socket.socket, count: int) -> None:
     workers = [context.Process(target=_worker, args=(container, listener)) for _ in range(count)]
     for worker in workers:
         worker.start()
+    listener.close()  # who comes when the workers listen no more is told at once, not left waiting
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _tell(workers))
     connection.wait([worker.sentinel for worker in workers])

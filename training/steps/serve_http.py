@@ -25,6 +25,8 @@ KEPT = {name.encode(): name for name in (*LOOKED_AT, *FRAMING)}
 """Headers that matter; nothing is made of the others."""
 PATIENCE_SECONDS, LOOK_SECONDS = 30.0, 5.0
 """How long a request may be under way, and how often that is looked at."""
+MOST_HEAD = 65_536
+"""Bytes that may come without making headers whole or a body longer; llhttp would go on for ever."""
 PROBLEM = "application/problem+json"
 BROKEN: Reply = 500, PROBLEM, b'{"type":"about:blank","title":"Internal Server Error","status":500}'
 
@@ -77,7 +79,9 @@ class Connection(asyncio.Protocol):
     def __init__(self, group: Connections) -> None:
         self._group = group
         self._replies: list[bytes] = []
-        self._closes = False
+        self._closes = self._headed = False
+        self._bare = 0
+        """Bytes since headers were last whole, or a body last longer."""
         self.began = 0.0
         """When the request that is under way began, by `time.monotonic`; 0 between requests."""
 
@@ -97,35 +101,47 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Whatever came; what it completes is answered by one write."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._without_offer(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._malformed(str(error))
+        self._bare += len(data)
+        while data:
+            data = self._fed(data)
+        if self._bare > MOST_HEAD:
+            self._refuse(431, f"more than {MOST_HEAD:,} bytes that are no body")
         if self._replies:
             self._transport.write(b"".join(self._replies))
             self._replies.clear()
         if self._closes:
             self._transport.close()
 
+    def _fed(self, data: bytes) -> bytes:
+        """What the parser is to be given after this."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return self._without_offer(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._malformed(str(error))
+        return b""
+
     def on_message_begin(self) -> None:
         self._path, self._headers = b"", dict[str, str]()
-        self._body, self._size = list[bytes](), 0
+        self._body, self._size, self._headed = list[bytes](), 0, False
         self.began = time.monotonic()
 
     def on_url(self, part: bytes) -> None:
         self._path += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if (kept := KEPT.get(name.lower())) is not None:
+        """One of the headers; what trails a body in chunks is none."""
+        if not self._headed and (kept := KEPT.get(name.lower())) is not None:
             self._headers[kept] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._headers.get("expect", "").lower() == "100-continue":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._headed, self._bare = True, 0
+        if self._headers.get("expect", "").lower() == "100-continue" and not self._parser.should_upgrade():
+            self._replies.append(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
+        self._bare = 0
         self._size += len(part)
         if self._size <= self._group.most_bytes:
             self._body.append(part)
@@ -138,16 +154,17 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method().decode()
         self._reply(self._answered(method), body=method != "HEAD")
 
-    def _without_offer(self, rest: bytes) -> None:
+    def _without_offer(self, rest: bytes) -> bytes:
         """The request again, without its offer to change the protocol (Java's client makes one each time: h2c).
 
         There is nothing to change to, and the parser takes no body of a request with an offer.
         """
         if (method := self._parser.get_method()) == b"CONNECT":
-            return self._malformed("this is no proxy")
+            self._malformed("this is no proxy")
+            return b""
         self._parser = httptools.HttpRequestParser(self)
         headers = "".join(f"{name}: {value}\r\n" for name, value in self._headers.items()).encode("latin-1")
-        return self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._path, headers, rest))
+        return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._path, headers, rest)
 
     def _answered(self, method: str) -> Reply:
         path, _, query = self._path.decode("latin-1").partition("?")
@@ -171,11 +188,14 @@ class Connection(asyncio.Protocol):
 
     def _malformed(self, why: str) -> None:
         """Say so and close: where the next request would begin is not known."""
+        self._refuse(400, "not HTTP/1.1: " + "".join(c for c in why if c.isprintable() and c not in '"\\'))
+
+    def _refuse(self, status: int, detail: str) -> None:
         if not self._closes:
             self._closes, self.began = True, 0.0
-            detail = "".join(c for c in why if c.isprintable() and c not in '"\\')
-            text = f'{{"type":"about:blank","title":"Bad Request","status":400,"detail":"not HTTP/1.1: {detail}"}}'
-            self._reply((400, PROBLEM, text.encode()))
+            title = HTTPStatus(status).phrase
+            text = f'{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}'
+            self._reply((status, PROBLEM, text.encode()))
 
     def close_if_idle(self) -> None:
         if not self.began:
