@@ -16,6 +16,8 @@ from penstock.sigv4 import Scope, signed
 
 IDLE_SECONDS = 10.0
 """A connection that was not used for longer is made anew: it may have died while the function was frozen."""
+DEAD_SECONDS = 1.0
+"""Within which a dead connection shows: what breaks later was being answered, and is not asked again."""
 ALPHANUMERIC = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 PLAIN = "-_.~"
 """What a signature's percent-encoding leaves as it is."""
@@ -102,11 +104,11 @@ class AwsService:
     def _exchanged(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         if time.time() - self._used > IDLE_SECONDS:
             self.close()
-        kept = self._connection.open
+        kept, began = self._connection.open, time.monotonic()
         try:
             return self._exchange(method, target, headers, body)
         except (OSError, HttpError) as error:  # over TLS a dead one is no ConnectionError
-            if not kept or isinstance(error, TimeoutError):  # a time-out would be waited for twice
+            if not kept or isinstance(error, TimeoutError) or time.monotonic() - began > DEAD_SECONDS:
                 raise
             self.close()
             return self._exchange(method, target, headers, body)

@@ -122,6 +122,9 @@ class _Reader:
         """The answer, and whether the connection can be used again."""
         version, status = self._status()
         headers = self._headers()
+        while status // 100 == 1:  # it goes on
+            version, status = self._status()
+            headers = self._headers()
         if status in BODILESS:
             body = b""
         elif headers.get("transfer-encoding", "").lower() == "chunked":
@@ -130,7 +133,9 @@ class _Reader:
             body = self._exactly(_number(headers["content-length"], 10))
         else:
             return Response(status, headers, self._stream.read()), False
-        return Response(status, headers, body), version == "HTTP/1.1" and headers.get("connection") != "close"
+        return Response(status, headers, body), version == "HTTP/1.1" and headers.get(
+            "connection", ""
+        ).lower() != "close"
 
     def _status(self) -> tuple[str, int]:
         line = self._line()

@@ -62,7 +62,8 @@ passing = _passing()
 # In front of an endpoint it is read for the signature alone: at once by a feature store, else when it is asked for.
 model = _load() if settings.model_key and (passing is None or settings.feature_store) else None
 lookup = _lookup()
-capture = Capture(settings, model.signature if model else None)
+# In front of an endpoint nothing is captured here: no extension, and no key of hashes, is asked for.
+capture = Capture(settings, model.signature if model and passing is None else None)
 VERSION: Mapping[str, str] = {"x-penstock-version": settings.version} if settings.model_key else {}
 
 

@@ -63,7 +63,7 @@ def connected(servers: list[Server], *answers: bytes) -> Connection:
         (OK + b"transfer-encoding: chunked\r\n\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\nTrailer: t\r\n\r\n", b"abc"),
         (OK + b"Content-Length: 0\r\nX: keep\r\n\r\n", b""),
         (OK + b"\r\nuntil the end", b"until the end"),
-        (b"HTTP/1.1 503\r\ncontent-length: 2\r\nConnection: close\r\n\r\nno", b"no"),
+        (b"HTTP/1.1 503\r\ncontent-length: 2\r\nConnection: Close\r\n\r\nno", b"no"),
     ],
 )
 def test_an_answer_in_every_framing(servers: list[Server], answer: bytes, body: bytes) -> None:
@@ -74,7 +74,7 @@ def test_an_answer_in_every_framing(servers: list[Server], answer: bytes, body: 
     connection.close()
     assert [item.body for item in found] == [body] * 2
     assert {item.status for item in found} == {503 if b"503" in answer else 200}
-    kept = b"until" not in answer and b"close" not in answer
+    kept = b"until" not in answer and b"Close" not in answer
     assert servers[0].connections == (1 if kept else 2)
     host = servers[0].address.encode()
     assert servers[0].asked[0] == (
@@ -92,6 +92,13 @@ def test_an_answer_without_a_body_is_not_waited_for(servers: list[Server]) -> No
     ]
     connection.close()
     assert servers[0].connections == 1
+
+
+def test_an_answer_goes_on_behind_what_is_none_yet(servers: list[Server]) -> None:
+    connection = connected(servers, b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + WHOLE)
+    assert connection.ask("GET", "/", {}).body == b"abc"
+    assert connection.open
+    connection.close()
 
 
 def test_headers_are_found_by_their_lower_case_name(servers: list[Server]) -> None:

@@ -16,6 +16,7 @@ from penstock.store import sha256
 from tests.unit.fake_endpoint import FakeEndpoint, model_error
 from tests.unit.fake_runtime import FakeRuntime
 from tests.unit.front import Answer, serving
+from tests.unit.lambda_environment import running
 from tests.unit.test_predict import request, stream
 from tests.unit.test_predict_features import BINDING, STORED, bind
 from tests.unit.tiny import GOOD, SMALLEST
@@ -204,6 +205,17 @@ def test_requests_are_completed_before_they_are_passed_on(
     for event in (request({"row_id": "r1"}), lines, request({"row_id": "nobody"})):
         assert front.handler(event, None) == own.handler(event, None)
     assert json.loads(endpoint.asked[0][2])["instances"][0]["city"] == "JFK"
+
+
+def test_what_captures_nothing_registers_no_extension(world: World, tiny_onnx: bytes) -> None:
+    # Given a runtime with an Extensions API
+    with running() as environment:
+        world.monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", environment.address)
+        # When a version starts that knows its signature and whose endpoint captures
+        front = load(world, tiny_onnx, endpoint="e", endpoint_seconds="9", feature_store=BINDING)
+    # Then its invocations wait for nobody
+    assert front.model is not None
+    assert environment.happened == []
 
 
 def test_without_a_feature_store_nothing_is_read_before_somebody_asks_what_it_takes(world: World) -> None:

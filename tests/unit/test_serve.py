@@ -26,7 +26,7 @@ from penstock.settings import ServeSettings
 from penstock.store import sha256
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
-from training.steps import serve, serve_app
+from training.steps import serve, serve_app, serve_captures
 from training.steps.container import Container, StepError
 from training.steps.serve_app import App
 from training.steps.serve_captures import Captures
@@ -251,6 +251,26 @@ def test_what_firehose_does_not_take_is_counted_and_the_next_lines_go_on(
     server.captures.stop()
     assert len(server.firehose.lines) == 1
     assert sum(values["CapturesDropped"] for values in server.metrics) == 1
+
+
+def test_what_a_firehose_keeps_waiting_at_the_end_is_counted(tiny_onnx: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a Firehose that does not answer, one line on its way there and two that wait
+    monkeypatch.setattr(serve_captures, "GRACE_SECONDS", 0.05)
+    server, called, over = Server(tiny_onnx), threading.Event(), threading.Event()
+
+    def silent() -> int:
+        called.set()
+        over.wait(30)
+        return 0
+
+    server.firehose.fails = silent
+    server.rows(SMALLEST)
+    assert called.wait(30)
+    server.rows(SMALLEST, SMALLEST)
+    # When the worker ends, then it waits no longer than it may, and all three are counted
+    server.captures.stop()
+    assert [sum(values[name] for values in server.metrics) for name in ("Rows", "CapturesDropped")] == [3, 3]
+    over.set()
 
 
 def test_lines_are_packed_and_what_is_too_long_is_dropped() -> None:

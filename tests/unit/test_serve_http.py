@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -204,6 +205,19 @@ def test_a_long_body_in_small_chunks_is_no_head() -> None:
     begins = b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     [(status, _, _)] = client.send(begins, *[b"1\r\na\r\n" * 100] * 200, b"0\r\n\r\n")
     assert status == 200
+
+
+def test_a_body_in_small_chunks_takes_no_more_memory_than_it_has_bytes() -> None:
+    client = Client()
+    client.group.most_bytes = 100_000
+    client.send(b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    tracemalloc.start()
+    client.send(*[b"2\r\nab\r\n" * 1000] * 40)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 400_000
+    client.send(b"0\r\n\r\n")
+    assert client.asked[0][3] == b"ab" * 40_000
 
 
 def test_a_body_beyond_the_limit_is_not_kept() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock import aws_call
 from penstock.aws_call import PLAIN, AwsService, CallError, Reply
 from penstock.local.tls import ensure_certificates
 from penstock.role_credentials import NoCredentialsError, RoleCredentials
@@ -108,30 +110,40 @@ def test_a_kept_connection_that_died_is_made_anew(scheme: str, size: int, tmp_pa
     assert found == [Reply(200, answer) for answer in answers]
 
 
-def test_a_time_out_is_not_waited_for_twice() -> None:
-    # Given a service that answers once, and then is silent
+@pytest.mark.parametrize(("seconds", "said"), [(0.1, "timed out"), (10.0, "ended without an answer")])
+def test_what_was_waited_for_is_not_waited_for_twice(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, said: str
+) -> None:
+    # Given a service that answers once, and then is silent for longer than it is waited for, or ends after a while
+    monkeypatch.setattr(aws_call, "DEAD_SECONDS", 0.1)
+    asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answering() -> None:
+            connection, _ = server.accept()
+            with connection:
+                asked.append(connection.recv(65_536))
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+                asked.append(connection.recv(65_536))
+                time.sleep(0.3)
+
+        thread = Thread(target=answering)
+        thread.start()
         environ = ENVIRON | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
-        service = AwsService("firehose", seconds=0.1, environ=environ)
-        asked: list[str] = []
-
-        def exchange(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
-            asked.append(target)
-            return exchanged(method, target, headers, body)
-
-        exchanged, service._exchange = service._exchange, exchange  # type: ignore[method-assign]
-        service._connection.send("GET", "/", {})
-        service._used = time.time()
-        # When it is asked by the kept connection
-        with pytest.raises(CallError, match="timed out"):
+        service = AwsService("firehose", seconds=seconds, environ=environ)
+        service.call("POST", "/")
+        # When it is asked by the kept connection, then there is no answer
+        with pytest.raises(CallError, match=said):
             service.call("POST", "/")
-    # Then it was once
-    assert asked == ["/"]
+        thread.join()
+        # And it was not asked by another
+        server.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert len(asked) == 2
 
 
 def _answered(service: AwsService, server: socket.socket, answer: bytes, body: bytes) -> Reply:
-    from threading import Thread
-
     def answering() -> None:
         connection, _ = server.accept()
         with connection:

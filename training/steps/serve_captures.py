@@ -77,6 +77,9 @@ class Captures:
         """Deliver what waits, and end."""
         self._stopping.set()
         self._thread.join(GRACE_SECONDS)
+        if self._thread.is_alive():  # for an answer that does not come; what it waits with and what waits is lost
+            self._full += len(self._queue)
+            self._tell()
 
     def put(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], seconds: float) -> None:
         """An answered request; never waits, never raises."""
@@ -117,10 +120,10 @@ class Captures:
     def _drain(self, until: float) -> None:
         while self._deliver is not None and self._queue and time.monotonic() < until:
             lines = self._take()
+            self._undelivered += len(lines)
             try:
-                self._undelivered += self._deliver(lines)
+                self._undelivered -= len(lines) - self._deliver(lines)
             except Exception as error:  # whatever it is, the next lines may fare better, and the metrics must go on
-                self._undelivered += len(lines)
                 print(json.dumps({"level": "ERROR", "message": f"capture dropped: {error!r}"}), file=sys.stderr)  # noqa: T201
 
     def _take(self) -> list[bytes]:

@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._path, self._headers = b"", dict[str, str]()
-        self._body, self._size, self._headed = list[bytes](), 0, False
+        self._body, self._size, self._headed = bytearray(), 0, False
         self.began = time.monotonic()
 
     def on_url(self, part: bytes) -> None:
@@ -144,7 +144,7 @@ class Connection(asyncio.Protocol):
         self._bare = 0
         self._size += len(part)
         if self._size <= self._group.most_bytes:
-            self._body.append(part)
+            self._body += part
 
     def on_message_complete(self) -> None:
         self.began = 0.0
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, method: str) -> Reply:
         path, _, query = self._path.decode("latin-1").partition("?")
-        body = b"".join(self._body) if self._size <= self._group.most_bytes else bytes(self._group.most_bytes + 1)
+        body = bytes(self._body) if self._size <= self._group.most_bytes else bytes(self._group.most_bytes + 1)
         try:
             return self._group.answer(method, path, self._headers, body, query)
         except Exception:  # the next request may fare better
