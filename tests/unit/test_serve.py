@@ -29,7 +29,7 @@ from tests.unit.tiny import GOOD, SMALLEST
 from training.steps import serve, serve_app, serve_captures
 from training.steps.container import Container, StepError
 from training.steps.serve_app import App
-from training.steps.serve_captures import Captures
+from training.steps.serve_captures import CALL_BYTES, Captures
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = ServeSettings(stage="dev", model="tiny", version="3")
@@ -41,8 +41,11 @@ class Firehose:
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
         self.fails: Callable[[], int] | None = None
+        self.calls = list[int]()
+        """Bytes of each."""
 
     def deliver(self, lines: list[bytes]) -> int:
+        self.calls.append(sum(map(len, lines)))
         if self.fails is not None:
             return self.fails()
         self.lines += [json.loads(line) for line in lines]
@@ -206,6 +209,22 @@ def test_what_is_captured_is_the_row_with_its_answer(server: Server) -> None:
     assert line.pop("at").endswith("+00:00")
     shown = {name: value for name, value in GOOD.items() if name != "note"} | {"row_id": "r1", "at": None}
     assert line == {"version": 3, **answer, "instance": shown}
+
+
+def test_much_goes_in_many_calls_and_little_in_one(tiny_onnx: bytes) -> None:
+    # Given more answers than one call takes, all of them waiting when the thread begins
+    server = Server(tiny_onnx, start=False, most_bytes=10 * CALL_BYTES)
+    asked = 0
+    while server.captures.waiting < 2.5 * CALL_BYTES:
+        server.rows(SMALLEST, SMALLEST, SMALLEST, SMALLEST)
+        asked += 4
+    longest = CALL_BYTES + 1000
+    # When they are delivered
+    server.captures.start()
+    server.captures.stop()
+    # Then each went once, in order, in three calls
+    assert len({line["id"] for line in server.firehose.lines}) == len(server.firehose.lines) == asked
+    assert [CALL_BYTES <= size <= longest for size in server.firehose.calls] == [True, True, False]
 
 
 def test_a_full_queue_drops_and_counts(tiny_onnx: bytes) -> None:

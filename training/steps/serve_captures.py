@@ -19,9 +19,10 @@ from penstock.settings import ServeSettings
 
 MOST_BYTES = 32_000_000
 """Of lines that wait: some seconds of a busy worker."""
-CALL_BYTES = 250_000
-"""Taken at a time: a larger call would hold the interpreter for longer while it is encoded."""
+CALL_BYTES = 64_000
+"""Taken at a time, as soon as so many wait: a larger call would hold the interpreter for longer while it is encoded."""
 PAUSE_SECONDS, METRIC_SECONDS = 0.25, 1.0
+"""How long fewer bytes wait, and how often is counted."""
 GRACE_SECONDS = 10.0
 """For what waits when the worker ends."""
 SAMPLE = 100
@@ -57,7 +58,7 @@ class Captures:
         self._milliseconds: deque[float] = deque(maxlen=SAMPLE)
         self._told: dict[str, int] = {}
         self._second, self._at = 0.0, ""
-        self._stopping = threading.Event()
+        self._stopping, self._much = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="captures", daemon=True)
         self.refused = 0
         """Requests that were answered with 4xx."""
@@ -76,10 +77,16 @@ class Captures:
     def stop(self) -> None:
         """Deliver what waits, and end."""
         self._stopping.set()
+        self._much.set()
         self._thread.join(GRACE_SECONDS)
         if self._thread.is_alive():  # for an answer that does not come; what it waits with and what waits is lost
             self._full += len(self._queue)
             self._tell()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of lines that are not under way yet."""
+        return self._added - self._taken
 
     def put(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], seconds: float) -> None:
         """An answered request; never waits, never raises."""
@@ -88,7 +95,7 @@ class Captures:
         self._milliseconds.append(seconds * 1000)
         if self._deliver is None:
             return
-        if self._added - self._taken > self._most:
+        if self.waiting > self._most:
             self._full += len(rows)
             return
         at = self._now()
@@ -98,6 +105,8 @@ class Captures:
             line = self._lines.line(row, prediction, at)
             self._queue.append(line)
             self._added += len(line)
+        if self.waiting >= CALL_BYTES and not self._much.is_set():
+            self._much.set()
 
     def _now(self) -> str:
         """To the millisecond; made once in each."""
@@ -108,8 +117,10 @@ class Captures:
 
     def _work(self) -> None:
         told = time.monotonic()
-        while not self._stopping.wait(PAUSE_SECONDS):
-            self._drain(told + METRIC_SECONDS)
+        while not self._stopping.is_set():
+            much = self._much.wait(PAUSE_SECONDS)
+            self._much.clear()
+            self._drain(told + METRIC_SECONDS, least=CALL_BYTES if much else 1)
             if time.monotonic() - told >= METRIC_SECONDS:
                 told = time.monotonic()
                 self._tell()
@@ -117,8 +128,9 @@ class Captures:
         self._full += len(self._queue)
         self._tell()
 
-    def _drain(self, until: float) -> None:
-        while self._deliver is not None and self._queue and time.monotonic() < until:
+    def _drain(self, until: float, least: int = 1) -> None:
+        """Deliver until fewer bytes than `least` wait, or the time is over."""
+        while self._deliver is not None and self.waiting >= least and time.monotonic() < until:
             lines = self._take()
             self._undelivered += len(lines)
             try:
