@@ -231,7 +231,6 @@ def _bytecode(content: Mapping[str, bytes], python: str) -> dict[str, bytes]:
 @cache
 def interpreter(python: str) -> str | None:
     """The Python of that version here; where there is none, None, and it is said once."""
-    """The interpreter of that version; without one it is said once."""
     try:
         return _uv(["python", "find", "--no-project", "--no-python-downloads", python], f"Python {python}").strip()
     except BundleError:
