@@ -1,10 +1,23 @@
 """A stand-in for Firehose on 127.0.0.1: takes every record, and says how many lines arrived (GET)."""
 
-import base64
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import msgspec
+
+
+class Record(msgspec.Struct):
+    """Base64 in the request; decoded by what costs the least, because the client's core does it."""
+
+    Data: bytes
+
+
+class Batch(msgspec.Struct):
+    """`PutRecordBatch`, but for the stream's name."""
+
+    Records: list[Record]
 
 
 class Sink(BaseHTTPRequestHandler):
@@ -12,9 +25,9 @@ class Sink(BaseHTTPRequestHandler):
     lines = 0
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        Sink.lines += sum(base64.b64decode(record["Data"]).count(b"\n") for record in request["Records"])
-        answers = [{"RecordId": str(index)} for index in range(len(request["Records"]))]
+        records = msgspec.json.decode(self.rfile.read(int(self.headers["content-length"])), type=Batch).Records
+        Sink.lines += sum(record.Data.count(b"\n") for record in records)
+        answers = [{"RecordId": str(index)} for index in range(len(records))]
         self._reply({"FailedPutCount": 0, "RequestResponses": answers})
 
     def do_GET(self) -> None:
