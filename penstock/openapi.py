@@ -37,7 +37,7 @@ HEADERS = {
 }
 REFUSED = {401: "no valid token", 403: "not signed, or not permitted", 429: "more requests than the API admits"}
 """What API Gateway says itself."""
-ASKED = (400, 406, 413, 415, 422, 503)
+ASKED = (400, 406, 413, 414, 415, 422, 503)
 PROBLEM_SCHEMA: Schema = {
     "type": "object",
     "additionalProperties": False,
