@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penstock import unseen
+
 ANSWERED, REFUSED, FAILED = "answered", "refused", "failed"
 """What can become of a row: `refused` is a 4xx, with what is wrong; `failed` is everything else."""
 SAID = 300
@@ -32,17 +34,12 @@ class Request:
     """As they were captured."""
 
     def event(self) -> dict[str, Any]:
-        """As the HTTPS API sends it; `shadow` keeps it out of the capture.
+        """As the HTTPS API sends it.
 
         A value that is null was missing, and a version that has no such column any more need not know its name.
         """
         instances = [{name: value for name, value in row["instance"].items() if value is not None} for row in self.rows]
-        return {
-            "shadow": True,
-            "requestContext": {"http": {"method": "POST", "path": "/predict"}, "requestId": self.name},
-            "body": json.dumps({"instances": instances}),
-            "isBase64Encoded": False,
-        }
+        return unseen.event("shadow", self.name, instances)
 
 
 def requests(rows: Iterable[Row]) -> list[Request]:

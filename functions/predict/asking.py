@@ -37,14 +37,6 @@ def query(event: Mapping[str, Any]) -> Mapping[str, str]:
     return event.get("queryStringParameters") or NONE
 
 
-def unseen(event: Mapping[str, Any]) -> bool:
-    """Whether a rollout asks, and no caller: golden examples, or captured rows for a shadow.
-
-    Both are whole rows: what they lack was missing when they were scored. API Gateway's events have neither name.
-    """
-    return bool(event.get("smoke_test") or event.get("shadow"))
-
-
 def _body(event: Mapping[str, Any]) -> bytes:
     body = (
         base64.b64decode(event["body"])

@@ -13,6 +13,7 @@ import msgspec
 
 from functions.predict.afterwards import Afterwards
 from functions.predict.stream import Stream
+from penstock import emf
 from penstock.capture_lines import CaptureLines, sampled
 from penstock.settings_predict import AFTER, PredictSettings
 from penstock.signature import Signature
@@ -26,8 +27,7 @@ class Capture:
     def __init__(self, settings: PredictSettings, signature: Signature | None) -> None:
         self._settings = settings
         self._lines = CaptureLines(signature, settings.version, settings.hash_secret)
-        namespace = f"Penstock/{settings.stage}/{settings.model}"
-        self._directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": name} for name in METRICS]}
+        self._namespace = emf.namespace(settings.stage, settings.model)
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
         self._afterwards = Afterwards.registered() if signature and settings.captured == AFTER else None
@@ -77,6 +77,5 @@ class Capture:
             self._afterwards = None
 
     def _emit(self, at: datetime, values: Mapping[str, float]) -> None:
-        """The embedded metric format: CloudWatch reads metrics off the log, no call is made."""
-        about = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [self._directive]}
-        sys.stdout.write(msgspec.json.encode({"_aws": about, **values}).decode() + "\n")
+        document = emf.document(self._namespace, values, at.timestamp())
+        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")

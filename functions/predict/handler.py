@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from functions.predict import replies
-from functions.predict.asking import asked, query, unseen
+from functions.predict.asking import asked, query
 from functions.predict.capture import Capture
 from functions.predict.model_file import registered
 from functions.predict.replies import MOST_BYTES
@@ -19,6 +19,7 @@ from penstock import payloads
 from penstock.media import Media
 from penstock.problems import RequestError
 from penstock.settings_predict import PredictSettings
+from penstock.unseen import unseen
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup

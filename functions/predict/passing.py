@@ -12,20 +12,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from functions.predict import replies
-from functions.predict.asking import Asked, asked, query, unseen
+from functions.predict.asking import Asked, asked, query
 from functions.predict.endpoint import Endpoint, RefusedError
-from penstock import inference, payloads
+from penstock import emf, inference, payloads
 from penstock.media import CSV, JSON, JSON_LINES, PROBLEM
 from penstock.problems import RequestError
 from penstock.settings_predict import PredictSettings
+from penstock.unseen import unseen
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
     from penstock.scoring import Model
 
-UNANSWERED = "Unanswered"
-"""Metric: 1 for a request that the endpoint gave no answer, else 0; by the published version."""
-VERSION = "LambdaVersion"
 HEADERLESS = f"{CSV}; header=absent"
 
 
@@ -35,9 +33,7 @@ class Passing:
     def __init__(self, settings: PredictSettings, most: int = replies.MOST_BYTES) -> None:
         self.endpoint = Endpoint(settings.endpoint, float(settings.endpoint_seconds))
         self._most = most
-        namespace = f"Penstock/{settings.stage}/{settings.model}"
-        metric = {"Namespace": namespace, "Dimensions": [[VERSION]], "Metrics": [{"Name": UNANSWERED}]}
-        self._about = {"CloudWatchMetrics": [metric]}
+        self._namespace = emf.namespace(settings.stage, settings.model)
 
     def answered(
         self, event: Mapping[str, Any], headers: Mapping[str, str], completing: "tuple[Model, Lookup] | None"
@@ -76,10 +72,9 @@ class Passing:
             unanswered = 1
             raise
         finally:
-            about = {"Timestamp": int(time.time() * 1000), **self._about}
-            version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "")
-            line = json.dumps({"_aws": about, VERSION: version, UNANSWERED: unanswered})
-            sys.stdout.write(f"{line}\n")
+            by = {emf.LAMBDA_VERSION: os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "")}
+            document = emf.document(self._namespace, {emf.UNANSWERED: unanswered}, time.time(), by)
+            sys.stdout.write(f"{json.dumps(document)}\n")
 
 
 def _completed(given: Asked, model: "Model", lookup: "Lookup") -> Asked:

@@ -8,6 +8,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from penstock import unseen
 from penstock.lake import Lake
 from penstock.ledger import Ledger
 from penstock.settings import PredictSettings, SmokeTestSettings
@@ -50,7 +51,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def _compare(version: str, package: int, golden: list[dict[str, Any]], start: int) -> None:
-    reply = functions.invoke(FunctionName=version, Payload=json.dumps(_request(golden)))
+    reply = functions.invoke(FunctionName=version, Payload=json.dumps(_asked(golden)))
     answer = json.loads(reply["Payload"].read())
     if "FunctionError" in reply or answer.get("statusCode") != 200:
         raise SmokeTestFailed(f"the golden examples got no answer: {json.dumps(answer)[:500]}")
@@ -84,11 +85,5 @@ def _said(scores: dict[str, float]) -> str:
     return ", ".join(str(score) if name == SCORE else f"{name} {score}" for name, score in scores.items())
 
 
-def _request(golden: list[dict[str, Any]]) -> dict[str, Any]:
-    """As the HTTPS API sends it; `smoke_test` keeps it out of the capture."""
-    return {
-        "smoke_test": True,
-        "requestContext": {"http": {"method": "POST", "path": "/predict"}, "requestId": "smoke-test"},
-        "body": json.dumps({"instances": [example["instance"] for example in golden]}),
-        "isBase64Encoded": False,
-    }
+def _asked(golden: list[dict[str, Any]]) -> dict[str, Any]:
+    return unseen.event("smoke_test", "smoke-test", [example["instance"] for example in golden])

@@ -11,7 +11,7 @@ from infra.constructs.hash_key import HashKey
 from infra.constructs.listener import every, listen
 from infra.constructs.model_lake import ModelLake
 from infra.stages import Stage
-from penstock import events
+from penstock import emf, events
 from penstock.lake import LABELS
 from penstock.settings import MonitorSettings
 from penstock.spec import Monitoring
@@ -34,7 +34,7 @@ class ModelMonitor(Construct):
         hash_key: HashKey | None,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.namespace = f"Penstock/{stage.name}/{lake.model}"
+        self.namespace = emf.namespace(stage.name, lake.model)
         self.monitor: Function = workshop.function(
             self,
             "Monitor",

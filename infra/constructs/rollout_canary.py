@@ -11,12 +11,11 @@ from typing import Any
 from infra.constructs.definitions import State, catch, invoke, retry
 from infra.constructs.rollout_steps import LIVE, call, choose, error, point
 from infra.stages import Stage
+from penstock import emf
 from penstock.spec import Rollout
 from penstock.spec_rollout import SHADOW
 
 WATCH_SECONDS = 120
-UNANSWERED = "Unanswered"
-"""The metric of `functions/predict/passing.py`."""
 _LOOKS = 300
 """At most so many in one rollout: an execution's history ends at 25,000 events, and a look takes about 30."""
 _CLOUDWATCH = ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"]
@@ -45,7 +44,7 @@ class Watching:
         return cls(
             spec=spec,
             prefix=f"penstock-{stage.name}-{model}-rollout-",
-            namespace=f"Penstock/{stage.name}/{model}",
+            namespace=emf.namespace(stage.name, model),
             bake_seconds=bake,
             look_seconds=max(stage.watch_seconds, bake * len(spec.steps()) // _LOOKS),
             period_seconds=stage.watch_period_seconds,
@@ -70,8 +69,8 @@ def _alarms(watching: Watching) -> dict[str, State]:
     raises, late, silent = _sentences(spec)
     unanswered = {
         "Namespace": watching.namespace,
-        "MetricName": UNANSWERED,
-        "Dimensions": [{"Name": "LambdaVersion", "Value": "{% $version %}"}],
+        "MetricName": emf.UNANSWERED,
+        "Dimensions": [{"Name": emf.LAMBDA_VERSION, "Value": "{% $version %}"}],
         "Statistic": "Average",
         "Threshold": spec.max_error_rate,
     }
@@ -142,7 +141,7 @@ def _asking() -> dict[str, State]:
 
 def _looking(watching: Watching, function: str) -> dict[str, State]:
     raises, late, silent = _sentences(watching.spec)
-    what = f"(MetricName = 'Errors' ? '{raises}' : MetricName = '{UNANSWERED}' ? '{silent}' : '{late}')"
+    what = f"(MetricName = 'Errors' ? '{raises}' : MetricName = '{emf.UNANSWERED}' ? '{silent}' : '{late}')"
     ends = f"{{% $millis() + {1000 * watching.bake_seconds} %}}"
     unseen = {"Shadow": f"$at < $count($weights) and $weights[$at] = {SHADOW}"} if watching.spec.shadows else {}
     return {

@@ -12,7 +12,6 @@ import pytest
 from botocore.validate import ParamValidator
 
 from functions.plan_batch.planning import MOST_PARTS
-from functions.predict.passing import UNANSWERED
 from infra.constructs import batch_definition, rollout_canary, rollout_definition, training_definition
 from infra.constructs.batch_definition import BatchParts
 from infra.constructs.definitions import Definition, State
@@ -23,6 +22,7 @@ from infra.constructs.rollout_definition import RolloutParts
 from infra.constructs.rollout_endpoint import Starting
 from infra.constructs.training_definition import TrainingParts
 from infra.stages import PROD
+from penstock.emf import UNANSWERED
 from penstock.endpoint_plan import NAME_LIMIT, EndpointPlan
 from penstock.settings import InspectSettings, ServeSettings
 from penstock.spec import Rollout, Serving, Training, Tuning, Validating

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from functions.predict.endpoint import Endpoint
-from functions.predict.passing import UNANSWERED
 from penstock.aws_call import AwsService, CallError, Reply
+from penstock.emf import UNANSWERED
 from penstock.inference import headers
 from penstock.problems import RequestError
 from penstock.store import sha256

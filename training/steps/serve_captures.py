@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from penstock import emf
 from penstock.capture_lines import CaptureLines, sampled
 from penstock.settings import ServeSettings
 
@@ -66,7 +67,7 @@ class Captures:
     @classmethod
     def of(cls, settings: ServeSettings, lines: CaptureLines) -> Self:
         """To the stream that the settings name, and as metrics of the stage's model."""
-        namespace = f"Penstock/{settings.stage}/{settings.model}"
+        namespace = emf.namespace(settings.stage, settings.model)
         share = float(settings.capture_sample)
         return cls(lines, _deliverer(settings.capture), lambda values: _print(namespace, values), share=share)
 
@@ -171,6 +172,4 @@ def _deliverer(stream: str) -> Deliver | None:
 
 
 def _print(namespace: str, values: Mapping[str, Any]) -> None:
-    directive = {"Namespace": namespace, "Dimensions": [[]], "Metrics": [{"Name": name} for name in values]}
-    about = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
-    print(json.dumps({"_aws": about, **values}), flush=True)  # noqa: T201 - this is the metric
+    print(json.dumps(emf.document(namespace, values, time.time())), flush=True)  # noqa: T201 - this is the metric

@@ -1,0 +1,33 @@
+"""A model's own metrics: their names, and the line in the log that CloudWatch reads them off, without a call.
+
+Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+UNANSWERED = "Unanswered"
+"""1 for a request that the endpoint gave no answer, else 0; by `LAMBDA_VERSION`."""
+LAMBDA_VERSION = "LambdaVersion"
+"""Dimension: the published version."""
+
+
+def namespace(stage: str, model: str) -> str:
+    """CloudWatch namespace of a model's metrics."""
+    return f"Penstock/{stage}/{model}"
+
+
+def document(
+    namespace: str, values: Mapping[str, Any], seconds: float, dimensions: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """One line's document.
+
+    Args:
+        namespace: of the metrics.
+        values: by metric; a number, or a list of at most a hundred.
+        seconds: when, since the epoch.
+        dimensions: by name; unless given, none.
+    """
+    by = dimensions or {}
+    directive = {"Namespace": namespace, "Dimensions": [list(by)], "Metrics": [{"Name": name} for name in values]}
+    return {"_aws": {"Timestamp": int(seconds * 1000), "CloudWatchMetrics": [directive]}, **by, **values}
