@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bench import report
-from penstock import gates
-from penstock.intervals import Scored, intervals
-from penstock.spec import Gate
+from penstock.evaluation import gates
+from penstock.evaluation.confidence import Scored, intervals
+from penstock.spec.model import Gate
 
 REPETITIONS, ROWS, CONFIDENCE = 2_000, 1_000, 0.95
 STATED = 1 - CONFIDENCE

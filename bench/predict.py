@@ -21,7 +21,7 @@ from bench.report import close, interleaved, seconds, table
 from bench.served import BODY, EVENT, TAKEN, environment, model, stand_in
 from bench.tiny import TEXTS
 from functions.predict.afterwards import Afterwards
-from penstock.aws_call import Reply
+from penstock.aws.client import Reply
 
 ROUNDS, CALLS = 201, 20
 

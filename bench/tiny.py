@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from penstock.contract import Column
-from penstock.signature import Signature
+from penstock.contract.model import Column
+from penstock.scoring.signature import Signature
 from training.steps import export
 
 TEXTS, NUMBERS = ["city", "colour"], ["amount", "level", "free", "count"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 from typer.cli import get_docs_for_click
 
-from penstock import spec
 from penstock.cli.app import app
+from penstock.spec import model as spec
 
 HERE = Path(__file__).parent
 

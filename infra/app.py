@@ -20,11 +20,11 @@ from infra.bundling import BundleError
 from infra.lake_stack import LakeStack
 from infra.model_stack import ModelStack
 from infra.stages import Stage, StageError, stage_named
-from penstock.agreement import agree
-from penstock.contract import ContractError
-from penstock.feature_group import feature_group
-from penstock.odcs import read_contract
-from penstock.spec import SpecError, model_folders, read_model
+from penstock.contract.model import ContractError
+from penstock.contract.odcs import read_contract
+from penstock.features.group import feature_group
+from penstock.spec.consistency import agree
+from penstock.spec.model import SpecError, model_folders, read_model
 
 ROOT = Path(__file__).resolve().parents[1]
 

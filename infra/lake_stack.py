@@ -16,8 +16,8 @@ from constructs import Construct
 
 from infra.acknowledge import acknowledge
 from infra.stages import Stage
-from penstock.deployment import LakeOutputs
 from penstock.lake import BATCH_WORK, SHADOW
+from penstock.stack_outputs import LakeOutputs
 
 KEY_OUTPUT = "KeyArn"
 """Beside `LakeOutputs`: what only the model stacks need."""

@@ -27,9 +27,8 @@ from infra.constructs.workflow import grant_run
 from infra.lake_stack import LakeStack
 from infra.stages import Stage, may_approve_itself, refuse_folder, refuse_open_api
 from penstock import events
-from penstock.contract import Contract
-from penstock.deployment import ModelOutputs
-from penstock.feature_group import FeatureGroup
+from penstock.contract.model import Contract
+from penstock.features.group import FeatureGroup
 from penstock.lake import (
     BATCH_ERRORS,
     BATCH_INPUT,
@@ -46,7 +45,8 @@ from penstock.lake import (
     RUNS,
     SHADOW,
 )
-from penstock.spec import ModelSpec
+from penstock.spec.model import ModelSpec
+from penstock.stack_outputs import ModelOutputs
 
 
 class ModelStack(Stack):

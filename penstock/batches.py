@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from penstock.lake import Lake
-from penstock.signature import Class
+from penstock.scoring.signature import Class
 
 FORM = "1"
 """Of the parts: raised when rows are dealt or scored differently, so that no batch mixes the two."""

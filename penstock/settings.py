@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.settings_predict import PREFIX, PredictSettings, Settings, SettingsError
+from penstock.predict_settings import PREFIX, PredictSettings, Settings, SettingsError
 
 __all__ = [
     "PREFIX",
@@ -60,7 +60,7 @@ class StartRunSettings(LakeSettings):
 @dataclass(frozen=True, kw_only=True)
 class ValidateSettings(LakeSettings):
     code: str
-    """Digest of everything that decides what the training job does (see `penstock.spec.code_digest`)."""
+    """Digest of everything that decides what the training job does (see `penstock.spec.model.code_digest`)."""
     sources: str = ""
     """The same without the model's specification: tells other code from other parameters."""
     image: str = ""
@@ -104,9 +104,9 @@ class AuthorizeSettings(LakeSettings):
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; another part."""
     feature_store: str = ""
-    """The online feature store (`penstock.feature_group`), which a published version binds too; empty for none."""
+    """The online feature store (`penstock.features.group`), which a published version binds too; empty for none."""
     endpoint: str = ""
-    """What a version's endpoint is made of (`penstock.endpoint_plan`); empty where the predict function scores."""
+    """A version's endpoint, described (`penstock.release.endpoint_plan`); empty where predict scores itself."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 from bench.check.rules import ALLOWED, HIGH, LOW, NUMBERS, TEXTS
-from penstock.check import examine
-from penstock.contract import Column, Contract
-from penstock.reading import open_table
+from penstock.contract.model import Column, Contract
+from penstock.contract.row_check import examine
+from penstock.readers.open_table import open_table
 
 
 def given() -> Contract:
@@ -27,7 +27,7 @@ def main(path: Path, folder: str | None) -> None:
     if folder is None:
         contract = given()
     else:
-        from penstock.odcs import read_contract  # noqa: PLC0415 - only the way that reads YAML pays for it
+        from penstock.contract.odcs import read_contract  # noqa: PLC0415 - only the way that reads YAML pays for it
 
         contract = read_contract(Path(folder))
     with tempfile.TemporaryDirectory() as scratch, open_table(path, path.name, scratch=Path(scratch)) as table:
@@ -36,7 +36,7 @@ def main(path: Path, folder: str | None) -> None:
 
 def write_parts(path: Path) -> None:
     """As `validate` does: what is good and what is bad goes to files on the way."""
-    from penstock.parts import PartWriter  # noqa: PLC0415
+    from penstock.datasets.part_writer import PartWriter  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name, open_table(path, path.name, scratch=Path(name)) as table:
         good, bad = PartWriter(Path(name) / "good"), PartWriter(Path(name) / "bad")

@@ -24,11 +24,11 @@ from lightgbm import LGBMClassifier
 
 from bench.peers import environment
 from bench.report import close, table
-from penstock.contract import Column, Contract
-from penstock.explaining import Background, explained
-from penstock.scoring import Model
-from penstock.signature import Signature
-from penstock.spec_explain import Explaining
+from penstock.api.explain import Background, explained
+from penstock.contract.model import Column, Contract
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Signature
+from penstock.spec.explain import Explaining
 from training.steps import background, export
 from training.steps.rows import Rows
 

@@ -9,8 +9,8 @@ from lightgbm import LGBMClassifier
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
-from penstock.contract import Column
-from penstock.signature import Signature
+from penstock.contract.model import Column
+from penstock.scoring.signature import Signature
 from training.steps import export
 
 NAMES = [f"x{index}" for index in range(10)]

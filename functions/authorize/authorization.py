@@ -15,19 +15,20 @@ from functions.authorize.binding import deployed, document, way_back
 from functions.authorize.new_code import DEPLOYMENT, NewCode
 from functions.authorize.rolling_back import RollingBack
 from functions.authorize.starters import starters
-from penstock import events, rollback
-from penstock.approval import AUTO, COUNTED, Case, earlier, judge, objection, outdated, principal
-from penstock.endpoint_plan import EndpointPlan
-from penstock.endpoints import Endpoints, EndpointsError
-from penstock.executions import Ended, Executions
+from penstock import events
+from penstock.aws.executions import Ended, Executions
+from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package, Registry
+from penstock.aws.notifier import Notifier, first_numbers
+from penstock.aws.s3_store import NoObjectError, Store, changed_file, sha256
 from penstock.lake import MODEL_FILE, Lake
-from penstock.ledger import Ledger, NoRecordError, Record, timestamp
-from penstock.notify import Notifier, first_numbers
-from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
-from penstock.service import Service, Serving
+from penstock.ledger.ledger import Ledger, NoRecordError, Record, timestamp
+from penstock.release import rollback
+from penstock.release.approval import AUTO, COUNTED, Case, earlier, judge, objection, outdated, principal
+from penstock.release.endpoint_plan import EndpointPlan
+from penstock.release.endpoints import Endpoints, EndpointsError
+from penstock.release.live_service import Service, Serving
 from penstock.settings import AuthorizeSettings
-from penstock.spec import ModelSpec
-from penstock.store import NoObjectError, Store, changed_file, sha256
+from penstock.spec.model import ModelSpec
 
 DECISIONS = {APPROVED: "approved", REJECTED: "rejected", PENDING: "set back"}
 STATUSES = {"approved": APPROVED, "rejected": REJECTED, rollback.MARK: REJECTED}

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from penstock.endpoint_plan import NO_ENDPOINT, EndpointPlan
 from penstock.lake import MODEL_FILE, Lake
-from penstock.ledger import Record
-from penstock.service import Serving
+from penstock.ledger.ledger import Record
+from penstock.release.endpoint_plan import NO_ENDPOINT, EndpointPlan
+from penstock.release.live_service import Serving
 from penstock.settings import AuthorizeSettings, PredictSettings
-from penstock.spec import ModelSpec
+from penstock.spec.model import ModelSpec
 
 
 def document(
@@ -56,7 +56,7 @@ def document(
 
 
 def deployed(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
-    """What a rollout binds of a deployment, by the names in `penstock.settings_predict.DEPLOYED`."""
+    """What a rollout binds of a deployment, by the names in `penstock.predict_settings.DEPLOYED`."""
     return {
         "capture": settings.capture,
         "capture_sample": str(spec.capture.sample),

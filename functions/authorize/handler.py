@@ -12,17 +12,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.authorize import deployment
 from functions.authorize.authorization import Authorization
 from penstock import events
-from penstock.endpoints import Endpoints, EndpointsError
-from penstock.executions import Executions
-from penstock.identity import caller
+from penstock.aws.caller import caller
+from penstock.aws.executions import Executions
+from penstock.aws.model_registry import Registry
+from penstock.aws.notifier import Notifier
+from penstock.aws.s3_store import Store
 from penstock.lake import Lake
-from penstock.ledger import Ledger
-from penstock.notify import Notifier
-from penstock.registry import Registry
-from penstock.service import Service
+from penstock.ledger.ledger import Ledger
+from penstock.release.endpoints import Endpoints, EndpointsError
+from penstock.release.live_service import Service
 from penstock.settings import AuthorizeSettings, model_folder
-from penstock.spec import read_model
-from penstock.store import Store
+from penstock.spec.model import read_model
 
 settings = AuthorizeSettings.read()
 spec = read_model(model_folder())

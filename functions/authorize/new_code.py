@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from penstock.endpoint_plan import EndpointPlan
-from penstock.ledger import Ledger, Record, timestamp
-from penstock.service import Service, newest
-from penstock.spec import ModelSpec
+from penstock.ledger.ledger import Ledger, Record, timestamp
+from penstock.release.endpoint_plan import EndpointPlan
+from penstock.release.live_service import Service, newest
+from penstock.spec.model import ModelSpec
 
 DEPLOYMENT = "deployment"
 """Who asked, where nobody but a deployment did."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from penstock import rollback
-from penstock.approval import Case, objection
-from penstock.ledger import Ledger, NoRecordError, Record, timestamp
-from penstock.notify import Notifier
-from penstock.registry import Package, Registry
-from penstock.rollback import Request, RollbackError
-from penstock.spec import ModelSpec
+from penstock.aws.model_registry import Package, Registry
+from penstock.aws.notifier import Notifier
+from penstock.ledger.ledger import Ledger, NoRecordError, Record, timestamp
+from penstock.release import rollback
+from penstock.release.approval import Case, objection
+from penstock.release.rollback import Request, RollbackError
+from penstock.spec.model import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ S3's event names the account and not the person, so `penstock push` leaves its c
 `approval.approvers: 2`.
 """
 
-from penstock.approval import UNKNOWN
+from penstock.aws.s3_store import Store
 from penstock.lake import RAW, prefix
-from penstock.ledger import Ledger, Record
-from penstock.store import Store
+from penstock.ledger.ledger import Ledger, Record
+from penstock.release.approval import UNKNOWN
 
 
 def starters(ledger: Ledger, store: Store, run: str) -> list[str]:

@@ -5,10 +5,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock.executions import words
-from penstock.ledger import Ledger, timestamp
-from penstock.ledger_batches import SCORED
-from penstock.notify import Notifier
+from penstock.aws.executions import words
+from penstock.aws.notifier import Notifier
+from penstock.ledger.batches import SCORED
+from penstock.ledger.ledger import Ledger, timestamp
 from penstock.settings import EndBatchSettings
 
 settings = EndBatchSettings.read()

@@ -6,15 +6,15 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from penstock.endpoints import Endpoints, EndpointsError
-from penstock.executions import words
-from penstock.ledger import Ledger, Record, timestamp
-from penstock.notify import Notifier
-from penstock.pruning import kept
-from penstock.registry import PENDING, Registry, group_of
-from penstock.service import Service
+from penstock.aws.executions import words
+from penstock.aws.model_registry import PENDING, Registry, group_of
+from penstock.aws.notifier import Notifier
+from penstock.ledger.ledger import Ledger, Record, timestamp
+from penstock.release.endpoints import Endpoints, EndpointsError
+from penstock.release.live_service import Service
+from penstock.release.pruning import kept
 from penstock.settings import EndRolloutSettings, model_folder
-from penstock.spec import read_model
+from penstock.spec.model import read_model
 
 settings = EndRolloutSettings.read()
 ledger = Ledger.of(settings)

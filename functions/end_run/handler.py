@@ -5,9 +5,9 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock.executions import words
-from penstock.ledger import Ledger, timestamp
-from penstock.notify import Notifier, first_numbers
+from penstock.aws.executions import words
+from penstock.aws.notifier import Notifier, first_numbers
+from penstock.ledger.ledger import Ledger, timestamp
 from penstock.settings import EndRunSettings
 
 settings = EndRunSettings.read()

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from penstock.signature import Class
+from penstock.scoring.signature import Class
 
 Row = dict[str, Any]
 SCORES = "scores"

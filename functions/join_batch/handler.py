@@ -5,10 +5,10 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.join_batch.joining import Joining
+from penstock.aws.s3_store import Store
 from penstock.lake import Lake
-from penstock.ledger import Ledger
+from penstock.ledger.ledger import Ledger
 from penstock.settings import JoinBatchSettings
-from penstock.store import Store
 
 settings = JoinBatchSettings.read()
 joining = Joining(lake=Lake(settings.bucket, settings.model), store=Store(settings.bucket), ledger=Ledger.of(settings))

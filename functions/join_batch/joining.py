@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from functions.join_batch.formats import Output, Row, decoded, output_of
+from penstock.aws.s3_store import Store
 from penstock.batches import KEY, OWN, PLAN, REASON, Plan, scored_key
+from penstock.contract.file_check import commonest
 from penstock.lake import Lake
-from penstock.ledger import Ledger, Record
-from penstock.refusal import commonest
-from penstock.store import Store
+from penstock.ledger.ledger import Ledger, Record
 
 
 @dataclass(frozen=True, kw_only=True)

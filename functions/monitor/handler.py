@@ -7,14 +7,14 @@ from aws_lambda_powertools import Logger
 
 from functions.monitor.monitoring import Monitoring
 from penstock import events
+from penstock.aws.cloudwatch import Metrics
+from penstock.aws.s3_store import Store
+from penstock.captures.pseudonyms import Pseudonyms
+from penstock.contract.odcs import read_contract
 from penstock.lake import Lake
-from penstock.ledger import Ledger
-from penstock.metrics import Metrics
-from penstock.odcs import read_contract
-from penstock.pseudonyms import Pseudonyms
+from penstock.ledger.ledger import Ledger
 from penstock.settings import MonitorSettings, model_folder
-from penstock.spec import read_model
-from penstock.store import Store
+from penstock.spec.model import read_model
 
 settings = MonitorSettings.read()
 folder = model_folder()

@@ -13,17 +13,18 @@ import polars as pl
 from functions.monitor import quality, slicing
 from functions.monitor.quality import Quality
 from functions.monitor.slicing import LiveSlice
-from penstock import captures, drift
-from penstock.check import check
-from penstock.contract import Contract
+from penstock.aws.cloudwatch import Metrics
+from penstock.aws.s3_store import NoObjectError, Store, sha256
+from penstock.captures import reader as captures
+from penstock.captures.pseudonyms import Pseudonyms
+from penstock.contract.model import Contract
+from penstock.contract.personal import FORGOTTEN, of_labelled
+from penstock.contract.row_check import check
 from penstock.lake import Lake
-from penstock.ledger import Ledger, NoRecordError, Record, Upload, timestamp
-from penstock.metrics import Metrics
-from penstock.privacy import FORGOTTEN, of_labelled
-from penstock.pseudonyms import Pseudonyms
-from penstock.reading import TableError, read_table
-from penstock.spec import ModelSpec
-from penstock.store import NoObjectError, Store, sha256
+from penstock.ledger.ledger import Ledger, NoRecordError, Record, Upload, timestamp
+from penstock.monitoring import drift
+from penstock.readers.open_table import TableError, read_table
+from penstock.spec.model import ModelSpec
 
 ID = "id"
 LIVE = {

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from penstock import captures
-from penstock.ledger import Record
-from penstock.spec import Task
+from penstock.captures import reader as captures
+from penstock.ledger.ledger import Record
+from penstock.spec.model import Task
 
 EPSILON = float(np.finfo(np.float64).eps)
 """The least probability that a log loss counts with, as scikit-learn's."""

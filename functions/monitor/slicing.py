@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from functions.monitor import quality
-from penstock.contract import Contract
-from penstock.cuts import parts
-from penstock.ledger import Record
-from penstock.spec import ModelSpec, Task
+from penstock.contract.model import Contract
+from penstock.evaluation.slice_rules import parts
+from penstock.ledger.ledger import Record
+from penstock.spec.model import ModelSpec, Task
 
 
 class LiveSlice(TypedDict):

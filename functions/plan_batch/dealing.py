@@ -11,8 +11,8 @@ import polars as pl
 
 from functions.plan_batch.rules import NO_KEY
 from penstock.batches import REASON, inference_id
-from penstock.cells import NESTED
-from penstock.check import REASONS, ROW, Checked
+from penstock.contract.casting import NESTED
+from penstock.contract.row_check import REASONS, ROW, Checked
 
 PART_BYTES = 16_000_000
 """Of a part, unless one row is more."""

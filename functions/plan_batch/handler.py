@@ -5,11 +5,11 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.plan_batch.planning import Planning
+from penstock.aws.s3_store import Store
+from penstock.contract.odcs import read_contract
 from penstock.lake import Lake
-from penstock.ledger import Ledger
-from penstock.odcs import read_contract
+from penstock.ledger.ledger import Ledger
 from penstock.settings import PlanBatchSettings, model_folder
-from penstock.store import Store
 
 settings = PlanBatchSettings.read()
 planning = Planning(

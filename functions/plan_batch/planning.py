@@ -11,15 +11,15 @@ from tempfile import TemporaryDirectory
 
 from functions.plan_batch.dealing import Dealer, lines
 from functions.plan_batch.rules import NO_KEY, rules
+from penstock.aws.s3_store import NoObjectError, Store, changed_file, sha256
 from penstock.batches import PLAN, SCORED, Plan, part_key, work_id
-from penstock.check import Check
-from penstock.contract import Column
+from penstock.contract.model import Column
+from penstock.contract.row_check import Check
 from penstock.lake import MODEL_FILE, Lake
-from penstock.ledger import Ledger, Record
-from penstock.onnx_metadata import NoSignatureError, signature_of
-from penstock.reading import ENDINGS, TableError, open_table
-from penstock.signature import Signature
-from penstock.store import NoObjectError, Store, changed_file, sha256
+from penstock.ledger.ledger import Ledger, Record
+from penstock.readers.open_table import ENDINGS, TableError, open_table
+from penstock.scoring.onnx_metadata import NoSignatureError, signature_of
+from penstock.scoring.signature import Signature
 
 MOST_BYTES = 3_000_000_000
 """Of a file: with what it unpacks to it has to fit on the function's disk."""

@@ -4,8 +4,8 @@ Not today's contract, which may ask for what the live version never saw; the tar
 contract comes only the row key's type, so that the output holds it as the input does.
 """
 
-from penstock.contract import Column, Contract
-from penstock.signature import Signature
+from penstock.contract.model import Column, Contract
+from penstock.scoring.signature import Signature
 
 NO_KEY = "_key"
 """Stands for the key in a file that has none; a contract is not one without."""

@@ -15,7 +15,7 @@ from socket import MSG_PEEK, MSG_WAITALL
 from threading import Semaphore, Thread
 from typing import Self
 
-from penstock.plain_http import Connection, HttpError
+from penstock.aws.http import Connection, HttpError
 
 NAME = "penstock-capture"
 VERSION = "/2020-01-01/extension"

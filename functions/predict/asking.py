@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from functions.predict.replies import MOST_BYTES, NONE
-from penstock import media
-from penstock.media import Media
-from penstock.problems import RequestError
+from penstock.api import media_types as media
+from penstock.api.media_types import Media
+from penstock.scoring.problems import RequestError
 
 
 class Asked(NamedTuple):

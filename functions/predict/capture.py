@@ -13,10 +13,10 @@ import msgspec
 
 from functions.predict.afterwards import Afterwards
 from functions.predict.stream import Stream
-from penstock import emf
-from penstock.capture_lines import CaptureLines, sampled
-from penstock.settings_predict import AFTER, PredictSettings
-from penstock.signature import Signature
+from penstock.aws import emf
+from penstock.captures.record import CaptureLines, sampled
+from penstock.predict_settings import AFTER, PredictSettings
+from penstock.scoring.signature import Signature
 
 METRICS = ("Rows", "CapturesDropped", "Milliseconds")
 

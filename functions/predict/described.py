@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from penstock import openapi
-from penstock.explaining import explainer
-from penstock.scoring import Model
+from penstock.api import openapi
+from penstock.api.explain import explainer
+from penstock.aws.s3_store import NoObjectError, Store
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Value
 from penstock.settings import PredictSettings
-from penstock.signature import Value
-from penstock.store import NoObjectError, Store
 
 
 def described(settings: PredictSettings, model: Model, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.aws_call import AwsService, CallError
-from penstock.problems import RequestError
+from penstock.aws.client import AwsService, CallError
+from penstock.scoring.problems import RequestError
 
 MODEL_ERROR = 424
 """What SageMaker answers where the container answered with 4xx or 5xx."""
@@ -46,7 +46,7 @@ class Endpoint:
             body: what it is sent.
             came: content type of that.
             goes: content type of the answer.
-            told: headers with what else the container is to know (`penstock.inference.headers`).
+            told: headers with what else the container is to know (`penstock.api.sagemaker_headers.headers`).
 
         Raises:
             RefusedError: the container's own 4xx.

@@ -15,17 +15,17 @@ from functions.predict.asking import asked, query
 from functions.predict.capture import Capture
 from functions.predict.model_file import registered
 from functions.predict.replies import MOST_BYTES
-from penstock import payloads
-from penstock.media import Media
-from penstock.problems import RequestError
-from penstock.settings_predict import PredictSettings
-from penstock.unseen import unseen
+from penstock.api import payloads
+from penstock.api.media_types import Media
+from penstock.api.synthetic_request import unseen
+from penstock.predict_settings import PredictSettings
+from penstock.scoring.problems import RequestError
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
     from functions.predict.passing import Passing
-    from penstock.feeds import Instances
-    from penstock.scoring import Model
+    from penstock.scoring.model import Model
+    from penstock.scoring.tensors import Instances
 
 settings = PredictSettings.read()
 MOST_ANSWERED = MOST_BYTES
@@ -36,7 +36,7 @@ RETRY = {"retry-after": "1"}
 
 @cache
 def _load() -> "Model":
-    from penstock.scoring import Model  # noqa: PLC0415 - where an endpoint scores, onnxruntime is not loaded
+    from penstock.scoring.model import Model  # noqa: PLC0415 - where an endpoint scores, onnxruntime is not loaded
 
     return Model(
         registered(settings), sha256=settings.model_sha256, max_rows=int(settings.max_rows), name=settings.model_key
@@ -167,7 +167,7 @@ def _explained(
     """
     if not (given := query(event)):
         return predictions
-    from penstock.explaining import explained  # noqa: PLC0415 - no part of a cold start that does not explain
+    from penstock.api.explain import explained  # noqa: PLC0415 - no part of a cold start that does not explain
 
     return explained(live, rows, predictions, given)
 

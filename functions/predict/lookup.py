@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penstock.feature_names import feature_name
-from penstock.feature_store import FeatureStore, FeatureStoreError, Record
-from penstock.problems import RequestError
-from penstock.signature import Field, Signature, Value
+from penstock.aws.feature_store import FeatureStore, FeatureStoreError, Record
+from penstock.features.names import feature_name
+from penstock.scoring.problems import RequestError
+from penstock.scoring.signature import Field, Signature, Value
 
 
 class Lookup:
@@ -20,7 +20,7 @@ class Lookup:
         """Read a binding.
 
         Args:
-            binding: as `penstock.feature_group.FeatureGroup.binding` writes it.
+            binding: as `penstock.features.group.FeatureGroup.binding` writes it.
             signature: of the model that answers.
             store: the group; made unless given.
         """
@@ -77,7 +77,7 @@ def _stored(fields: list[Field], record: Mapping[str, str]) -> dict[str, Value]:
 
 
 def _value(field: Field, text: str) -> Value:
-    """What `penstock.features` wrote."""
+    """What `penstock.features.ingest` wrote."""
     if field.type == "boolean":
         return text == "1"
     if field.type == "integer":

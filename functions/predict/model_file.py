@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from penstock.aws_call import AwsService, CallError, Reply, encoded
-from penstock.settings_predict import PredictSettings
+from penstock.aws.client import AwsService, CallError, Reply, encoded
+from penstock.predict_settings import PredictSettings
 
 TRIES, SECONDS, PAUSE_SECONDS = 3, 3.0, 0.2
 """Lambda gives a start ten seconds."""

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 from functions.predict import replies
 from functions.predict.asking import Asked, asked, query
 from functions.predict.endpoint import Endpoint, RefusedError
-from penstock import emf, inference, payloads
-from penstock.media import CSV, JSON, JSON_LINES, PROBLEM
-from penstock.problems import RequestError
-from penstock.settings_predict import PredictSettings
-from penstock.unseen import unseen
+from penstock.api import payloads
+from penstock.api import sagemaker_headers as inference
+from penstock.api.media_types import CSV, JSON, JSON_LINES, PROBLEM
+from penstock.api.synthetic_request import unseen
+from penstock.aws import emf
+from penstock.predict_settings import PredictSettings
+from penstock.scoring.problems import RequestError
 
 if TYPE_CHECKING:
     from functions.predict.lookup import Lookup
-    from penstock.scoring import Model
+    from penstock.scoring.model import Model
 
 HEADERLESS = f"{CSV}; header=absent"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from penstock.media import PROBLEM
-from penstock.problems import RequestError
+from penstock.api.media_types import PROBLEM
+from penstock.scoring.problems import RequestError
 
 MOST_BYTES = 6_000_000
 """What Lambda takes and gives."""

@@ -5,8 +5,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from penstock.capture_lines import CALL_RECORDS, Packed, packed
-from penstock.firehose import NO_ANSWER, Firehose, RefusedError
+from penstock.captures.firehose import NO_ANSWER, Firehose, RefusedError
+from penstock.captures.record import CALL_RECORDS, Packed, packed
 
 SECONDS = 0.5
 """For a connection, and for each silence: an answer waits meanwhile."""

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 
 from functions.register.logged import Logged
-from penstock.spec import Experiments
+from penstock.spec.model import Experiments
 
 MOST_AT_ONCE = 100
 """Parameters or tags in one request to MLflow."""

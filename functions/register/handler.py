@@ -6,13 +6,13 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.register.registration import Registration
+from penstock.aws.model_registry import Registry
+from penstock.aws.s3_store import Store
+from penstock.contract.odcs import read_contract
 from penstock.lake import Lake
-from penstock.ledger import Ledger, timestamp
-from penstock.odcs import read_contract
-from penstock.registry import Registry
+from penstock.ledger.ledger import Ledger, timestamp
 from penstock.settings import RegisterSettings, model_folder
-from penstock.spec import read_model
-from penstock.store import Store
+from penstock.spec.model import read_model
 
 settings = RegisterSettings.read()
 registration = Registration(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.gates import Decision
+from penstock.evaluation.gates import Decision
 
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :/]")
 MOST_CHARACTERS = 5000

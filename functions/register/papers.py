@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from functions.register import logged
-from penstock.contract import Contract
-from penstock.gates import Decision
+from penstock.aws.s3_store import Store
+from penstock.contract.model import Contract
+from penstock.evaluation.gates import Decision
 from penstock.lake import MODEL_FILE, Lake
-from penstock.ledger import Ledger, NoRecordError, Record
-from penstock.model_card import card
-from penstock.report import Report, render
-from penstock.spec import ModelSpec
-from penstock.store import Store
+from penstock.ledger.ledger import Ledger, NoRecordError, Record
+from penstock.report.model_card import card
+from penstock.report.page import Report, render
+from penstock.spec.model import ModelSpec
 
 HTML = "text/html; charset=utf-8"
 

@@ -7,15 +7,16 @@ from typing import Any
 
 from functions.register.papers import Papers
 from functions.register.tracking import SECONDS, Tracking
-from penstock import gates, tuning
 from penstock.archive import ArchiveError, unpack
-from penstock.contract import Contract
-from penstock.image_registry import image_digest
+from penstock.aws.ecr import image_digest
+from penstock.aws.model_registry import Package, Registry
+from penstock.aws.s3_store import Store, sha256
+from penstock.contract.model import Contract
+from penstock.evaluation import gates
+from penstock.evaluation import tuning_record as tuning
 from penstock.lake import MODEL_FILE, Lake, split_uri
-from penstock.ledger import Ledger, Record
-from penstock.registry import Package, Registry
-from penstock.spec import ModelSpec
-from penstock.store import Store, sha256
+from penstock.ledger.ledger import Ledger, Record
+from penstock.spec.model import ModelSpec
 
 FILES = {
     MODEL_FILE: 250_000_000,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 from aws_lambda_powertools import Logger
 
 from functions.register.logged import Logged, named
-from penstock.ledger import Ledger
-from penstock.spec import Experiments
+from penstock.ledger.ledger import Ledger
+from penstock.spec.model import Experiments
 
 if TYPE_CHECKING:
     from functions.register.experiments import Server

@@ -5,11 +5,11 @@ from functools import lru_cache
 from typing import Any
 
 from functions.score_part.scoring import SLICE, scored
+from penstock.aws.s3_store import Store
 from penstock.batches import PLAN, Plan, part_key, scored_key
 from penstock.lake import MODEL_FILE, Lake
-from penstock.scoring import Model
+from penstock.scoring.model import Model
 from penstock.settings import ScorePartSettings
-from penstock.store import Store
 
 settings = ScorePartSettings.read()
 lake, store = Lake(settings.bucket, settings.model), Store(settings.bucket)

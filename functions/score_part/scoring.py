@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from penstock.problems import RequestError
-from penstock.scoring import Model
-from penstock.signature import Value
+from penstock.scoring.model import Model
+from penstock.scoring.problems import RequestError
+from penstock.scoring.signature import Value
 
 SLICE = 500
 """Rows that are decoded and scored at once; what a request has unless model.yaml says otherwise."""

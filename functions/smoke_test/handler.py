@@ -8,11 +8,11 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from penstock import unseen
+from penstock.api import synthetic_request as unseen
+from penstock.aws.s3_store import Store
 from penstock.lake import Lake
-from penstock.ledger import Ledger
+from penstock.ledger.ledger import Ledger
 from penstock.settings import PredictSettings, SmokeTestSettings
-from penstock.store import Store
 
 settings = SmokeTestSettings.read()
 lake = Lake(settings.bucket, settings.model)

@@ -6,10 +6,10 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from penstock import events, lake
+from penstock.aws.executions import Ended, Executions
 from penstock.batches import batch_id
-from penstock.executions import Ended, Executions
 from penstock.lake import BATCH_INPUT
-from penstock.ledger import Ledger, Record, timestamp
+from penstock.ledger.ledger import Ledger, Record, timestamp
 from penstock.settings import StartBatchSettings
 
 settings = StartBatchSettings.read()

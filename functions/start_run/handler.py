@@ -5,11 +5,12 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock import events, lake, runs
-from penstock.executions import Ended, Executions
-from penstock.ledger import Ledger, Upload, timestamp
+from penstock import events, lake
+from penstock.aws.executions import Ended, Executions
+from penstock.ledger.ledger import Ledger, Upload, timestamp
+from penstock.pipeline import run_opening as runs
 from penstock.settings import StartRunSettings, model_folder
-from penstock.spec import read_model
+from penstock.spec.model import read_model
 
 settings = StartRunSettings.read()
 spec = read_model(model_folder())

@@ -5,14 +5,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock.features import features_of
+from penstock.aws.s3_store import Store
+from penstock.contract.odcs import read_contract
+from penstock.features.ingest import features_of
 from penstock.lake import Lake
-from penstock.ledger import Ledger, timestamp
-from penstock.odcs import read_contract
+from penstock.ledger.ledger import Ledger, timestamp
+from penstock.pipeline.validation import Validation
 from penstock.settings import ValidateSettings, model_folder
-from penstock.spec import read_model
-from penstock.store import Store
-from penstock.validation import Validation
+from penstock.spec.model import read_model
 
 settings = ValidateSettings.read()
 folder = model_folder()

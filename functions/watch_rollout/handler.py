@@ -10,15 +10,16 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from functions.watch_rollout.shadow import Shadow
-from penstock import captures, comparing_shadows
-from penstock.comparing_versions import Finding, Versions, answers, compare
+from penstock.aws.lambda_version import PublishedVersion
+from penstock.aws.s3_store import Store
+from penstock.captures import reader as captures
 from penstock.lake import Lake
-from penstock.ledger import Ledger, Record
-from penstock.published_version import PublishedVersion
+from penstock.ledger.ledger import Ledger, Record
+from penstock.release import shadow_comparison as comparing_shadows
+from penstock.release.canary_comparison import Finding, Versions, answers, compare
 from penstock.settings import WatchRolloutSettings, model_folder
-from penstock.spec import read_model
-from penstock.spec_rollout import SHADOW
-from penstock.store import Store
+from penstock.spec.model import read_model
+from penstock.spec.rollout import SHADOW
 
 settings = WatchRolloutSettings.read()
 spec = read_model(model_folder())

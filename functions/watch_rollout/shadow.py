@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock import captures
+from penstock.aws.lambda_version import Reply
+from penstock.aws.s3_store import Store
+from penstock.captures import reader as captures
 from penstock.lake import CAPTURES, Lake
-from penstock.published_version import Reply
-from penstock.shadowing import Pair, Request, drawn, pairs, requests
-from penstock.store import Store
+from penstock.release.shadow_requests import Pair, Request, drawn, pairs, requests
 
 AT_ONCE = 4
 """Requests that are asked side by side; each holds one of the account's concurrent functions."""

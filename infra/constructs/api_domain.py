@@ -7,7 +7,7 @@ from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_certificatemanager as acm
 from constructs import Construct
 
-from penstock.spec_api import Domain
+from penstock.spec.api import Domain
 
 
 class ApiDomain(Construct):

@@ -2,7 +2,7 @@
 
 from aws_cdk import aws_iam as iam
 
-from penstock.spec import Experiments
+from penstock.spec.model import Experiments
 
 _SERVER = ("CreateExperiment", "CreateRun", "GetExperimentByName", "GetRun", "LogBatch", "SearchRuns", "UpdateRun")
 """What logging a run calls (`functions/register/experiments.py`); nothing that deletes."""

@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.constructs.model_lake import ModelLake
 from infra.stages import Stage
-from penstock.feature_group import FeatureGroup
+from penstock.features.group import FeatureGroup
 from penstock.lake import FEATURES
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from infra.constructs.definitions import State, catch, invoke
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS, JOB_NAME, MARGIN_SECONDS, JobStates, job_steps, volume_key
 from penstock.settings import InspectSettings
-from penstock.spec import Validating
+from penstock.spec.model import Validating
 
 _STATES = JobStates(
     run="Inspect",

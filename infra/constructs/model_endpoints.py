@@ -16,8 +16,8 @@ from infra.constructs.model_lake import ModelLake
 from infra.constructs.rendered import rendered
 from infra.constructs.training_image import TrainingImage
 from infra.stages import Stage
-from penstock.endpoint_plan import EndpointPlan, prefix
-from penstock.spec import Serving
+from penstock.release.endpoint_plan import EndpointPlan, prefix
+from penstock.spec.model import Serving
 
 _LOG_GROUP = "/aws/sagemaker/Endpoints"
 _SCALED = "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"

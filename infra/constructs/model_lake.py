@@ -18,7 +18,7 @@ from infra.acknowledge import acknowledge_wildcards
 from infra.constructs.rendered import rendered
 from infra.lake_stack import KEY_OUTPUT
 from penstock import lake
-from penstock.deployment import LakeOutputs
+from penstock.stack_outputs import LakeOutputs
 
 _READ_RECORDS = ["dynamodb:GetItem", "dynamodb:Query"]
 _ENCRYPT = ["kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]

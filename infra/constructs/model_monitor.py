@@ -11,10 +11,11 @@ from infra.constructs.hash_key import HashKey
 from infra.constructs.listener import every, listen
 from infra.constructs.model_lake import ModelLake
 from infra.stages import Stage
-from penstock import emf, events
+from penstock import events
+from penstock.aws import emf
 from penstock.lake import LABELS
 from penstock.settings import MonitorSettings
-from penstock.spec import Monitoring
+from penstock.spec.model import Monitoring
 
 DRIFT = "DriftPSI"
 

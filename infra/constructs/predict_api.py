@@ -14,8 +14,8 @@ from constructs import Construct
 from infra.acknowledge import acknowledge
 from infra.constructs.api_domain import ApiDomain
 from infra.stages import Stage
-from penstock.spec import Serving
-from penstock.spec_api import Cors, Jwt
+from penstock.spec.api import Cors, Jwt
+from penstock.spec.model import Serving
 
 ROUTE = "/predict"
 ROUTES = {

@@ -22,10 +22,10 @@ from infra.constructs.rollout_steps import LIVE
 from infra.constructs.training_image import TrainingImage
 from infra.snap_start import apply_on
 from infra.stages import Stage
+from penstock.predict_settings import DEPLOYED
 from penstock.settings import PredictSettings, ServeSettings
-from penstock.settings_predict import DEPLOYED
-from penstock.spec import Capturing, Serving
-from penstock.spec import Rollout as RolloutSpec
+from penstock.spec.model import Capturing, Serving
+from penstock.spec.model import Rollout as RolloutSpec
 
 
 class PredictionService(Construct):

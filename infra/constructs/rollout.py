@@ -16,8 +16,8 @@ from infra.constructs.rollout_endpoint import Starting
 from infra.constructs.workflow import Workflow, grant_call, workflow_role
 from infra.stages import Stage
 from penstock.settings import EndRolloutSettings, SmokeTestSettings, WatchRolloutSettings
-from penstock.spec import Rollout as RolloutSpec
-from penstock.spec import Serving
+from penstock.spec.model import Rollout as RolloutSpec
+from penstock.spec.model import Serving
 
 _ACTIONS = [
     "lambda:GetAlias",

@@ -11,9 +11,9 @@ from typing import Any
 from infra.constructs.definitions import State, catch, invoke, retry
 from infra.constructs.rollout_steps import LIVE, call, choose, error, point
 from infra.stages import Stage
-from penstock import emf
-from penstock.spec import Rollout
-from penstock.spec_rollout import SHADOW
+from penstock.aws import emf
+from penstock.spec.model import Rollout
+from penstock.spec.rollout import SHADOW
 
 WATCH_SECONDS = 120
 _LOOKS = 300

@@ -11,9 +11,9 @@ from typing import Any
 from infra.constructs.definitions import State, catch, retry
 from infra.constructs.rollout_steps import call, choose, error
 from infra.stages import Stage
-from penstock.endpoint_plan import DIMENSION, VARIANT
+from penstock.release.endpoint_plan import DIMENSION, VARIANT
 from penstock.settings import ServeSettings
-from penstock.spec import Serving
+from penstock.spec.model import Serving
 
 _TROUBLE = ["SageMaker.SageMakerException", "SageMaker.SdkClientException"]
 _SCALING = ["ApplicationAutoScaling.ApplicationAutoScalingException", "ApplicationAutoScaling.SdkClientException"]

@@ -8,7 +8,7 @@ from infra.constructs.inspection_definition import InspectionParts, inspection_s
 from infra.constructs.job_steps import CAPACITY_ATTEMPTS, JOB_NAME, MARGIN_SECONDS, JobStates, job_steps, volume_key
 from infra.constructs.tuning_definition import name_prefix, tuning_steps
 from infra.constructs.tuning_definition import seconds as tuning_seconds
-from penstock.spec import Training, Tuning
+from penstock.spec.model import Training, Tuning
 
 VALIDATE_SECONDS, REGISTER_SECONDS, END_SECONDS = 900, 300, 60
 _TRAIN = JobStates(run="Train", refused="No capacity?", wait="Wait for capacity", done="Trained?", stopped="Stopped")

@@ -31,7 +31,7 @@ from infra.stages import Stage
 from penstock import events
 from penstock.lake import RAW
 from penstock.settings import EndRunSettings, RegisterSettings, StartRunSettings, ValidateSettings
-from penstock.spec import ModelSpec, code_digest
+from penstock.spec.model import ModelSpec, code_digest
 
 VALIDATE_STORAGE_MB = 10_240
 """A file lies there decompressed, with its parts and its bad rows; what takes more is for a job."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from infra.constructs.definitions import State, catch, retry
 from infra.constructs.job_steps import JobStates, job_steps
-from penstock.spec import LOWER_IS_BETTER, Tuning
-from penstock.spec_tuning import Range, text
+from penstock.spec.model import LOWER_IS_BETTER, Tuning
+from penstock.spec.tuning import Range, text
 
 _STATES = JobStates(
     run="Tune", refused="No capacity to tune?", wait="Wait to tune", done="Tuned?", stopped="Tuning stopped"

@@ -11,7 +11,9 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.archive import ArchiveError
-from penstock.captures import NoCaptureError
+from penstock.aws.feature_store import FeatureStoreError
+from penstock.aws.s3_store import NoObjectError, NotDeletedError
+from penstock.captures.reader import NoCaptureError
 from penstock.cli import (
     batch,
     cloud,
@@ -31,19 +33,17 @@ from penstock.cli import (
 from penstock.cli.client import AnswerError
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
-from penstock.contract import ContractError
-from penstock.deployment import NotDeployedError
-from penstock.feature_store import FeatureStoreError
-from penstock.forgetting import ForgettingError
-from penstock.init import InitError
+from penstock.contract.model import ContractError
+from penstock.erasure.erasure import ForgettingError
+from penstock.erasure.subject import SubjectError
 from penstock.lake import LakeKeyError
-from penstock.ledger import NoRecordError, StaleError
+from penstock.ledger.ledger import NoRecordError, StaleError
 from penstock.local.cloud import CloudError
-from penstock.reading import TableError
-from penstock.rollback import RollbackError
-from penstock.spec import SpecError
-from penstock.store import NoObjectError, NotDeletedError
-from penstock.subject import SubjectError
+from penstock.readers.open_table import TableError
+from penstock.release.rollback import RollbackError
+from penstock.scaffold.guess import InitError
+from penstock.spec.model import SpecError
+from penstock.stack_outputs import NotDeployedError
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from penstock.aws.s3_store import Store
 from penstock.batches import SCORED, batch_id
 from penstock.cli.data import put
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError
-from penstock.ledger import NoRecordError, Record
-from penstock.reading import ENDINGS, readable
-from penstock.store import Store
+from penstock.ledger.ledger import NoRecordError, Record
+from penstock.readers.open_table import ENDINGS, readable
 
 EXIT = {"scored": 0, "skipped": 0, "refused": 11, "failed": 12}
 POLL_SECONDS = 0.4

@@ -11,12 +11,12 @@ import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from penstock.aws.s3_store import NoObjectError, Store
 from penstock.cli.target import Target
-from penstock.contract import Column
-from penstock.odcs import read_contract
-from penstock.spec import MODELS, read_model
-from penstock.spec_api import Jwt
-from penstock.store import NoObjectError, Store
+from penstock.contract.model import Column
+from penstock.contract.odcs import read_contract
+from penstock.spec.api import Jwt
+from penstock.spec.model import MODELS, read_model
 
 SERVICE = "execute-api"
 JSON = "application/json"

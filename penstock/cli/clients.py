@@ -11,8 +11,8 @@ import boto3
 
 from penstock.cli.client import JSON, SERVICE, TOKEN
 from penstock.cli.target import Target
-from penstock.spec import MODELS, read_model
-from penstock.spec_api import Jwt
+from penstock.spec.api import Jwt
+from penstock.spec.model import MODELS, read_model
 
 PYTHON = """\
 import json{imports}

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from penstock.agreement import agree
 from penstock.cli.options import Json
 from penstock.cli.output import as_json, console
 from penstock.cli.target import laptop_cloud, project_root
-from penstock.feature_group import feature_group
+from penstock.contract.odcs import read_contract
+from penstock.features.group import feature_group
 from penstock.local.deploy import deploy
-from penstock.odcs import read_contract
-from penstock.spec import model_folders, read_model
+from penstock.spec.consistency import agree
+from penstock.spec.model import model_folders, read_model
 
 IMAGE = "penstock-training"
 

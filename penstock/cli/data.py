@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from penstock.aws.s3_store import UPLOADER
 from penstock.cli.folder_upload import send
 from penstock.cli.folders import Folder, data_files
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import as_json, console
 from penstock.cli.runs import follow_uploads
 from penstock.cli.target import Target, UsageError
-from penstock.reading import ENDINGS, readable
-from penstock.store import UPLOADER
+from penstock.readers.open_table import ENDINGS, readable
 
 
 def register(app: typer.Typer) -> None:

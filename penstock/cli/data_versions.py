@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from penstock.audit.dataset_diff import compare
+from penstock.aws.s3_store import Store, sha256
 from penstock.cli.forget import forgettings
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import ago, as_json, console, table
 from penstock.cli.target import Target, UsageError
-from penstock.comparison import compare
-from penstock.dataset import Dataset
-from penstock.ledger import NoRecordError, Record
-from penstock.store import Store, sha256
-from penstock.versions import OtherDatasetError, read_dataset
+from penstock.datasets.store import OtherDatasetError, read_dataset
+from penstock.datasets.version import Dataset
+from penstock.ledger.ledger import NoRecordError, Record
 
 Name = Annotated[str, typer.Argument(help="A dataset version, or as much of its beginning as names it alone.")]
 

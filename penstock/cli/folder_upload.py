@@ -12,10 +12,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import Progress
 from s3transfer.manager import TransferManager
 
+from penstock.aws.s3_store import UPLOADER
 from penstock.cli.folders import File, Folder
 from penstock.cli.target import Target, UsageError
 from penstock.lake import SUCCESS
-from penstock.store import UPLOADER
 
 MOST_KEY = 1024
 """Bytes of an object's key, by S3's rule."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.cli.target import UsageError
 from penstock.lake import holds_rows
-from penstock.reading import ENDINGS, readable
+from penstock.readers.open_table import ENDINGS, readable
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
 
-from penstock.approval import COUNTED
 from penstock.cli.target import Target
-from penstock.endpoints import Endpoints
-from penstock.ledger import Ledger, NoRecordError, Record
+from penstock.ledger.ledger import Ledger, NoRecordError, Record
+from penstock.release.approval import COUNTED
+from penstock.release.endpoints import Endpoints
 
 OUTCOMES = {"refused": "refusal", COUNTED: COUNTED, "rejected": "reason", "rolled back": "reason", "set back": "reason"}
 """Decisions after which no rollout is to come, each with the part of its record that says why."""

@@ -6,18 +6,18 @@ from typing import Annotated
 
 import typer
 
+from penstock.aws.s3_store import Store
+from penstock.captures.pseudonyms import Pseudonyms
 from penstock.cli.options import Json, Model, Stage, given_reason
 from penstock.cli.output import as_json, console, errors
 from penstock.cli.target import Target, UsageError
-from penstock.contract import Contract
-from penstock.forgetting import Forgetting, Forgotten
-from penstock.ledger import Record
-from penstock.odcs import read_contract
-from penstock.pseudonyms import Pseudonyms
-from penstock.spec import MODELS, read_model
-from penstock.store import Store
-from penstock.stored_features import StoredFeatures
-from penstock.subject import Subject
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.erasure.erasure import Forgetting, Forgotten
+from penstock.erasure.subject import Subject
+from penstock.features.inventory import StoredFeatures
+from penstock.ledger.ledger import Record
+from penstock.spec.model import MODELS, read_model
 
 NOBODY = 14
 """Exit code: no row has such a key."""

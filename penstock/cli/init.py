@@ -11,19 +11,19 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from penstock import init as drafting
-from penstock import init_files
-from penstock.agreement import agree
-from penstock.check import Tally, examine
 from penstock.cli.options import Json, Model
 from penstock.cli.output import as_json, console, line, mark, table
 from penstock.cli.target import UsageError, model_of, project_root
-from penstock.contract import Contract
-from penstock.odcs import read_contract
-from penstock.parts import PartWriter
-from penstock.reading import TableError, open_table
-from penstock.refusal import refusal
-from penstock.spec import MODELS, read_model
+from penstock.contract.file_check import refusal
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.contract.row_check import Tally, examine
+from penstock.datasets.part_writer import PartWriter
+from penstock.readers.open_table import TableError, open_table
+from penstock.scaffold import files as init_files
+from penstock.scaffold import guess as drafting
+from penstock.spec.consistency import agree
+from penstock.spec.model import MODELS, read_model
 
 QUARANTINED = 11
 WRITERS = {".csv": "sink_csv", ".jsonl": "sink_ndjson", ".ndjson": "sink_ndjson", ".parquet": "sink_parquet"}

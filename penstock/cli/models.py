@@ -13,9 +13,9 @@ from penstock.cli.options import Json, NamedModel, Stage
 from penstock.cli.output import Word, ago, as_json, coloured, console, line, table
 from penstock.cli.rollout import waiting
 from penstock.cli.target import Target, model_names, project_root
-from penstock.endpoints import Endpoints
-from penstock.ledger import Ledger, Record
-from penstock.spec import METRICS, MODELS, read_model
+from penstock.ledger.ledger import Ledger, Record
+from penstock.release.endpoints import Endpoints
+from penstock.spec.model import METRICS, MODELS, read_model
 
 models_app = typer.Typer(
     invoke_without_command=True, rich_markup_mode=None, help="List models; `show` one, `diff` two versions."

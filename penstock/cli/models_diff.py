@@ -4,15 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock import side_by_side
+from penstock.audit import side_by_side
+from penstock.audit.dataset_diff import compare
+from penstock.aws.s3_store import NoObjectError, Store
 from penstock.cli.data_versions import dataset_of
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import Word, as_json, console, line, table
 from penstock.cli.side_by_side import metric_rows, parameter_rows
 from penstock.cli.target import Target
-from penstock.comparison import compare
-from penstock.ledger import NoRecordError, Record
-from penstock.store import NoObjectError, Store
+from penstock.ledger.ledger import NoRecordError, Record
 
 SHOWN = 5
 """Columns whose distributions moved most; `penstock data diff` has them all."""

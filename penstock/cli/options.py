@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.deployment import STAGES
+from penstock.stack_outputs import STAGES
 
 
 def _known(stage: str) -> str:

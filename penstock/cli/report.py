@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from penstock.aws.s3_store import Store
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import as_json, console
 from penstock.cli.target import Target, UsageError
-from penstock.ledger import Ledger, NoRecordError, Record
-from penstock.store import Store
+from penstock.ledger.ledger import Ledger, NoRecordError, Record
 
 
 def register(app: typer.Typer) -> None:

@@ -5,13 +5,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from penstock import rollback as rules
+from penstock.aws.model_registry import REJECTED, Registry
 from penstock.cli.following import wait_for_rollout
 from penstock.cli.options import Json, NamedModel, Reason, Stage
 from penstock.cli.output import as_json, coloured, console, line
 from penstock.cli.target import Target
-from penstock.ledger import timestamp
-from penstock.registry import REJECTED, Registry
+from penstock.ledger.ledger import timestamp
+from penstock.release import rollback as rules
 
 
 def register(app: typer.Typer) -> None:

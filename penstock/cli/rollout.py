@@ -11,9 +11,9 @@ from penstock.cli.following import wait_for_rollout
 from penstock.cli.options import NamedModel, Reason, Stage
 from penstock.cli.output import coloured, console, line
 from penstock.cli.target import Target, UsageError
-from penstock.endpoint_plan import EndpointPlan
-from penstock.ledger import timestamp
-from penstock.service import Service, newest
+from penstock.ledger.ledger import timestamp
+from penstock.release.endpoint_plan import EndpointPlan
+from penstock.release.live_service import Service, newest
 
 
 def register(app: typer.Typer) -> None:

@@ -13,12 +13,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from penstock import tuning
 from penstock.cli.options import Json, Model, Stage, given_reason
 from penstock.cli.output import ago, as_json, coloured, console, line, mark, table, took
 from penstock.cli.runs_compare import BESIDE, show_beside
 from penstock.cli.target import Target, UsageError
-from penstock.ledger import NoRecordError, Record
+from penstock.evaluation import tuning_record as tuning
+from penstock.ledger.ledger import NoRecordError, Record
 
 EXIT = {"registered": 0, "skipped": 0, "rejected": 10, "quarantined": 11, "failed": 12}
 POLL_SECONDS = 0.4

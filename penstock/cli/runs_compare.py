@@ -1,9 +1,9 @@
 """`runs --compare`: runs beside each other, a column each."""
 
-from penstock import side_by_side
+from penstock.audit import side_by_side
 from penstock.cli.output import Word, as_json, coloured, console, mark, table
 from penstock.cli.side_by_side import metric_rows, parameter_rows
-from penstock.ledger import Ledger, Record
+from penstock.ledger.ledger import Ledger, Record
 
 BESIDE = 5
 """Runs that are compared where none is named: as many as a terminal has room for."""

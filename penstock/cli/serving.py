@@ -12,11 +12,11 @@ from penstock.cli.explanations import print_explanations
 from penstock.cli.options import Json, Model, NamedModel, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError
-from penstock.contract import Contract
-from penstock.odcs import read_contract
-from penstock.reading import read_table
-from penstock.spec import MODELS, read_model
-from penstock.spec_explain import Explaining
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.readers.open_table import read_table
+from penstock.spec.explain import Explaining
+from penstock.spec.model import MODELS, read_model
 
 NEXT = 2
 """Classes that are shown beside the label."""

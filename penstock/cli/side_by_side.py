@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock.cli.output import Word
-from penstock.ledger import Record
+from penstock.ledger.ledger import Record
 
 BEST = "green"
 

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
-from penstock.deployment import LakeOutputs, ModelOutputs, NotDeployedError
-from penstock.identity import caller
+from penstock.aws.caller import caller
 from penstock.lake import Lake
-from penstock.ledger import Ledger
+from penstock.ledger.ledger import Ledger
 from penstock.local.cloud import LaptopCloud
-from penstock.spec import MODELS
+from penstock.spec.model import MODELS
+from penstock.stack_outputs import LakeOutputs, ModelOutputs, NotDeployedError
 
 HOME, PORT = ".penstock", 4566
 DEMO = "demo"

@@ -6,16 +6,18 @@ from typing import Annotated
 import typer
 from rich.tree import Tree
 
-from penstock import captures, lineage, tuning
+from penstock.audit import openlineage as lineage
+from penstock.audit.why import why as chain
+from penstock.aws.s3_store import NoObjectError, Store
+from penstock.captures import reader as captures
 from penstock.cli.forget import forgettings
 from penstock.cli.options import Json, NamedModel, Stage, Version
 from penstock.cli.output import Word, as_json, coloured, console, errors, line, mark
 from penstock.cli.target import Target, UsageError
-from penstock.drift import class_names
-from penstock.ledger import Record
-from penstock.spec import MODELS, read_model
-from penstock.store import NoObjectError, Store
-from penstock.why import why as chain
+from penstock.evaluation import tuning_record as tuning
+from penstock.ledger.ledger import Record
+from penstock.monitoring.drift import class_names
+from penstock.spec.model import MODELS, read_model
 
 Prediction = Annotated[
     str | None, typer.Option("--prediction", metavar="ID", help="Why this answer? The id that came with it.")

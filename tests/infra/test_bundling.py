@@ -42,9 +42,9 @@ def test_the_same_input_gives_the_same_bytes(copied: Path) -> None:
 
 def test_it_holds_what_the_function_imports(copied: Path) -> None:
     found = names(bundle(copied, "predict", MODEL, python=HOST, vendored=False).path)
-    assert {"functions/predict/handler.py", "functions/predict/capture.py", "penstock/scoring.py"} <= found
+    assert {"functions/predict/handler.py", "functions/predict/capture.py", "penstock/scoring/model.py"} <= found
     # And neither what others import nor the specification, which predict does not read
-    assert not {"penstock/ledger.py", "penstock/registry.py", "functions/monitor/handler.py"} & found
+    assert not {"penstock/ledger/ledger.py", "penstock/aws/model_registry.py", "functions/monitor/handler.py"} & found
     assert not [name for name in found if name.startswith("model/")]
 
 
@@ -62,7 +62,7 @@ def test_it_is_complete(copied: Path, tmp_path: Path, function: str) -> None:
     # When its handler is imported without its settings
     program = (
         "import sys; sys.path.insert(0, '.')\n"
-        "from penstock.settings_predict import SettingsError\n"
+        "from penstock.predict_settings import SettingsError\n"
         f"try:\n import functions.{function}.handler\n"
         "except SettingsError as error:\n print(error)\n"
     )
@@ -76,7 +76,7 @@ def test_it_is_complete(copied: Path, tmp_path: Path, function: str) -> None:
 
 def test_a_change_elsewhere_leaves_it_alone(copied: Path) -> None:
     before = bundle(copied, "predict", MODEL, python=HOST, vendored=False)
-    path = copied / "penstock" / "ledger.py"
+    path = copied / "penstock" / "ledger" / "ledger.py"
     original = path.read_text(encoding="utf-8")
     path.write_text(original + "\nCHANGED = True\n", encoding="utf-8")
     assert bundle(copied, "predict", MODEL, python=HOST, vendored=False) == before

@@ -22,10 +22,10 @@ from infra.constructs.rollout_definition import RolloutParts
 from infra.constructs.rollout_endpoint import Starting
 from infra.constructs.training_definition import TrainingParts
 from infra.stages import PROD
-from penstock.emf import UNANSWERED
-from penstock.endpoint_plan import NAME_LIMIT, EndpointPlan
+from penstock.aws.emf import UNANSWERED
+from penstock.release.endpoint_plan import NAME_LIMIT, EndpointPlan
 from penstock.settings import InspectSettings, ServeSettings
-from penstock.spec import Rollout, Serving, Training, Tuning, Validating
+from penstock.spec.model import Rollout, Serving, Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 

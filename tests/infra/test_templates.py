@@ -8,8 +8,8 @@ import pytest
 from infra.bundling import GROUPS
 from infra.stages import STAGES
 from penstock import settings
-from penstock.deployment import STAGES as STAGE_NAMES
-from penstock.deployment import LakeOutputs, ModelOutputs
+from penstock.stack_outputs import STAGES as STAGE_NAMES
+from penstock.stack_outputs import LakeOutputs, ModelOutputs
 from tests.infra.conftest import ROOT, Json, Synthesis, resources
 
 CLASSES: dict[str, type[settings.Settings]] = {

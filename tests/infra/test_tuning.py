@@ -18,7 +18,7 @@ from infra.constructs.job_steps import CAPACITY_ATTEMPTS
 from infra.constructs.tuning_definition import name_prefix
 from penstock.local.sagemaker import validation
 from penstock.local.sagemaker.suggestions import suggestions
-from penstock.spec import Tuning
+from penstock.spec.model import Tuning
 from tests.infra.conftest import Json, Synthesis, copy_of_project, resources, synthesise
 from tests.infra.test_definitions import expressions, reached, training
 from tests.infra.test_nag import IGNORED, REGIONS

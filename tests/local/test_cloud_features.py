@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from penstock.feature_store import FeatureStore, StoredGroup, stored_groups
+from penstock.aws.feature_store import FeatureStore, StoredGroup, stored_groups
 from penstock.local.cloud import LaptopCloud
 from tests.local.conftest import Client, allow, client_for, free_port, make_role, until
 

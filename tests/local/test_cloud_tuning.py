@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from demo import flights
+from penstock.aws.s3_store import sha256
 from penstock.local.cloud import LaptopCloud
-from penstock.store import sha256
 from tests.local.conftest import Client, allow, client_for, free_port, make_role, until
 from tests.local.project import Project, copy_tuned
 

@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from infra.constructs.batch_definition import BatchParts, definition
+from penstock.aws.s3_store import sha256
 from penstock.batches import batch_id
 from penstock.lake import BATCH_INPUT, Lake
-from penstock.ledger import Ledger, Record
-from penstock.store import sha256
+from penstock.ledger.ledger import Ledger, Record
 from tests.unit.tiny import GOOD
 from tests.unit.world import MODEL, World
 

@@ -10,9 +10,9 @@ import hypothesis
 import pytest
 from moto import mock_aws
 
-from penstock.contract import Contract
-from penstock.odcs import read_contract
-from penstock.spec import ModelSpec, read_model
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.spec.model import ModelSpec, read_model
 from tests.unit.world import REGION, World
 
 # The same examples every time: a failure here is one everywhere.

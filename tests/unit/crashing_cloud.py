@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar
 
 from botocore.exceptions import ClientError
 
-from penstock.ledger import Ledger, StaleError
-from penstock.store import Store
+from penstock.aws.s3_store import Store
+from penstock.ledger.ledger import Ledger, StaleError
 from tests.unit.world import BUCKET, MODEL, REGION, TABLE, execution_ended, object_created
 
 Fault = Literal["before", "after", "meanwhile", "abort", "overtaken"]

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.aws_call import AwsService, CallError, Reply
-from penstock.capture_lines import CaptureLines
-from penstock.scoring import Model
+from penstock.aws.client import AwsService, CallError, Reply
+from penstock.captures.record import CaptureLines
+from penstock.scoring.model import Model
 from penstock.settings import ServeSettings
 from tests.unit.world import MODEL, REGION, STAGE
 from training.steps.serve_app import App

@@ -10,17 +10,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from functions.authorize.authorization import Authorization
-from penstock import rollback
+from penstock.aws.executions import Ended
+from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package
+from penstock.aws.s3_store import sha256
 from penstock.events import ExecutionEnded
-from penstock.executions import Ended
 from penstock.lake import Lake
-from penstock.ledger import NoRecordError, timestamp
-from penstock.registry import APPROVED, PENDING, REJECTED, Package
-from penstock.rollback import RollbackError
-from penstock.service import Serving
+from penstock.ledger.ledger import NoRecordError, timestamp
+from penstock.release import rollback
+from penstock.release.live_service import Serving
+from penstock.release.rollback import RollbackError
 from penstock.settings import AuthorizeSettings
-from penstock.spec import Approval, ModelSpec
-from penstock.store import sha256
+from penstock.spec.model import Approval, ModelSpec
 from tests.unit.crashing_cloud import Cloud, CrashError
 from tests.unit.test_authorize import MACHINE, FakeRegistry, FakeService
 from tests.unit.world import BUCKET, MODEL, NOW, STAGE, TABLE

@@ -11,9 +11,9 @@ import pytest
 
 from functions.predict import stream
 from functions.predict.afterwards import Afterwards
-from penstock.settings_predict import BEFORE
-from penstock.spec import Capturing
-from penstock.store import sha256
+from penstock.aws.s3_store import sha256
+from penstock.predict_settings import BEFORE
+from penstock.spec.model import Capturing
 from tests.unit.front import Answer, serving
 from tests.unit.lambda_environment import Environment, running
 from tests.unit.tiny import GOOD

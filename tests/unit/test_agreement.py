@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from penstock.agreement import agree
-from penstock.contract import ContractError
-from penstock.odcs import read_contract
-from penstock.spec import SpecError, read_model
+from penstock.contract.model import ContractError
+from penstock.contract.odcs import read_contract
+from penstock.spec.consistency import agree
+from penstock.spec.model import SpecError, read_model
 from tests.unit.test_contract import KEY, MOMENT, TARGET, allowed, column, document, role
 from tests.unit.world import FLIGHT_DELAY
 

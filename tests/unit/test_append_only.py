@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from penstock.ledger import Ledger, StaleError
+from penstock.ledger.ledger import Ledger, StaleError
 from tests.unit.world import World
 
 KEPT = ("approval#", "forgotten#", "rollout#")

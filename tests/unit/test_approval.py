@@ -9,11 +9,11 @@ import pytest
 
 from functions.authorize.authorization import TooEarlyError
 from infra.stages import DEV, LOCAL, PROD, StageError, may_approve_itself
-from penstock.approval import AUTO, UNKNOWN, earlier, judge, principal
-from penstock.notify import FIRST, first_numbers
-from penstock.registry import APPROVED, PENDING, REJECTED
-from penstock.spec import METRICS, Approval, ModelSpec
-from penstock.store import UPLOADER
+from penstock.aws.model_registry import APPROVED, PENDING, REJECTED
+from penstock.aws.notifier import FIRST, first_numbers
+from penstock.aws.s3_store import UPLOADER
+from penstock.release.approval import AUTO, UNKNOWN, earlier, judge, principal
+from penstock.spec.model import METRICS, Approval, ModelSpec
 from tests.unit.test_authorize import ALICE, FILE, MACHINE, FakeRegistry, FakeService, Office
 from tests.unit.world import BUCKET, NOW, World, client
 
@@ -228,7 +228,7 @@ def test_the_first_numbers_are_the_spec_s() -> None:
 
 
 def test_a_swapped_file_is_named_with_both_digests(office: Office) -> None:
-    from penstock.store import sha256
+    from penstock.aws.s3_store import sha256
 
     arn = office.version(1)
     key = office.world.lake.model_file(sha256(FILE), "model.onnx")

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from penstock.ledger import Record, timestamp
-from penstock.registry import APPROVED, PENDING, REJECTED, Package
-from penstock.spec import ModelSpec
+from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package
+from penstock.ledger.ledger import Record, timestamp
+from penstock.spec.model import ModelSpec
 from tests.unit.schedules import ALLOWED, Live, Schedule
 
 SCHEDULES, BLOCKS = 600, 10

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.archive import ArchiveError, unpack
-from penstock.scoring import Model, ModelFileError
+from penstock.scoring.model import Model, ModelFileError
 
 WANTED = {"model.onnx": 100, "report.json": 100}
 

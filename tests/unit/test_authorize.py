@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from functions.authorize.authorization import Authorization
-from penstock.endpoints import Endpoints
+from penstock.aws.executions import Executions
+from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package, Registry
+from penstock.aws.notifier import Notifier
+from penstock.aws.s3_store import sha256
 from penstock.events import ExecutionEnded
-from penstock.executions import Executions
-from penstock.notify import Notifier
-from penstock.registry import APPROVED, PENDING, REJECTED, Package, Registry
-from penstock.service import Service, Serving
+from penstock.predict_settings import DEPLOYED
+from penstock.release.endpoints import Endpoints
+from penstock.release.live_service import Service, Serving
 from penstock.settings import AuthorizeSettings, PredictSettings
-from penstock.settings_predict import DEPLOYED
-from penstock.spec import Approval, ModelSpec, Rollout
-from penstock.store import sha256
+from penstock.spec.model import Approval, ModelSpec, Rollout
 from tests.unit.world import BUCKET, FUNCTION, NOW, STREAM, World, client, execution_ended, package_changed
 
 ALICE = "arn:aws:sts::123456789012:assumed-role/approver/alice"

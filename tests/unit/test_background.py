@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from penstock.contract import Column, Contract
-from penstock.explaining import Background
-from penstock.scoring import Model
-from penstock.spec_explain import Explaining
+from penstock.api.explain import Background
+from penstock.contract.model import Column, Contract
+from penstock.scoring.model import Model
+from penstock.spec.explain import Explaining
 from tests.unit import tiny
 from tests.unit.test_predict_api import overflowing
 from training.steps import background

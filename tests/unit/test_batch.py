@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from penstock.aws.s3_store import Version, sha256
 from penstock.batches import batch_id
-from penstock.odcs import read_contract
-from penstock.onnx_metadata import NoSignatureError, signature_of
-from penstock.scoring import Model
-from penstock.store import Version, sha256
-from penstock.subject import Subject
-from penstock.survey import Survey
+from penstock.contract.odcs import read_contract
+from penstock.erasure.lake_survey import Survey
+from penstock.erasure.subject import Subject
+from penstock.scoring.model import Model
+from penstock.scoring.onnx_metadata import NoSignatureError, signature_of
 from tests.unit import tiny
 from tests.unit.batch_steps import Steps, as_csv, as_jsonl, as_parquet, go_live, rows
 from tests.unit.tiny import GOOD, SIZES, SMALLEST, build_multiclass, build_regression

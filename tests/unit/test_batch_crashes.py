@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from penstock.aws.s3_store import sha256
 from penstock.batches import batch_id
 from penstock.lake import Lake
-from penstock.ledger import Ledger
-from penstock.store import sha256
+from penstock.ledger.ledger import Ledger
 from tests.unit.batch_steps import NAMES, as_csv, rows
 from tests.unit.crashing_cloud import Cloud, CrashError
 from tests.unit.tiny import GOOD

@@ -13,7 +13,7 @@ import pytest
 
 from functions.predict import stream
 from functions.predict.capture import Capture
-from penstock.capture_lines import sampled
+from penstock.captures.record import sampled
 from penstock.settings import PredictSettings
 from tests.unit.front import Answer, serving
 

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from penstock.check import check
-from penstock.contract import Column, Contract, Type
+from penstock.contract.model import Column, Contract, Type
+from penstock.contract.row_check import check
 
 GIVEN = {
     "int8": pl.Series([1, None], dtype=pl.Int8),

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo.flights import flights
-from penstock.check import REASONS, ROW, Checked, check
-from penstock.contract import Column, Contract
-from penstock.reading import TableError, read_table
+from penstock.contract.model import Column, Contract
+from penstock.contract.row_check import REASONS, ROW, Checked, check
+from penstock.readers.open_table import TableError, read_table
 
 KEY = Column("id", "string", "key", required=True, unique=True)
 TARGET = Column("won", "boolean", "target", required=True)

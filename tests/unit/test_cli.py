@@ -16,8 +16,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from penstock import drift
-from penstock.captures import hour_prefix
+from penstock.aws.model_registry import Registry
+from penstock.captures.reader import hour_prefix
 from penstock.cli.app import main
 from penstock.cli.client import example
 from penstock.cli.clients import curl_line
@@ -25,10 +25,10 @@ from penstock.cli.explanations import BASE, HALF, print_explanations
 from penstock.cli.output import ago, table, took
 from penstock.cli.serving import next_likely, print_answers, read_instances
 from penstock.cli.target import Target, UsageError, project_root
-from penstock.contract import Contract
-from penstock.ledger import Run, Upload
-from penstock.registry import Registry
-from penstock.spec import MODELS
+from penstock.contract.model import Contract
+from penstock.ledger.ledger import Run, Upload
+from penstock.monitoring import drift
+from penstock.spec.model import MODELS
 from tests.unit.world import BUCKET, FLIGHT_DELAY, MODEL, STREAM, TABLE, World
 
 URL = "https://abc.execute-api.us-east-1.amazonaws.com/predict"

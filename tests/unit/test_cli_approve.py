@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from penstock.aws.model_registry import Registry
 from penstock.cli.following import progress, wait_for_rollout
 from penstock.cli.target import Target, project_root
-from penstock.ledger import NoRecordError, timestamp
-from penstock.registry import Registry
+from penstock.ledger.ledger import NoRecordError, timestamp
 from tests.unit.test_cli import Command, command, project, registered, stack, stage
 from tests.unit.test_endpoints import OLD, make
 from tests.unit.world import MODEL, World

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.store import sha256
+from penstock.aws.s3_store import sha256
 from tests.unit.front import Answer, serving
 from tests.unit.world import BUCKET, MODEL, REGION, STAGE, STREAM
 
@@ -80,6 +80,6 @@ def test_in_front_of_an_endpoint_nothing_that_scores_is_imported(tiny_onnx: byte
         found = imported(address, **about, endpoint="e", endpoint_seconds="5")
     # Then it holds less than one that scores, and what passes requests on
     listed = set(ALLOWED.read_text(encoding="utf-8").split())
-    passing = {"functions.predict.endpoint", "functions.predict.passing", "penstock.inference"}
+    passing = {"functions.predict.endpoint", "functions.predict.passing", "penstock.api.sagemaker_headers"}
     assert found - listed - {"typing_extensions"} == passing
-    assert found & {"onnxruntime", "penstock.scoring"} == set()
+    assert found & {"onnxruntime", "penstock.scoring.model"} == set()

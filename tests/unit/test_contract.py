@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from penstock.contract import Contract, ContractError
-from penstock.odcs import read_contract
+from penstock.contract.model import Contract, ContractError
+from penstock.contract.odcs import read_contract
 
 Write = Callable[[str, str], Path]
 FLIGHT_DELAY = Path(__file__).parents[2] / "training" / "models" / "flight-delay"

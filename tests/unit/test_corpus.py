@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from penstock.check import examine
-from penstock.contract import Contract
-from penstock.ledger import MOST_UPLOADS, Run, Upload
-from penstock.odcs import read_contract
-from penstock.reading import TableError, open_table
-from penstock.refusal import refusal
+from penstock.contract.file_check import refusal
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.contract.row_check import examine
+from penstock.ledger.ledger import MOST_UPLOADS, Run, Upload
+from penstock.readers.open_table import TableError, open_table
 from tests.corpus.files import BOMBS, KINDS
 from tests.unit.world import World
 

@@ -11,14 +11,14 @@ from typing import Any
 import polars as pl
 import pytest
 
+from penstock.audit.dataset_diff import compare
+from penstock.aws.s3_store import sha256
 from penstock.cli.app import main
 from penstock.cli.target import Target
-from penstock.comparison import compare
-from penstock.dataset import DAY, Dataset, Part
+from penstock.datasets.version import DAY, Dataset, Part
 from penstock.lake import Lake
-from penstock.ledger import Ledger
-from penstock.spec import MODELS
-from penstock.store import sha256
+from penstock.ledger.ledger import Ledger
+from penstock.spec.model import MODELS
 from tests.unit.world import BUCKET, FLIGHT_DELAY, MODEL, TABLE, World
 
 Command = Callable[..., tuple[int, str, str]]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.dataset import DAY, Dataset, DatasetError, Part, Side, side, sides, sides_by_time, spread
-from penstock.spec import Mode, Split, Window
+from penstock.datasets.version import DAY, Dataset, DatasetError, Part, Side, side, sides, sides_by_time, spread
+from penstock.spec.model import Mode, Split, Window
 
 
 def part(name: str, rows: int = 10, upload: str = "s3://b/raw/x", place: str = "", times: Sequence[int] = ()) -> Part:

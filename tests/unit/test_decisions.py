@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from functions.register.registration import Registration
-from penstock import evaluation
-from penstock.intervals import Scored, intervals
-from penstock.odcs import read_contract
-from penstock.registry import Registry
-from penstock.spec import Gate, ModelSpec
+from penstock.aws.model_registry import Registry
+from penstock.contract.odcs import read_contract
+from penstock.evaluation import metrics as evaluation
+from penstock.evaluation.confidence import Scored, intervals
+from penstock.spec.model import Gate, ModelSpec
 from tests.unit.test_register import artifact, packages, trained
 from tests.unit.world import STAGE, World
 

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from penstock import delivery
-from penstock.delivery import Delivery
-from penstock.role_credentials import CONTAINERS, RoleCredentials
+from penstock.aws.credentials import CONTAINERS, RoleCredentials
+from penstock.captures import delivery_queue as delivery
+from penstock.captures.delivery_queue import Delivery
 from tests.unit.front import Answer, serving
 
 LINES = [b'{"a":1}\n', b'{"a":2}\n']
@@ -85,7 +85,7 @@ def test_a_container_asks_the_address_that_its_variable_names(monkeypatch: pytes
         return 200, json.dumps(about).encode()
 
     with serving(answering) as address:
-        monkeypatch.setattr("penstock.role_credentials.CONTAINERS", address)
+        monkeypatch.setattr("penstock.aws.credentials.CONTAINERS", address)
         role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x"})
         # When it signs, then it asked there
         assert role.get(datetime(2029, 1, 1, tzinfo=UTC)).access_key == "AKID"

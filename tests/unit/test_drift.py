@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import drift
-from penstock.signature import Field, Scores
+from penstock.monitoring import drift
+from penstock.scoring.signature import Field, Scores
 
 FIELDS = (Field("amount", "number"), Field("city", "string"), Field("member", "boolean"))
 

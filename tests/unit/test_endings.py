@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from penstock.ledger import NoRecordError
-from penstock.registry import APPROVED, PENDING, REJECTED, Registry
-from penstock.service import Service
+from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Registry
+from penstock.ledger.ledger import NoRecordError
+from penstock.release.live_service import Service
 from tests.unit.world import FUNCTION, World
 
 
@@ -198,7 +198,7 @@ def test_a_last_step_that_died_before_the_ledger_had_it(world: World, monkeypatc
     arn = rollout(world)
     event = {"rollout": "o1", "outcome": "rolled back", "error": {"Error": "AlarmRaised"}}
     with monkeypatch.context() as patch:
-        patch.delattr("penstock.ledger_releases.ReleaseRecords.end_rollout")
+        patch.delattr("penstock.ledger.releases.ReleaseRecords.end_rollout")
         with pytest.raises(AttributeError):
             function.handler(event, None)
     # When it is repeated

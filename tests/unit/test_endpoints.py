@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.endpoint_plan import EndpointPlan
-from penstock.endpoints import Endpoints, EndpointsError
-from penstock.ledger import timestamp
-from penstock.pruning import idle
-from penstock.registry import PENDING
-from penstock.service import LIVE, Service, Serving, newest
+from penstock.aws.model_registry import PENDING
+from penstock.aws.s3_store import sha256
+from penstock.ledger.ledger import timestamp
+from penstock.release.endpoint_plan import EndpointPlan
+from penstock.release.endpoints import Endpoints, EndpointsError
+from penstock.release.live_service import LIVE, Service, Serving, newest
+from penstock.release.pruning import idle
 from penstock.settings import PredictSettings, ServeSettings
-from penstock.spec import ModelSpec
-from penstock.store import sha256
+from penstock.spec.model import ModelSpec
 from tests.unit.front import Answer, serving
 from tests.unit.test_authorize import FILE, FakeRegistry, FakeService, Office
 from tests.unit.world import ACCOUNT, FUNCTION, MODEL, NOW, STAGE, World, client

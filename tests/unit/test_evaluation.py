@@ -7,8 +7,8 @@ import pytest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from penstock import evaluation
-from penstock.spec import METRICS
+from penstock.evaluation import metrics as evaluation
+from penstock.spec.model import METRICS
 
 RANDOM = np.random.default_rng(3)
 TRUTH = RANDOM.random(500) < 0.3

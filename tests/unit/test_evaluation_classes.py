@@ -7,13 +7,14 @@ import pytest
 import scipy.stats
 from sklearn import metrics
 
-from penstock import classes, evaluation_classes
-from penstock.evaluation import EvaluationError, calibration_error
-from penstock.intervals import SEED, Scored, intervals
-from penstock.resampling import resamples
-from penstock.resampling_classes import statistic_of_classes
-from penstock.slices import slices
-from penstock.spec import METRICS, RESAMPLED, Gate
+from penstock.evaluation import multiclass as classes
+from penstock.evaluation import multiclass_metrics as evaluation_classes
+from penstock.evaluation.bootstrap import resamples
+from penstock.evaluation.confidence import SEED, Scored, intervals
+from penstock.evaluation.metrics import EvaluationError, calibration_error
+from penstock.evaluation.multiclass_bootstrap import statistic_of_classes
+from penstock.evaluation.slices import slices
+from penstock.spec.model import METRICS, RESAMPLED, Gate
 
 RANDOM = np.random.default_rng(11)
 ROWS, CLASSES = 600, ("early", "late", "on time", "rare")

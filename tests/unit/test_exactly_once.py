@@ -16,13 +16,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from penstock.dataset import Dataset, Part
-from penstock.inspection import Found, Inspection
-from penstock.ledger import Ledger, StaleError, Upload
+from penstock.aws.s3_store import sha256
+from penstock.datasets.version import Dataset, Part
+from penstock.ledger.ledger import Ledger, StaleError, Upload
+from penstock.pipeline.inspection import Found, Inspection
+from penstock.pipeline.validation import Validation
 from penstock.settings import EndRunSettings, StartRunSettings, ValidateSettings
-from penstock.spec import Mode, Validating, Window
-from penstock.store import sha256
-from penstock.validation import Validation
+from penstock.spec.model import Mode, Validating, Window
 from tests.unit.crashing_cloud import MACHINE, Cloud, Fault
 from tests.unit.world import BUCKET, CODE, FLIGHT_DELAY, MODEL, STAGE, TABLE
 from training.steps.inspect_files import inspect_files

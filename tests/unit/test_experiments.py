@@ -20,12 +20,12 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from functions.register import logged
-from penstock import side_by_side
+from penstock.audit import side_by_side
+from penstock.audit.why import why
+from penstock.aws.s3_store import sha256
 from penstock.cli.runs import view
 from penstock.cli.runs_compare import show_beside
-from penstock.spec import Experiments
-from penstock.store import sha256
-from penstock.why import why
+from penstock.spec.model import Experiments
 from tests.unit.test_register import BASELINE, GOOD, artifact, files, packages, trained
 from tests.unit.world import REGION, STAGE, World
 
@@ -97,7 +97,11 @@ def test_a_registered_run_is_logged(register: Register, store: str) -> None:
     digest = sha256(b"a model")
     onnx = register.world.lake.uri(register.world.lake.model_file(digest, "model.onnx"))
     assert (tags["penstock.run"], tags["penstock.stage"], tags["penstock.model"]) == ("run1", STAGE, "flight-delay")
-    assert (tags["penstock.dataset"], tags["penstock.sha256"], tags["penstock.onnx"]) == ("d" * 64, digest, onnx)
+    assert (tags["penstock.dataset"], tags["penstock.sha256"], tags["penstock.onnx"]) == (
+        "d" * 64,
+        digest,
+        onnx,
+    )
     assert (tags["penstock.outcome"], tags["penstock.version"], tags["penstock.passed"]) == ("registered", "1", "true")
     assert tags["penstock.gate.roc_auc min"].startswith("passed: roc_auc 0.9200")
     assert run.info.status == "FINISHED"

@@ -14,11 +14,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from penstock.explaining import Background, explained
-from penstock.explaining import asked as query_asks
-from penstock.problems import RequestError
-from penstock.scoring import Model
-from penstock.signature import Value
+from penstock.api.explain import Background, explained
+from penstock.api.explain import asked as query_asks
+from penstock.scoring.model import Model
+from penstock.scoring.problems import RequestError
+from penstock.scoring.signature import Value
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
 from training.steps import export

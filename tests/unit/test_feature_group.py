@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from penstock.contract import Column, Contract
-from penstock.feature_group import FeatureGroup, feature_group
-from penstock.feature_names import RESERVED, VALID, feature_name
-from penstock.spec import ModelSpec, SpecError
+from penstock.contract.model import Column, Contract
+from penstock.features.group import FeatureGroup, feature_group
+from penstock.features.names import RESERVED, VALID, feature_name
+from penstock.spec.model import ModelSpec, SpecError
 
 KEY = Column("id", "string", "key", required=True)
 TIME = Column("at", "timestamp", "event_time")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.feature_store import FeatureStore, FeatureStoreError
+from penstock.aws.feature_store import FeatureStore, FeatureStoreError
 from tests.unit.fake_runtime import FakeRuntime, refusal
 
 AT = "2026-03-04T05:06:07.890Z"

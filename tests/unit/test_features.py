@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.flights import flights
-from penstock.dataset import Dataset, Part
-from penstock.feature_group import FeatureGroup
-from penstock.feature_store import FeatureStore, FeatureStoreError
-from penstock.features import TIME, Features, latest, records
+from penstock.aws.feature_store import FeatureStore, FeatureStoreError
+from penstock.datasets.version import Dataset, Part
+from penstock.features.group import FeatureGroup
+from penstock.features.ingest import TIME, Features, latest, records
 from tests.unit.fake_runtime import FakeRuntime, refusal
 from tests.unit.test_feature_group import CONTRACT, FEATURES, KEY, TARGET, contract_of, made
 from tests.unit.world import BUCKET, World

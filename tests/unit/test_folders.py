@@ -79,7 +79,7 @@ def test_the_older_of_two_uploads_is_a_version_of_its_own(world: World, january:
     path = world.root / "model" / "model.yaml"
     path.write_text(path.read_text().replace("dataset: append", "dataset: replace"))
     older = world.upload("a.csv", csv(january.head(100)))["detail"]["object"]
-    from penstock.ledger import Upload
+    from penstock.ledger.ledger import Upload
 
     world.ledger.record_upload(Upload(older["key"], older["version-id"], "e", 1, "2026-01-01"))
     result = validated(world, world.take("b.csv", csv(january.tail(150)), run="run1"))

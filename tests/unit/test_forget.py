@@ -13,16 +13,16 @@ import polars as pl
 import pytest
 
 from demo.flights import flights
+from penstock.aws.feature_store import FeatureStore, StoredGroup
 from penstock.cli import forget as forget_module
 from penstock.cli import target as module
 from penstock.cli.app import main
 from penstock.cli.target import Target
-from penstock.deployment import ModelOutputs
-from penstock.feature_store import FeatureStore, StoredGroup
+from penstock.features.inventory import StoredFeatures
 from penstock.lake import Lake
-from penstock.ledger import Ledger
-from penstock.spec import MODELS
-from penstock.stored_features import StoredFeatures
+from penstock.ledger.ledger import Ledger
+from penstock.spec.model import MODELS
+from penstock.stack_outputs import ModelOutputs
 from tests.unit.fake_runtime import FakeRuntime, refusal
 from tests.unit.world import BUCKET, FLIGHT_DELAY, MODEL, TABLE, World, client
 

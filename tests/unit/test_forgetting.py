@@ -16,15 +16,15 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from demo.flights import flights
-from penstock.contract import Column, Contract
-from penstock.dataset import Dataset
-from penstock.forgetting import Forgetting, ForgettingError, Forgotten
-from penstock.ledger import Ledger, Run, StaleError, Upload, timestamp
-from penstock.odcs import read_contract
-from penstock.pseudonyms import Pseudonyms
-from penstock.runs import open_next
-from penstock.store import Store
-from penstock.subject import Subject, SubjectError
+from penstock.aws.s3_store import Store
+from penstock.captures.pseudonyms import Pseudonyms
+from penstock.contract.model import Column, Contract
+from penstock.contract.odcs import read_contract
+from penstock.datasets.version import Dataset
+from penstock.erasure.erasure import Forgetting, ForgettingError, Forgotten
+from penstock.erasure.subject import Subject, SubjectError
+from penstock.ledger.ledger import Ledger, Run, StaleError, Upload, timestamp
+from penstock.pipeline.run_opening import open_next
 from tests.unit.world import BUCKET, MODEL, NOW, World, client, object_created
 
 SECRET = "k" * 64

@@ -12,12 +12,12 @@ import pytest
 from moto import mock_aws
 
 from demo.flights import flights
-from penstock.dataset import Dataset
-from penstock.feature_store import FeatureStore, FeatureStoreError, StoredGroup, stored_groups
-from penstock.features import Features
-from penstock.forgetting import Forgetting, ForgettingError, Forgotten
-from penstock.stored_features import StoredFeatures
-from penstock.subject import Subject
+from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGroup, stored_groups
+from penstock.datasets.version import Dataset
+from penstock.erasure.erasure import Forgetting, ForgettingError, Forgotten
+from penstock.erasure.subject import Subject
+from penstock.features.ingest import Features
+from penstock.features.inventory import StoredFeatures
 from tests.unit.fake_runtime import FakeRuntime, refusal
 from tests.unit.test_forgetting import BY, Dying, KilledError, everything
 from tests.unit.world import MODEL, NOW, World

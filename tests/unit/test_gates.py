@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from penstock.gates import Decision, decide
-from penstock.spec import Gate
+from penstock.evaluation.gates import Decision, decide
+from penstock.spec.model import Gate
 
 CHALLENGER = {"roc_auc": 0.9, "log_loss": 0.3, "brier": 0.1, "f1": 0.6}
 BASELINE = {"roc_auc": 0.5, "log_loss": 0.6, "brier": 0.2}

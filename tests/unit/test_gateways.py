@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock import captures
-from penstock.executions import Ended, Executions
-from penstock.metrics import Metrics
-from penstock.notify import Notifier
-from penstock.registry import APPROVED, PENDING, Package, Registry, group_of
-from penstock.service import Service, Serving
-from penstock.store import NoObjectError, NotDeletedError, Store, sha256
+from penstock.aws.cloudwatch import Metrics
+from penstock.aws.executions import Ended, Executions
+from penstock.aws.model_registry import APPROVED, PENDING, Package, Registry, group_of
+from penstock.aws.notifier import Notifier
+from penstock.aws.s3_store import NoObjectError, NotDeletedError, Store, sha256
+from penstock.captures import reader as captures
+from penstock.release.live_service import Service, Serving
 from tests.unit.world import BUCKET, FUNCTION, GROUP, World, client
 
 

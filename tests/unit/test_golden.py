@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from penstock.contract import Column, Contract
-from penstock.scoring import Model
+from penstock.contract.model import Column, Contract
+from penstock.scoring.model import Model
 from tests.unit import tiny
 from training.steps import golden
 from training.steps.rows import Rows

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from penstock.image_registry import image_digest
+from penstock.audit.why import why
+from penstock.aws.ecr import image_digest
+from penstock.aws.model_registry import Registry
 from penstock.local.sagemaker import images
-from penstock.registry import Registry
-from penstock.why import why
 from tests.unit.test_register import GOOD, artifact, files, packages, trained
 from tests.unit.world import ACCOUNT, REGION, World, client
 

@@ -13,18 +13,18 @@ import polars as pl
 import pytest
 import yaml
 
-from penstock import init_files
-from penstock.check import check
 from penstock.cli import app as command
 from penstock.cli.serving import read_instances
-from penstock.contract import Column, Contract
-from penstock.init import Draft, InitError, draft, model_name
-from penstock.init_types import types_of
-from penstock.odcs import read_contract
-from penstock.rowkey import RowKeys
-from penstock.scoring import Model
-from penstock.signature import Signature
-from penstock.spec import read_model
+from penstock.contract.model import Column, Contract
+from penstock.contract.odcs import read_contract
+from penstock.contract.row_check import check
+from penstock.contract.row_key import RowKeys
+from penstock.scaffold import files as init_files
+from penstock.scaffold.guess import Draft, InitError, draft, model_name
+from penstock.scaffold.types import types_of
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Signature
+from penstock.spec.model import read_model
 from training.steps import export
 
 ROWS = 200

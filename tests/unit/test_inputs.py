@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from penstock.inputs import Inputs, compared
+from penstock.pipeline.run_inputs import Inputs, compared
 
 GIVEN: Inputs = {"data": "d1", "code": "c1", "parameters": "p1", "image": "i1", "contract": "k1"}
 

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from demo.flights import flights
-from penstock.inspection import Found, Inspection
-from penstock.ledger import Upload
+from penstock.ledger.ledger import Upload
+from penstock.pipeline.inspection import Found, Inspection
 from penstock.settings import InspectSettings
-from penstock.spec import MODELS
+from penstock.spec.model import MODELS
 from tests.unit.world import BUCKET, MODEL, STAGE, World
 from training.steps import __main__ as entry
 from training.steps import inspect_files

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.flights import flights
-from penstock import parts
-from penstock.inspection import Found
-from penstock.ledger import Upload
-from penstock.parts import PartWriter
+from penstock.datasets import part_writer as parts
+from penstock.datasets.part_writer import PartWriter
+from penstock.ledger.ledger import Upload
+from penstock.pipeline.inspection import Found
 from tests.unit.world import World, client
 
 
@@ -97,8 +97,8 @@ def test_keys_that_come_twice_are_bad_in_the_second_reading_too(world: World, ja
 
 
 def test_a_finding_is_read_as_it_was_written(world: World, january: pl.DataFrame) -> None:
-    from penstock.inspection import Inspection
-    from penstock.odcs import read_contract
+    from penstock.contract.odcs import read_contract
+    from penstock.pipeline.inspection import Inspection
 
     event = world.upload("a.csv", csv(january))["detail"]["object"]
     upload = Upload(event["key"], event["version-id"], "e", 1, "2026-01-01T00:00:00+00:00")
@@ -245,7 +245,7 @@ def test_a_document_that_expired_is_read_from_its_newest_version(world: World, j
 
 
 def test_a_file_that_came_from_many_uploads_fits_the_ledger(world: World) -> None:
-    from penstock.dataset import Dataset, Part
+    from penstock.datasets.version import Dataset, Part
 
     uploads = tuple(
         f"s3://{world.lake.bucket}/raw/flight-delay/heartbeat-{i:06}.csv?versionId={i:032}" for i in range(4000)

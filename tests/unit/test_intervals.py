@@ -7,10 +7,10 @@ import pytest
 import scipy.stats
 from sklearn import metrics
 
-from penstock import evaluation
-from penstock.intervals import SEED, Scored, intervals
-from penstock.resampling import CELLS, resamples, statistic
-from penstock.spec import METRICS, RESAMPLED, Gate
+from penstock.evaluation import metrics as evaluation
+from penstock.evaluation.bootstrap import CELLS, resamples, statistic
+from penstock.evaluation.confidence import SEED, Scored, intervals
+from penstock.spec.model import METRICS, RESAMPLED, Gate
 
 RANDOM = np.random.default_rng(5)
 TRUTH = RANDOM.random(400) < 0.3
@@ -59,7 +59,7 @@ def test_labels_that_nothing_gets_are_zero(metric: str) -> None:
 
 def test_resamples_are_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = np.concatenate(list(resamples(50, 20, seed=3)))
-    monkeypatch.setattr("penstock.resampling.CELLS", 150)
+    monkeypatch.setattr("penstock.evaluation.bootstrap.CELLS", 150)
     blocks = list(resamples(50, 20, seed=3))
     assert (len(blocks), CELLS) == (7, 2_000_000)
     assert np.array_equal(np.concatenate(blocks), whole)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from penstock.ledger import (
+from penstock.ledger.ledger import (
     MOST_PARTS,
     MOST_TRIES,
     MOST_UPLOADS,

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from sagemaker.core.shapes.model_card_shapes import ModelCardContent
 
-from penstock.model_card import MOST, card
+from penstock.report.model_card import MOST, card
 
 PACKAGE_OVERVIEW = {"model_creator", "model_artifact"}
 """A package's card knows no more of the overview than these; the classes above are those of the larger schema."""

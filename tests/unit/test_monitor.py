@@ -13,12 +13,12 @@ import yaml
 from sklearn import metrics
 
 from demo.flights import flights
-from penstock import drift
-from penstock.contract import Contract
-from penstock.ledger import timestamp
-from penstock.odcs import read_contract
-from penstock.pseudonyms import Pseudonyms
-from penstock.signature import Scores
+from penstock.captures.pseudonyms import Pseudonyms
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.ledger.ledger import timestamp
+from penstock.monitoring import drift
+from penstock.scoring.signature import Scores
 from tests.unit.world import World, client
 
 BASELINE_ROWS = 3_000
@@ -137,7 +137,7 @@ def test_a_personal_column_that_is_never_captured_is_no_drift(world: World, rows
     path.write_text(
         path.read_text().replace("- name: manufacturer\n", "- name: manufacturer\n        classification: personal\n")
     )
-    from penstock.odcs import read_contract
+    from penstock.contract.odcs import read_contract
     from training.steps.export import fields
 
     contract = read_contract(world.root / "model")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from functions.authorize import deployment
-from penstock.ledger import timestamp
-from penstock.registry import APPROVED, PENDING
-from penstock.service import Serving
-from penstock.spec import ModelSpec, Rollout
-from penstock.store import sha256
+from penstock.aws.model_registry import APPROVED, PENDING
+from penstock.aws.s3_store import sha256
+from penstock.ledger.ledger import timestamp
+from penstock.release.live_service import Serving
+from penstock.spec.model import ModelSpec, Rollout
 from tests.unit.front import Answer, serving
 from tests.unit.test_authorize import ALICE, FILE, FakeRegistry, FakeService, Office
 from tests.unit.world import FUNCTION, NOW, World, client
@@ -218,7 +218,7 @@ def test_new_code_that_is_taken_back_leaves_the_model_approved(world: World) -> 
 
 def test_the_code_is_named_by_what_lambda_runs(world: World) -> None:
     # Given a published version
-    from penstock.service import Service
+    from penstock.release.live_service import Service
 
     world.predict()
     service = Service(FUNCTION)
@@ -232,7 +232,7 @@ def test_the_code_is_named_by_what_lambda_runs(world: World) -> None:
 
 @pytest.mark.parametrize("setting", ["MAX_ROWS", "CAPTURE_SAMPLE", "CAPTURE", "HASH_SECRET"])
 def test_what_a_deployment_sets_is_part_of_the_code(world: World, setting: str) -> None:
-    from penstock.service import Service
+    from penstock.release.live_service import Service
 
     # Given a published version
     world.predict()

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from penstock.onnx_external import refers_elsewhere
-from penstock.scoring import Model, ModelFileError
+from penstock.scoring.model import Model, ModelFileError
+from penstock.scoring.onnx_external_data import refers_elsewhere
 from tests.unit import tiny
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from penstock import openapi, openapi_fields
-from penstock.contract import Column
-from penstock.signature import Signature
+from penstock.api import openapi
+from penstock.api import openapi_schemas as openapi_fields
+from penstock.contract.model import Column
+from penstock.scoring.signature import Signature
 from tests.unit import tiny
 from training.steps import export
 

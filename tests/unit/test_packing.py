@@ -19,10 +19,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from penstock.contract import Column
-from penstock.problems import RequestError
-from penstock.scoring import Model
-from penstock.signature import NUMBERS
+from penstock.contract.model import Column
+from penstock.scoring.model import Model
+from penstock.scoring.problems import RequestError
+from penstock.scoring.signature import NUMBERS
 from tests.unit import tiny
 from training.steps import export
 from training.steps.container import StepError

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock import media, payloads
-from penstock.media import CSV, JSON, JSON_LINES, TAKEN, Media
-from penstock.problems import RequestError
-from penstock.scoring import Model
+from penstock.api import media_types as media
+from penstock.api import payloads
+from penstock.api.media_types import CSV, JSON, JSON_LINES, TAKEN, Media
+from penstock.scoring.model import Model
+from penstock.scoring.problems import RequestError
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
 

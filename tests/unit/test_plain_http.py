@@ -8,8 +8,8 @@ from threading import Thread
 
 import pytest
 
-from penstock.aws_call import encoded
-from penstock.plain_http import Connection, HttpError
+from penstock.aws.client import encoded
+from penstock.aws.http import Connection, HttpError
 
 OK = b"HTTP/1.1 200 OK\r\n"
 WHOLE = OK + b"Content-Length: 3\r\nX-Name:  a value \r\n\r\nabc"
@@ -152,7 +152,7 @@ def test_tls_is_verified(servers: list[Server]) -> None:
 
 
 def test_a_plain_address_costs_neither_ssl_nor_the_standard_librarys_client() -> None:
-    program = "import sys, penstock.aws_call; print(sorted({'ssl', 'http', 'email', 'urllib'} & set(sys.modules)))"
+    program = "import sys, penstock.aws.client; print(sorted({'ssl', 'http', 'email', 'urllib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

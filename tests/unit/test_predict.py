@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from penstock import captures
-from penstock.pseudonyms import Pseudonyms
-from penstock.scoring import Model, ModelFileError
-from penstock.store import sha256
+from penstock.aws.s3_store import sha256
+from penstock.captures import reader as captures
+from penstock.captures.pseudonyms import Pseudonyms
+from penstock.scoring.model import Model, ModelFileError
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SIZES, SMALLEST, build_multiclass, build_regression
 from tests.unit.world import ACCOUNT, BUCKET, STREAM, World, client

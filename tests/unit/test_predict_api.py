@@ -10,10 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from penstock.contract import Column
-from penstock.scoring import Model
-from penstock.signature import Signature
-from penstock.store import sha256
+from penstock.aws.s3_store import sha256
+from penstock.contract.model import Column
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Signature
 from tests.unit.test_predict import captured, request, stream
 from tests.unit.tiny import GOOD, SMALLEST, build, build_multiclass, explains
 from tests.unit.world import World

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from functions.predict.endpoint import Endpoint
-from penstock.aws_call import AwsService, CallError, Reply
-from penstock.emf import UNANSWERED
-from penstock.inference import headers
-from penstock.problems import RequestError
-from penstock.store import sha256
+from penstock.api.sagemaker_headers import headers
+from penstock.aws.client import AwsService, CallError, Reply
+from penstock.aws.emf import UNANSWERED
+from penstock.aws.s3_store import sha256
+from penstock.scoring.problems import RequestError
 from tests.unit.fake_endpoint import FakeEndpoint, model_error
 from tests.unit.fake_runtime import FakeRuntime
 from tests.unit.front import Answer, serving

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from functions.predict.lookup import Lookup
-from penstock.feature_store import FeatureStore
-from penstock.signature import Value
-from penstock.store import sha256
+from penstock.aws.feature_store import FeatureStore
+from penstock.aws.s3_store import sha256
+from penstock.scoring.signature import Value
 from tests.unit.fake_runtime import FakeRuntime, refusal
 from tests.unit.test_predict import asked, captured, request, stream
 from tests.unit.tiny import GOOD

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from schemathesis.checks import positive_data_acceptance
 
-from penstock.store import sha256
+from penstock.aws.s3_store import sha256
 from tests.unit import tiny
 from tests.unit.gateway import SIGNED, Gateway
 from tests.unit.hostile import json_texts, naughty_strings

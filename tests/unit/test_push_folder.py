@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from penstock.reading import ENDINGS
+from penstock.readers.open_table import ENDINGS
 from tests.unit.test_cli import URL, Command, command, project, stack, stage
 from tests.unit.world import BUCKET, MODEL, World, client
 

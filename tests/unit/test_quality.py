@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics
 
 from functions.monitor import quality, slicing
-from penstock.odcs import read_contract
-from penstock.spec import read_model
-from penstock.spec_decisions import Evaluating
+from penstock.contract.odcs import read_contract
+from penstock.spec.decisions import Evaluating
+from penstock.spec.model import read_model
 from tests.unit.world import FLIGHT_DELAY
 
 CLASSES = [2, 10, 30]

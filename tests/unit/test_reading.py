@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock import reading_gzip
-from penstock.lines import line_of
-from penstock.reading import BATCH, ENDINGS, TableError, open_table, read_table, readable
-from penstock.reading_csv import CsvTable
-from penstock.reading_json import JsonTable
-from penstock.tables import CELLS, Table
+from penstock.readers import gunzip as reading_gzip
+from penstock.readers.csv_table import CsvTable
+from penstock.readers.jsonl_table import JsonTable
+from penstock.readers.open_table import BATCH, ENDINGS, TableError, open_table, read_table, readable
+from penstock.readers.table import CELLS, Table
+from penstock.readers.text_faults import line_of
 
 T = TypeVar("T")
 BOM = b"\xef\xbb\xbf"
@@ -316,7 +316,7 @@ def test_a_panic_is_a_sentence_and_prints_nothing(
 def test_the_line_of_a_byte(end: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = put(tmp_path, end.join([b"abc", b"", b"de", b"f"]))
     for chunk in (1, 2, 3, 100):
-        monkeypatch.setattr("penstock.lines.CHUNK", chunk)
+        monkeypatch.setattr("penstock.readers.text_faults.CHUNK", chunk)
         data = path.read_bytes()
         assert [line_of(path, data.index(sign)) for sign in (b"a", b"c", b"d", b"f")] == [1, 1, 3, 4]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock.archive import ArchiveError
-from penstock.store import NoObjectError, sha256
+from penstock.aws.s3_store import NoObjectError, sha256
 from tests.unit.world import BUCKET, CODE, GROUP, World, client
 
 GOOD = {"roc_auc": 0.92, "log_loss": 0.25}

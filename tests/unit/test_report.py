@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from penstock.plots import Axis, words
-from penstock.report import Report, render
-from penstock.report_html import brief, document, number
+from penstock.report.html import brief, document, number
+from penstock.report.page import Report, render
+from penstock.report.svg import Axis, words
 
 HOSTILE = '"><script src="https://evil.example/x.js">alert(1)</script><img src=x onerror=alert(1)>'
 VOID = {"meta", "br"}

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from sklearn import metrics
 
-from penstock import drift
-from penstock.contract import Column, Contract
-from penstock.scoring import Model
+from penstock.contract.model import Column, Contract
+from penstock.monitoring import drift
+from penstock.scoring.model import Model
 from training.steps import report_classes, report_data
 from training.steps.multiclass import Multiclass
 from training.steps.rows import Rows

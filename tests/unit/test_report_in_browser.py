@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.report import render
+from penstock.report.page import render
 from tests.unit.test_report import Checked, report
 
 NAMES = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser", "chrome")

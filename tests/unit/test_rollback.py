@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from penstock import rollback
-from penstock.registry import APPROVED, PENDING, REJECTED
-from penstock.rollback import RollbackError
-from penstock.spec import Approval, ModelSpec
-from penstock.store import sha256
+from penstock.aws.model_registry import APPROVED, PENDING, REJECTED
+from penstock.aws.s3_store import sha256
+from penstock.release import rollback
+from penstock.release.rollback import RollbackError
+from penstock.spec.model import Approval, ModelSpec
 from tests.unit.test_authorize import ALICE, FILE, FakeRegistry, FakeService, Office
 from tests.unit.world import NOW, World
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from penstock.comparing_versions import Versions, answers, compare
-from penstock.pruning import kept, superfluous
-from penstock.spec import ModelSpec, Rollout
+from penstock.release.canary_comparison import Versions, answers, compare
+from penstock.release.pruning import kept, superfluous
+from penstock.spec.model import ModelSpec, Rollout
 from tests.unit.world import World
 
 SINCE = "2026-03-04T05:00:00.000Z"

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from penstock.contract import Column, Contract
-from penstock.spec import Split
+from penstock.contract.model import Column, Contract
+from penstock.spec.model import Split
 from training.steps.container import StepError
 from training.steps.rows import read_sides
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.check import REASONS, Check, Tally, check
-from penstock.conditions import conditions
-from penstock.contract import Bounds, Column, Contract, ContractError, RowRule
-from penstock.odcs import read_contract
-from penstock.refusal import refusal
+from penstock.contract.file_check import refusal
+from penstock.contract.model import Bounds, Column, Contract, ContractError, RowRule
+from penstock.contract.odcs import read_contract
+from penstock.contract.row_check import REASONS, Check, Tally, check
+from penstock.contract.row_conditions import conditions
 from tests.unit.test_contract import KEY, TARGET, column, document, role
 
 Write = Callable[[str, str], Path]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from penstock import runs
-from penstock.ledger import MOST_UPLOADS, Ledger, Upload, timestamp
-from penstock.spec import Retraining
+from penstock.ledger.ledger import MOST_UPLOADS, Ledger, Upload, timestamp
+from penstock.pipeline import run_opening as runs
+from penstock.spec.model import Retraining
 from tests.unit.world import NOW, World
 
 

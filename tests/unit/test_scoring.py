@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.problems import RequestError
-from penstock.scoring import Model, ModelFileError
+from penstock.scoring.model import Model, ModelFileError
+from penstock.scoring.problems import RequestError
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
 
@@ -288,7 +288,7 @@ def loaded(data: bytes) -> Model:
 
 def test_a_field_of_allowed_numbers_can_be_requested() -> None:
     """A contract may allow numbers (`validValues: [1, 2]`), for number columns too."""
-    from penstock.contract import Column
+    from penstock.contract.model import Column
     from training.steps import export
 
     columns = [

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from bench.serve.sink import Sink
-from penstock import inference
-from penstock.capture_lines import RECORD_BYTES, CaptureLines, packed, sampled
-from penstock.scoring import Model, ModelFileError
+from penstock.api import sagemaker_headers as inference
+from penstock.aws.s3_store import sha256
+from penstock.captures.record import RECORD_BYTES, CaptureLines, packed, sampled
+from penstock.scoring.model import Model, ModelFileError
 from penstock.settings import ServeSettings
-from penstock.store import sha256
 from tests.unit import tiny
 from tests.unit.tiny import GOOD, SMALLEST
 from training.steps import serve, serve_app, serve_captures

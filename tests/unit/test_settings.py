@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from penstock import settings as module
-from penstock.deployment import LakeOutputs, ModelOutputs, NotDeployedError, Outputs
 from penstock.settings import PredictSettings, Settings, SettingsError, model_folder
+from penstock.stack_outputs import LakeOutputs, ModelOutputs, NotDeployedError, Outputs
 
 
 def every(base: type[Settings]) -> list[type[Settings]]:

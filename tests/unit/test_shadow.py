@@ -14,12 +14,12 @@ from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
 from functions.watch_rollout.shadow import MOST_FILES, Shadow
-from penstock.comparing_shadows import compare
-from penstock.comparing_versions import Versions
-from penstock.published_version import PublishedVersion, Reply
-from penstock.shadowing import Request, drawn, pairs, requests
-from penstock.spec import Rollout
-from penstock.store import sha256
+from penstock.aws.lambda_version import PublishedVersion, Reply
+from penstock.aws.s3_store import sha256
+from penstock.release.canary_comparison import Versions
+from penstock.release.shadow_comparison import compare
+from penstock.release.shadow_requests import Request, drawn, pairs, requests
+from penstock.spec.model import Rollout
 from tests.unit.test_predict import captured, request, stream
 from tests.unit.tiny import GOOD, SMALLEST
 from tests.unit.world import FUNCTION, World

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.shapley import Exact, Parts, Plan, Sampled, plan
+from penstock.scoring.shapley import Exact, Parts, Plan, Sampled, plan
 
 Numbers = npt.NDArray[np.float64]
 Score = Callable[[Numbers], Numbers]

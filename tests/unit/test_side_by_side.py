@@ -2,8 +2,8 @@
 
 import pytest
 
-from penstock import side_by_side
-from penstock.ledger import Ledger, NoRecordError, Run
+from penstock.audit import side_by_side
+from penstock.ledger.ledger import Ledger, NoRecordError, Run
 from tests.unit.world import World
 
 VERDICT = {"gate": "roc_auc min", "number": 0.9, "threshold": 0.8, "passed": True, "sentence": "good"}

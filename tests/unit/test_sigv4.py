@@ -20,11 +20,11 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import aws_call
-from penstock.aws_call import PLAIN, AwsService, CallError, Reply
+from penstock.aws import client as aws_call
+from penstock.aws.client import PLAIN, AwsService, CallError, Reply
+from penstock.aws.credentials import NoCredentialsError, RoleCredentials
+from penstock.aws.sigv4 import Credentials, Scope, signed
 from penstock.local.tls import ensure_certificates
-from penstock.role_credentials import NoCredentialsError, RoleCredentials
-from penstock.sigv4 import Credentials, Scope, signed
 from tests.unit.front import Answer, serving
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penstock import evaluation
-from penstock.cuts import parts
-from penstock.intervals import Scored
-from penstock.slices import disparity, slices
+from penstock.evaluation import metrics as evaluation
+from penstock.evaluation.confidence import Scored
+from penstock.evaluation.slice_rules import parts
+from penstock.evaluation.slices import disparity, slices
 
 RANDOM = np.random.default_rng(9)
 ROWS = 600

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.spec import MODELS, SpecError, code_digest, model_folders, read_model, schema
+from penstock.spec.model import MODELS, SpecError, code_digest, model_folders, read_model, schema
 
 Write = Callable[[str, str], Path]
 PROJECT = Path(__file__).parents[2]
@@ -362,7 +362,7 @@ def test_many_classes_have_gates_of_their_own(model_folder: Write) -> None:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of what the digest is over, small."""
-    for name in ("penstock/spec.py", "penstock/yamlfile.py", "training/steps/train.py", "uv.lock"):
+    for name in ("penstock/spec/model.py", "penstock/yamlfile.py", "training/steps/train.py", "uv.lock"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, tmp_path / name)
     for name in ("cli", "ui", "local"):
@@ -378,7 +378,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
-        "penstock/spec.py",
+        "penstock/spec/model.py",
         "training/steps/train.py",
         "training/models/flight-delay/model.yaml",
         "training/models/flight-delay/contract.yaml",

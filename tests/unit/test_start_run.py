@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.events import EventError
-from penstock.ledger import timestamp
+from penstock.ledger.ledger import timestamp
 from tests.unit.world import World, alarm_raised, client, execution_ended, object_created
 
 
@@ -195,7 +195,7 @@ def test_an_event_that_nobody_asked_for_is_refused(function: ModuleType, event: 
 
 def test_the_daily_cap_holds(world: World, function: ModuleType) -> None:
     # Given as many alarm-started runs in the last hours as model.yaml allows
-    from penstock.ledger import Run
+    from penstock.ledger.ledger import Run
 
     for hours in (2, 4, 6, 8):
         at = timestamp(datetime.now(UTC) - timedelta(hours=hours))

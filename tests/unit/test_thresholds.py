@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from penstock.evaluation import EvaluationError
-from penstock.spec import Aim, Cost
-from penstock.thresholds import ABOVE_ALL, threshold
+from penstock.evaluation.metrics import EvaluationError
+from penstock.evaluation.thresholds import ABOVE_ALL, threshold
+from penstock.spec.model import Aim, Cost
 
 RANDOM = np.random.default_rng(8)
 TRUTH: Any = RANDOM.random(300) < 0.3

@@ -20,17 +20,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from demo.flights import flights
-from penstock import drift
-from penstock.check import check
-from penstock.contract import Column, Contract
-from penstock.dataset import side
-from penstock.explaining import Background, explained
-from penstock.gates import decide
-from penstock.odcs import read_contract
-from penstock.reading import read_table
-from penstock.scoring import Model
-from penstock.spec import MODELS, ModelSpec, read_model
-from penstock.store import sha256
+from penstock.api.explain import Background, explained
+from penstock.aws.s3_store import sha256
+from penstock.contract.model import Column, Contract
+from penstock.contract.odcs import read_contract
+from penstock.contract.row_check import check
+from penstock.datasets.version import side
+from penstock.evaluation.gates import decide
+from penstock.monitoring import drift
+from penstock.readers.open_table import read_table
+from penstock.scoring.model import Model
+from penstock.spec.model import MODELS, ModelSpec, read_model
 from tests.unit import tiny
 from training.steps import __main__ as entry
 from training.steps import comparing, export, tasks, train

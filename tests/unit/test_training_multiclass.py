@@ -18,14 +18,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from penstock import drift
-from penstock.contract import Column, Contract
-from penstock.dataset import side
-from penstock.gates import decide
-from penstock.odcs import read_contract
-from penstock.report import Report, render
-from penstock.scoring import Model
-from penstock.spec import METRICS, MODELS, ModelSpec, read_model
+from penstock.contract.model import Column, Contract
+from penstock.contract.odcs import read_contract
+from penstock.datasets.version import side
+from penstock.evaluation.gates import decide
+from penstock.monitoring import drift
+from penstock.report.page import Report, render
+from penstock.scoring.model import Model
+from penstock.spec.model import METRICS, MODELS, ModelSpec, read_model
 from tests.unit import tiny
 from tests.unit.test_training import failure, prepared, ran
 from training.steps import comparing, export, tasks, train

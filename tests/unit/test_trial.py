@@ -13,11 +13,11 @@ import pytest
 from sklearn import metrics
 
 from demo.flights import flights
-from penstock.check import check
-from penstock.contract import Contract
-from penstock.reading import read_table
-from penstock.scoring import Model
-from penstock.spec import MODELS, ModelSpec
+from penstock.contract.model import Contract
+from penstock.contract.row_check import check
+from penstock.readers.open_table import read_table
+from penstock.scoring.model import Model
+from penstock.spec.model import MODELS, ModelSpec
 from tests.unit.test_training import PROJECT, prepared
 from training.steps import __main__ as entry
 from training.steps import train

@@ -9,13 +9,14 @@ import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
-from penstock import side_by_side, tuning
+from penstock.audit import side_by_side
 from penstock.cli.runs import view
+from penstock.evaluation import tuning_record as tuning
 from penstock.local.sagemaker.errors import SageMakerError
 from penstock.local.sagemaker.suggestions import suggestions
 from penstock.local.sagemaker.trials import Trials
-from penstock.spec import ModelSpec
-from penstock.spec_tuning import Range, TrialError, Tuning, text
+from penstock.spec.model import ModelSpec
+from penstock.spec.tuning import Range, TrialError, Tuning, text
 from tests.unit.conftest import PROJECT
 
 RANGES: dict[str, Any] = {

@@ -140,7 +140,7 @@ def test_one_bad_file_does_not_keep_the_good_one(world: World, function: ModuleT
     # Given a run that took a good and an unreadable file
     world.upload("bad.csv", b"")
     event = world.upload("bad.csv", b"\xff")["detail"]["object"]
-    from penstock.ledger import Upload
+    from penstock.ledger.ledger import Upload
 
     world.ledger.record_upload(Upload(event["key"], event["version-id"], event["etag"], 1, "2026-01-01"))
     run = world.take("jan.csv", csv(january))

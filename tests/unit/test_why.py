@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from penstock import captures, lineage
+from penstock.audit import openlineage as lineage
+from penstock.audit.why import why as chain_of
+from penstock.captures import reader as captures
 from penstock.lake import Lake
-from penstock.ledger import Ledger, NoRecordError, Record, Run, Upload
-from penstock.why import why as chain_of
+from penstock.ledger.ledger import Ledger, NoRecordError, Record, Run, Upload
 from tests.unit.world import World
 
 

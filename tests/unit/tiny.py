@@ -12,9 +12,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from penstock.contract import Column, Contract
-from penstock.signature import Class, Signature, Value
-from penstock.spec_explain import Explaining
+from penstock.contract.model import Column, Contract
+from penstock.scoring.signature import Class, Signature, Value
+from penstock.spec.explain import Explaining
 from training.steps import background, export
 from training.steps.rows import Rows
 

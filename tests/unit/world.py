@@ -18,9 +18,10 @@ from typing import Any
 import boto3
 import pytest
 
+from penstock.aws.s3_store import Store
 from penstock.lake import Lake, prefix
-from penstock.ledger import Ledger, Upload, timestamp
-from penstock.service import LIVE
+from penstock.ledger.ledger import Ledger, Upload, timestamp
+from penstock.release.live_service import LIVE
 from penstock.settings import (
     AuthorizeSettings,
     EndBatchSettings,
@@ -39,7 +40,6 @@ from penstock.settings import (
     ValidateSettings,
     WatchRolloutSettings,
 )
-from penstock.store import Store
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 BUCKET, TABLE, MODEL, STAGE = "penstock-test-lake", "penstock-test-ledger", "flight-delay", "dev"
@@ -254,7 +254,7 @@ class World:
 
     def open_run(self, run: str) -> str:
         """Open a run for all that waits."""
-        from penstock.ledger import Run
+        from penstock.ledger.ledger import Run
 
         at = timestamp(datetime.now(UTC))
         assert self.ledger.open_run(Run(run, "upload", "a test", tuple(self.ledger.waiting()), at))

@@ -1,8 +1,8 @@
 """Whether a graph computes a row alone exactly as it does among others.
 
 onnxruntime multiplies a single row by a vector's code and several by a matrix', which add up in another order, so the
-last digits of a score could depend on the company. `penstock.scoring` gives such a row twice; a graph of nodes that
-treat every row for itself needs no such thing, and is what most trees are.
+last digits of a score could depend on the company. `penstock.scoring.model` gives such a row twice; a graph of nodes
+that treat every row for itself needs no such thing, and is what most trees are.
 """
 
 import onnx

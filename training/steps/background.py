@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from penstock.contract import Column
-from penstock.explaining import Background, Explainer
-from penstock.scoring import Model
-from penstock.signature import Value
-from penstock.spec_explain import Explaining
+from penstock.api.explain import Background, Explainer
+from penstock.contract.model import Column
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Value
+from penstock.spec.explain import Explaining
 from training.steps.container import StepError
 from training.steps.golden import neutral
 from training.steps.rows import Rows

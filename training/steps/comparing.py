@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from penstock.signature import Scores
+from penstock.scoring.signature import Scores
 from training.steps.container import StepError
 
 Champion = tuple[int, Scores, float | None]

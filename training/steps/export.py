@@ -17,9 +17,9 @@ from skl2onnx.common.shape_calculator import (
 )
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
-from penstock.contract import Column
-from penstock.signature import ALONE, EXPLAINS, NUMBERS, SIGNATURE, Field, Signature
-from penstock.spec import Task
+from penstock.contract.model import Column
+from penstock.scoring.signature import ALONE, EXPLAINS, NUMBERS, SIGNATURE, Field, Signature
+from penstock.spec.model import Task
 from training.steps.alone import alike_alone
 from training.steps.container import StepError
 from training.steps.packing import listed, packed, whole

@@ -8,9 +8,9 @@ import math
 import re
 from typing import Any
 
-from penstock.contract import Column
-from penstock.scoring import Model
-from penstock.signature import Score, Value
+from penstock.contract.model import Column
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Score, Value
 from training.steps.rows import Rows
 
 COUNT = 25

@@ -9,14 +9,14 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from penstock.inspection import Found, Inspection
+from penstock.aws.s3_store import Store
+from penstock.contract.odcs import read_contract
 from penstock.lake import Lake
-from penstock.ledger import Upload
-from penstock.odcs import read_contract
+from penstock.ledger.ledger import Upload
+from penstock.pipeline.inspection import Found, Inspection
+from penstock.pipeline.validation import FILES
 from penstock.settings import InspectSettings
-from penstock.spec import MODELS
-from penstock.store import Store
-from penstock.validation import FILES
+from penstock.spec.model import MODELS
 from training.steps.container import Container, StepError
 
 PROJECT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from penstock.contract import Column
-from penstock.evaluation_classes import one_against_rest
+from penstock.contract.model import Column
+from penstock.evaluation.multiclass_metrics import one_against_rest
 from training.steps.multiclass import Multiclass
 from training.steps.rows import Rows
 from training.steps.tasks import Binary, Kind

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from penstock.evaluation import Evaluation
-from penstock.intervals import Rival, Scored, intervals
-from penstock.scoring import Model
-from penstock.signature import Scores
-from penstock.slices import disparity, slices
-from penstock.spec import ModelSpec
+from penstock.evaluation.confidence import Rival, Scored, intervals
+from penstock.evaluation.metrics import Evaluation
+from penstock.evaluation.slices import disparity, slices
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Scores
+from penstock.spec.model import ModelSpec
 from training.steps.comparing import Champion
 from training.steps.leakage import strongest
 from training.steps.rows import Rows

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from penstock import evaluation_classes
-from penstock.classes import Places
-from penstock.evaluation import Evaluation, EvaluationError
-from penstock.scoring import Model
-from penstock.signature import Class, Scores
-from penstock.spec import MOST_CLASSES, Task
+from penstock.evaluation import multiclass_metrics as evaluation_classes
+from penstock.evaluation.metrics import Evaluation, EvaluationError
+from penstock.evaluation.multiclass import Places
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Class, Scores
+from penstock.spec.model import MOST_CLASSES, Task
 from training.steps.comparing import EXPORT_TOLERANCE, Champion, compared
 from training.steps.container import StepError
 from training.steps.rows import Rows

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 
-from penstock.contract import Column
-from penstock.signature import NUMBERS
+from penstock.contract.model import Column
+from penstock.scoring.signature import NUMBERS
 from training.steps.container import StepError
 
 OLDEST = 13

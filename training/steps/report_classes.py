@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from penstock.classes import Places, in_all_one, labels, named
-from penstock.evaluation_classes import measure_classes_part
-from penstock.signature import Class, Scores
+from penstock.evaluation.multiclass import Places, in_all_one, labels, named
+from penstock.evaluation.multiclass_metrics import measure_classes_part
+from penstock.scoring.signature import Class, Scores
 from training.steps.report_curves import Numbers, calibration, thinned
 
 CURVES = 10

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from penstock.signature import Scores
+from penstock.scoring.signature import Scores
 
 POINTS, BINS = 200, 10
 Numbers = npt.NDArray[np.float64]

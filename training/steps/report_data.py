@@ -15,11 +15,12 @@ import numpy.typing as npt
 import polars as pl
 from sklearn import metrics
 
-from penstock import drift, evaluation
-from penstock.classes import named
-from penstock.contract import Column
-from penstock.scoring import Model
-from penstock.signature import Class, Scores
+from penstock.contract.model import Column
+from penstock.evaluation import metrics as evaluation
+from penstock.evaluation.multiclass import named
+from penstock.monitoring import drift
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Class, Scores
 from training.steps.comparing import Champion
 from training.steps.multiclass import Multiclass
 from training.steps.report_classes import log_score, of_classes

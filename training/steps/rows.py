@@ -6,11 +6,11 @@ from pathlib import Path
 
 import polars as pl
 
-from penstock.cells import TYPES
-from penstock.contract import Contract
-from penstock.dataset import Side, sides, sides_by_time
-from penstock.signature import Class, Columns, Value
-from penstock.spec import Split
+from penstock.contract.casting import TYPES
+from penstock.contract.model import Contract
+from penstock.datasets.version import Side, sides, sides_by_time
+from penstock.scoring.signature import Class, Columns, Value
+from penstock.spec.model import Split
 from training.steps.container import StepError
 
 
@@ -53,7 +53,7 @@ def read_sides(
         parts: their names, in the manifest's order.
         contract: of the model.
         split: of the model.
-        cut: the dataset version's boundaries (`penstock.dataset.Dataset.cut`).
+        cut: the dataset version's boundaries (`penstock.datasets.version.Dataset.cut`).
 
     Raises:
         StepError: a part that is not in the channel, or a side without rows.

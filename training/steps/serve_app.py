@@ -14,13 +14,14 @@ from typing import Any
 
 import msgspec
 
-from penstock import media, payloads
-from penstock.capture_lines import CaptureLines
-from penstock.explaining import explained
-from penstock.inference import ATTRIBUTES, INFERENCE_ID, named, told
-from penstock.media import JSON, PROBLEM, Media
-from penstock.problems import RequestError
-from penstock.scoring import Model
+from penstock.api import media_types as media
+from penstock.api import payloads
+from penstock.api.explain import explained
+from penstock.api.media_types import JSON, PROBLEM, Media
+from penstock.api.sagemaker_headers import ATTRIBUTES, INFERENCE_ID, named, told
+from penstock.captures.record import CaptureLines
+from penstock.scoring.model import Model
+from penstock.scoring.problems import RequestError
 from penstock.settings import ServeSettings
 from training.steps.container import Container
 from training.steps.serve_captures import Captures

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from penstock import emf
-from penstock.capture_lines import CaptureLines, sampled
+from penstock.aws import emf
+from penstock.captures.record import CaptureLines, sampled
 from penstock.settings import ServeSettings
 
 MOST_BYTES = 32_000_000
@@ -166,7 +166,7 @@ class Captures:
 def _deliverer(stream: str) -> Deliver | None:
     if not stream:
         return None
-    from penstock.delivery import Delivery  # noqa: PLC0415 - its client costs a tenth of the worker's memory
+    from penstock.captures.delivery_queue import Delivery  # noqa: PLC0415 - its client costs a tenth of the worker's memory
 
     return Delivery(stream).deliver
 

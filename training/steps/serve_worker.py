@@ -6,7 +6,7 @@ import socket
 
 import uvloop
 
-from penstock.scoring import ModelFileError
+from penstock.scoring.model import ModelFileError
 from training.steps import serve_app
 from training.steps.container import StepError
 from training.steps.serve_app import MOST_BYTES, App

@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from penstock import evaluation, thresholds
-from penstock.evaluation import Evaluation
-from penstock.scoring import Model
-from penstock.signature import Class, Scores
-from penstock.spec import Aim, ModelSpec, Task
+from penstock.evaluation import metrics as evaluation
+from penstock.evaluation import thresholds
+from penstock.evaluation.metrics import Evaluation
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Class, Scores
+from penstock.spec.model import Aim, ModelSpec, Task
 from training.steps.comparing import EXPORT_TOLERANCE, FLOAT32_TOLERANCE, Champion, compared
 from training.steps.container import StepError
 from training.steps.multiclass import Multiclass

@@ -14,12 +14,12 @@ from typing import Any
 
 import msgspec
 
-from penstock import drift
-from penstock.contract import Contract
-from penstock.odcs import read_contract
-from penstock.scoring import Model
-from penstock.signature import Columns, Signature
-from penstock.spec import MODELS, ModelSpec, read_model
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.monitoring import drift
+from penstock.scoring.model import Model
+from penstock.scoring.signature import Columns, Signature
+from penstock.spec.model import MODELS, ModelSpec, read_model
 from training.steps import background, export, golden, measuring, report_data
 from training.steps.comparing import Champion
 from training.steps.container import Container, StepError

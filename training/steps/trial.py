@@ -3,11 +3,11 @@
 The number is measured on the validation rows. The holdout decides the gates, so no choice of a trial may look at it.
 """
 
-from penstock.evaluation import EvaluationError, Metrics
-from penstock.evaluation_classes import measure_rows
-from penstock.scoring import Model
-from penstock.spec import ModelSpec
-from penstock.spec_tuning import TrialError, Value
+from penstock.evaluation.metrics import EvaluationError, Metrics
+from penstock.evaluation.multiclass_metrics import measure_rows
+from penstock.scoring.model import Model
+from penstock.spec.model import ModelSpec
+from penstock.spec.tuning import TrialError, Value
 from training.steps.container import Container, StepError
 from training.steps.rows import Rows
 from training.steps.tasks import Kind

@@ -1,0 +1,152 @@
+"""Metrics of a model that tells three classes or more apart; the numbers are scikit-learn's, as in `evaluation`.
+
+A mean over classes is over those that really occur in the rows: a slice or a resample may lack one, and a class that is
+not there has no recall and no curve. The holdout has all of them, or the training job refuses it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import metrics
+
+from penstock.evaluation.metrics import Evaluation, EvaluationError, Metrics, calibration_error, measure_part
+from penstock.evaluation.multiclass import Places, in_all_one, labels, named
+from penstock.scoring.signature import Class, Scores
+from penstock.spec.model import METRICS
+
+
+class ClassMetrics(TypedDict):
+    """What a model is worth for one class, against all others; JSON."""
+
+    name: str
+    rows: int
+    """Of the holdout that really are of it."""
+    precision: float
+    recall: float
+    f1: float
+    roc_auc: float
+
+
+def places(values: Sequence[Any], classes: Sequence[Class]) -> Places:
+    """Which of the classes each value is. Shape (rows,).
+
+    Raises:
+        EvaluationError: a value that is none of them.
+    """
+    known = {item: place for place, item in enumerate(classes)}
+    if strange := sorted(set(values) - set(known)):
+        raise EvaluationError(f"{strange[0]!r} is none of the {len(classes)} classes of the training rows")
+    return np.array([known[value] for value in values], dtype=np.int64)
+
+
+def measure_classes(truth: Places, scores: Scores) -> Metrics:
+    """The metrics of scores.
+
+    `roc_auc` is the mean over the classes of one against the rest, `brier` the mean squared distance to the truth over
+    all classes (0-2), `calibration_error` that of the label's own probability (Guo et al. 2017, ICML); `f1`, `recall`
+    and `precision` are means over the classes.
+
+    Args:
+        truth: shape (rows,), places of the classes.
+        scores: shape (rows, classes), probabilities.
+
+    Raises:
+        EvaluationError: no rows, or rows of one class only.
+    """
+    if len(np.unique(truth)) < 2:
+        raise EvaluationError(
+            f"the {len(truth)} rows to measure on are all of one class: more data, or another split, is needed"
+        )
+    said, there = labels(scores), np.unique(truth)
+    about: Any = {"labels": there, "average": "macro", "zero_division": 0.0}
+    recall = float(metrics.recall_score(truth, said, **about))
+    found = _of_any_rows(truth, scores) | {
+        "roc_auc": one_against_rest(truth, scores),
+        "balanced_accuracy": recall,
+        "f1": float(metrics.f1_score(truth, said, **about)),
+        "recall": recall,
+        "precision": float(metrics.precision_score(truth, said, **about)),
+        "calibration_error": calibration_error(said == truth, in_all_one(scores).max(axis=1)),
+    }
+    return {name: found[name] for name in METRICS["multiclass"]}
+
+
+def measure_classes_part(truth: Places, scores: Scores) -> Metrics:
+    """The metrics of some of the holdout's rows, at least one; where they are all alike, those that such rows allow."""
+    return measure_classes(truth, scores) if len(np.unique(truth)) > 1 else _of_any_rows(truth, scores)
+
+
+def measure_rows(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
+    """The metrics of some rows, whichever the task is; where they are all alike, those that such rows allow.
+
+    Args:
+        truth: shape (rows,), at least one: whether a row is positive, the amount, or the class's place.
+        scores: shape (rows,); of several classes (rows, classes).
+        threshold: score from which the label is positive; None but for two classes.
+    """
+    if scores.ndim == 2:
+        return measure_classes_part(truth, scores)
+    return measure_part(truth, scores, threshold)
+
+
+def _of_any_rows(truth: Places, scores: Scores) -> Metrics:
+    every, whole = list(range(scores.shape[1])), in_all_one(scores)
+    return {
+        "log_loss": float(metrics.log_loss(truth, whole, labels=every)),
+        "brier": float(metrics.brier_score_loss(truth, whole, labels=every)),
+        "accuracy": float(metrics.accuracy_score(truth, labels(scores))),
+    }
+
+
+def one_against_rest(truth: Places, scores: Scores) -> float:
+    """The mean ROC AUC of each class that occurs against all others; at least two must."""
+    found = [metrics.roc_auc_score(truth == place, scores[:, place]) for place in np.unique(truth)]
+    return float(np.mean(found))
+
+
+def per_class(truth: Places, scores: Scores, classes: Sequence[Class]) -> list[ClassMetrics]:
+    """What a model is worth for each class; all of them occur."""
+    every = range(len(classes))
+    found = metrics.precision_recall_fscore_support(truth, labels(scores), labels=list(every), zero_division=0.0)
+    return [
+        ClassMetrics(
+            name=named(classes[place]),
+            rows=int(found[3][place]),
+            precision=float(found[0][place]),
+            recall=float(found[1][place]),
+            f1=float(found[2][place]),
+            roc_auc=float(metrics.roc_auc_score(truth == place, scores[:, place])),
+        )
+        for place in every
+    ]
+
+
+def naive_shares(train_truth: Places, classes: int, rows: int) -> Scores:
+    """The naive baseline: every row gets the classes' shares of the training rows. Shape (rows, classes)."""
+    counts = np.bincount(train_truth, minlength=classes)
+    return np.tile(counts / counts.sum(), (rows, 1))
+
+
+def evaluate_classes(
+    truth: Places,
+    classes: Sequence[Class],
+    *,
+    challenger: Scores,
+    baseline: Scores,
+    champion: tuple[int, Scores] | None,
+) -> Evaluation:
+    """`evaluation.evaluate` of many classes; the champion as package version and scores."""
+    return Evaluation(
+        task="multiclass",
+        holdout_rows=len(truth),
+        positives=None,
+        spread=None,
+        threshold=None,
+        challenger=measure_classes(truth, challenger),
+        baseline=measure_classes(truth, baseline),
+        champion=measure_classes(truth, champion[1]) if champion else None,
+        champion_version=champion[0] if champion else None,
+        per_class=list(per_class(truth, challenger, classes)),
+    )

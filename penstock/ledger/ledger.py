@@ -1,0 +1,54 @@
+"""The ledger: what happened, to what, by whom and why. DynamoDB behind one door.
+
+One table a stage; `pk` is the model, `sk` the kind of record and its name. What must not happen twice is a conditional
+write; what belongs together is one transaction. Decisions, endings and forgettings are added, never written over.
+
+    upload#<key>#<version id>     an object that came, and what became of it
+    waiting#<key>#<version id>    the same while no run has taken it
+    run#<run>                     a run, its steps' results, its ending
+    occasion#<occasion>           the alarm's change or the operator's request that a run was opened for
+    lock#run, lock#rollout        the one that is under way
+    dataset#<version>             a dataset version; `current` names the newest
+    trained#<dataset>#<code>      the run that trained this code on this data
+    version#<package version>     a registered model
+    approval#<version>#<time>#<decision>  an approval, rejection, refusal or rollback, with who and why
+    rollout#<rollout>             a rollout and its ending
+    live                          what serves now
+    batch#<batch>                 a file that is scored as a whole, and its ending
+    batched#<work>                the batch that scored that file by that version
+    drift#<time>                  a look of the monitor
+    forgotten#<time>#<token>      a subject's rows were removed: how many, by whom, why; the subject only as a hash
+"""
+
+from datetime import UTC, datetime
+
+from penstock.ledger.batches import BatchRecords
+from penstock.ledger.datasets import FORGETTING, MOST_PARTS, DatasetRecords
+from penstock.ledger.releases import ReleaseRecords
+from penstock.ledger.runs import MOST_TRIES, MOST_UPLOADS, Lock, Run, Upload, UploadEnd
+from penstock.ledger.table import NoRecordError, Record, StaleError
+
+__all__ = [
+    "FORGETTING",
+    "MOST_PARTS",
+    "MOST_TRIES",
+    "MOST_UPLOADS",
+    "Ledger",
+    "Lock",
+    "NoRecordError",
+    "Record",
+    "Run",
+    "StaleError",
+    "Upload",
+    "UploadEnd",
+    "timestamp",
+]
+
+
+def timestamp(now: datetime) -> str:
+    """A moment as the ledger writes it: UTC, to the millisecond, sortable."""
+    return now.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+class Ledger(DatasetRecords, ReleaseRecords, BatchRecords):
+    """The records of one model."""

@@ -1,0 +1,120 @@
+"""One file against the contract, from its bytes to its parts: for `validate`, a Processing job and `penstock check`.
+
+The file is on disk and read in batches; what is good and what is bad of it goes to disk, too, as it comes. So memory is
+bounded whatever the file's size, but for 8 bytes of hash for each row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+from penstock.aws.s3_store import NoObjectError, Store, sha256
+from penstock.contract.file_check import refusal
+from penstock.contract.model import Contract
+from penstock.contract.personal import of_labelled, of_part
+from penstock.contract.row_check import examine
+from penstock.datasets.part_writer import PartWriter
+from penstock.datasets.version import Part
+from penstock.lake import LABELLED, Lake
+from penstock.ledger.ledger import Record, Upload
+from penstock.readers.open_table import TableError, open_table
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of one file of an upload."""
+
+    upload: Upload
+    rows: int = 0
+    bad: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    refusal: str | None = None
+    """Why the whole file was refused."""
+    parts: tuple[Part, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def document(self) -> Record:
+        """For the report and the ledger."""
+        about = {
+            "key": self.upload.key,
+            "version_id": self.upload.version_id,
+            "parts": [part.sha256 for part in self.parts],
+        }
+        names = ("rows", "bad", "refusal")
+        found = {name: getattr(self, name) for name in names}
+        return about | found | {"reasons": dict(self.reasons), "unknown": list(self.unknown)}
+
+    def record(self) -> Record:
+        """All of it as JSON, for whoever goes on with it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Self:
+        """What `record` wrote."""
+        parts = tuple(Part.read(part) for part in record["parts"])
+        rest = {"upload": Upload(**record["upload"]), "parts": parts, "unknown": tuple(record["unknown"])}
+        return cls(**{**record, **rest})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A model's files in the lake."""
+
+    contract: Contract
+    lake: Lake
+    store: Store
+
+    def file(self, run: str, upload: Upload) -> Found:
+        """Check one object, and leave its parts or its bad rows in the lake.
+
+        Repeating it changes nothing: parts are named by their content.
+        """
+        with TemporaryDirectory(prefix="penstock-") as scratch:
+            path = Path(scratch) / "upload"
+            try:
+                self.store.download(upload.key, upload.version_id, path)
+            except NoObjectError as error:
+                return Found(upload, refusal=str(error))
+            return self._checked(run, upload, path, Path(scratch))
+
+    def finding(self, run: str, upload: Upload) -> str:
+        """Where a job leaves what it found under this contract."""
+        return self.lake.finding(run, sha256(f"{upload.name} {self.contract.rulings}".encode())[:12])
+
+    def _contract_of(self, key: str) -> Contract:
+        if key.startswith(self.lake.parts()):
+            return of_part(self.contract)
+        return of_labelled(self.contract) if key.startswith(f"{LABELLED}/") else self.contract
+
+    def _checked(self, run: str, upload: Upload, path: Path, scratch: Path) -> Found:
+        time = self.contract.event_time.name if self.contract.event_time else None
+        good, bad = PartWriter(scratch / "good", time), PartWriter(scratch / "bad")
+        contract = self._contract_of(upload.key)
+        try:
+            with open_table(path, upload.key, scratch=scratch) as table:
+                tally = examine(contract, table, good, bad)
+        except TableError as error:
+            return Found(upload, refusal=str(error))
+        uploaded = datetime.fromisoformat(upload.at) if upload.at else None
+        refused = refusal(contract, tally, uploaded)
+        self._quarantine(run, upload, bad)
+        parts = () if refused else self._parts(upload, good)
+        return Found(upload, tally.rows, tally.bad, dict(tally.reasons), refused, parts, tally.unknown)
+
+    def _quarantine(self, run: str, upload: Upload, bad: PartWriter) -> None:
+        name = sha256(upload.name.encode())[:12]
+        for index, file in enumerate(bad.close()):
+            number = f"-{index + 1}" if index else ""
+            self.store.write_file(self.lake.quarantine(run, f"{name}{number}.parquet"), file.path)
+
+    def _parts(self, upload: Upload, good: PartWriter) -> tuple[Part, ...]:
+        files = good.close()
+        for file in files:
+            self.store.write_file(self.lake.part(file.sha256), file.path)
+        uploads, rulings = (self.lake.source(upload.key, upload.version_id),), self.contract.rulings
+        return tuple(
+            Part(file.sha256, file.rows, file.size, uploads, times=file.times, rulings=rulings) for file in files
+        )

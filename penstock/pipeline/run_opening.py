@@ -1,0 +1,94 @@
+"""What becomes a run: one at a time for each model, named by what went into it.
+
+Every event ends in the same question: is there something to do, and is no run under way? So an event that comes twice,
+late or after a crash changes nothing that the first has not.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from penstock.ledger.ledger import FORGETTING, MOST_UPLOADS, Ledger, Run, Upload, timestamp
+from penstock.spec.model import Retraining
+
+Trigger = Literal["upload", "alarm", "operator"]
+SUSPECT = 2
+"""From so many failed runs on, an upload may be what they failed on."""
+Start = Callable[[str], None]
+"""Starts the pipeline's execution of that name; starting one that exists is no error."""
+
+
+def run_id(model: str, uploads: Sequence[Upload], occasion: str) -> str:
+    """The run's name: 12 hex digits of SHA-256 over what goes into it.
+
+    Args:
+        model: its name.
+        uploads: what it takes.
+        occasion: what sets it off where the uploads do not ("" for uploads).
+    """
+    content = sorted(f"{upload.name}#{upload.tries}" for upload in uploads)
+    return hashlib.sha256("\n".join([model, occasion, *content]).encode()).hexdigest()[:12]
+
+
+def open_next(
+    ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occasion: str = "", by: str = "", now: datetime
+) -> str:
+    """Open a run for what waits, if none is under way.
+
+    Args:
+        ledger: of the model.
+        start: starts the pipeline.
+        trigger: an alarm or the operator opens a run even when nothing waits.
+        cause: sentence for the record.
+        occasion: identifies the alarm's change or the operator's request.
+        by: ARN of the operator.
+        now: the time.
+
+    Returns:
+        A sentence that says what was done.
+    """
+    holder = ledger.holder("run")
+    if holder is not None and holder.startswith(FORGETTING):
+        return "rows are being forgotten; what waits is taken after that"
+    if holder is not None:
+        # Whoever opened it may have died before starting it: start it again, which changes nothing where it runs.
+        # If its execution had ended meanwhile, `start` has closed it, and the way is free.
+        start(holder)
+    if (holder := ledger.holder("run")) is not None:
+        return f"run {holder} is under way; what waits is taken by the next one"
+    uploads = _taken(ledger.waiting(), trigger)
+    if trigger == "upload" and not any(upload.asks_for_run for upload in uploads):
+        return "nothing new waits"
+    run = Run(run_id(ledger.model, uploads, occasion), trigger, cause, uploads, timestamp(now), occasion, by)
+    if not ledger.open_run(run):
+        return f"run {run.id} is known, or another was opened first"
+    start(run.id)
+    return f"run {run.id} opened for {len(uploads)} uploads"
+
+
+def _taken(waiting: Sequence[Upload], trigger: Trigger) -> tuple[Upload, ...]:
+    """What one run takes, as it was put.
+
+    New uploads first: no number of others that wait may keep them out. Of those that two runs failed on only one at a
+    time, so that the one that makes runs fail does not keep its company out; all of them when the operator asks.
+    """
+    suspect = [upload for upload in waiting if upload.tries >= SUSPECT]
+    willing = sorted((u for u in waiting if u.tries < SUSPECT), key=lambda upload: not upload.asks_for_run)
+    company = suspect if trigger == "operator" else suspect[:1]
+    room = MOST_UPLOADS - min(len(company), 1)
+    chosen = [*willing[:room], *company][:MOST_UPLOADS]
+    return tuple(sorted(chosen, key=lambda upload: upload.place))
+
+
+def may_retrain(ledger: Ledger, policy: Retraining, now: datetime) -> str | None:
+    """Why an alarm may not start a run now; None when it may."""
+    if not policy.on_drift:
+        return "retraining.on_drift is false in model.yaml"
+    opened = [datetime.fromisoformat(str(run["opened"])) for run in ledger.runs() if run["trigger"] == "alarm"]
+    if opened and now - max(opened) < timedelta(minutes=policy.cooldown_minutes):
+        return f"the last alarm-started run is less than {policy.cooldown_minutes} minutes ago"
+    today = [at for at in opened if now - at < timedelta(days=1)]
+    if len(today) >= policy.per_day:
+        return f"{len(today)} alarm-started runs in 24 hours, the most that model.yaml allows"
+    return None

@@ -1,0 +1,172 @@
+"""Whether `model.yaml` and `contract.yaml` fit together: what only both show is refused before a run meets it.
+
+Whoever reads both to deploy or to check asks here, so that a model that could never be trained is never deployed.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from penstock import yamlfile
+from penstock.contract.model import Column, Contract, ContractError
+from penstock.spec.model import MOST_CLASSES, ModelSpec, SpecError, Window
+
+Fault = tuple[tuple[int | str, ...], str]
+"""Where in `model.yaml`, and what is wrong with a mend."""
+
+
+def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
+    """Refuse a model folder whose files contradict each other.
+
+    Args:
+        folder: the model's, for the sentence.
+        spec: its `model.yaml`.
+        contract: its `contract.yaml`.
+
+    Raises:
+        ContractError: an event time that is no time, or a rule that cannot be asked; no run could be validated.
+        SpecError: one line a fault, `file:line: field: what`.
+    """
+    try:
+        _be_askable(contract)
+    except ContractError as error:
+        raise ContractError(f"{folder / 'contract.yaml'}: {error}") from None
+    time = contract.event_time
+    if time is not None and time.type not in {"timestamp", "date"}:
+        said = f"role: an event_time is a timestamp or a date, not {time.type}: change its logicalType or its role"
+        raise ContractError(f"{folder / 'contract.yaml'}: column {time.name!r}: {said}")
+    path = folder / "model.yaml"
+    faults = [*_times(spec, contract), *_target(spec, contract), *_parts(spec, contract), *_shadow(spec, contract)]
+    if faults:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        lines = [f"{path}:{yamlfile.line_of(node, at)}: {'.'.join(map(str, at))}: {what}" for at, what in faults]
+        raise SpecError("\n".join(lines))
+    _be_trainable(folder / "train.py")
+
+
+def _be_trainable(path: Path) -> None:
+    """Refuse a training function that is not there, or no Python: the run would fail after its data was checked."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"{path}: no such file: write fit(train, validation, params)") from None
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise SpecError(f"{path}{line}: no Python: {getattr(error, 'msg', error)}") from None
+    named = {name for node in tree.body for name in _names(node)}
+    if "fit" not in named:
+        raise SpecError(f"{path}: there is no function fit(train, validation, params)")
+
+
+def _names(node: ast.stmt) -> Iterator[str]:
+    """What a statement at the top of a module names; a star may name anything."""
+    if isinstance(node, ast.FunctionDef):
+        yield node.name
+    elif isinstance(node, ast.ImportFrom | ast.Import):
+        yield from ("fit" if name.name == "*" else name.asname or name.name for name in node.names)
+    elif isinstance(node, ast.Assign):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+    elif isinstance(node, ast.If | ast.Try):
+        yield from (name for inner in node.body for name in _names(inner))
+
+
+def _be_askable(contract: Contract) -> None:
+    """Rules over several columns are SQL; what checks them is loaded where there are some."""
+    if contract.rules:
+        from penstock.contract.row_conditions import conditions  # noqa: PLC0415 - half of a synthesis' time
+
+        conditions(contract)
+
+
+def _times(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """A split or window by time goes by the contract's event time."""
+    asked: list[tuple[tuple[str, ...], str, str]] = []
+    if spec.split.by == "time":
+        asked.append((("split", "by"), "a split by time", "split by key"))
+    if isinstance(spec.dataset, Window) and spec.dataset.days is not None:
+        asked.append((("dataset", "days"), "a window of days", "measure it in uploads"))
+    for field, what, instead in asked if contract.event_time is None else []:
+        yield (
+            field,
+            f"{what} needs an event time, and no column in contract.yaml has that role: give a timestamp or date "
+            f"customProperties: [{{property: role, value: event_time}}], or {instead}",
+        )
+
+
+def _target(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """The task asks something of the target's type."""
+    target, field = contract.target, ("task",)
+    said = f"the target {target.name!r} in contract.yaml"
+    if spec.task == "regression":
+        if target.type not in {"integer", "number"}:
+            yield (
+                field,
+                f"a regression predicts an amount, and {said} is {target.type}: make its logicalType number, "
+                "give another column the role target, or make the task binary",
+            )
+    elif target.type in {"timestamp", "date"}:
+        yield field, f"a model tells values apart, and {said} is {target.type}: give another column the role target"
+    elif what := _many(said, target) if spec.task == "multiclass" else _two(said, target):
+        yield field, what
+
+
+def _two(said: str, target: Column) -> str | None:
+    """What is wrong with a target of the task binary."""
+    if target.type == "number":
+        return (
+            f"binary tells two values apart, and {said} is number: make its logicalType integer or boolean "
+            "where it is 0 or 1, or make the task regression where it is an amount"
+        )
+    if target.allowed and (count := len(set(target.allowed))) != 2:
+        return (
+            f"binary tells two values apart, and {said} may have {count}: make "
+            + ("the task multiclass, or " if 2 < count <= MOST_CLASSES else "")
+            + "a column that is true for the value in question, and give it the role target"
+        )
+    return None
+
+
+def _many(said: str, target: Column) -> str | None:
+    """What is wrong with a target of the task multiclass."""
+    if target.type == "boolean":
+        return f"multiclass tells three values or more apart, and {said} is boolean: make the task binary"
+    if target.type == "number":
+        return (
+            f"multiclass tells values apart, and {said} is number: make its logicalType integer where it stands for a "
+            "class, or make the task regression where it is an amount"
+        )
+    count = len(set(target.allowed))
+    if target.allowed and count < 3:
+        mend = "make the task binary" if count == 2 else "let it have more"
+        return f"multiclass tells three values or more apart, and {said} may have {count}: {mend}"
+    if count > MOST_CLASSES:
+        return (
+            f"multiclass tells at most {MOST_CLASSES} values apart, and {said} may have {count}: make a column that "
+            "has the same value for those that belong together, and give it the role target"
+        )
+    return None
+
+
+def _parts(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """What an evaluation is cut by is a feature: nothing else of a row is kept beside the target."""
+    features = {column.name for column in contract.features}
+    for field in ("slices", "groups"):
+        for index, name in enumerate(getattr(spec.evaluation, field)):
+            if name not in features:
+                yield (
+                    ("evaluation", field, index),
+                    f"{name!r} is no feature in contract.yaml; there are {', '.join(sorted(features))}",
+                )
+
+
+def _shadow(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
+    """A shadow answers captured rows, which lack personal values or hold a hash of them."""
+    kept_back = [column.name for column in contract.features if column.personal]
+    if spec.rollout.shadows and kept_back:
+        yield (
+            ("rollout", "strategy"),
+            f"a shadow answers captured requests, and captures do not hold {', '.join(map(repr, kept_back))} as it was "
+            "given (classification: personal in contract.yaml): make the strategy canary, or the column no feature",
+        )
