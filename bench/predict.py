@@ -20,7 +20,7 @@ import onnxruntime as ort
 from bench.report import close, interleaved, seconds, table
 from bench.served import BODY, EVENT, TAKEN, environment, model, stand_in
 from bench.tiny import TEXTS
-from functions.predict.afterwards import Afterwards
+from functions.predict.post_response import Afterwards
 from penstock.aws.client import Reply
 
 ROUNDS, CALLS = 201, 20

@@ -10,7 +10,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from penstock.contract.model import Column
 from penstock.scoring.signature import Signature
-from training.steps import export
+from training.steps.export import onnx_export as export
 
 TEXTS, NUMBERS = ["city", "colour"], ["amount", "level", "free", "count"]
 COLUMNS = [*(Column(name, "string", "feature") for name in TEXTS), *(Column(n, "number", "feature") for n in NUMBERS)]

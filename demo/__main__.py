@@ -18,16 +18,19 @@ from demo import flights
 from demo.story import DidNotHappenError, Story, console, expect, until
 from penstock.aws.s3_store import Store
 from penstock.captures import reader as captures
-from penstock.cli import cloud as cloud_commands
-from penstock.cli import data, decisions, following, runs, serving, why
+from penstock.cli import following
 from penstock.cli.client import Client
+from penstock.cli.commands import approve as decisions
+from penstock.cli.commands import cloud as cloud_commands
+from penstock.cli.commands import data, runs, why
+from penstock.cli.commands import predict as serving
 from penstock.cli.output import seconds_between, took
 from penstock.cli.target import DEMO, Target, UnreachableError, UsageError, laptop_cloud, project_root
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.ledger.ledger import Record, timestamp
-from penstock.local.cloud import CloudError
-from penstock.local.deploy import deploy
+from penstock.local.host.cloud import CloudError
+from penstock.local.host.deploy import deploy
 from penstock.spec.model import MODELS
 
 MODEL = "flight-delay"

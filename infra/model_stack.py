@@ -10,20 +10,20 @@ from aws_cdk import CfnOutput, Duration, Stack, StackSynthesizer
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.alarms import alarm, metric
-from infra.constructs.batch import Batch
-from infra.constructs.experiments import grant_log
-from infra.constructs.feature_store import FeatureStore
-from infra.constructs.function import Workshop
-from infra.constructs.hash_key import HashKey
-from infra.constructs.model_lake import ModelLake
-from infra.constructs.model_monitor import ModelMonitor
-from infra.constructs.model_registry import ModelRegistry
-from infra.constructs.new_code import NewCode
-from infra.constructs.prediction_service import PredictionService
-from infra.constructs.training_image import TrainingImage
-from infra.constructs.training_pipeline import TrainingPipeline
-from infra.constructs.workflow import grant_run
+from infra.constructs.base.alarms import alarm, metric
+from infra.constructs.base.function import Workshop
+from infra.constructs.base.hash_key import HashKey
+from infra.constructs.base.model_lake import ModelLake
+from infra.constructs.base.training_image import TrainingImage
+from infra.constructs.base.workflow import grant_run
+from infra.constructs.batch.batch_scoring import Batch
+from infra.constructs.monitor.model_monitor import ModelMonitor
+from infra.constructs.pipeline.feature_store import FeatureStore
+from infra.constructs.pipeline.mlflow_access import grant_log
+from infra.constructs.pipeline.training_pipeline import TrainingPipeline
+from infra.constructs.registry.model_registry import ModelRegistry
+from infra.constructs.registry.new_code import NewCode
+from infra.constructs.service.prediction_service import PredictionService
 from infra.lake_stack import LakeStack
 from infra.stages import Stage, may_approve_itself, refuse_folder, refuse_open_api
 from penstock import events

@@ -131,7 +131,7 @@ class EndRolloutSettings(LakeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings(Settings):
-    """The serving container's (`training/steps/serve.py`), set where its SageMaker model is made."""
+    """The serving container's (`training/steps/serve/server.py`), set where its SageMaker model is made."""
 
     capture: str = ""
     """Name of the delivery stream; empty captures nothing."""

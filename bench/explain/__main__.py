@@ -29,8 +29,9 @@ from penstock.contract.model import Column, Contract
 from penstock.scoring.model import Model
 from penstock.scoring.signature import Signature
 from penstock.spec.explain import Explaining
-from training.steps import background, export
-from training.steps.rows import Rows
+from training.steps.data.rows import Rows
+from training.steps.export import onnx_export as export
+from training.steps.measure import background
 
 FEATURES, ROWS, EVERY, ROUNDS = 10, 30, 20_000, 3
 DEFAULT = Explaining().scorings

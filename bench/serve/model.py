@@ -11,7 +11,7 @@ from skl2onnx.common.data_types import FloatTensorType
 
 from penstock.contract.model import Column
 from penstock.scoring.signature import Signature
-from training.steps import export
+from training.steps.export import onnx_export as export
 
 NAMES = [f"x{index}" for index in range(10)]
 

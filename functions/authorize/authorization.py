@@ -11,10 +11,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.authorize.binding import deployed, document, way_back
 from functions.authorize.new_code import DEPLOYMENT, NewCode
-from functions.authorize.rolling_back import RollingBack
-from functions.authorize.starters import starters
+from functions.authorize.rollback_request import RollingBack
+from functions.authorize.rollout_input import deployed, document, way_back
+from functions.authorize.run_initiators import starters
 from penstock import events
 from penstock.aws.executions import Ended, Executions
 from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package, Registry

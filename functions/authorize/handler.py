@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.authorize import deployment
+from functions.authorize import custom_resource as deployment
 from functions.authorize.authorization import Authorization
 from penstock import events
 from penstock.aws.caller import caller

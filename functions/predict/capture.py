@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from functions.predict.afterwards import Afterwards
-from functions.predict.stream import Stream
+from functions.predict.capture_stream import Stream
+from functions.predict.post_response import Afterwards
 from penstock.aws import emf
 from penstock.captures.record import CaptureLines, sampled
 from penstock.predict_settings import AFTER, PredictSettings

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from functions.predict import replies
-from functions.predict.asking import asked, query
+from functions.predict import response as replies
 from functions.predict.capture import Capture
 from functions.predict.model_file import registered
-from functions.predict.replies import MOST_BYTES
+from functions.predict.request import asked, query
+from functions.predict.response import MOST_BYTES
 from penstock.api import payloads
 from penstock.api.media_types import Media
 from penstock.api.synthetic_request import unseen
@@ -22,8 +22,8 @@ from penstock.predict_settings import PredictSettings
 from penstock.scoring.problems import RequestError
 
 if TYPE_CHECKING:
-    from functions.predict.lookup import Lookup
-    from functions.predict.passing import Passing
+    from functions.predict.endpoint_proxy import Passing
+    from functions.predict.feature_lookup import Lookup
     from penstock.scoring.model import Model
     from penstock.scoring.tensors import Instances
 
@@ -46,7 +46,7 @@ def _load() -> "Model":
 def _lookup() -> "Lookup | None":
     if model is None or not settings.feature_store:
         return None
-    from functions.predict.lookup import Lookup  # noqa: PLC0415 - a model without a feature store does not load it
+    from functions.predict.feature_lookup import Lookup  # noqa: PLC0415 - a model without a feature store does not load it
 
     return Lookup(settings.feature_store, model.signature)
 
@@ -54,7 +54,7 @@ def _lookup() -> "Lookup | None":
 def _passing() -> "Passing | None":
     if not settings.endpoint:
         return None
-    from functions.predict.passing import Passing  # noqa: PLC0415 - a version that scores itself does not load it
+    from functions.predict.endpoint_proxy import Passing  # noqa: PLC0415 - a version that scores itself does not load it
 
     return Passing(settings)
 
@@ -119,7 +119,7 @@ def _about() -> dict[str, Any]:
 
 
 def _described(live: "Model", event: Mapping[str, Any]) -> dict[str, Any]:
-    from functions.predict.described import described  # noqa: PLC0415 - no part of a cold start that predicts
+    from functions.predict.openapi_route import described  # noqa: PLC0415 - no part of a cold start that predicts
 
     return described(settings, live, event)
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from functions.register.papers import Papers
-from functions.register.tracking import SECONDS, Tracking
+from functions.register.artifacts import Papers
+from functions.register.mlflow_tracking import SECONDS, Tracking
 from penstock.archive import ArchiveError, unpack
 from penstock.aws.ecr import image_digest
 from penstock.aws.model_registry import Package, Registry

@@ -30,7 +30,7 @@ class Background(msgspec.Struct, frozen=True):
     """What a row is held against, as the model file has it."""
 
     columns: dict[str, list[Value]]
-    """Each feature's usual values, as many of each: `training/steps/background.py`."""
+    """Each feature's usual values, as many of each: `training/steps/measure/background.py`."""
     max_rows: int
     """Most rows of a request that are explained."""
     scorings: int

@@ -1,6 +1,6 @@
 """Captured lines to their delivery stream, by who has time to wait and to try again: the server's own thread.
 
-The predict function has not (`functions/predict/stream.py`).
+The predict function has not (`functions/predict/capture_stream.py`).
 """
 
 import json

@@ -14,12 +14,13 @@ from penstock.archive import ArchiveError
 from penstock.aws.feature_store import FeatureStoreError
 from penstock.aws.s3_store import NoObjectError, NotDeletedError
 from penstock.captures.reader import NoCaptureError
-from penstock.cli import (
+from penstock.cli.client import AnswerError
+from penstock.cli.commands import approve as decisions
+from penstock.cli.commands import (
     batch,
     cloud,
     data,
     data_versions,
-    decisions,
     forget,
     init,
     models,
@@ -27,10 +28,9 @@ from penstock.cli import (
     rollback,
     rollout,
     runs,
-    serving,
     why,
 )
-from penstock.cli.client import AnswerError
+from penstock.cli.commands import predict as serving
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract.model import ContractError
@@ -38,7 +38,7 @@ from penstock.erasure.erasure import ForgettingError
 from penstock.erasure.subject import SubjectError
 from penstock.lake import LakeKeyError
 from penstock.ledger.ledger import NoRecordError, StaleError
-from penstock.local.cloud import CloudError
+from penstock.local.host.cloud import CloudError
 from penstock.readers.open_table import TableError
 from penstock.release.rollback import RollbackError
 from penstock.scaffold.guess import InitError

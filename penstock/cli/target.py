@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from penstock.aws.caller import caller
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger
-from penstock.local.cloud import LaptopCloud
+from penstock.local.host.cloud import LaptopCloud
 from penstock.spec.model import MODELS
 from penstock.stack_outputs import LakeOutputs, ModelOutputs, NotDeployedError
 

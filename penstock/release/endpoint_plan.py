@@ -58,7 +58,7 @@ class EndpointPlan:
         return f"{prefix(self.stage, self.model)}{version}-{digest[:12]}"
 
     def document(self, version: int, sha256: str, artifact: str) -> dict[str, Any]:
-        """What a rollout is asked to make (`infra/constructs/rollout_endpoint.py`).
+        """What a rollout is asked to make (`infra/constructs/service/rollout_endpoint.py`).
 
         Args:
             version: the model package's.

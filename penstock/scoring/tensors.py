@@ -1,8 +1,8 @@
 """What goes into a graph's inputs, made of columns or of decoded instances.
 
-A graph has one input for all its numeric columns (`training/steps/packing.py`), or, where the file is older or the
-graph its author's own, one a column. Both ways end in the same float32, so that a row scores alike alone and among
-others.
+A graph has one input for all its numeric columns (`training/steps/export/input_packing.py`), or, where the file is
+older or the graph its author's own, one a column. Both ways end in the same float32, so that a row scores alike alone
+and among others.
 """
 
 import json

@@ -8,7 +8,7 @@ import pytest
 from infra.bundling import FOLDER
 from tests.infra.conftest import Synthesis, copy_of_project, resources, synthesise
 from tests.infra.test_bundling import MODEL
-from tests.unit.specs import say_serving
+from tests.support.specs import say_serving
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 JWT = f"""

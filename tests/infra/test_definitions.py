@@ -12,15 +12,17 @@ import pytest
 from botocore.validate import ParamValidator
 
 from functions.plan_batch.planning import MOST_PARTS
-from infra.constructs import batch_definition, rollout_canary, rollout_definition, training_definition
-from infra.constructs.batch_definition import BatchParts
-from infra.constructs.definitions import Definition, State
-from infra.constructs.inspection_definition import InspectionParts
-from infra.constructs.job_steps import CAPACITY_ATTEMPTS
-from infra.constructs.rollout_canary import Watching
-from infra.constructs.rollout_definition import RolloutParts
-from infra.constructs.rollout_endpoint import Starting
-from infra.constructs.training_definition import TrainingParts
+from infra.constructs.base.state_language import Definition, State
+from infra.constructs.batch import batch_definition
+from infra.constructs.batch.batch_definition import BatchParts
+from infra.constructs.pipeline import training_definition
+from infra.constructs.pipeline.inspection_definition import InspectionParts
+from infra.constructs.pipeline.job_steps import CAPACITY_ATTEMPTS
+from infra.constructs.pipeline.training_definition import TrainingParts
+from infra.constructs.service import rollout_canary, rollout_definition
+from infra.constructs.service.rollout_canary import Watching
+from infra.constructs.service.rollout_definition import RolloutParts
+from infra.constructs.service.rollout_endpoint import Starting
 from infra.stages import PROD
 from penstock.aws.emf import UNANSWERED
 from penstock.release.endpoint_plan import NAME_LIMIT, EndpointPlan

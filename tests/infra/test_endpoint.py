@@ -12,7 +12,7 @@ from tests.infra.test_nag import test_every_acknowledgement_has_a_reason as ackn
 from tests.infra.test_nag import test_nothing_is_unacknowledged as unacknowledged
 from tests.infra.test_permissions import allowed, folders, listed, statements
 from tests.infra.test_permissions import test_no_wildcard_but_where_iam_has_nothing_else as no_wildcard
-from tests.unit.specs import say_serving
+from tests.support.specs import say_serving
 
 SERVED = "serving: {target: endpoint, endpoint: {instances: {min: 1, max: 4}}}"
 OWN = "/prod-flight-delay--*"

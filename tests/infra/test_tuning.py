@@ -13,11 +13,11 @@ from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
 from infra.bundling import FOLDER
-from infra.constructs.definitions import Definition
-from infra.constructs.job_steps import CAPACITY_ATTEMPTS
-from infra.constructs.tuning_definition import name_prefix
-from penstock.local.sagemaker import validation
-from penstock.local.sagemaker.suggestions import suggestions
+from infra.constructs.base.state_language import Definition
+from infra.constructs.pipeline.job_steps import CAPACITY_ATTEMPTS
+from infra.constructs.pipeline.tuning_definition import name_prefix
+from penstock.local.sagemaker.jobs.suggestions import suggestions
+from penstock.local.sagemaker.protocol import request_validation as validation
 from penstock.spec.model import Tuning
 from tests.infra.conftest import Json, Synthesis, copy_of_project, resources, synthesise
 from tests.infra.test_definitions import expressions, reached, training

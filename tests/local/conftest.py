@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from penstock.local.cloud import LaptopCloud
+from penstock.local.host.cloud import LaptopCloud
 
 ENTRY = """
 import json, os, pathlib, sys, time

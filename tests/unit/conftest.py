@@ -13,7 +13,7 @@ from moto import mock_aws
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.spec.model import ModelSpec, read_model
-from tests.unit.world import REGION, World
+from tests.support.world import REGION, World
 
 # The same examples every time: a failure here is one everywhere.
 hypothesis.settings.register_profile("unit", database=None, derandomize=True, deadline=None)
@@ -64,7 +64,7 @@ def spec() -> ModelSpec:
 @pytest.fixture(scope="session")
 def tiny_onnx() -> bytes:
     """A real, small model file (see `tiny.py`)."""
-    from tests.unit import tiny  # scikit-learn takes seconds to import, and few tests need it
+    from tests.support import tiny  # scikit-learn takes seconds to import, and few tests need it
 
     return tiny.build()
 

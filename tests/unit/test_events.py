@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock import events
-from tests.unit.world import ACCOUNT, BUCKET, REGION, alarm_raised, execution_ended, object_created, package_changed
+from tests.support.world import ACCOUNT, BUCKET, REGION, alarm_raised, execution_ended, object_created, package_changed
 
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:pipeline"
 PACKAGE = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/group/7"

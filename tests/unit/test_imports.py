@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.world import BUCKET, MODEL, REGION, STAGE, STREAM
+from tests.support.world import BUCKET, MODEL, REGION, STAGE, STREAM
 
 PROJECT = Path(__file__).parents[2]
 ABOVE = ("penstock.cli", "penstock.ui", "penstock.local")
@@ -110,7 +110,7 @@ def test_predict_loads_only_what_its_cold_start_can_bear() -> None:
     loaded = set(done.stdout.split())
     assert "msgspec" in loaded
     # And what scores, for a version that has a model and no endpoint to ask
-    assert loaded & {"onnxruntime", "functions.predict.passing"} == set()
+    assert loaded & {"onnxruntime", "functions.predict.endpoint_proxy"} == set()
     # And what hashes values waits for a model that has such a column
     assert "penstock.predict_settings" in loaded
     assert "penstock.captures.pseudonyms" not in loaded

@@ -7,12 +7,12 @@ import sys
 import traceback
 from importlib import import_module
 
-from training.steps.container import Container, StepError
+from training.steps.data.container import Container, StepError
 
 STEPS = {
-    "train": "training.steps.train",
-    "inspect": "training.steps.inspect_files",
-    "serve": "training.steps.serve",
+    "train": "training.steps.job.train",
+    "inspect": "training.steps.job.inspect_files",
+    "serve": "training.steps.serve.server",
 }
 """Step → module with its `run`. Imported when it runs: a check needs nothing of what a training loads for seconds."""
 

@@ -1,0 +1,171 @@
+"""The training pipeline: uploads in, a registered version out, or an ending that says why not.
+
+start_run decides what becomes a run; the state machine takes it through its steps. What starts it (uploads, the drift
+alarm, the end of the run before) reaches it by events, so that this construct knows neither service nor monitor.
+"""
+
+from pathlib import Path
+
+from aws_cdk import Stack
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.bundling import EXPERIMENTS
+from infra.constructs.base.function import Function, Workshop
+from infra.constructs.base.listener import listen
+from infra.constructs.base.model_lake import ModelLake
+from infra.constructs.base.training_image import TrainingImage
+from infra.constructs.base.workflow import Workflow, grant_call, workflow_role
+from infra.constructs.pipeline.inspection_definition import InspectionParts
+from infra.constructs.pipeline.sagemaker_job import SageMakerJob
+from infra.constructs.pipeline.training_definition import (
+    END_SECONDS,
+    REGISTER_SECONDS,
+    VALIDATE_SECONDS,
+    TrainingParts,
+    definition,
+)
+from infra.constructs.pipeline.tuning_definition import name_prefix
+from infra.constructs.pipeline.tuning_job import grant_tune
+from infra.stages import Stage
+from penstock import events
+from penstock.lake import RAW
+from penstock.settings import EndRunSettings, RegisterSettings, StartRunSettings, ValidateSettings
+from penstock.spec.model import ModelSpec, code_digest
+
+VALIDATE_STORAGE_MB = 10_240
+"""A file lies there decompressed, with its parts and its bad rows; what takes more is for a job."""
+
+
+class TrainingPipeline(Construct):
+    """State machine, its functions, and what opens runs."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: Stage,
+        root: Path,
+        spec: ModelSpec,
+        image: TrainingImage,
+        workshop: Workshop,
+        lake: ModelLake,
+        group_name: str,
+        features_made: str,
+    ) -> None:
+        """Make the pipeline.
+
+        Args:
+            scope: where it belongs.
+            construct_id: its id there.
+            stage: the stage.
+            root: the project.
+            spec: of the model.
+            image: that its jobs run in.
+            workshop: makes functions.
+            lake: the model's.
+            group_name: model package group that versions are registered in.
+            features_made: when the feature group was made; empty where there is none.
+        """
+        super().__init__(scope, construct_id)
+        self._stage, self._spec, self._workshop, self._lake = stage, spec, workshop, lake
+        code = code_digest(root, spec.name)
+        kept = {
+            "stage": stage.name,
+            "model": spec.name,
+            "bucket": lake.bucket,
+            "ledger": lake.ledger,
+        }
+        self.image = image
+        self.job = SageMakerJob(self, "Job", kind="Training", stage=stage, image=self.image, lake=lake)
+        self.inspection = SageMakerJob(self, "Inspection", kind="Processing", stage=stage, image=self.image, lake=lake)
+        self.validate = workshop.function(
+            self,
+            "Validate",
+            name="validate",
+            settings=ValidateSettings(
+                **kept,
+                code=code,
+                sources=code_digest(root, spec.name, specification=False),
+                image=self.image.uri,
+                features_made=features_made,
+            ),
+            memory_mb=3008,
+            storage_mb=VALIDATE_STORAGE_MB,
+            timeout_seconds=VALIDATE_SECONDS,
+            takes_events=False,
+        )
+        self.register = workshop.function(
+            self,
+            "Register",
+            name="register",
+            settings=RegisterSettings(**kept, group=group_name),
+            memory_mb=2048,
+            timeout_seconds=REGISTER_SECONDS,
+            takes_events=False,
+            group=EXPERIMENTS if spec.experiments else None,
+        )
+        self.end_run = workshop.function(
+            self,
+            "EndRun",
+            name="end_run",
+            settings=EndRunSettings(**kept, topic=lake.topic.topic_arn),
+            memory_mb=512,
+            timeout_seconds=END_SECONDS,
+            takes_events=False,
+        )
+        self.machine: sfn.StateMachine = self._machine()
+        self.start_run: Function = workshop.function(
+            self,
+            "StartRun",
+            name="start_run",
+            settings=StartRunSettings(**kept, pipeline=self.machine.state_machine_arn),
+            memory_mb=512,
+            timeout_seconds=60,
+            takes_events=True,
+        )
+        uploads = events.ObjectCreated.pattern(bucket=lake.bucket, prefix=lake.prefix(RAW))
+        self.start_on("Uploaded", uploads)
+        self.start_on("RunEnded", events.ExecutionEnded.pattern(state_machine=self.machine.state_machine_arn))
+
+    def start_on(self, construct_id: str, pattern: events.Pattern) -> None:
+        """Have start_run look at events of a pattern."""
+        listen(
+            self,
+            construct_id,
+            pattern=pattern,
+            function=self.start_run.resource,
+            failures=self._workshop.failures,
+            description=f"penstock-{self._stage.name}-{self._spec.name}: wakes start_run ({construct_id})",
+        )
+
+    def _machine(self) -> sfn.StateMachine:
+        scope = Construct(self, "Machine")
+        role = workflow_role(scope)
+        functions = [self.validate.resource, self.register.resource, self.end_run.resource]
+        parts = TrainingParts(
+            model=self._spec.name,
+            validate=functions[0].function_arn,
+            register=functions[1].function_arn,
+            end_run=functions[2].function_arn,
+            image=self.image.uri,
+            role=self.job.role.role_arn,
+            key=self._lake.key_arn,
+            training=self._spec.training,
+            tuning=self._spec.tuning,
+            inspection=InspectionParts(
+                role=self.inspection.role.role_arn,
+                stage=self._stage.name,
+                bucket=self._lake.bucket,
+                region=Stack.of(self).region,
+                validating=self._spec.validation,
+            ),
+        )
+        grant_call(role, [function.function_arn for function in functions])
+        if self._spec.tuning:
+            grant_tune(self.job, role, name_prefix(self._stage.name, self._spec.name))
+        else:
+            self.job.grant_run(role)
+        self.inspection.grant_run(role)
+        return Workflow(scope, "Workflow", stage=self._stage, role=role, definition=definition(parts)).machine

@@ -1,0 +1,66 @@
+"""How a rollout's steps are written: calls of Lambda's own API, and errors of the state machine's own."""
+
+from typing import Any
+
+from infra.constructs.base.state_language import State, retry
+
+LIVE = "live"
+_BUSY = ["Lambda.ResourceConflictException", "Lambda.TooManyRequestsException", "Lambda.ServiceException"]
+"""Another change of the function is under way, or Lambda has trouble of its own."""
+
+
+def call(
+    action: str,
+    arguments: dict[str, Any],
+    *,
+    caught: list[State],
+    next_state: str,
+    assign: dict[str, Any] | None = None,
+    output: dict[str, Any] | None = None,
+    attempts: int = 4,
+    errors: list[str] = _BUSY,
+) -> State:
+    """A call of an AWS API, of Lambda's unless the action names another service's (`cloudwatch:putMetricAlarm`)."""
+    named = action if ":" in action else f"lambda:{action}"
+    return {
+        "Type": "Task",
+        "Resource": f"arn:aws:states:::aws-sdk:{named}",
+        "Arguments": arguments,
+        "TimeoutSeconds": 60,
+        "Retry": [retry(errors, seconds=2, attempts=attempts)],
+        "Catch": caught,
+        **({"Assign": assign} if assign else {}),
+        **({"Output": output} if output else {}),
+        "Next": next_state,
+    }
+
+
+def point(
+    version: str,
+    *,
+    caught: list[State],
+    next_state: str,
+    weights: dict[str, Any] | str | None = None,
+    assign: dict[str, Any] | None = None,
+    attempts: int = 4,
+) -> State:
+    """Point the alias at a version, with no share of traffic left to another unless `weights` gives one."""
+    arguments = {
+        "FunctionName": "{% $function %}",
+        "Name": LIVE,
+        "FunctionVersion": version,
+        "RoutingConfig": {"AdditionalVersionWeights": weights or {}},
+    }
+    return call("updateAlias", arguments, caught=caught, next_state=next_state, assign=assign, attempts=attempts)
+
+
+def choose(default: str, **conditions: str) -> State:
+    """A choice: state → the JSONata that leads there; the first that holds."""
+    choices = [{"Condition": f"{{% {condition} %}}", "Next": name} for name, condition in conditions.items()]
+    return {"Type": "Choice", "Choices": choices, "Default": default}
+
+
+def error(name: str, sentence: str, next_state: str) -> State:
+    """An error of the state machine's own, as if a task had raised it."""
+    raised = {"Error": name, "Cause": f"{{% {sentence} %}}"}
+    return {"Type": "Pass", "Assign": {"error": raised}, "Next": next_state}

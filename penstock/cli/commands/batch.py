@@ -1,0 +1,124 @@
+"""`batch`, `batches`: a file that is scored as a whole, followed to its scores."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from penstock.aws.s3_store import Store
+from penstock.batches import SCORED, batch_id
+from penstock.cli.commands.data import put
+from penstock.cli.options import Json, Model, Stage
+from penstock.cli.output import ago, as_json, coloured, console, line, table
+from penstock.cli.target import Target, UsageError
+from penstock.ledger.ledger import NoRecordError, Record
+from penstock.readers.open_table import ENDINGS, readable
+
+EXIT = {"scored": 0, "skipped": 0, "refused": 11, "failed": 12}
+POLL_SECONDS = 0.4
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(batch)
+    app.command()(batches)
+
+
+def batch(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON Lines or Parquet with raw columns.")],
+    *,
+    model: Model = None,
+    stage: Stage = "local",
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; its ending is the exit code.")] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="OUT", help="Wait, and write the scores to this file.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Score a file of any size by the live version: upload it, follow it, fetch the scores with their ids."""
+    if not file.is_file():
+        raise UsageError(f"{file} is not a file")
+    if not readable(file.name):
+        raise UsageError(f"{file} ends in none of {', '.join(ENDINGS)}")
+    if to is not None and (to.is_dir() or not to.absolute().parent.is_dir()):
+        raise UsageError(f"{to} is {'a folder' if to.is_dir() else 'in no folder that there is'}: --to names a file")
+    target = Target.of(stage, model)
+    (sent,) = put(target, {file: target.lake.batch_input(file.name)}, quiet=json)
+    if not json:
+        console.print(f"uploaded {sent['uri']}")
+    if not wait and to is None:
+        if json:
+            as_json(sent)
+        return
+    record = follow(target, batch_id(target.model, sent["key"], sent["version_id"]), quiet=json)
+    _told(target, record, to, json=json)
+    raise typer.Exit(EXIT[record["outcome"]])
+
+
+def batches(
+    *,
+    model: Model = None,
+    stage: Stage = "local",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """List batches, newest first, with how each ended and why."""
+    found = Target.of(stage, model).ledger.batches()[:limit]
+    if json:
+        as_json(found)
+        return
+    rows = [
+        (
+            item["id"],
+            item["name"],
+            ago(item["opened"]),
+            str((item["live"] or {}).get("version", "–")),
+            f"{item['rows']:,}" if "rows" in item else "",
+            coloured(item.get("outcome", "open")),
+            item.get("reason", ""),
+        )
+        for item in found
+    ]
+    table(["batch", "file", "opened", "version", "rows", "ending", "reason"], rows, title="batches")
+
+
+def follow(target: Target, name: str, *, quiet: bool, patience: float = 60) -> Record:
+    """Show a batch's progress until it has ended; the record then.
+
+    Raises:
+        NoRecordError: it was not opened in time.
+    """
+    ledger, end = target.ledger, time.monotonic() + patience
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task("waiting", total=None)
+        while (record := ledger.known_batch(name)) is None or record["state"] == "open":
+            if record is None and time.monotonic() > end:
+                raise NoRecordError(f"batch {name} after {patience:.0f} s; `penstock batches` lists what there is")
+            if record is not None and "parts" in record:
+                done = _done(target, record)
+                progress.update(task, description=record["name"], total=record["parts"], completed=done)
+            time.sleep(POLL_SECONDS if target.stage == "local" else 10 * POLL_SECONDS)
+    return record
+
+
+def _done(target: Target, record: Record) -> int:
+    folder = target.lake.batch_work(record["work"], SCORED)
+    return sum(1 for _ in Store(target.lake.bucket).keys(folder))
+
+
+def _told(target: Target, record: Record, to: Path | None, *, json: bool) -> None:
+    lake = target.lake
+    has_output = record["outcome"] in {"scored", "skipped"}
+    if has_output and to is not None:
+        Store(lake.bucket).download(lake.batch_output(record["name"]), None, to)
+    about = {"output": lake.uri(lake.batch_output(record["name"]))} if has_output else {}
+    if json:
+        as_json(record | about)
+        return
+    console.print(line(coloured(record["outcome"]), f": {record['reason']}"))
+    if has_output:
+        console.print(f"scores: {to or about['output']}")

@@ -1,0 +1,230 @@
+"""Endpoints: made from a configuration, in service when every variant answers, back after a restart of the cloud."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from ministack.core import iam_evaluator
+
+from penstock.local.host.cloud import REGION
+from penstock.local.sagemaker.container.credential_server import CredentialDoor
+from penstock.local.sagemaker.hosting.endpoint_configs import EndpointConfigs
+from penstock.local.sagemaker.hosting.models import Models, data_source
+from penstock.local.sagemaker.hosting.plans import STARTUP_SECONDS, Plan
+from penstock.local.sagemaker.hosting.variant import Variant
+from penstock.local.sagemaker.protocol import events
+from penstock.local.sagemaker.protocol.api_model import output_shape, project
+from penstock.local.sagemaker.protocol.caller import Caller, account_scope, arn, now
+from penstock.local.sagemaker.protocol.errors import SageMakerError, validation
+from penstock.local.sagemaker.protocol.paging import page
+from penstock.local.sagemaker.protocol.record_store import Record, Store
+from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.protocol.tagging import Tags
+
+
+class Endpoints:
+    """The operations on endpoints, and their processes."""
+
+    def __init__(
+        self, store: Store, tags: Tags, models: Models, configs: EndpointConfigs, settings: JobSettings
+    ) -> None:
+        self._store = store
+        self._tags = tags
+        self._models = models
+        self._configs = configs
+        self._settings = settings
+        self.door = CredentialDoor()
+        self._running: dict[str, list[Variant]] = {}
+
+    def find(self, name: str) -> Record:
+        """Return an endpoint by its name.
+
+        Raises:
+            SageMakerError: there is no such endpoint.
+        """
+        if name not in self._store.endpoints:
+            raise validation(f'Could not find endpoint "{arn(f"endpoint/{name}")}".')
+        return self._store.endpoints[name]
+
+    def variants(self, name: str) -> list[Variant]:
+        """The processes of an endpoint, in the order of its configuration."""
+        return self._running.get(name, [])
+
+    # The operations
+
+    def create(self, request: Record, caller: Caller) -> Record:
+        """Note an endpoint and start its processes."""
+        name, config = request["EndpointName"], self._configs.find(request["EndpointConfigName"])
+        endpoint_arn = arn(f"endpoint/{name}")
+        if name in self._store.endpoints:
+            raise validation(f'Cannot create already existing endpoint "{endpoint_arn}".')
+        authorise("sagemaker:CreateEndpoint", config["EndpointConfigArn"], caller)
+        record = {
+            "EndpointName": name,
+            "EndpointArn": endpoint_arn,
+            "EndpointStatus": "Creating",
+            "CreationTime": now(),
+            "LastModifiedTime": now(),
+            "_role": config.get("ExecutionRoleArn"),
+            **self.members(name, config),
+        }
+        self._store.endpoints[name] = record
+        self._tags.set_at_creation(endpoint_arn, request)
+        self._publish(record)
+        shutil.rmtree(self._settings.home.endpoints / name, ignore_errors=True)
+        self._start(record)
+        return {"EndpointArn": endpoint_arn}
+
+    def describe(self, request: Record, _: Caller) -> Record:
+        """Describe an endpoint."""
+        return project(self.find(request["EndpointName"]), output_shape("DescribeEndpoint"))
+
+    def list_endpoints(self, request: Record, _: Caller) -> Record:
+        """List endpoints."""
+        status = request.get("StatusEquals")
+        records = [item for item in self._store.endpoints.values() if status in (None, item["EndpointStatus"])]
+        asked = {key: value for key, value in request.items() if key != "StatusEquals"}
+        return page("ListEndpoints", asked, records, name="EndpointName", member="Endpoints")
+
+    def delete(self, request: Record, _: Caller) -> Record:
+        """End an endpoint's processes; it is gone when they are."""
+        record = self.find(request["EndpointName"])
+        if record["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
+            raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
+        if any(item["EndpointName"] == record["EndpointName"] for item in self._store.inference_components.values()):
+            raise validation(
+                f'Cannot delete endpoint "{record["EndpointArn"]}": delete its inference components first.'
+            )
+        self.change(record, EndpointStatus="Deleting")
+        for variant in self.variants(record["EndpointName"]):
+            variant.stop()
+        threading.Thread(target=self._remove, args=(record,), name="endpoint-deletion", daemon=True).start()
+        return {}
+
+    # Life and end of the cloud
+
+    def bring_back(self) -> None:
+        """Start the processes of the endpoints that the saved state shows; they died with the cloud."""
+        with self._store.lock:
+            for record in list(self._store.endpoints.values()):
+                if record["EndpointStatus"] == "Deleting":
+                    self._remove(record)
+                elif record["EndpointStatus"] != "Failed":
+                    self._start(record)
+
+    def stop(self) -> tuple[Variant, ...]:
+        """Ask every process to end, because the cloud stops; return them."""
+        variants = tuple(variant for running in self._running.values() for variant in running)
+        for variant in variants:
+            variant.stop()
+        return variants
+
+    def end(self, variants: tuple[Variant, ...], seconds: float) -> None:
+        """Wait for processes that were asked to end, and kill those that take longer."""
+        deadline = time.monotonic() + seconds
+        for variant in variants:
+            variant.wait(max(0.0, deadline - time.monotonic()))
+        for variant in variants:
+            variant.kill()
+
+    # What an update uses too
+
+    def members(self, name: str, config: Record, generation: str = "") -> Record:
+        """The members of an endpoint that its configuration gives."""
+        variants = config["ProductionVariants"]
+        plans = [self._plan(name, variant, generation) for variant in variants if "ModelName" in variant]
+        return {
+            "EndpointConfigName": config["EndpointConfigName"],
+            "ProductionVariants": [_summary(variant, plans) for variant in variants],
+            "_plans": [asdict(plan) for plan in plans],
+        }
+
+    def prepare(self, plans: Sequence[Record], *, starting: bool, changed: Callable[[], None]) -> list[Variant]:
+        """Processes that are not started yet."""
+        return [Variant(Plan(**plan), self._settings, self.door, starting=starting, changed=changed) for plan in plans]
+
+    def take_over(self, name: str, variants: list[Variant]) -> list[Variant]:
+        """Have other processes answer, and return those that did."""
+        leaving, self._running[name] = self._running.get(name, []), variants
+        return leaving
+
+    def _plan(self, endpoint: str, variant: Record, generation: str) -> Plan:
+        model = self._models.find(variant["ModelName"])
+        container = model["_container"]
+        return Plan(
+            endpoint=endpoint,
+            variant=variant["VariantName"],
+            image=container["Image"],
+            source=data_source(container),
+            environment=container.get("Environment", {}),
+            role=model["ExecutionRoleArn"],
+            isolated=model["EnableNetworkIsolation"],
+            generation=generation,
+            startup=float(variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS)),
+        )
+
+    def _start(self, record: Record) -> None:
+        name, starting = record["EndpointName"], record["EndpointStatus"] == "Creating"
+
+        self._running[name] = self.prepare(record["_plans"], starting=starting, changed=lambda: self._settle(record))
+        for variant in self._running[name]:
+            variant.start()
+        self._settle(record)  # an endpoint for inference components has nothing to wait for
+
+    def _settle(self, record: Record) -> None:
+        """Give an endpoint that is being made its status, once its variants have theirs."""
+        variants = self.variants(record["EndpointName"])
+        with self._store.lock, account_scope():
+            if record["EndpointStatus"] != "Creating":
+                return
+            if failures := [variant.failure for variant in variants if variant.failure]:
+                for variant in variants:
+                    variant.stop()
+                self.change(record, EndpointStatus="Failed", FailureReason=failures[0])
+            elif all(variant.answered for variant in variants):
+                self.change(record, EndpointStatus="InService")
+
+    def _remove(self, record: Record) -> None:
+        for variant in self._running.pop(record["EndpointName"], []):
+            variant.wait()
+        shutil.rmtree(self._settings.home.endpoints / record["EndpointName"], ignore_errors=True)
+        with self._store.lock:
+            self._store.endpoints.pop(record["EndpointName"], None)
+            self._store.tags.pop(record["EndpointArn"], None)
+            self._store.save()
+
+    def change(self, record: Record, **members: object) -> None:
+        """Change an endpoint's record, save it, and publish the event."""
+        record.update(members, LastModifiedTime=now())
+        self._store.save()
+        self._publish(record)
+
+    def _publish(self, record: Record) -> None:
+        events.endpoint_changed(record, self._store.tags.get(record["EndpointArn"], {}))
+
+
+def _summary(variant: Record, plans: list[Plan]) -> Record:
+    """A variant as DescribeEndpoint shows it."""
+    used = [plan.image for plan in plans if plan.variant == variant["VariantName"]]
+    images = [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now()} for image in used]
+    weight, count = variant["InitialVariantWeight"], variant.get("InitialInstanceCount", 1)
+    counts = {} if "ServerlessConfig" in variant else {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+    return {
+        "VariantName": variant["VariantName"],
+        "DeployedImages": images,
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        **counts,
+    }
+
+
+def authorise(action: str, config_arn: str, caller: Caller) -> None:
+    """Check the caller for the configuration too, as AWS does; MiniStack has checked the endpoint."""
+    if iam_evaluator.enforce(caller.access_key, action, "sagemaker", REGION, resource_arn=config_arn) is not None:
+        message = (
+            f"User: {caller.arn} is not authorized to perform: {action} on resource: {config_arn} because no "
+            f"identity-based policy allows the {action} action"
+        )
+        raise SageMakerError("AccessDeniedException", message)

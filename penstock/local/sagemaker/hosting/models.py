@@ -1,0 +1,141 @@
+"""Models: an image, what lies in its `/opt/ml/model`, and the role that it runs with."""
+
+import copy
+
+from ministack.core import iam_evaluator
+
+from penstock.local.host.cloud import REGION
+from penstock.local.sagemaker.container import images, roles
+from penstock.local.sagemaker.protocol import s3_objects as objects
+from penstock.local.sagemaker.protocol.api_model import output_shape, project
+from penstock.local.sagemaker.protocol.caller import Caller, arn, now
+from penstock.local.sagemaker.protocol.errors import validation
+from penstock.local.sagemaker.protocol.paging import page
+from penstock.local.sagemaker.protocol.record_store import Record, Store
+from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.protocol.tagging import Tags
+from penstock.local.sagemaker.registry.model_packages import Packages
+
+
+class Models:
+    """The operations on models. Here a model has one container, which holds one model."""
+
+    def __init__(self, store: Store, tags: Tags, packages: Packages, settings: JobSettings) -> None:
+        self._store = store
+        self._tags = tags
+        self._packages = packages
+        self._images = settings.home.images
+
+    def find(self, name: str) -> Record:
+        """Return a model by its name.
+
+        Raises:
+            SageMakerError: there is no such model.
+        """
+        if name not in self._store.models:
+            raise validation(f'Could not find model "{arn(f"model/{name}")}".')
+        return self._store.models[name]
+
+    def create(self, request: Record, caller: Caller) -> Record:
+        """Make a model, if its role may be passed, its image is known and the role may read its data."""
+        name = request["ModelName"]
+        model_arn = arn(f"model/{name}")
+        if name in self._store.models:
+            raise validation(f'Cannot create already existing model "{model_arn}".')
+        role = request.get("ExecutionRoleArn")
+        if role is None:
+            raise validation("ExecutionRoleArn is required: the laptop cloud runs every model with a role.")
+        roles.check_pass_role(caller, role)
+        container = self._container(request)
+        self._check(container, role)
+        self._store.models[name] = {
+            **{key: copy.deepcopy(value) for key, value in request.items() if key != "Tags"},
+            "ModelArn": model_arn,
+            "CreationTime": now(),
+            "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
+            "_container": container,
+        }
+        self._tags.set_at_creation(model_arn, request)
+        return {"ModelArn": model_arn}
+
+    def describe(self, request: Record, _: Caller) -> Record:
+        """Describe a model."""
+        return project(self.find(request["ModelName"]), output_shape("DescribeModel"))
+
+    def list(self, request: Record, _: Caller) -> Record:
+        """List models."""
+        return page("ListModels", request, list(self._store.models.values()), name="ModelName", member="Models")
+
+    def delete(self, request: Record, _: Caller) -> Record:
+        """Delete a model; an endpoint that serves it goes on."""
+        record = self._store.models.pop(self.find(request["ModelName"])["ModelName"])
+        self._store.tags.pop(record["ModelArn"], None)
+        return {}
+
+    def container_of(self, given: Record, role: str) -> Record:
+        """The container of an inference component without a model, checked as a model's is."""
+        container = {"Image": given.get("Image", ""), "Environment": given.get("Environment", {})}
+        if "ArtifactUrl" in given:
+            container["ModelDataUrl"] = given["ArtifactUrl"]
+        self._check(container, role)
+        return container
+
+    def _container(self, request: Record) -> Record:
+        """The one container, with what its model package says of it."""
+        containers = [request["PrimaryContainer"]] if "PrimaryContainer" in request else request.get("Containers", [])
+        if len(containers) != 1 or ("PrimaryContainer" in request and "Containers" in request):
+            raise validation("A model on the laptop cloud has exactly one container: PrimaryContainer.")
+        given: Record = copy.deepcopy(containers[0])
+        if given.get("Mode", "SingleModel") != "SingleModel":
+            raise validation("The laptop cloud serves one model a container: Mode must be SingleModel.")
+        if "ModelPackageName" not in given:
+            return given
+        packaged = self._packaged(given.pop("ModelPackageName"))
+        return {**packaged, **given, "Environment": {**packaged.get("Environment", {}), **given.get("Environment", {})}}
+
+    def _packaged(self, name: str) -> Record:
+        package = self._packages.find(name)
+        if package.get("ModelApprovalStatus", "Approved") != "Approved":
+            raise validation(f"Model package {package['ModelPackageArn']} is not approved.")
+        containers = package.get("InferenceSpecification", {}).get("Containers", [])
+        if len(containers) != 1:
+            raise validation(f"{package['ModelPackageArn']} must have exactly one container to be served here.")
+        found: Record = copy.deepcopy(containers[0])
+        return found
+
+    def _check(self, container: Record, role: str) -> None:
+        try:
+            images.find(container.get("Image", ""), self._images)
+        except (images.UnknownImageError, OSError) as error:
+            raise validation(f"Requested image {container.get('Image')} not found: {error}") from None
+        uri = data_source(container).get("S3Uri")
+        if uri is not None and not uri.endswith("/"):
+            _check_readable(uri, role)
+
+
+def data_source(container: Record) -> Record:
+    """What lies in `/opt/ml/model`, as an `S3DataSource`; empty where the image brings all it needs."""
+    if "ModelDataUrl" in container:
+        return {"S3Uri": container["ModelDataUrl"], "S3DataType": "S3Object", "CompressionType": "Gzip"}
+    source: Record = container.get("ModelDataSource", {}).get("S3DataSource", {})
+    return source
+
+
+def _check_readable(uri: str, role: str) -> None:
+    """Refuse an artifact that is not there, or that the role may not read, before anything is started for it."""
+    bucket, key = objects.split(uri)
+    if objects.etag(uri) is None:
+        raise validation(f"Could not find model data at {uri}.")
+    credentials = roles.assume(role, "SageMaker")
+    try:
+        denied = iam_evaluator.enforce(
+            credentials.access_key, "s3:GetObject", "s3", REGION, resource_arn=f"arn:aws:s3:::{bucket}/{key}"
+        )
+    finally:
+        roles.forget(credentials)
+    if denied is not None:
+        raise validation(
+            f'Could not access model data at {uri}. Please ensure that the role "{role}" exists and that its trust '
+            f'relationship policy allows the action "sts:AssumeRole" for the service principal "{roles.SERVICE}". '
+            f'Also ensure that the role has "s3:GetObject" permissions and that the object is located in {REGION}.'
+        )

@@ -1,0 +1,178 @@
+"""Tuning jobs: training jobs made one after another, a few at a time, until the best of them is known."""
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Iterator
+from typing import ClassVar
+
+from penstock.local.sagemaker.jobs.base import INTERRUPTED, JobFailure, JobQueue, Jobs, Run
+from penstock.local.sagemaker.jobs.metric_scanner import MetricScanner
+from penstock.local.sagemaker.jobs.suggestions import Values, suggestions
+from penstock.local.sagemaker.jobs.training import TrainingJobs
+from penstock.local.sagemaker.jobs.trials import Trials, objective_value, trial_request
+from penstock.local.sagemaker.protocol import request_validation as against_model
+from penstock.local.sagemaker.protocol.api_model import operation_model
+from penstock.local.sagemaker.protocol.caller import Caller, now
+from penstock.local.sagemaker.protocol.errors import SageMakerError, not_found, validation
+from penstock.local.sagemaker.protocol.paging import page
+from penstock.local.sagemaker.protocol.record_store import Record, Store
+from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.protocol.tagging import Tags
+
+_POLL = 0.05
+_MOST = 750
+"""Trials where the request gives no number, as for a grid."""
+_NOBODY = Caller("", "", "")
+_ABSENT = ("TrainingJobDefinitions", "WarmStartConfig", "Autotune")
+_log = logging.getLogger(__name__)
+
+
+class TuningJobs(Jobs):
+    """The operations on tuning jobs, and how one runs. A trial takes its place in the queue of training jobs."""
+
+    kind: ClassVar[str] = "HyperParameterTuning"
+    resource: ClassVar[str] = "hyper-parameter-tuning-job"
+    log_group: ClassVar[str] = "/aws/sagemaker/TrainingJobs"
+
+    def __init__(self, store: Store, tags: Tags, settings: JobSettings, jobs: JobQueue, training: TrainingJobs) -> None:
+        super().__init__(store, tags, settings, jobs)
+        self._training = training
+
+    @property
+    def table(self) -> dict[str, Record]:
+        """The records of tuning jobs."""
+        return self.store.tuning_jobs
+
+    def list(self, request: Record, _: Caller) -> Record:
+        """List tuning jobs."""
+        records = [
+            record | {name: record["HyperParameterTuningJobConfig"][name] for name in ("Strategy", "ResourceLimits")}
+            for record in self.table.values()
+        ]
+        return page(
+            "ListHyperParameterTuningJobs", request, records,
+            name="HyperParameterTuningJobName", member="HyperParameterTuningJobSummaries",
+        )  # fmt: skip
+
+    def list_trials(self, request: Record, _: Caller) -> Record:
+        """List the training jobs of a tuning job."""
+        found = self._trials(self.find(request["HyperParameterTuningJobName"])).summaries()
+        if request.get("SortBy") == "FinalObjectiveMetricValue":
+            told = [item for item in found if "FinalHyperParameterTuningJobObjectiveMetric" in item]
+            found = [item | {"FinalObjectiveMetricValue": objective_value(item)} for item in told]
+        return page(
+            "ListTrainingJobsForHyperParameterTuningJob", request, found,
+            name="TrainingJobName", member="TrainingJobSummaries",
+        )  # fmt: skip
+
+    def role_of(self, request: Record) -> str:
+        """The role that the trials run with."""
+        return str(_definition(request)["RoleArn"])
+
+    def first_record(self, request: Record) -> Record:
+        """Check what SageMaker checks at creation, the trials' request too."""
+        _check(request)
+        first = next(suggestions(request["HyperParameterTuningJobConfig"]))
+        trial = trial_request(request, 1, first)
+        model = operation_model("CreateTrainingJob")
+        against_model.check(trial, model.input_shape if model else None)
+        self._training.first_record(trial)
+        record = {**request, "_trials": {}}
+        return {"_trials": {}, **Trials(record, {}).counters()}
+
+    def missing(self, name: str) -> SageMakerError:
+        """Return what Describe says of a job that is not there."""
+        return not_found(f"Amazon SageMaker can't find a tuning job with the name {name}.")
+
+    def isolated(self, record: Record) -> bool:
+        """Say whether the trials have no network and no credentials."""
+        return bool(record["TrainingJobDefinition"].get("EnableNetworkIsolation"))
+
+    def ended(self, run: Run, status: str, reason: str | None) -> Record:  # noqa: ARG002 - a training job needs them
+        """Return the members that change when a job ends."""
+        return {"HyperParameterTuningEndTime": now(), **self._trials(run.record).counters()}
+
+    def execute(self, run: Run) -> None:
+        """Make trials until all are made, the time is up, or the job is stopped."""
+        config = run.record["HyperParameterTuningJobConfig"]
+        limits = config["ResourceLimits"]
+        if config["Strategy"] == "Bayesian":
+            _log.warning("%s: a bayesian search is drawn at random on the laptop cloud", run.name)
+        pending = itertools.islice(suggestions(config), limits.get("MaxNumberOfTrainingJobs", _MOST))
+        deadline = time.monotonic() + limits.get("MaxRuntimeInSeconds", float("inf"))
+        at_once = min(limits["MaxParallelTrainingJobs"], os.cpu_count() or 1)
+        while self._went_on(run, pending, at_once):
+            if run.stop.wait(_POLL) or time.monotonic() > deadline:
+                break
+        if run.stop.is_set() or self._trials(run.record).under_way():
+            self._end_trials(run)
+            self.finish(run, "Stopped")
+            return
+        if self._trials(run.record).best() is None:
+            raise JobFailure(self._why_none(run))
+        self.finish(run, "Completed")
+
+    def _went_on(self, run: Run, pending: Iterator[Values], at_once: int) -> bool:
+        """Make the trials that there is room for; False when none is left and all have ended."""
+        with self.store.lock:
+            trials = self._trials(run.record)
+            while not run.stop.is_set() and len(trials.under_way()) < at_once:
+                if (tuned := next(pending, None)) is None:
+                    break
+                self._begin(run, tuned)
+            found = trials.counters()
+            if any(run.record.get(name) != value for name, value in found.items()):
+                self.change(run, **found)
+            return bool(trials.under_way())
+
+    def _begin(self, run: Run, tuned: Values) -> None:
+        request = trial_request(run.record, len(run.record["_trials"]) + 1, tuned)
+        run.record["_trials"][request["TrainingJobName"]] = tuned
+        self._training.begin(request, TuningJobArn=run.record["HyperParameterTuningJobArn"])
+
+    def _end_trials(self, run: Run) -> None:
+        """Stop the trials that are under way and wait for them; the cloud itself ends them when it stops."""
+        if run.interrupted:
+            raise JobFailure(INTERRUPTED)
+        while names := self._trials(run.record).under_way():
+            with self.store.lock:
+                for name in names:
+                    if self._training.status(name) == "InProgress":
+                        self._training.stop({"TrainingJobName": name}, _NOBODY)
+            time.sleep(_POLL)
+            if run.interrupted:
+                raise JobFailure(INTERRUPTED)
+
+    def _why_none(self, run: Run) -> str:
+        statuses = {item["TrainingJobStatus"] for item in self._trials(run.record).summaries()}
+        if "Completed" in statuses:
+            return "ClientError: No training job emitted the objective metric. Look at MetricDefinitions and the logs."
+        return "All training jobs failed. Please take a look at the training jobs failures to get more details."
+
+    def _trials(self, record: Record) -> Trials:
+        return Trials(record, self._training.table)
+
+
+def _definition(request: Record) -> Record:
+    if absent := [name for name in _ABSENT if request.get(name)]:
+        raise validation(f"The laptop cloud tunes one TrainingJobDefinition, anew: it has no {absent[0]}.")
+    if "TrainingJobDefinition" not in request:
+        raise validation("TrainingJobDefinition is required.")
+    found: Record = request["TrainingJobDefinition"]
+    return found
+
+
+def _check(request: Record) -> None:
+    definition, config = _definition(request), request["HyperParameterTuningJobConfig"]
+    if "HyperParameterTuningJobObjective" not in config:
+        raise validation("HyperParameterTuningJobConfig.HyperParameterTuningJobObjective is required.")
+    limits = config["ResourceLimits"]
+    if limits["MaxParallelTrainingJobs"] > limits.get("MaxNumberOfTrainingJobs", _MOST):
+        raise validation("MaxParallelTrainingJobs must not be more than MaxNumberOfTrainingJobs.")
+    definitions = definition["AlgorithmSpecification"].get("MetricDefinitions", [])
+    MetricScanner(definitions)
+    wanted = config["HyperParameterTuningJobObjective"]["MetricName"]
+    if wanted not in [item["Name"] for item in definitions]:
+        raise validation(f"The objective metric {wanted} is not among the algorithm's MetricDefinitions.")

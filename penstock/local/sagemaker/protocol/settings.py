@@ -1,0 +1,33 @@
+"""What the jobs of this laptop cloud are run with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.local.host.home import CloudHome
+from penstock.local.host.tls import certificates
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Where jobs find the cloud, and their bounds.
+
+    `stop_grace` is the time in seconds between SIGTERM and SIGKILL, which is 120 s on AWS. `hosting_grace` is
+    that of an endpoint's container, as long as on AWS. `slots` is how many jobs run at once.
+    """
+
+    home: CloudHome
+    port: int
+    slots: int = 2
+    stop_grace: float = 5.0
+    hosting_grace: float = 30.0
+    checkpoint_interval: float = 10.0
+
+    @property
+    def endpoint(self) -> str:
+        """The cloud's own endpoint."""
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def trusted(self) -> Path:
+        """The certificates that a client of this cloud trusts."""
+        return certificates(self.home.tls).bundle

@@ -1,0 +1,80 @@
+"""The demo's model on a laptop cloud of its own: its addresses, its versions, and who answered under load."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from penstock.local.host.cloud import LaptopCloud
+from tests.local.stage.load import Answer, Load
+from tests.local.stage.project import Project
+
+MODEL = "flight-delay"
+Client = Callable[[str], Any]
+
+
+def exported(client: Client, model: str = MODEL) -> dict[str, str]:
+    """The outputs of a model's stack."""
+    return _outputs(client, f"penstock-local-model-{model}")
+
+
+def bucket(client: Client) -> str:
+    return _outputs(client, "penstock-local-lake")["BucketName"]
+
+
+def _outputs(client: Client, stack: str) -> dict[str, str]:
+    found = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
+    return {item["OutputKey"]: item["OutputValue"] for item in found}
+
+
+def address(cloud: LaptopCloud, outputs: dict[str, str]) -> str:
+    """The service's, as the operator's command reaches it."""
+    found = urlsplit(outputs["ApiUrl"])
+    api = str(found.hostname).partition(".")[0]
+    return f"https://{api}.execute-api.localhost:{urlsplit(cloud.url).port}{found.path}"
+
+
+def alias(client: Client, outputs: dict[str, str]) -> tuple[str, dict[str, float]]:
+    """The published version that is live, and the shares of others."""
+    found = client("lambda").get_alias(FunctionName=outputs["PredictName"], Name="live")
+    return found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+
+
+def register(project: Project, folder: Path, parts: Sequence[pl.DataFrame]) -> None:
+    """A version of each part, added to those before; the first one is live, the others wait."""
+    for number, part in enumerate(parts, start=1):
+        file = folder / f"{number}.csv"
+        part.write_csv(file)
+        project.run("push", str(file), "--model", MODEL, "--wait")
+        if number == 1:
+            project.run("approve", MODEL, "--reason", "the first")
+
+
+def approve(project: Project, reason: str) -> tuple[int, str]:
+    """Approve version 2 and follow its rollout; exit code and what was said."""
+    done = project.run("approve", MODEL, "--version", "2", "--reason", reason, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def requests(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """Requests for predictions; the seed of their order is fixed."""
+    asked = table.tail(3000).sample(600, seed=7).drop("flight_id", "departs_at", "late")
+    return [{name: value for name, value in row.items() if value is not None} for row in asked.iter_rows(named=True)]
+
+
+def more(found: Load, moment: float) -> bool:
+    """Whether the load went on for a while after a moment."""
+    return len(found.since(moment)) > 20
+
+
+def touched(answer: Answer) -> bool:
+    """Whether version 2 answered, or nobody did."""
+    return answer.status != 200 or answer.version == 2
+
+
+def most(asked: int, share: float) -> int:
+    """As many as a share of the requests reaches with a chance of one in a million, by the normal approximation."""
+    return math.ceil(asked * share + 4.75 * math.sqrt(asked * share * (1 - share)) + 1)

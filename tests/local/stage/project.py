@@ -1,0 +1,154 @@
+"""A copy of this project in a folder of its own, with small models beside the real one, and its command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.specs import say_serving
+
+ROOT = Path(__file__).parents[3]
+FILES = ["cdk.json", "pyproject.toml", "uv.lock", "package.json", "README.md"]
+FOLDERS = ["penstock", "infra", "functions", "training"]
+RAISES = '''"""A training function with a bug."""
+
+
+def fit(train, validation, params):
+    raise ValueError("the spline needs at least four knots")
+'''
+SLOW = '''"""A training function that takes its time."""
+
+import time
+
+
+def fit(train, validation, params):
+    print("fitting for a while", flush=True)
+    time.sleep(120)
+'''
+PICKY = """    if (params["leaves"], params["learning_rate"]) == (7, 0.01):
+        raise ValueError("seven leaves learn too little at this rate")
+"""
+ENDPOINT = "serving: {target: endpoint, endpoint: {instances: {max: 2}}}\n"
+GRID = """tuning:
+  metric: log_loss
+  strategy: grid
+  max_jobs: 4
+  max_parallel_jobs: 2
+  ranges:
+    leaves: {values: [7, 31]}
+    learning_rate: {values: [0.01, 0.1]}
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The copy, and how to speak to it."""
+
+    root: Path
+    port: int
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The command, in the project's folder, as a user calls it."""
+        command = [str(Path(sys.executable).with_name("penstock")), *arguments]
+        environment = os.environ | {"PENSTOCK_PORT": str(self.port), "COLUMNS": "200"}
+        done = subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(
+                f"penstock {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def json(self, *arguments: str, check: bool = True) -> Any:
+        """What a reading command says as JSON."""
+        done = self.run(*arguments, "--json", check=check)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+
+def copy_project(root: Path, port: int) -> Project:
+    """The project with the models `flight-delay`, `large`, `raises`, `rejects` and `slow`."""
+    _copy(root)
+    _model(root, "raises", code=RAISES)
+    _model(root, "slow", code=SLOW)
+    _model(root, "large", more="validation: {job_above_mb: 0}")
+    _model(root, "rejects", gates="gates: [{metric: roc_auc, min: 0.999}]")
+    _model(
+        root,
+        "flight-delay",
+        gates="gates: [{metric: roc_auc, min: 0.8}, {metric: roc_auc, against: baseline, by: 0.1}]",
+    )
+    _make_key_personal(root / "training" / "models" / "flight-delay" / "contract.yaml")
+    return Project(root, port)
+
+
+def copy_tuned(root: Path, port: int) -> Project:
+    """The project with models that are tuned, each in its way: `hopeless`, `slow` and `tuned`; and no other."""
+    _copy(root)
+    shutil.rmtree(root / "training" / "models" / "flight-delay")
+    few = "tuning: {max_jobs: 2, ranges: {leaves: {min: 7, max: 31, integer: true}}}"
+    gates = "gates: [{metric: roc_auc, min: 0.7}, {metric: roc_auc, against: baseline, by: 0.1}]"
+    _model(root, "hopeless", code=RAISES, more=few)
+    _model(root, "slow", code=SLOW, more=few)
+    real = (ROOT / "training" / "models" / "flight-delay" / "train.py").read_text()
+    _model(root, "tuned", code=real.replace("    del validation", f"{PICKY}    del validation"), gates=gates, more=GRID)
+    for path in (root / "training" / "models").glob("*/model.yaml"):
+        kept = [
+            line for line in path.read_text().splitlines() if line not in {"    leaves: 31", "    learning_rate: 0.1"}
+        ]
+        path.write_text("\n".join(kept) + "\n")
+    return Project(root, port)
+
+
+def copy_rolled_out(root: Path, port: int) -> Project:
+    """The project with `flight-delay` alone, small and quick, and a rollout that watches closely."""
+    _copy(root)
+    gates = "gates: [{metric: roc_auc, min: 0.6}]"
+    # On the laptop a minute takes 0.4 seconds.
+    watched = (
+        "{weights: [10], bake_minutes: 60, max_latency_ms: 1500, min_rows: 30, keep_versions: 3, on_new_code: wait}"
+    )
+    _model(root, "flight-delay", gates=gates, more=f"rollout: {watched}")
+    return Project(root, port)
+
+
+def copy_endpoint(root: Path, port: int) -> Project:
+    """The same with an endpoint that answers."""
+    made = copy_rolled_out(root, port)
+    path = root / "training" / "models" / "flight-delay" / "model.yaml"
+    say_serving(path, ENDPOINT)
+    return made
+
+
+def _copy(root: Path) -> None:
+    for name in FILES:
+        shutil.copy(ROOT / name, root / name)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    (root / "node_modules").symlink_to(ROOT / "node_modules")
+
+
+def _make_key_personal(contract: Path) -> None:
+    """Captures hold a keyed hash of it, so the journey needs its secret, and labels find their rows all the same."""
+    text = contract.read_text()
+    contract.write_text(text.replace("- name: flight_id\n", "- name: flight_id\n        classification: personal\n"))
+
+
+def _model(root: Path, name: str, *, code: str | None = None, gates: str | None = None, more: str = "") -> None:
+    """A model like flight-delay: small, quick, and with another training function other gates, or more said."""
+    models = Path("training") / "models"
+    real, folder = ROOT / models / "flight-delay", root / models / name
+    shutil.copytree(real, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    lines = (real / "model.yaml").read_text().splitlines()
+    start = lines.index("gates:")
+    end = next(i for i in range(start + 1, len(lines)) if lines[i] and not lines[i].startswith(" "))
+    kept = lines[:start] + ([gates] if gates else lines[start:end]) + lines[end:]
+    text = "\n".join(kept).replace("name: flight-delay", f"name: {name}").replace("trees: 150", "trees: 20")
+    (folder / "model.yaml").write_text(text.replace("min_rows: 500", "min_rows: 200") + f"\n{more}\n")
+    if code:
+        (folder / "train.py").write_text(code)

@@ -1,0 +1,202 @@
+"""Why is this version live, and why this answer? The chain, out of a ledger that has it."""
+
+import gzip
+import json
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from penstock.audit import openlineage as lineage
+from penstock.audit.why import why as chain_of
+from penstock.captures import reader as captures
+from penstock.lake import Lake
+from penstock.ledger.ledger import Ledger, NoRecordError, Record, Run, Upload
+from tests.support.world import World
+
+
+@pytest.fixture
+def ledger(world: World) -> Ledger:
+    """One version, from its upload to its rollout, and a later one that waits."""
+    ledger = world.ledger
+    upload = Upload("raw/flight-delay/a.csv", "v1", "e", 1, "t0")
+    ledger.record_upload(upload)
+    ledger.open_run(Run("run1", "upload", "upload of a.csv", (upload,), "t1"))
+    part = {"sha256": "p1", "rows": 10, "size": 5, "uploads": ["s3://b/raw/flight-delay/a.csv?versionId=v1"]}
+    ledger.note_step("run1", "validate", "t2", inputs={"image": "i1"}, image="registry/image:tag")
+    ledger.put_dataset("d1", run="run1", rows=10, parts=[part], contract="c1", document="v7")
+    ledger.note_step("run1", "gates", "t2", verdicts=[{"passed": True, "sentence": "roc_auc 0.9 ≥ 0.8"}])
+    about = {"run": "run1", "dataset": "d1", "sha256": "s1", "code": "code", "metrics": {"roc_auc": 0.9}}
+    for version in (1, 2):
+        ledger.put_version(version, **about)
+    ledger.end_run("run1", "registered", "version 1", "t3")
+    ledger.put_approval(1, "t4", decision="approved", by="arn:someone", reason="better")
+    ledger.open_rollout("o1", 1, "t5")
+    ledger.end_rollout("o1", "live", "serves", "t6", {"version": 1, "sha256": "s1", "lambda_version": "4"})
+    return ledger
+
+
+def why(ledger: Ledger, version: int | None = None, prediction: Record | None = None) -> Record:
+    return chain_of(ledger, Lake("b", "flight-delay"), version, prediction)
+
+
+def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
+    found = why(ledger)
+    assert (found["version"], found["live"], found["sha256"]) == (1, True, "s1")
+    assert found["rollouts"] == [
+        {
+            "id": "o1",
+            "outcome": "live",
+            "reason": "serves",
+            "opened": "t5",
+            "ended": "t6",
+            "rolls_back": None,
+            "because": None,
+            "new_code": None,
+            "endpoint": None,
+            "by": None,
+            "shadow": None,
+        }
+    ]
+    assert [(item["by"], item["reason"]) for item in found["approvals"]] == [("arn:someone", "better")]
+    assert found["gates"] == [{"passed": True, "sentence": "roc_auc 0.9 ≥ 0.8"}]
+    assert (found["run"]["id"], found["run"]["cause"], found["run"]["code"]) == ("run1", "upload of a.csv", "code")
+    assert (found["run"]["image"], found["run"]["image_sha256"]) == ("registry/image:tag", "i1")
+    manifest = "s3://b/datasets/flight-delay/versions/d1.json"
+    assert (found["dataset"]["manifest"], found["dataset"]["manifest_version"]) == (manifest, "v7")
+    assert found["dataset"]["uploads"] == [
+        {"upload": "s3://b/raw/flight-delay/a.csv?versionId=v1", "part": "p1", "rows": 10}
+    ]
+
+
+def test_the_endpoint_that_answers_is_the_live_versions(ledger: Ledger) -> None:
+    # Given the live version's record, by an endpoint
+    assert ledger.open_rollout("o9", 1, "t9")
+    about = {"version": 1, "sha256": "abc", "lambda_version": "9", "endpoint": "dev-m--1-abc"}
+    assert ledger.end_rollout("o9", "live", "serves", "t9", about)
+    # Then its chain names it, and another version's does not
+    assert why(ledger, 1)["endpoint"] == "dev-m--1-abc"
+    assert why(ledger, 2)["endpoint"] is None
+
+
+def test_the_chain_of_another_version(ledger: Ledger) -> None:
+    found = why(ledger, 2)
+    assert (found["version"], found["live"], found["approvals"], found["rollouts"]) == (2, False, [], [])
+
+
+def test_a_version_that_is_not_there(ledger: Ledger) -> None:
+    with pytest.raises(NoRecordError, match="version 3 of flight-delay"):
+        why(ledger, 3)
+
+
+def test_nothing_is_live(world: World) -> None:
+    with pytest.raises(NoRecordError, match="live version of flight-delay: approve one first"):
+        why(world.ledger)
+
+
+# Why this answer
+
+
+NOW = datetime(2026, 3, 4, 5, 30, tzinfo=UTC)
+
+
+def captured(world: World, at: datetime, name: str, *ids: str) -> str:
+    """A file of captures, as Firehose puts it."""
+    rows = [{"at": at.isoformat(), "version": 1, "id": item, "score": 0.5, "instance": {"dest": "IAH"}} for item in ids]
+    key = captures.hour_prefix(world.lake, at) + name
+    world.store.write(key, gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    return world.lake.uri(key)
+
+
+def test_a_prediction_is_found_from_the_newest_file_back(world: World) -> None:
+    # Given captures of three days, the one that is asked for in the middle
+    captured(world, NOW - timedelta(days=2), "a", "r1-0")
+    place = captured(world, NOW - timedelta(days=1), "b", "r2-0", "r2-1", "r2-10")
+    captured(world, NOW, "c", "r3-0")
+    # When it is looked for
+    looks: list[tuple[int, datetime]] = []
+    found = captures.find(
+        world.store,
+        world.lake,
+        "r2-1",
+        since=NOW - timedelta(days=30),
+        until=NOW,
+        look=lambda *seen: looks.append(seen),
+    )
+    # Then it is that row, and the older file was not opened
+    assert (found["id"], found["instance"], found["file"]) == ("r2-1", {"dest": "IAH"}, place)
+    assert [(files, day.day) for files, day in looks] == [(0, 4), (1, 3)]
+
+
+@pytest.mark.parametrize("since", [timedelta(hours=2), timedelta(days=30)])
+def test_a_prediction_that_is_not_there(world: World, since: timedelta) -> None:
+    captured(world, NOW - timedelta(hours=3), "a", "r1-0")
+    asked = "r1-0" if since < timedelta(days=1) else "r1"
+    words = f"{asked} is in none of the {int(asked == 'r1')} capture files of flight-delay since"
+    with pytest.raises(captures.NoCaptureError, match=words):
+        captures.find(world.store, world.lake, asked, since=NOW - since, until=NOW)
+
+
+def test_a_search_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(captures, "MOST_FILES", 1)
+    captured(world, NOW - timedelta(hours=1), "a", "r1-0")
+    captured(world, NOW, "b", "r2-0")
+    with pytest.raises(captures.NoCaptureError, match="r1-0 is not in the newest 1 capture files"):
+        captures.find(world.store, world.lake, "r1-0", since=NOW - timedelta(days=1), until=NOW)
+
+
+def test_the_chain_of_an_answer(ledger: Ledger) -> None:
+    asked = {"id": "r1-0", "at": "t6", "version": 1, "score": 0.5, "instance": {}, "file": "s3://b/f"}
+    found = why(ledger, prediction=asked)
+    assert (found["version"], found["prediction"]) == (1, asked | {"rollout": "o1"})
+    with pytest.raises(NoRecordError, match="prediction r1-0 of version 2: version 1 answered it"):
+        why(ledger, 2, asked)
+
+
+# As OpenLineage has it
+
+
+def moments(of: Record) -> Record:
+    return of | {"opened": "2026-03-04T05:00:00.000+00:00", "ended": "2026-03-04T05:01:00.000+00:00"}
+
+
+def facets(document: Any) -> list[Any]:
+    """Every facet of an event, wherever it hangs."""
+    if isinstance(document, list):
+        return [facet for item in document for facet in facets(item)]
+    if not isinstance(document, dict):
+        return []
+    own = [facet for name, held in document.items() if name.lower().endswith("facets") for facet in held.values()]
+    return own + [facet for item in document.values() for facet in facets(item)]
+
+
+def test_the_runs_as_openlineage_events(ledger: Ledger) -> None:
+    # Given the chain of a version
+    found = why(ledger, 1)
+    chain = found | {"run": moments(found["run"])}
+    # When it is told as events, twice
+    told, again = (lineage.events(chain, moments(ledger.run("run1")), "prod") for _ in range(2))
+    # Then they are the same, and each has what the specification requires
+    assert told == again
+    assert [(event["job"]["name"].rpartition(".")[2], event["eventType"]) for event in told] == [
+        ("validate", "START"), ("validate", "COMPLETE"), ("train", "START"), ("train", "COMPLETE"),
+    ]  # fmt: skip
+    for event in told:
+        assert uuid.UUID(event["run"]["runId"])
+        assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
+        assert event["job"]["namespace"] == "penstock-prod"
+        assert re.fullmatch(
+            r"https://openlineage\.io/spec/[\d-]+/OpenLineage\.json#/\$defs/RunEvent", event["schemaURL"]
+        )
+        assert event["producer"].startswith("https://")
+        assert all(item["namespace"] and item["name"] for item in event["inputs"] + event["outputs"])
+        assert all({"_producer", "_schemaURL"} <= set(facet) for facet in facets(event))
+    # And the uploads lead to the dataset, the dataset to the version
+    first, last = told[0], told[-1]
+    assert (first["inputs"][0]["namespace"], first["inputs"][0]["name"]) == ("s3://b", "raw/flight-delay/a.csv")
+    assert first["inputs"][0]["facets"]["version"]["datasetVersion"] == "v1"
+    assert first["outputs"][0]["name"] == last["inputs"][0]["name"]
+    assert last["outputs"][0]["name"] == "flight-delay/versions/1"
+    assert first["run"]["runId"] == told[1]["run"]["runId"] != last["run"]["runId"]

@@ -1,0 +1,402 @@
+"""A file that is scored as a whole: what is answered, what is refused, and what is not done twice."""
+
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from penstock.aws.s3_store import Version, sha256
+from penstock.batches import batch_id
+from penstock.contract.odcs import read_contract
+from penstock.erasure.lake_survey import Survey
+from penstock.erasure.subject import Subject
+from penstock.scoring.model import Model
+from penstock.scoring.onnx_metadata import NoSignatureError, signature_of
+from tests.support import tiny
+from tests.support.batch_steps import Steps, as_csv, as_jsonl, as_parquet, go_live, rows
+from tests.support.tiny import GOOD, SIZES, SMALLEST, build_multiclass, build_regression
+from tests.support.world import MODEL, World, execution_ended, object_created
+
+Write = Callable[[list[dict[str, Any]]], bytes]
+
+
+@pytest.fixture
+def steps(world: World, tiny_onnx: bytes) -> Steps:
+    """The tiny model is live, and its row key is the contract's."""
+    path = world.root / "model" / "contract.yaml"
+    path.write_text(path.read_text().replace("name: flight_id", "name: row_id"))
+    go_live(world, tiny_onnx)
+    return Steps.load(world)
+
+
+def answers(data: bytes, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a request with these rows is answered."""
+    model = Model(data)
+    decoded = model.decode(json.dumps({"instances": items}).encode())
+    return [model.prediction(score) for score in model.score_rows(decoded).tolist()]
+
+
+@pytest.mark.parametrize(("name", "write"), [
+    ("a.csv", as_csv), ("a.jsonl", as_jsonl), ("deep/er/a.ndjson", as_jsonl), ("a.parquet", as_parquet),
+    ("a.csv.gz", lambda items: gzip.compress(as_csv(items))),
+    ("a.jsonl.gz", lambda items: gzip.compress(as_jsonl(items))),
+])  # fmt: skip
+def test_each_row_is_answered_as_a_request_is(steps: Steps, tiny_onnx: bytes, name: str, write: Write) -> None:
+    # Given a file of ten rows in three parts, each with its key
+    items = rows(10)
+    keyed = [item | {"row_id": f"k{number}"} for number, item in enumerate(items)]
+    # When its batch has run
+    record = steps.all(name, write(keyed))
+    # Then the output beside it has the very scores of a request, in order, with key, row, id and version
+    assert record["outcome"] == "scored", record
+    assert record["reason"] == "10 of 10 rows scored by version 3"
+    found = steps.output(name)
+    assert [float(row["score"]) for row in found] == [item["score"] for item in answers(tiny_onnx, items)]
+    assert [row["row_id"] for row in found] == [f"k{number}" for number in range(10)]
+    assert [int(row["row"]) for row in found] == list(range(1, 11))
+    assert {str(row["version"]) for row in found} == {"3"}
+    assert [row["id"] for row in found] == [f"{record['work']}-{number}" for number in range(1, 11)]
+    assert list(found[0]) == ["row_id", "row", "id", "score", "label", "version"]
+    labels = [str(item["label"]).lower() for item in answers(tiny_onnx, items)]
+    assert [str(row["label"]).lower() for row in found] == labels
+    assert steps.errors(name) == []
+    # And the ledger and the people know
+    assert (record["parts"], record["rows"], record["scored"], record["errors"]) == (3, 10, 10, 0)
+    assert record["live"]["sha256"] == sha256(tiny_onnx)
+    (notice,) = steps.world.notices()
+    assert notice["subject"] == f"{MODEL}: batch {name} scored"
+
+
+def test_csv_has_the_digits_of_the_answer(steps: Steps, tiny_onnx: bytes) -> None:
+    items = rows(3)
+    steps.all("a.csv", as_csv(items))
+    wanted = [json.dumps(item["score"]) for item in answers(tiny_onnx, items)]
+    assert [row["score"] for row in steps.output("a.csv")] == wanted
+    assert {row["label"] for row in steps.output("a.csv")} <= {"true", "false"}
+
+
+POISON: list[tuple[dict[str, Any], str]] = [
+    ({"amount": "much"}, "amount: not a number"),
+    ({"amount": ""}, "amount: missing"),
+    ({"amount": 1000.5}, "amount: above 1000.0"),
+    ({"amount": -1}, "amount: below 0.0"),
+    ({"amount": "inf"}, "amount: not a finite number; amount: above 1000.0"),
+    ({"level": 2.5}, "level: not a whole number"),
+    ({"level": 99}, "level: above 9.0"),
+    ({"member": "maybe"}, "member: not true or false"),
+    ({"city": "jfk"}, "city: not of the form [A-Z]{3}"),
+    ({"colour": "blue"}, "colour: not one of red, green"),
+    ({"note": "far too long"}, "note: longer than 5 characters"),
+    ({"city": "", "amount": "x"}, "city: missing; amount: not a number"),
+    # What only the decoder of requests refuses: a number that is infinite to the model
+    ({"free": 1e300}, "free: Expected `float` <= 3.4028234663852886e+38"),
+]
+
+
+def test_poison_rows_are_reported_and_the_rest_is_scored(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given good rows, and between any two of them a poison row of another kind
+    items = rows(2 * len(POISON) + 1)
+    for number, (change, _) in enumerate(POISON):
+        items[2 * number + 1] |= change
+    keyed = [item | {"row_id": number} for number, item in enumerate(items)]
+    # When the batch has run
+    record = steps.all("a.csv", as_csv(keyed))
+    # Then each of them is in the errors with row, key, id and reason, and every good row is scored
+    assert record["outcome"] == "scored"
+    found = steps.errors("a.csv")
+    assert [item["reason"] for item in found] == [reason for _, reason in POISON]
+    assert [item["row"] for item in found] == [2 * number + 2 for number in range(len(POISON))]
+    assert [item["row_id"] for item in found] == [str(2 * number + 1) for number in range(len(POISON))]
+    assert {item["id"] for item in found} == {f"{record['work']}-{item['row']}" for item in found}
+    output = steps.output("a.csv")
+    assert [row["row"] for row in output] == [str(number) for number in range(1, len(items) + 1, 2)]
+    assert [float(row["score"]) for row in output] == [item["score"] for item in answers(tiny_onnx, items[::2])]
+    assert (record["scored"], record["errors"]) == (len(POISON) + 1, len(POISON))
+    assert "errors/a.csv.jsonl" in record["reason"]
+
+
+def test_nested_values_and_wrong_kinds_in_json_are_poison(steps: Steps) -> None:
+    items: list[dict[str, Any]] = [
+        GOOD,
+        GOOD | {"amount": [1]},
+        GOOD | {"city": {"a": 1}},
+        GOOD | {"row_id": {"deep": 1}, "amount": None},
+    ]
+    steps.all("a.jsonl", as_jsonl(items))
+    assert [item["reason"] for item in steps.errors("a.jsonl")] == [
+        "amount: not a number", "city: not text", "row_id: not text; amount: missing",
+    ]  # fmt: skip
+    assert [row["row"] for row in steps.output("a.jsonl")] == [1]
+
+
+def test_what_is_optional_may_be_absent_and_what_is_unknown_is_told(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given rows with only what is required, and columns that the version does not know: the target is one of them
+    items = [SMALLEST | {"late": "?", "surprise": 1}, SMALLEST | {"late": "", "surprise": 2}]
+    # When they are scored
+    record = steps.all("a.csv", as_csv(items))
+    # Then they are, and the ledger names what was left out; with no key given there is none
+    wanted = answers(tiny_onnx, [SMALLEST, SMALLEST])
+    assert [float(row["score"]) for row in steps.output("a.csv")] == [item["score"] for item in wanted]
+    assert record["unknown"] == ["late", "surprise"]
+    assert list(steps.output("a.csv")[0]) == ["row", "id", "score", "label", "version"]
+
+
+@pytest.mark.parametrize(("name", "data", "said"), [
+    ("a.csv", b"", "a.csv: the file is empty"),
+    ("a.csv", as_csv([GOOD]).partition(b"\r\n")[0] + b"\r\n", "a.csv: there are no rows"),
+    ("a.csv", b"colour,level\nred,1\n", "a.csv: the column 'city' is missing, and amount"),
+    ("a.csv", b"City,amount\nJFK,1\n", "a.csv: the column 'city' is missing (there is 'City')"),
+    ("a.csv", b"city,amount\nJFK,1,2\n", "a.csv: line 2 has 3 cells, the header has 2"),
+    ("a.xlsx", b"PK", "a.xlsx: 'a.xlsx' does not end in .csv, .csv.gz"),
+    ("a.parquet", b"city,amount\nJFK,1\n", "a.parquet: "),
+    ("a.csv", b"city,amount\njfk,x\n,-1\n", "none of the 2 rows can be scored (1 × city: "),
+])  # fmt: skip
+def test_a_bad_file_is_refused_with_a_sentence(steps: Steps, name: str, data: bytes, said: str) -> None:
+    record = steps.all(name, data)
+    assert record["outcome"] == "refused"
+    assert record["reason"].startswith(said)
+    assert steps.world.keys("batch/flight-delay/output/") == []
+    (notice,) = steps.world.notices()
+    assert said in notice["text"]
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(steps: Steps) -> None:
+    event = object_created("batch/flight-delay/input/a.csv", 5_000_000_000, "e", "v1")
+    steps.functions["start_batch"].handler(event, None)
+    record = steps.run(batch_id(MODEL, "batch/flight-delay/input/a.csv", "v1"))
+    assert record["outcome"] == "refused"
+    assert record["reason"] == "a.csv: the file has 5,000 MB, a batch takes 3,000: cut it and push the pieces"
+
+
+def test_a_file_of_too_many_parts_is_refused(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.plan_batch.planning.MOST_PARTS", 2)
+    record = steps.all("a.csv", as_csv(rows(9)))
+    assert record["reason"].startswith("a.csv: the file has more rows than a batch takes (about 8)")
+
+
+def test_a_part_is_bounded_by_its_bytes_too(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given parts of 300 bytes at most, which one row nearly is
+    monkeypatch.setattr("functions.plan_batch.dealing.PART_BYTES", 300)
+    record = steps.all("a.csv", as_csv(rows(5)))
+    assert (record["parts"], record["scored"]) == (5, 5)
+
+
+def test_with_nothing_live_it_says_what_to_do(world: World) -> None:
+    steps = Steps.load(world)
+    record = steps.all("a.csv", as_csv(rows(1)))
+    assert record["outcome"] == "refused"
+    assert record["reason"] == (
+        "a.csv: no version of flight-delay is live yet: approve one with `penstock approve flight-delay --reason …`, "
+        "then push the file again"
+    )
+
+
+def test_a_model_file_that_was_changed_scores_nothing(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given the registered object version is gone, and another file lies there
+    key = steps.lake.model_file(sha256(tiny_onnx), "model.onnx")
+    for version in list(steps.world.store.versions(key)):
+        steps.world.store.delete_versions([(key, version.version_id)])
+    steps.world.store.write(key, tiny.build(0.7))
+    record = steps.all("a.csv", as_csv(rows(1)))
+    assert record["outcome"] == "refused"
+    assert "was changed since it was registered" in record["reason"]
+
+
+def test_the_same_file_again_is_recognised_and_explained(steps: Steps) -> None:
+    # Given a batch that has run
+    first = steps.all("a.csv", as_csv(rows(6)))
+    assert steps.scored == [0, 1]
+    # When the same file comes again under its name
+    again = steps.all("a.csv", as_csv(rows(6)))
+    # Then nothing is scored, and it says by whom it was
+    assert again["outcome"] == "skipped"
+    assert again["reason"] == (
+        f"the same file was scored by version 3 as batch {first['id']}, its scores are in "
+        f"{steps.lake.uri(steps.lake.batch_output('a.csv'))}"
+    )
+    # And under another name it gets its output, of the same scores
+    other = steps.all("b.csv", as_csv(rows(6)))
+    assert other["outcome"] == "scored"
+    assert other["reason"] == "6 of 6 rows scored by version 3, 2 of 2 parts by an earlier batch"
+    assert steps.scored == [0, 1]
+    assert steps.output("b.csv") == steps.output("a.csv")
+
+
+def test_another_version_scores_it_anew(steps: Steps) -> None:
+    first = steps.all("a.csv", as_csv(rows(6)))
+    go_live(steps.world, tiny.build(0.9), 4)
+    second = steps.all("a.csv", as_csv(rows(6)))
+    assert (second["outcome"], second["found"]) == ("scored", 0)
+    assert first["work"] != second["work"]
+    assert {row["version"] for row in steps.output("a.csv")} == {"4"}
+
+
+def test_a_rollout_in_between_changes_nothing(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given a batch that has begun
+    batch = steps.come("a.csv", as_csv(rows(6)))
+    # When another version goes live, and S3 tells of the file once more
+    go_live(steps.world, tiny.build(0.9), 4)
+    item = steps.ledger.batch(batch)
+    event = object_created(item["key"], item["size"], "e", item["version_id"])
+    assert steps.functions["start_batch"].handler(event, None)["said"].endswith("is under way")
+    record = steps.run(batch)
+    # Then it is scored by the version of its beginning
+    assert record["live"]["version"] == 3
+    assert {row["version"] for row in steps.output("a.csv")} == {"3"}
+    assert len(steps.ledger.batches()) == 1
+    wanted = [item["score"] for item in answers(tiny_onnx, rows(6))]
+    assert [float(row["score"]) for row in steps.output("a.csv")] == wanted
+
+
+def test_a_batch_that_was_stopped_goes_on_where_it_was(steps: Steps) -> None:
+    # Given a batch of five parts that is stopped at the fourth
+    steps.dies_at = 3
+    batch = steps.come("a.csv", as_csv(rows(20)))
+    steps.run(batch)
+    assert steps.scored == [0, 1, 2]
+    stopped = execution_ended(steps.world.batch, batch, "ABORTED", "by hand")
+    steps.functions["start_batch"].handler(stopped, None)
+    record = steps.ledger.batch(batch)
+    assert (record["outcome"], record["state"]) == ("failed", "ended")
+    assert record["reason"] == (
+        "the execution ended ABORTED: by hand; push the file again: what was scored by then is kept"
+    )
+    # When the file is pushed again
+    steps.dies_at = None
+    again = steps.all("a.csv", as_csv(rows(20)))
+    # Then only what was missing is scored
+    assert steps.scored == [0, 1, 2, 3, 4]
+    assert again["reason"] == "20 of 20 rows scored by version 3, 3 of 5 parts by an earlier batch"
+    assert len(steps.output("a.csv")) == 20
+
+
+def test_work_that_has_expired_is_done_anew(steps: Steps) -> None:
+    # Given a batch that was scored, whose parts have expired, and whose plan was written a moment too late for that
+    first = steps.all("a.csv", as_csv(rows(6)))
+    gone = [key for key in steps.world.keys(steps.lake.batch_work(first["work"])) if not key.endswith("plan.json")]
+    steps.world.store.delete_versions([(version.key, version.version_id) for version in _of(steps, gone)])
+    # When the same file comes under another name
+    again = steps.all("b.csv", as_csv(rows(6)))
+    # Then it is dealt and scored once more, as before
+    assert again["reason"] == "6 of 6 rows scored by version 3"
+    assert steps.scored == [0, 1, 0, 1]
+    assert steps.output("b.csv") == steps.output("a.csv")
+
+
+def _of(steps: Steps, keys: list[str]) -> list[Version]:
+    return [version for version, _ in steps.world.store.every_version("batch-work/") if version.key in keys]
+
+
+def test_a_batch_that_is_redriven_is_scored_after_all(steps: Steps) -> None:
+    # Given a batch that was stopped, and is recorded as failed
+    steps.dies_at = 3
+    batch = steps.come("a.csv", as_csv(rows(20)))
+    steps.run(batch)
+    steps.functions["start_batch"].handler(execution_ended(steps.world.batch, batch, "ABORTED"), None)
+    # When its execution is redriven
+    steps.dies_at = None
+    record = steps.run(batch)
+    # Then it is scored, and what is told of it later changes nothing
+    assert (record["outcome"], record["scored"]) == ("scored", 20)
+    steps.functions["start_batch"].handler(execution_ended(steps.world.batch, batch, "ABORTED"), None)
+    assert steps.ledger.batch(batch)["outcome"] == "scored"
+
+
+def test_a_step_that_failed_is_an_ending_with_its_words(steps: Steps) -> None:
+    batch = steps.come("a.csv", as_csv(rows(1)))
+    error = {"Error": "x", "Cause": json.dumps({"errorMessage": "out of memory"})}
+    steps.functions["end_batch"].handler({"batch": batch, "outcome": "failed", "step": "scoring", "error": error}, None)
+    assert steps.ledger.batch(batch)["reason"] == (
+        "scoring failed: out of memory; push the file again: what was scored by then is kept"
+    )
+    (notice,) = steps.world.notices()
+    assert notice["subject"].endswith("batch a.csv failed")
+    # A repeated step tells nobody twice
+    steps.functions["end_batch"].handler({"batch": batch, "outcome": "failed", "step": "scoring", "error": error}, None)
+    assert steps.world.notices() == []
+
+
+def test_markers_and_strangers_open_no_batch(steps: Steps) -> None:
+    start = steps.functions["start_batch"]
+    for name in ("", "_SUCCESS", "folder/", "_temporary/a.csv"):
+        event = object_created(f"batch/flight-delay/input/{name}", 1, "e", "v")
+        assert start.handler(event, None)["said"].endswith("holds no rows")
+    assert start.handler(execution_ended(steps.world.batch, "stranger", "FAILED"), None)["said"].endswith("no batch")
+    assert steps.ledger.batches() == []
+
+
+def test_a_regression_has_amounts_and_no_labels(world: World) -> None:
+    data = build_regression()
+    go_live(world, data)
+    steps = Steps.load(world)
+    assert steps.all("a.parquet", as_parquet(rows(5)))["outcome"] == "scored"
+    found = steps.output("a.parquet")
+    assert list(found[0]) == ["row", "id", "score", "version"]
+    assert [row["score"] for row in found] == [item["score"] for item in answers(data, rows(5))]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_several_classes_have_a_probability_each(world: World, name: str) -> None:
+    data = build_multiclass()
+    go_live(world, data)
+    steps = Steps.load(world)
+    write = {"a.jsonl": as_jsonl, "a.csv": as_csv, "a.parquet": as_parquet}[name]
+    steps.all(name, write(rows(5)))
+    wanted = answers(data, rows(5))
+    if name == "a.jsonl":
+        assert [row["scores"] for row in steps.output(name)] == [item["scores"] for item in wanted]
+        return
+    for label in SIZES:
+        found = [float(row[f"scores.{label}"]) for row in steps.output(name)]
+        assert found == [item["scores"][label] for item in wanted]
+
+
+def test_a_key_named_like_a_column_of_the_output_gives_way(world: World, tiny_onnx: bytes) -> None:
+    import msgspec
+
+    from training.steps.export import onnx_export as export
+
+    about = msgspec.structs.replace(tiny.signature(), carried=("id",))
+    data = export.sealed(export.to_onnx(tiny.estimator(tiny.table()), tiny.COLUMNS), about)
+    path = world.root / "model" / "contract.yaml"
+    path.write_text(path.read_text().replace("name: flight_id", "name: id"))
+    go_live(world, data)
+    steps = Steps.load(world)
+    record = steps.all("a.csv", as_csv([GOOD | {"id": "mine"}]))
+    (row,) = steps.output("a.csv")
+    assert (row["key"], row["id"]) == ("mine", f"{record['work']}-1")
+
+
+def test_the_signature_is_read_without_onnxruntime(tiny_onnx: bytes) -> None:
+    assert signature_of(tiny_onnx) == Model(tiny_onnx).signature
+    for data in (b"", b"no onnx", tiny_onnx[:200]):
+        with pytest.raises(NoSignatureError, match="no signature"):
+            signature_of(data)
+
+
+def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given a batch with rows of two people, one of them with a poison row too, and another batch of others
+    mine = [rows(1)[0] | {"row_id": "me"}, GOOD | {"row_id": "me", "amount": "x"}]
+    others = [item | {"row_id": f"k{number}"} for number, item in enumerate(rows(6))]
+    first = steps.all("a.csv", as_csv([*others[:3], *mine, *others[3:]]))
+    second = steps.all("b.parquet", as_parquet(others))
+    # When one of them is forgotten
+    contract = read_contract(steps.world.root / "model")
+    subject = Subject(contract, ["me"])
+    found = Survey(contract, steps.lake, steps.world.store, steps.ledger, subject).find()
+    steps.world.store.delete_versions(found.remove)
+    for key, data in found.written.items():
+        steps.world.store.write(key, data)
+    # Then no version of any object holds them, and the others' scores and batches are what they were
+    for version, _ in steps.world.store.every_version("batch"):
+        data = steps.world.store.read(version.key, version.version_id)
+        assert b'"me"' not in data, version.key
+        assert b",me" not in data, version.key
+        assert b"\nme," not in data, version.key
+    assert [row["row_id"] for row in steps.output("a.csv")] == [item["row_id"] for item in others]
+    assert steps.world.keys(steps.lake.batch_work(first["work"])) == []
+    assert len(steps.world.keys(steps.lake.batch_work(second["work"]))) == 5
+    assert found.rows["batches"] == 4
+    assert found.unread == []

@@ -1,0 +1,101 @@
+"""A batch whose processes die at any call: pushed again it goes on, and ends as if nothing had happened."""
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from penstock.aws.s3_store import sha256
+from penstock.batches import batch_id
+from penstock.lake import Lake
+from penstock.ledger.ledger import Ledger
+from tests.support.batch_steps import NAMES, as_csv, rows
+from tests.support.crashing_cloud import Cloud, CrashError
+from tests.support.tiny import GOOD
+from tests.support.world import BUCKET, MODEL, World, execution_ended, object_created
+
+LAKE = Lake(BUCKET, MODEL)
+KEY = LAKE.batch_input("a.csv")
+FILE = as_csv([*rows(9), GOOD | {"amount": "poison"}])
+WANTED = (LAKE.batch_output("a.csv"), LAKE.batch_errors("a.csv"))
+
+
+@pytest.fixture
+def functions(world: World) -> dict[str, ModuleType]:
+    """The handlers, imported as by a cold start; ten rows are three parts."""
+    return {name: world.load(name, **({"part_rows": "4"} if name == "plan_batch" else {})) for name in NAMES}
+
+
+def enter(functions: dict[str, Any], cloud: Cloud, data: bytes) -> Ledger:
+    """Have the functions work in this cloud, where the tiny model is live."""
+    ledger, store, digest = cloud.ledger(), cloud.store(), sha256(data)
+    cloud.objects[LAKE.model_file(digest, "model.onnx")] = [("m1", data)]
+    cloud.items["live"] = {"sk": "live", "version": 3, "sha256": digest, "lambda_version": "1"}
+    cloud.items["version#000003"] = {"sk": "version#000003", "version": 3, "model_version_id": "m1"}
+    functions["start_batch"].ledger = functions["end_batch"].ledger = ledger
+    functions["start_batch"].executions._client = cloud.steps()
+    functions["end_batch"].notifier = cloud.notifier()
+    functions["plan_batch"].planning = replace(functions["plan_batch"].planning, store=store, ledger=ledger)
+    functions["join_batch"].joining = replace(functions["join_batch"].joining, store=store, ledger=ledger)
+    functions["score_part"].store = store
+    functions["score_part"]._model.cache_clear()
+    return ledger
+
+
+def push(functions: dict[str, Any], cloud: Cloud, version: str) -> None:
+    """The file comes under a version id; whatever dies, the execution is given up and that is told."""
+    cloud.objects.setdefault(KEY, []).append((version, FILE))
+    batch = batch_id(MODEL, KEY, version)
+    try:
+        functions["start_batch"].handler(object_created(KEY, len(FILE), "e", version), None)
+        machine(functions, batch)
+    except CrashError:
+        plan, cloud.plan = cloud.plan, {}
+        functions["start_batch"].handler(execution_ended("m", batch, "ABORTED", "the process is gone"), None)
+        cloud.plan = plan
+
+
+def machine(functions: dict[str, Any], batch: str) -> None:
+    plan = functions["plan_batch"].handler({"batch": batch}, None)
+    ending = {name: plan[name] for name in ("outcome", "reason")}
+    for item in plan["items"]:
+        functions["score_part"].handler(item, None)
+    if plan["outcome"] in {"score", "join"}:
+        ending = functions["join_batch"].handler({"batch": batch}, None)
+    functions["end_batch"].handler({"batch": batch, **ending}, None)
+
+
+def contents(cloud: Cloud) -> list[bytes]:
+    return [cloud.objects[key][-1][1] for key in WANTED]
+
+
+def writes(cloud: Cloud, folder: str) -> dict[str, int]:
+    """How often each object of the work's folder was written."""
+    return {key: len(found) for key, found in cloud.objects.items() if f"/{folder}/" in key}
+
+
+@pytest.mark.parametrize("fault", ["before", "after"])
+def test_at_each_call_in_turn(functions: dict[str, ModuleType], tiny_onnx: bytes, fault: Any) -> None:
+    # Given what a batch leaves that nothing disturbs
+    undisturbed = Cloud(plan={}, picks=[], repeated=set())
+    enter(functions, undisturbed, tiny_onnx)
+    push(functions, undisturbed, "v1")
+    wanted, calls = contents(undisturbed), 0
+    assert len(writes(undisturbed, "scored")) == 3
+    while True:
+        # When the process dies at each call that it makes, one after the other, and the file is pushed again
+        calls += 1
+        cloud = Cloud(plan={calls: fault}, picks=[], repeated=set())
+        ledger = enter(functions, cloud, tiny_onnx)
+        push(functions, cloud, "v1")
+        died = cloud.calls >= calls
+        cloud.plan = {}
+        push(functions, cloud, "v2")
+        # Then output and errors are the same, no part was scored twice, and the ledger says where the scores are
+        assert contents(cloud) == wanted
+        assert set(writes(cloud, "scored").values()) == {1}
+        assert ledger.batch(batch_id(MODEL, KEY, "v2"))["outcome"] in {"scored", "skipped"}
+        if not died:
+            break
+    assert calls > 25

@@ -1,0 +1,85 @@
+"""The bounds of a tuning job on the laptop cloud, on training jobs that end when they are told to."""
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from penstock.local.host.home import CloudHome
+from penstock.local.sagemaker.jobs.base import INTERRUPTED, JobFailure, JobQueue, Run
+from penstock.local.sagemaker.jobs.training import TrainingJobs
+from penstock.local.sagemaker.jobs.tuning import TuningJobs
+from penstock.local.sagemaker.protocol.record_store import Store
+from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.protocol.tagging import Tags
+
+
+class Endless:
+    """Training jobs that go on until they are stopped."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, dict[str, Any]] = {}
+        self.most = 0
+
+    def begin(self, request: dict[str, Any], **members: object) -> dict[str, Any]:
+        self.table[request["TrainingJobName"]] = {**request, "TrainingJobStatus": "InProgress", **members}
+        self.most = max(self.most, [job["TrainingJobStatus"] for job in self.table.values()].count("InProgress"))
+        return {}
+
+    def status(self, name: str) -> str:
+        return str(self.table[name]["TrainingJobStatus"])
+
+    def stop(self, request: dict[str, Any], _: object) -> dict[str, Any]:
+        self.table[request["TrainingJobName"]]["TrainingJobStatus"] = "Stopped"
+        return {}
+
+
+def record(parallel: int, seconds: int) -> dict[str, Any]:
+    values = [str(number) for number in range(30)]
+    return {
+        "HyperParameterTuningJobName": "t",
+        "HyperParameterTuningJobArn": "arn:aws:sagemaker:us-east-1:000000000000:hyper-parameter-tuning-job/t",
+        "HyperParameterTuningJobStatus": "InProgress",
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Grid",
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "score"},
+            "ResourceLimits": {"MaxParallelTrainingJobs": parallel, "MaxRuntimeInSeconds": seconds},
+            "ParameterRanges": {"CategoricalParameterRanges": [{"Name": "a", "Values": values}]},
+        },
+        "TrainingJobDefinition": {"AlgorithmSpecification": {}, "RoleArn": "r", "OutputDataConfig": {}},
+        "_trials": {},
+    }
+
+
+@pytest.fixture
+def training() -> Endless:
+    return Endless()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, training: Endless) -> TuningJobs:
+    store = Store(tmp_path / "sagemaker.json")
+    settings = JobSettings(CloudHome(tmp_path), port=1)
+    return TuningJobs(store, Tags(store), settings, JobQueue(0), cast("TrainingJobs", training))
+
+
+def test_a_search_out_of_time_is_stopped_with_its_trials(jobs: TuningJobs, training: Endless) -> None:
+    # Given a search whose time is up after its first trials
+    run = Run("t", record(parallel=25, seconds=0))
+    # When it runs
+    jobs.execute(run)
+    # Then it is stopped, and its trials with it, which were no more than the machine has cores
+    assert run.record["HyperParameterTuningJobStatus"] == "Stopped"
+    assert training.most == min(25, os.cpu_count() or 1)
+    assert {job["TrainingJobStatus"] for job in training.table.values()} == {"Stopped"}
+    assert run.record["TrainingJobStatusCounters"]["Stopped"] == training.most
+
+
+def test_a_search_that_the_clouds_end_interrupts_says_so(jobs: TuningJobs) -> None:
+    # Given a search, and a cloud that stops
+    run = Run("t", record(parallel=1, seconds=9), interrupted=True)
+    run.stop.set()
+    # Then its reason is the cloud's end, not its trials'
+    with pytest.raises(JobFailure, match=INTERRUPTED[:20]):
+        jobs.execute(run)

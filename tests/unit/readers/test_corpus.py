@@ -1,0 +1,128 @@
+"""Every kind of bad file is refused with a sentence that names the cause, in bounded time and memory."""
+
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from penstock.contract.file_check import refusal
+from penstock.contract.model import Contract
+from penstock.contract.odcs import read_contract
+from penstock.contract.row_check import examine
+from penstock.ledger.ledger import MOST_UPLOADS, Run, Upload
+from penstock.readers.open_table import TableError, open_table
+from tests.corpus.files import BOMBS, KINDS
+from tests.support.world import World
+
+PROJECT = Path(__file__).parents[3]
+FLIGHT_DELAY = PROJECT / "training" / "models" / "flight-delay"
+SECONDS = 20
+MEMORY = 700
+"""Megabytes that a process may come to, of which Python and Polars are a fifth."""
+TRACES = re.compile(r"polars|Exception|Error\b|Traceback|0x|panick|thrift|msgspec|(?-i:None)|\n", re.IGNORECASE)
+
+
+def refused(path: Path, name: str, contract: Contract) -> str | None:
+    """Why a file is refused as a whole; None where it is taken. What `validate` and `penstock check` do."""
+    try:
+        with open_table(path, name, scratch=path.parent) as table:
+            return refusal(contract, examine(contract, table))
+    except TableError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_bad_file_is_refused_with_its_cause(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    # Given a file of that kind
+    kind = KINDS[name]
+    path = kind.put(tmp_path)
+    # When it goes the way of an upload
+    started = time.monotonic()
+    said = refused(path, kind.name, read_contract(FLIGHT_DELAY))
+    took = time.monotonic() - started
+    # Then it is refused, with the cause, in one sentence for a person
+    assert said is not None
+    assert [words for words in kind.words if words not in said] == [], said
+    assert TRACES.search(said) is None, said
+    assert len(said) < 600
+    # And it took no time to speak of, left nothing behind, and printed nothing
+    assert took < SECONDS
+    assert list(tmp_path.iterdir()) == [path]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_bomb_takes_memory(tmp_path: Path) -> None:
+    # Given a process of its own, in which memory can be seen
+    # Some package brings a `tests` of its own, which would be found before a folder without __init__.py
+    own = "import sys, types; tests = sys.modules['tests'] = types.ModuleType('tests'); tests.__path__ = ['tests']"
+    program = f"{own}; import tests.unit.readers.test_corpus as t; t.explode(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    # When it refuses one bomb after the other
+    assert done.returncode == 0, done.stderr
+    peaks = dict(line.split("\t") for line in done.stdout.splitlines())
+    # Then none of them made it grow
+    assert sorted(peaks) == BOMBS
+    assert {name: peak for name, peak in peaks.items() if int(peak) > MEMORY} == {}
+
+
+def explode(folder: str) -> None:
+    """Refuse every bomb, and print the process's peak of memory in megabytes after each."""
+    contract = read_contract(FLIGHT_DELAY)
+    for name in BOMBS:
+        path = KINDS[name].put(Path(folder))
+        assert refused(path, KINDS[name].name, contract), name
+        path.unlink()
+        sys.stdout.write(f"{name}\t{_peak()}\n")
+
+
+def _peak() -> int:
+    """Megabytes, of the process itself: what getrusage tells begins with its parent's, before there was a program."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) // 1024
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(KINDS) >= 100
+    assert len(BOMBS) >= 12
+
+
+def test_the_whole_corpus_ends_in_quarantine(world: World, tmp_path: Path) -> None:
+    # Given every kind, uploaded; those of hundreds of megabytes have had their turn above
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name, kind in KINDS.items():
+        path = kind.put(folder)
+        if path.is_file() and path.stat().st_size < 20_000_000:
+            event = world.upload(f"{name.replace(' ', '-')}-{Path(kind.name).name}", path.read_bytes())
+            made = event["detail"]["object"]
+            upload = Upload(made["key"], made["version-id"], made["etag"], made["size"], "2026-01-01T00:00:00+00:00")
+            assert world.ledger.record_upload(upload)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    # When runs take them, as many as a run takes at a time
+    function = world.load("validate")
+    while world.ledger.waiting():
+        waiting = tuple(world.ledger.waiting()[:MOST_UPLOADS])
+        run = f"run{len(world.ledger.runs())}"
+        assert world.ledger.open_run(Run(run, "upload", "a test", waiting, "2026-01-01"))
+        assert function.handler({"run": run}, None)["outcome"] == "quarantined"
+        world.end_run(run, "quarantined")
+    # Then each of them is quarantined, and nothing is a dataset
+    states = [item["state"] for item in world.ledger.uploads()]
+    assert len(states) >= 90
+    assert set(states) == {"quarantined"}
+    assert world.ledger.current_dataset() is None
+    assert world.keys("datasets/") == []

@@ -1,0 +1,54 @@
+"""A training job as a trial of a tuning job: its params come with it, and its log tells how well they did.
+
+The number is measured on the validation rows. The holdout decides the gates, so no choice of a trial may look at it.
+"""
+
+from penstock.evaluation.metrics import EvaluationError, Metrics
+from penstock.evaluation.multiclass_metrics import measure_rows
+from penstock.scoring.model import Model
+from penstock.spec.model import ModelSpec
+from penstock.spec.tuning import TrialError, Value
+from training.steps.data.container import Container, StepError
+from training.steps.data.rows import Rows
+from training.steps.task.tasks import Kind
+
+Chosen = dict[str, Value]
+
+
+def with_params(spec: ModelSpec, container: Container) -> tuple[ModelSpec, Chosen]:
+    """The spec with the trial's values among its params, and these values; none where nothing is tuned.
+
+    Raises:
+        StepError: hyperparameters that are no trial of the spec's ranges.
+    """
+    if spec.tuning is None:
+        return spec, {}
+    try:
+        chosen = spec.tuning.chosen(container.hyperparameters)
+    except TrialError as error:
+        raise StepError(str(error)) from None
+    training = spec.training.model_copy(update={"params": {**spec.training.params, **chosen}})
+    return spec.model_copy(update={"training": training}), chosen
+
+
+def objective(spec: ModelSpec, task: Kind, model: Model, validation: Rows) -> Metrics:
+    """What the tuning job compares trials by: its metric of the file's scores on the validation rows; by name.
+
+    Empty where nothing is tuned.
+
+    Raises:
+        StepError: validation rows on which the metric cannot be measured.
+    """
+    if spec.tuning is None:
+        return {}
+    truth, scores = task.truth(validation), model.score(validation.columns())
+    try:
+        found = measure_rows(truth, scores, model.signature.threshold)
+    except EvaluationError as error:
+        raise StepError(str(error)) from None
+    if spec.tuning.metric not in found:
+        raise StepError(
+            f"{spec.tuning.metric} cannot be measured on the {len(truth)} validation rows, which are all alike: "
+            "more data, or another split, is needed"
+        )
+    return {spec.tuning.objective: found[spec.tuning.metric]}
