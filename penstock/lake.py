@@ -14,7 +14,7 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     features/<model>/                         the feature group's offline store, as SageMaker writes it
     runs/<model>/<run>/folders/<digest>.json  what was in a closed folder when the run took it, with version ids
     runs/<model>/<run>/found/<digest>.json    what a job found in a file that was too large for validate
-    runs/<model>/<run>/input/                 what the training job is asked, the champion's file with it
+    runs/<model>/<run>/input/                 what jobs are asked, with the champion's file and the model's folder
     runs/<model>/<run>/output/                what SageMaker writes
     runs/<model>/<run>/report.html            the report of a run that was rejected
     models/<model>/<sha256>/                  model.onnx and what belongs to it, report.html among it

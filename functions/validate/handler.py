@@ -27,7 +27,14 @@ validation = Validation(
     code=settings.code,
     stage=settings.stage,
     sources=settings.sources,
+    code_parts={
+        "model code": settings.model_code,
+        "training code": settings.training_code,
+        "package versions": settings.packages,
+    },
+    archive=settings.archive,
     image=settings.image,
+    base=settings.base,
     features=features_of(settings.stage, spec, contract, lake, store, settings.features_made),
 )
 logger = Logger(service="validate")
