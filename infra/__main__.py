@@ -17,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MEMORY = ROOT / ".bundles" / "assemblies"
 READ = ("infra", "functions", "penstock", "training", "cdk.json", "pyproject.toml", "uv.lock", ".dockerignore")
-"""All that the app reads of the project."""
+"""Where everything is that the app reads of the project."""
+NEVER_READ = {Path("penstock", name) for name in ("cli", "ui", "local")}
+"""Packages there that neither the app nor what it bundles may import."""
 ASKED = ("CDK_CONTEXT_JSON", "CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION", "CDK_CLI_VERSION")
 """The question, as the CDK's command line puts it."""
 MOST = 5
@@ -73,7 +75,11 @@ def _files() -> Iterator[Path]:
     for name in READ:
         place = ROOT / name
         found = sorted(place.rglob("*")) if place.is_dir() else [place]
-        yield from (path for path in found if path.is_file() and "__pycache__" not in path.parts)
+        yield from (path for path in found if path.is_file() and _is_read(path.relative_to(ROOT)))
+
+
+def _is_read(path: Path) -> bool:
+    return "__pycache__" not in path.parts and not NEVER_READ & set(path.parents)
 
 
 if __name__ == "__main__":
