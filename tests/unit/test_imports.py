@@ -29,7 +29,6 @@ MAY_USE_BOTO3 = {
     "penstock/aws/notifier.py",
     "penstock/aws/cloudwatch.py",
     "penstock/captures/pseudonyms.py",
-    "functions/smoke_test/handler.py",
 }
 
 
