@@ -12,11 +12,12 @@ from penstock.release.smoke_test import SmokeTest
 from penstock.settings import PredictSettings, SmokeTestSettings
 
 settings = SmokeTestSettings.read()
+versions = PublishedVersions(settings.function, attempts=2)
 smoke_test = SmokeTest(
     ledger=Ledger.of(settings),
     lake=Lake(settings.bucket, settings.model),
     store=Store(settings.bucket),
-    invoke=PublishedVersions(settings.function, attempts=2).invoke,
+    invoke=versions.invoke,
 )
 logger = Logger(service="smoke_test")
 

@@ -14,12 +14,13 @@ from penstock.settings import WatchRolloutSettings, model_folder
 from penstock.spec.model import read_model
 
 settings = WatchRolloutSettings.read()
+versions = PublishedVersions(settings.function)
 watch = RolloutWatch(
     spec=read_model(model_folder()),
     lake=Lake(settings.bucket, settings.model),
     store=Store(settings.bucket),
     ledger=Ledger.of(settings),
-    invoke=PublishedVersions(settings.function).try_invoke,
+    invoke=versions.try_invoke,
 )
 logger = Logger(service="watch_rollout")
 

@@ -26,7 +26,7 @@ def function(world: World) -> ModuleType:
 
 @pytest.fixture
 def stub(function: ModuleType) -> Iterator[Stubber]:
-    with Stubber(function.smoke_test.invoke.__self__._client) as stubber:
+    with Stubber(function.versions._client) as stubber:
         yield stubber
 
 
