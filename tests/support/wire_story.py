@@ -15,7 +15,7 @@ from demo.flights import flights
 from penstock.aws.model_registry import APPROVED, REJECTED, Package, Registry
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
-from penstock.erasure.erasure import Forgetting
+from penstock.erasure.eraser import Eraser
 from penstock.erasure.subject import Subject
 from penstock.ledger.ledger import timestamp
 from penstock.spec.model import Experiments
@@ -259,9 +259,9 @@ class Story:
         world, key = self.world, str(self.table["flight_id"][20])
         world.monkeypatch.setattr("secrets.token_hex", lambda _: TOKEN)
         world.monkeypatch.setattr("secrets.token_bytes", bytes)
-        forgetting = Forgetting(contract=self.contract, lake=world.lake, store=world.store, ledger=world.ledger)
+        eraser = Eraser(contract=self.contract, lake=world.lake, store=world.store, ledger=world.ledger)
         subject = Subject(self.contract, (key,), None, None)
-        told = forgetting.forget(subject, by=ALICE, reason="asked by letter", now=self.time)
+        told = eraser.erase(subject, by=ALICE, reason="asked by letter", now=self.time)
         return {"rows": told.rows, "objects": told.objects, "datasets": told.datasets, "models": told.models}
 
 

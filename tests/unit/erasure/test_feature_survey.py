@@ -14,13 +14,13 @@ from moto import mock_aws
 from demo.flights import flights
 from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGroup, stored_groups
 from penstock.datasets.version import Dataset
-from penstock.erasure.erasure import Forgetting, ForgettingError, Forgotten
+from penstock.erasure.eraser import Eraser, Erasure, ErasureError
 from penstock.erasure.subject import Subject
 from penstock.features.ingest import Features
 from penstock.features.inventory import StoredFeatures
 from tests.support.fake_runtime import FakeRuntime, refusal
 from tests.support.world import MODEL, NOW, World
-from tests.unit.erasure.test_erasure import BY, Dying, KilledError, everything
+from tests.unit.erasure.test_eraser import BY, Dying, KilledError, everything
 
 OFFLINE = f"features/{MODEL}/123456789012/sagemaker/us-east-1/offline-store"
 
@@ -91,21 +91,21 @@ class Filled:
             open_group=lambda name: FeatureStore(name, client),
         )
 
-    def forgetting(self, *, runtime: Any = None, **gateways: Any) -> Forgetting:
+    def eraser(self, *, runtime: Any = None, **gateways: Any) -> Eraser:
         world = self.world
         given: dict[str, Any] = {
             "store": world.store,
             "ledger": world.ledger,
             "features": self.stored(runtime),
         } | gateways
-        return Forgetting(contract=self.validation.contract, lake=world.lake, **given)
+        return Eraser(contract=self.validation.contract, lake=world.lake, **given)
 
-    def forget(self, key: str, column: str | None = None, **gateways: Any) -> Forgotten:
+    def forget(self, key: str, column: str | None = None, **gateways: Any) -> Erasure:
         subject = Subject(self.validation.contract, [key], column)
-        return self.forgetting(**gateways).forget(subject, by=BY, reason="asked by letter", now=NOW)
+        return self.eraser(**gateways).erase(subject, by=BY, reason="asked by letter", now=NOW)
 
-    def look(self, key: str, **gateways: Any) -> Forgotten:
-        return self.forgetting(**gateways).look(Subject(self.validation.contract, [key]))
+    def look(self, key: str, **gateways: Any) -> Erasure:
+        return self.eraser(**gateways).preview(Subject(self.validation.contract, [key]))
 
     def offline(self) -> list[pl.DataFrame]:
         """Every version of every offline file."""
@@ -246,14 +246,12 @@ def test_a_store_that_keeps_a_record_is_asked_again_by_the_next(world: World, ta
     filled, key = Filled.build(world, "{}", table), table["flight_id"][3]
     refusing = Refusing("flight_id", "departs_at")
     refusing.records = filled.runtime.records
-    with pytest.raises(
-        ForgettingError, match=r"did not delete a record: .*nothing is lost.*sagemaker:DeleteRecord"
-    ) as e:
+    with pytest.raises(ErasureError, match=r"did not delete a record: .*nothing is lost.*sagemaker:DeleteRecord") as e:
         filled.forget(key, runtime=refusing)
     assert key not in str(e.value)
     # Then no run begins, and one without a store does not pass over it
     assert (world.ledger.holder("run") or "").startswith("forgetting-")
-    with pytest.raises(ForgettingError, match="no store is given"):
+    with pytest.raises(ErasureError, match="no store is given"):
         filled.forget(key, features=None)
     # When it is said with the right to, then it is finished
     assert filled.forget(key).finished
@@ -265,7 +263,7 @@ def test_a_group_that_is_gone_meanwhile_keeps_nobody(world: World, table: pl.Dat
     filled, key = Filled.build(world, "{}", table), table["flight_id"][3]
     refusing = Refusing("flight_id", "departs_at")
     refusing.records = filled.runtime.records
-    with pytest.raises(ForgettingError):
+    with pytest.raises(ErasureError):
         filled.forget(key, runtime=refusing)
     assert filled.forget(key, features=filled.stored(groups=[])).finished
     assert world.ledger.holder("run") is None

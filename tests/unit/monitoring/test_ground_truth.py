@@ -1,8 +1,8 @@
-"""The hourly look, and ground truth when it comes."""
+"""Ground truth joined with captured rows."""
 
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
@@ -12,143 +12,24 @@ import pytest
 import yaml
 from sklearn import metrics
 
-from demo.flights import flights
 from penstock.captures.pseudonyms import Pseudonyms
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.ledger.ledger import timestamp
-from penstock.monitoring import drift
-from penstock.scoring.signature import Scores
+from tests.support.captured_rows import capture, capture_sizes, go_live, sizes_baseline, with_sizes
 from tests.support.world import World, client
 
-BASELINE_ROWS = 3_000
 
-
-@pytest.fixture(scope="module")
-def rows(contract: Contract) -> list[dict[str, Any]]:
-    """Real flights as instances, with their key; January's, shuffled so that any window looks like the whole."""
-    names = [contract.key.name, *(column.name for column in contract.features)]
-    return flights([1]).sample(6_000, seed=1, shuffle=True).select(names).to_dicts()
-
-
-@pytest.fixture(scope="module")
-def baseline(contract: Contract, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    from training.steps.export.onnx_export import fields
-
-    seen = rows[:BASELINE_ROWS]
-    columns = {column.name: [row[column.name] for row in seen] for column in contract.features}
-    return drift.baseline(fields(contract.features), columns, np.linspace(0, 1, BASELINE_ROWS))
-
-
-@pytest.fixture
-def function(world: World) -> ModuleType:
-    return world.load("monitor")
-
-
-def go_live(world: World, baseline: dict[str, Any], version: int = 1) -> None:
-    since = timestamp(datetime.now(UTC) - timedelta(minutes=1))
-    world.store.write_json(world.lake.model_file("s1", "baseline.json"), baseline)
-    assert world.ledger.open_rollout(f"o{version}", version, since)
-    live = {"version": version, "sha256": "s1", "lambda_version": "1"}
-    assert world.ledger.end_rollout(f"o{version}", "live", "x", since, live)
-
-
-def capture(world: World, rows: list[dict[str, Any]], name: str, version: int = 1, label: bool = True) -> None:
-    """A file as Firehose writes it, of this hour."""
-    now = datetime.now(UTC)
-    lines = [
-        json.dumps(
-            {"at": timestamp(now), "version": version, "id": f"{name}-{index}"}
-            | {"score": index / len(rows), "label": label, "instance": row}
-        )
-        for index, row in enumerate(rows)
-    ]  # fmt: skip
-    world.store.write(f"captures/flight-delay/{now:%Y/%m/%d/%H}/{name}", "\n".join(lines).encode())
-
-
-def look(function: ModuleType) -> dict[str, Any]:
-    found: dict[str, Any] = function.handler({}, None)
-    json.dumps(found, allow_nan=False)
-    return found
-
-
-def test_nothing_is_live_yet(function: ModuleType) -> None:
-    found = look(function)
-    assert (found["outcome"], found["sentence"]) == ("no data", "no version is live yet")
-
-
-def test_no_requests_are_no_data(world: World, function: ModuleType, baseline: dict[str, Any]) -> None:
-    go_live(world, baseline)
-    assert look(function)["outcome"] == "no data"
-    assert world.ledger.drifts(10) == []
-
-
-def test_a_small_window_is_left_to_grow(
-    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
-) -> None:
-    # Given fewer rows than a verdict needs
-    go_live(world, baseline)
-    capture(world, rows[3_000:3_400], "a")
-    # When the monitor looks, twice
-    founds = [look(function) for _ in range(2)]
-    # Then it says so each time, and has read nothing for good
-    assert [(found["outcome"], found["rows"]) for found in founds] == [("too little data", 400)] * 2
-    # And with the next rows there is a verdict over all of them
-    capture(world, rows[3_400:3_700], "b")
-    found = look(function)
-    assert (found["outcome"], found["rows"]) == ("no drift", 700)
-    # And then nothing is new
-    assert look(function)["outcome"] == "no data"
-    assert [item["outcome"] for item in world.ledger.drifts(10)] == ["no drift"]
-
-
-def test_a_shifted_column_is_drift_and_told(
-    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
-) -> None:
-    go_live(world, baseline)
-    capture(world, [row | {"distance": row["distance"] * 3} for row in rows[3_000:3_600]], "a")
-    found = look(function)
-    assert found["outcome"] == "drift"
-    assert [column["column"] for column in found["columns"] if column["drifted"]] == ["distance"]
-    assert found["version"] == 1
-    report = world.keys("monitor/flight-delay/1/")
-    assert len(report) == 2
-    names = {
-        item["MetricName"]
-        for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
-    }
-    assert names == {"DriftPSI", "WindowRows"}
-    assert world.ledger.drifts(1)[0]["sentence"] == found["sentence"]
-
-
-def test_only_the_live_versions_rows_count(
-    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
-) -> None:
-    go_live(world, baseline, version=2)
-    capture(world, rows[:700], "a", version=1)
-    capture(world, rows[:50], "b", version=2)
-    found = look(function)
-    assert (found["outcome"], found["rows"]) == ("too little data", 50)
-
-
-def test_a_personal_column_that_is_never_captured_is_no_drift(world: World, rows: list[dict[str, Any]]) -> None:
-    # Given a model one of whose features is personal: scored, never captured
+def with_privacy(world: World, **columns: str) -> Contract:
+    """The contract with personal columns."""
     path = world.root / "model" / "contract.yaml"
-    path.write_text(
-        path.read_text().replace("- name: manufacturer\n", "- name: manufacturer\n        classification: personal\n")
-    )
-    from penstock.contract.odcs import read_contract
-    from training.steps.export.onnx_export import fields
-
-    contract = read_contract(world.root / "model")
-    assert [column.name for column in contract.features if column.personal] == ["manufacturer"]
-    columns = {column.name: [row[column.name] for row in rows[:3_000]] for column in contract.features}
-    go_live(world, drift.baseline(fields(contract.features), columns, np.linspace(0, 1, 3_000)))
-    # When its captured rows look like its data
-    shown = [{name: value for name, value in row.items() if name != "manufacturer"} for row in rows[3_000:3_700]]
-    capture(world, shown, "a")
-    # Then there is no drift
-    assert look(world.load("monitor"))["outcome"] == "no drift"
+    document = yaml.safe_load(path.read_text())
+    for item in document["schema"][0]["properties"]:
+        if item["name"] in columns:
+            item["classification"] = "personal"
+            item["customProperties"] = [{"property": "privacy", "value": columns[item["name"]]}]
+    path.write_text(yaml.safe_dump(document))
+    return read_contract(world.root / "model")
 
 
 def told(world: World, function: ModuleType, name: str, text: str) -> dict[str, Any]:
@@ -257,36 +138,6 @@ def test_labels_of_a_regression_give_the_error_in_the_targets_unit(world: World,
     assert {item["MetricName"] for item in metrics} == {"LiveRMSE", "LabelledRows"}
 
 
-def with_sizes(world: World) -> None:
-    """The model with a target of three texts."""
-    for name, old, new in (
-        ("model.yaml", "task: binary", "task: multiclass"),
-        ("contract.yaml", "logicalType: boolean", "logicalType: string"),
-    ):
-        path = world.root / "model" / name
-        text = path.read_text().replace(old, new)
-        path.write_text(text[: text.index("gates:")] if "gates:" in text else text)
-
-
-def capture_sizes(world: World, rows: list[dict[str, Any]], *scores: list[float]) -> None:
-    """Answers of three classes, as they are captured."""
-    at = datetime.now(UTC)
-    lines = [
-        {"at": timestamp(at), "version": 1, "id": f"a-{index}", "score": max(found), "scores": found}
-        | {"label": ["large", "mid", "small"][found.index(max(found))], "instance": row}
-        for index, (row, found) in enumerate(zip(rows, scores, strict=False))
-    ]
-    data = "\n".join(map(json.dumps, lines)).encode()
-    world.store.write(f"captures/flight-delay/{at:%Y/%m/%d/%H}/a", data)
-
-
-def sizes_baseline(contract: Contract, rows: list[dict[str, Any]], scores: Scores) -> dict[str, Any]:
-    from training.steps.export.onnx_export import fields
-
-    columns = {column.name: [row[column.name] for row in rows] for column in contract.features}
-    return drift.baseline(fields(contract.features), columns, scores, ("large", "mid", "small"))
-
-
 def test_labels_of_several_classes_give_its_metrics_and_go_back_to_training(
     world: World, rows: list[dict[str, Any]], contract: Contract
 ) -> None:
@@ -329,48 +180,6 @@ def test_answers_of_another_task_wait_for_a_run_and_are_not_measured(world: Worl
     assert found["sentence"].startswith("1 of 1 labels joined; 1 rows from")
     assert set(found) == {"outcome", "sentence", "rows", "slices"}
     assert len(world.ledger.waiting()) == 1
-
-
-def test_other_labels_than_the_baselines_are_drift(
-    world: World, rows: list[dict[str, Any]], contract: Contract
-) -> None:
-    # Given a live version of which a fifth of the holdout was labelled small
-    with_sizes(world)
-    even = np.random.default_rng(0).dirichlet([3, 3, 2], BASELINE_ROWS)
-    go_live(world, sizes_baseline(contract, rows[:BASELINE_ROWS], even))
-    # When the same flights are mostly labelled small
-    small = np.random.default_rng(1).dirichlet([1, 1, 6], 700).tolist()
-    capture_sizes(world, rows[3_000:3_700], *small)
-    found = look(world.load("monitor"))
-    # Then that is drift, in the label
-    assert found["outcome"] == "drift"
-    assert drift.LABEL in {column["column"] for column in found["columns"] if column["drifted"]}
-    assert "(label) (PSI" in found["sentence"]
-
-
-def test_a_capture_file_that_appears_late_is_still_read(
-    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
-) -> None:
-    # Given a verdict over a file
-    go_live(world, baseline)
-    capture(world, rows[3_000:3_600], "b")
-    assert look(function)["rows"] == 600
-    # When one appears whose name comes before it
-    capture(world, rows[3_600:4_200], "a")
-    # Then it is read, once
-    assert [look(function)["rows"] for _ in range(2)] == [600, 0]
-
-
-def with_privacy(world: World, **columns: str) -> Contract:
-    """The contract with personal columns."""
-    path = world.root / "model" / "contract.yaml"
-    document = yaml.safe_load(path.read_text())
-    for item in document["schema"][0]["properties"]:
-        if item["name"] in columns:
-            item["classification"] = "personal"
-            item["customProperties"] = [{"property": "privacy", "value": columns[item["name"]]}]
-    path.write_text(yaml.safe_dump(document))
-    return read_contract(world.root / "model")
 
 
 def test_rows_without_what_is_personal_are_labelled_and_learned_from(world: World, rows: list[dict[str, Any]]) -> None:

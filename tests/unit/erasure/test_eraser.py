@@ -21,7 +21,7 @@ from penstock.captures.pseudonyms import Pseudonyms
 from penstock.contract.model import Column, Contract
 from penstock.contract.odcs import read_contract
 from penstock.datasets.version import Dataset
-from penstock.erasure.erasure import Forgetting, ForgettingError, Forgotten
+from penstock.erasure.eraser import Eraser, Erasure, ErasureError
 from penstock.erasure.subject import Subject, SubjectError
 from penstock.ledger.ledger import Ledger, Run, StaleError, Upload, timestamp
 from penstock.pipeline.run_opening import open_next
@@ -114,8 +114,8 @@ class Lived:
     def parts(self) -> list[str]:
         return self.world.keys(f"datasets/{MODEL}/parts/")
 
-    def forgetting(self, store: Store | None = None, ledger: Ledger | None = None) -> Forgetting:
-        return Forgetting(
+    def eraser(self, store: Store | None = None, ledger: Ledger | None = None) -> Eraser:
+        return Eraser(
             contract=self.contract,
             lake=self.world.lake,
             store=store or self.world.store,
@@ -125,8 +125,8 @@ class Lived:
     def subject(self, *keys: str, column: str | None = None) -> Subject:
         return Subject(self.contract, keys or (self.key,), column, self.pseudonyms)
 
-    def forget(self, **gateways: Any) -> Forgotten:
-        return self.forgetting(**gateways).forget(self.subject(), by=BY, reason="asked by letter", now=NOW)
+    def forget(self, **gateways: Any) -> Erasure:
+        return self.eraser(**gateways).erase(self.subject(), by=BY, reason="asked by letter", now=NOW)
 
     def left(self) -> list[str]:
         """Object versions in which the subject, its hash or its inference ids still stand."""
@@ -230,7 +230,7 @@ def test_nothing_is_done_twice(lived: Lived) -> None:
 
 def test_a_look_changes_nothing(lived: Lived) -> None:
     before, records = list(everything()), lived.world.records()
-    look = lived.forgetting().look(lived.subject())
+    look = lived.eraser().preview(lived.subject())
     assert (list(everything()), lived.world.records()) == (before, records)
     done = lived.forget()
     assert (look.rows, look.datasets, look.objects) == (done.rows, done.datasets, done.objects)
@@ -251,7 +251,7 @@ def test_somebody_is_found_by_another_column(world: World, table: pl.DataFrame) 
     carrier = table["carrier"][3]
     count = int((table["carrier"] == carrier).sum())
     # When all of them go
-    done = lived.forgetting().forget(lived.subject(carrier, column="carrier"), by=BY, reason="asked", now=NOW)
+    done = lived.eraser().erase(lived.subject(carrier, column="carrier"), by=BY, reason="asked", now=NOW)
     # Then rows that are known only by their key are gone too
     assert done.rows["parts"] == count
     assert lived.left() == []
@@ -266,9 +266,9 @@ def test_all_rows_of_a_key_go_where_one_of_them_names_somebody(world: World, tab
         validate.handler({"run": run}, None)
         world.end_run(run)
     contract = read_contract(world.root / "model")
-    forgetting = Forgetting(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
+    eraser = Eraser(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
     # When whoever has it is forgotten
-    done = forgetting.forget(Subject(contract, ["ZZ"], "carrier"), by=BY, reason="asked", now=NOW)
+    done = eraser.erase(Subject(contract, ["ZZ"], "carrier"), by=BY, reason="asked", now=NOW)
     # Then both rows are gone
     assert done.rows["parts"] == 6
 
@@ -404,14 +404,14 @@ def test_an_upload_that_waits_is_taken_first(lived: Lived) -> None:
     item = lived.world.upload("c.csv", f"flight_id,late\n{lived.key},true\n".encode())["detail"]["object"]
     at = timestamp(NOW - timedelta(hours=1))
     lived.world.ledger.record_upload(Upload(item["key"], item["version-id"], item["etag"], item["size"], at))
-    with pytest.raises(ForgettingError, match="no run has dealt with it"):
+    with pytest.raises(ErasureError, match="no run has dealt with it"):
         lived.forget()
     assert lived.world.ledger.holder("run") is None
 
 
 def test_a_reason_that_names_the_subject_is_not_kept(lived: Lived) -> None:
-    with pytest.raises(ForgettingError, match="say it without the key"):
-        lived.forgetting().forget(lived.subject(), by=BY, reason=f"{lived.key} asked", now=NOW)
+    with pytest.raises(ErasureError, match="say it without the key"):
+        lived.eraser().erase(lived.subject(), by=BY, reason=f"{lived.key} asked", now=NOW)
 
 
 def test_a_dataset_of_nobody_else_goes_as_a_whole(world: World, table: pl.DataFrame) -> None:
@@ -420,8 +420,8 @@ def test_a_dataset_of_nobody_else_goes_as_a_whole(world: World, table: pl.DataFr
     validate.handler({"run": run}, None)
     world.end_run(run)
     contract = read_contract(world.root / "model")
-    forgetting = Forgetting(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
-    done = forgetting.forget(Subject(contract, [table["flight_id"][0]]), by=BY, reason="asked", now=NOW)
+    eraser = Eraser(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
+    done = eraser.erase(Subject(contract, [table["flight_id"][0]]), by=BY, reason="asked", now=NOW)
     assert list(done.datasets.values()) == [None]
     assert world.ledger.current_dataset() is None
     assert world.keys(f"datasets/{MODEL}/") == []
@@ -438,9 +438,9 @@ def test_keys_that_the_file_did_not_have_are_traced_to_it(world: World, table: p
     (part,) = world.keys(f"datasets/{MODEL}/parts/")
     key = pl.read_parquet(io.BytesIO(world.store.read(part)))["flight_id"][0]
     contract = read_contract(world.root / "model")
-    forgetting = Forgetting(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
+    eraser = Eraser(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
     # When such a key is forgotten
-    done = forgetting.forget(Subject(contract, [key]), by=BY, reason="asked", now=NOW)
+    done = eraser.erase(Subject(contract, [key]), by=BY, reason="asked", now=NOW)
     # Then the upload that its row came with is gone too
     assert (done.rows, world.keys("raw/")) == ({"parts": 1, "raw": 1}, [])
 

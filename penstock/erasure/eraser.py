@@ -27,12 +27,12 @@ from penstock.lake import LABELLED, RAW, SUCCESS, Lake
 from penstock.ledger.ledger import FORGETTING, Ledger, Record, StaleError, timestamp
 
 
-class ForgettingError(Exception):
+class ErasureError(Exception):
     """Rows cannot be removed as things are; the message says what to do first."""
 
 
 @dataclass(frozen=True)
-class Forgotten:
+class Erasure:
     """What was removed, or would be."""
 
     rows: dict[str, int]
@@ -57,7 +57,7 @@ class Forgotten:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgetting:
+class Eraser:
     """The command, with everything it works on."""
 
     contract: Contract
@@ -67,11 +67,11 @@ class Forgetting:
     features: StoredFeatures | None = None
     """The model's feature groups; None for a model that never had any."""
 
-    def look(self, subject: Subject) -> Forgotten:
+    def preview(self, subject: Subject) -> Erasure:
         """What would be removed; nothing is changed."""
         return self._told(self._found(subject), finished=False)
 
-    def forget(self, subject: Subject, *, by: str, reason: str, now: datetime) -> Forgotten:
+    def erase(self, subject: Subject, *, by: str, reason: str, now: datetime) -> Erasure:
         """Remove a subject's rows.
 
         Args:
@@ -82,12 +82,12 @@ class Forgetting:
 
         Raises:
             StaleError: a run is under way, or another forgetting took over.
-            ForgettingError: no run has dealt with an upload that holds such rows, the reason names the subject, or
+            ErasureError: no run has dealt with an upload that holds such rows, the reason names the subject, or
                 the feature store keeps a record: then the next one goes on from there.
             FeatureStoreError: the feature store cannot be looked into, and nothing was removed.
         """
         if any(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", reason) for value in subject.values):
-            raise ForgettingError("the reason names whom to forget, and is kept: say it without the key")
+            raise ErasureError("the reason names whom to forget, and is kept: say it without the key")
         token, at = secrets.token_hex(6), timestamp(now)
         holder = f"{FORGETTING}{token}"
         cut_off = self.ledger.begin_forgetting(holder, at)
@@ -121,21 +121,21 @@ class Forgetting:
         folders = tuple(key.removesuffix(SUCCESS) for key, _ in objects if key.endswith(f"/{SUCCESS}"))
         for key, version in found.remove:
             if key.startswith(self.lake.prefix(RAW)) and (key, version) not in objects and not key.startswith(folders):
-                raise ForgettingError(
+                raise ErasureError(
                     f"{key} holds such rows and no run has dealt with it, so its other rows are nowhere else yet: let "
                     "one take it (`penstock retrain --reason …`; a folder waits for its _SUCCESS), or delete it, and "
                     "then forget"
                 )
         return found
 
-    def _told(self, found: Found, *, finished: bool) -> Forgotten:
+    def _told(self, found: Found, *, finished: bool) -> Erasure:
         replaced = {old.version: new.version if new.parts else None for old, new, _ in found.datasets}
         trained = [item["version"] for item in self.ledger.versions() if item["dataset"] in replaced]
         documents = len(_versions(self.store, self._documents(replaced)))
         objects = len(found.remove) + documents
         online = sum(map(len, found.online.values()))
         unread = tuple(found.unread)
-        return Forgotten(dict(found.rows), objects, replaced, tuple(sorted(trained)), unread, online, finished)
+        return Erasure(dict(found.rows), objects, replaced, tuple(sorted(trained)), unread, online, finished)
 
     def _documents(self, datasets: Iterable[str]) -> list[str]:
         return [name(version) for version in datasets for name in (self.lake.version, self.lake.manifest)]
@@ -196,7 +196,7 @@ class Forgetting:
         except NoObjectError:
             return
         except FeatureStoreError as error:
-            raise ForgettingError(
+            raise ErasureError(
                 f"{error}; nothing is lost: the forgetting waits half-way, and so do runs, until somebody with leave "
                 f"to {LEAVE} says the same again, which goes on from here"
             ) from None

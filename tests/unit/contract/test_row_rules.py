@@ -15,7 +15,7 @@ from penstock.contract.file_check import refusal
 from penstock.contract.model import Bounds, Column, Contract, ContractError, RowRule
 from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import REASONS, Check, Tally, check
-from penstock.contract.row_conditions import conditions
+from penstock.contract.row_rules import conditions
 from tests.unit.contract.test_odcs import KEY, TARGET, column, document, role
 
 Write = Callable[[str, str], Path]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from functions.monitor import quality, slicing
 from penstock.contract.odcs import read_contract
+from penstock.monitoring import live_quality, live_slices
 from penstock.spec.decisions import Evaluating
 from penstock.spec.model import read_model
 from tests.support.world import FLIGHT_DELAY
@@ -39,7 +39,7 @@ def test_the_numbers_are_scikit_learns(present: list[int]) -> None:
     rows, truth = [row for row, _ in pairs], [real for _, real in pairs]
     labels, scores = [row["label"] for row in rows], [row["scores"] for row in rows]
     # When they are measured
-    found, remark = quality.measured("multiclass", rows, truth, names)
+    found, remark = live_quality.measure("multiclass", rows, truth, names)
     # Then the numbers are scikit-learn's, means over the classes that occur
     assert found == pytest.approx(
         {
@@ -59,14 +59,14 @@ def test_the_numbers_are_scikit_learns(present: list[int]) -> None:
 def test_a_regressions_error_is_scikit_learns() -> None:
     random = np.random.default_rng(4)
     answers, truth = random.normal(size=50).tolist(), random.normal(size=50).tolist()
-    found, _ = quality.measured("regression", [{"score": score} for score in answers], truth, names)
+    found, _ = live_quality.measure("regression", [{"score": score} for score in answers], truth, names)
     assert found == pytest.approx({"rmse": metrics.root_mean_squared_error(truth, answers)})
 
 
 def test_a_class_that_the_version_does_not_know_is_wrong_and_has_no_log_loss() -> None:
     # Given a truth that is none of the version's classes, beside one that is
     rows = [{"version": 1, "label": 2, "score": 0.5, "scores": [0.5, 0.3, 0.2]}] * 2
-    found, remark = quality.measured("multiclass", rows, [2, 99], names)
+    found, remark = live_quality.measure("multiclass", rows, [2, 99], names)
     assert (found["accuracy"], found["balanced_accuracy"]) == (0.5, 0.5)
     assert found["log_loss"] == pytest.approx(-np.log(0.5))
     assert "lowest recall 0.000 of 99 in 1 rows" in remark
@@ -74,13 +74,13 @@ def test_a_class_that_the_version_does_not_know_is_wrong_and_has_no_log_loss() -
 
 def test_an_impossible_truth_counts_as_scikit_learn_counts_it() -> None:
     rows = [{"version": 1, "label": 2, "score": 1.0, "scores": [1.0, 0.0, 0.0]}] * 2
-    found, _ = quality.measured("multiclass", rows, [2, 30], names)
+    found, _ = live_quality.measure("multiclass", rows, [2, 30], names)
     assert found["log_loss"] == pytest.approx(metrics.log_loss([2, 30], [[1, 0, 0]] * 2, labels=CLASSES))
 
 
 def test_without_the_names_of_the_classes_there_is_no_log_loss() -> None:
     rows, truth = answered(20, CLASSES)
-    found, _ = quality.measured("multiclass", rows, truth, lambda _: [])
+    found, _ = live_quality.measure("multiclass", rows, truth, lambda _: [])
     assert set(found) == {"accuracy", "balanced_accuracy", "f1"}
 
 
@@ -98,7 +98,7 @@ def test_a_slice_is_measured_as_its_rows_are() -> None:
         for row, city, amount in zip(rows, cities, amounts, strict=True)
     ]
     # When they are cut
-    found = slicing.measured(spec, contract, rows, truth)
+    found = live_slices.measure(spec, contract, rows, truth)
     # Then each slice of enough rows has scikit-learn's accuracy, the worst first
     by = {(item["column"], item["value"]): item for item in found}
     for city in ("JFK", "LGA"):
@@ -111,7 +111,8 @@ def test_a_slice_is_measured_as_its_rows_are() -> None:
     assert (len(quarters), sum(quarters)) == (4, 300)
     assert [item["quality"] for item in found] == sorted(item["quality"] for item in found)
     worst = found[0]
-    assert slicing.remark("multiclass", found).startswith(f", worst slice {worst['column']} {worst['value']}: accuracy")
+    remark = live_slices.remark("multiclass", found)
+    assert remark.startswith(f", worst slice {worst['column']} {worst['value']}: accuracy")
 
 
 def test_of_a_regression_the_worst_slice_has_the_largest_error() -> None:
@@ -119,9 +120,9 @@ def test_of_a_regression_the_worst_slice_has_the_largest_error() -> None:
     asked = {"slices": ["origin"], "min_rows": 10}
     spec = spec.model_copy(update={"task": "regression", "evaluation": Evaluating.model_validate(asked)})
     rows = [{"version": 1, "score": 1.0, "instance": {"origin": city}} for city in ["JFK"] * 10 + ["LGA"] * 10]
-    found = slicing.measured(spec, contract, rows, [2.0] * 10 + [4.0] * 10)
+    found = live_slices.measure(spec, contract, rows, [2.0] * 10 + [4.0] * 10)
     assert [(item["value"], item["quality"]) for item in found] == [("LGA", 3.0), ("JFK", 1.0)]
-    assert slicing.remark("regression", found) == ", worst slice origin LGA: rmse 3.000 in 10 rows"
+    assert live_slices.remark("regression", found) == ", worst slice origin LGA: rmse 3.000 in 10 rows"
 
 
 def test_a_personal_column_cuts_nothing() -> None:
@@ -130,5 +131,5 @@ def test_a_personal_column_cuts_nothing() -> None:
     asked = {"slices": ["origin"], "min_rows": 10}
     spec = spec.model_copy(update={"evaluation": Evaluating.model_validate(asked)})
     rows = [{"version": 1, "score": 1.0, "label": True, "instance": {"origin": "a hash"}}] * 20
-    assert slicing.measured(spec, replace(contract, columns=columns), rows, [True] * 20) == []
-    assert slicing.remark("binary", []) == ""
+    assert live_slices.measure(spec, replace(contract, columns=columns), rows, [True] * 20) == []
+    assert live_slices.remark("binary", []) == ""

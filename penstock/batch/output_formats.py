@@ -1,7 +1,7 @@
 """The output in the input's format, written part by part: memory holds one part, whatever the file's size.
 
-A score is written with the digits that the HTTPS answer has, which give the same float64 back. Of several classes JSON
-Lines has `scores` as the answer has it; a table has a column for each class.
+A score has the digits that the HTTPS answer has, which give the same float64 back. For three or more classes JSON Lines
+has `scores` as the answer has it; a table has a column for each class.
 """
 
 import csv
@@ -31,18 +31,18 @@ class Output(ABC):
 
     @abstractmethod
     def close(self) -> Path:
-        """The file, complete; there may be none where no row came."""
+        """Complete the file and return its path; without rows it may not exist."""
 
     def release(self) -> None:  # noqa: B027 - where nothing is kept open there is nothing to do
-        """Let go of what is open, also where the file was not completed; once more changes nothing."""
+        """Release open files, also where the output was not completed; repeating it changes nothing."""
 
 
-class LinesOutput(Output):
+class JsonLinesOutput(Output):
     """JSON Lines."""
 
-    def __init__(self, path: Path, *, packed: bool) -> None:
+    def __init__(self, path: Path, *, compressed: bool) -> None:
         self._path = path
-        self._file: BinaryIO = _opened(path, packed=packed)
+        self._file: BinaryIO = _open(path, compressed=compressed)
 
     def add(self, rows: Sequence[Row]) -> None:
         self._file.write("".join(f"{json.dumps(row)}\n" for row in rows).encode())
@@ -58,17 +58,17 @@ class LinesOutput(Output):
 class CsvOutput(Output):
     """CSV with a header."""
 
-    def __init__(self, path: Path, *, packed: bool) -> None:
-        self._path, self._begun = path, False
-        self._file = io.TextIOWrapper(_opened(path, packed=packed), encoding="utf-8", newline="")
+    def __init__(self, path: Path, *, compressed: bool) -> None:
+        self._path, self._has_header = path, False
+        self._file = io.TextIOWrapper(_open(path, compressed=compressed), encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def add(self, rows: Sequence[Row]) -> None:
-        flat = [flattened(row) for row in rows]
-        if not self._begun:
+        flat = [flatten(row) for row in rows]
+        if not self._has_header:
             self._writer.writerow(flat[0])
-            self._begun = True
-        self._writer.writerows([_cell(value) for value in row.values()] for row in flat)
+            self._has_header = True
+        self._writer.writerows([_csv_cell(value) for value in row.values()] for row in flat)
 
     def close(self) -> Path:
         self.release()
@@ -79,7 +79,7 @@ class CsvOutput(Output):
 
 
 class ParquetOutput(Output):
-    """Parquet, a row group or more for each part."""
+    """Parquet, with one or more row groups for each part."""
 
     def __init__(self, path: Path, classes: Sequence[Class]) -> None:
         self._path, self._parts = path, 0
@@ -88,7 +88,7 @@ class ParquetOutput(Output):
         self._folder.mkdir()
 
     def add(self, rows: Sequence[Row]) -> None:
-        frame = pl.DataFrame([flattened(row) for row in rows], infer_schema_length=None)
+        frame = pl.DataFrame([flatten(row) for row in rows], infer_schema_length=None)
         if self._label is not None:
             frame = frame.with_columns(pl.col("label").cast(self._label))
         frame.write_parquet(self._folder / f"{self._parts:06}.parquet")
@@ -103,37 +103,38 @@ class ParquetOutput(Output):
         return self._path
 
 
-def output_of(name: str, path: Path, classes: Sequence[Class]) -> Output:
-    """Where an input's scores are written.
+def open_output(name: str, path: Path, classes: Sequence[Class]) -> Output:
+    """Open the output of an input.
 
     Args:
-        name: the input's, whose ending says the format.
-        path: a file that is not there yet.
-        classes: of the target; none for a regression.
+        name: the input's name, whose extension decides the format.
+        path: a file that does not exist yet.
+        classes: of the target; empty for a regression.
     """
     kind = name.lower()
-    packed = kind.endswith(".gz")
+    compressed = kind.endswith(".gz")
     if kind.endswith(".parquet"):
         return ParquetOutput(path, classes)
-    plain = kind.removesuffix(".gz")
-    return CsvOutput(path, packed=packed) if plain.endswith(".csv") else LinesOutput(path, packed=packed)
+    if kind.removesuffix(".gz").endswith(".csv"):
+        return CsvOutput(path, compressed=compressed)
+    return JsonLinesOutput(path, compressed=compressed)
 
 
-def flattened(row: Row) -> Row:
-    """With a column for each class' probability: `scores.<class>`."""
+def flatten(row: Row) -> Row:
+    """Return a row with a column for each class's probability: `scores.<class>`."""
     flat = {name: value for name, value in row.items() if name != SCORES}
     return flat | {f"{SCORES}.{name}": value for name, value in row.get(SCORES, {}).items()}
 
 
-def _cell(value: Any) -> Any:
-    """As CSV has it: a number with all its digits, a boolean as JSON writes it."""
+def _csv_cell(value: Any) -> Any:
+    """Return a value as CSV has it: a number with all its digits, a boolean as JSON writes it."""
     return json.dumps(value) if isinstance(value, bool | float) else value
 
 
-def _opened(path: Path, *, packed: bool) -> Any:
-    return gzip.GzipFile(path, "wb", mtime=0) if packed else path.open("wb")
+def _open(path: Path, *, compressed: bool) -> Any:
+    return gzip.GzipFile(path, "wb", mtime=0) if compressed else path.open("wb")
 
 
-def decoded(data: bytes) -> Iterable[Row]:
-    """The lines of a part's scores."""
+def read_rows(data: bytes) -> Iterable[Row]:
+    """Read the lines of a part's scores."""
     return map(json.loads, data.splitlines())
