@@ -1,4 +1,4 @@
-"""A small real model for the benches of serving: logistic regression on two texts and four numbers."""
+"""A small real model for the benches of predict: logistic regression on two texts and four numbers."""
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ ROW: dict[str, str | float] = {"city": "JFK", "colour": "red", "amount": 10.5, "
 
 
 def build(rows: int = 200) -> bytes:
-    """The sealed file, made as the training job makes it."""
+    """Train it and return the sealed file, exported as the training job does."""
     random = np.random.default_rng(7)
     numbers = {name: random.uniform(1, 9, rows).astype(np.float32) for name in NUMBERS}
     texts = {"city": random.choice(["JFK", "LGA", "EWR"], rows), "colour": random.choice(["red", "green"], rows)}
@@ -27,11 +27,11 @@ def build(rows: int = 200) -> bytes:
     columns = ColumnTransformer([("text", encode, TEXTS), ("numbers", SimpleImputer(), NUMBERS)])
     fitted = Pipeline([("columns", columns), ("regression", LogisticRegression(max_iter=1_000))])
     fitted.fit(frame, numbers["amount"] > 5)
-    about = Signature(
+    signature = Signature(
         model="tiny",
         fields=export.fields(COLUMNS),
         classes=(False, True),
         threshold=0.5,
         output=export.OUTPUTS["binary"],
     )
-    return export.sealed(export.to_onnx(fitted, COLUMNS), about)
+    return export.sealed(export.to_onnx(fitted, COLUMNS), signature)
