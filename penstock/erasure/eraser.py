@@ -27,7 +27,7 @@ from penstock.lake import LABELLED, RAW, SUCCESS, Lake
 from penstock.ledger.ledger import FORGETTING, Ledger, Record, StaleError, timestamp
 
 
-class ErasureError(Exception):
+class ForgettingError(Exception):
     """Rows cannot be removed as things are; the message says what to do first."""
 
 
@@ -82,12 +82,12 @@ class Eraser:
 
         Raises:
             StaleError: a run is under way, or another forgetting took over.
-            ErasureError: no run has dealt with an upload that holds such rows, the reason names the subject, or
+            ForgettingError: no run has dealt with an upload that holds such rows, the reason names the subject, or
                 the feature store keeps a record: then the next one goes on from there.
             FeatureStoreError: the feature store cannot be looked into, and nothing was removed.
         """
         if any(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", reason) for value in subject.values):
-            raise ErasureError("the reason names whom to forget, and is kept: say it without the key")
+            raise ForgettingError("the reason names whom to forget, and is kept: say it without the key")
         token, at = secrets.token_hex(6), timestamp(now)
         holder = f"{FORGETTING}{token}"
         cut_off = self.ledger.begin_forgetting(holder, at)
@@ -121,7 +121,7 @@ class Eraser:
         folders = tuple(key.removesuffix(SUCCESS) for key, _ in objects if key.endswith(f"/{SUCCESS}"))
         for key, version in found.remove:
             if key.startswith(self.lake.prefix(RAW)) and (key, version) not in objects and not key.startswith(folders):
-                raise ErasureError(
+                raise ForgettingError(
                     f"{key} holds such rows and no run has dealt with it, so its other rows are nowhere else yet: let "
                     "one take it (`penstock retrain --reason …`; a folder waits for its _SUCCESS), or delete it, and "
                     "then forget"
@@ -196,7 +196,7 @@ class Eraser:
         except NoObjectError:
             return
         except FeatureStoreError as error:
-            raise ErasureError(
+            raise ForgettingError(
                 f"{error}; nothing is lost: the forgetting waits half-way, and so do runs, until somebody with leave "
                 f"to {LEAVE} says the same again, which goes on from here"
             ) from None

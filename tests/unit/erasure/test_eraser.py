@@ -21,7 +21,7 @@ from penstock.captures.pseudonyms import Pseudonyms
 from penstock.contract.model import Column, Contract
 from penstock.contract.odcs import read_contract
 from penstock.datasets.version import Dataset
-from penstock.erasure.eraser import Eraser, Erasure, ErasureError
+from penstock.erasure.eraser import Eraser, Erasure, ForgettingError
 from penstock.erasure.subject import Subject, SubjectError
 from penstock.ledger.ledger import Ledger, Run, StaleError, Upload, timestamp
 from penstock.pipeline.run_opening import open_next
@@ -404,13 +404,13 @@ def test_an_upload_that_waits_is_taken_first(lived: Lived) -> None:
     item = lived.world.upload("c.csv", f"flight_id,late\n{lived.key},true\n".encode())["detail"]["object"]
     at = timestamp(NOW - timedelta(hours=1))
     lived.world.ledger.record_upload(Upload(item["key"], item["version-id"], item["etag"], item["size"], at))
-    with pytest.raises(ErasureError, match="no run has dealt with it"):
+    with pytest.raises(ForgettingError, match="no run has dealt with it"):
         lived.forget()
     assert lived.world.ledger.holder("run") is None
 
 
 def test_a_reason_that_names_the_subject_is_not_kept(lived: Lived) -> None:
-    with pytest.raises(ErasureError, match="say it without the key"):
+    with pytest.raises(ForgettingError, match="say it without the key"):
         lived.eraser().erase(lived.subject(), by=BY, reason=f"{lived.key} asked", now=NOW)
 
 

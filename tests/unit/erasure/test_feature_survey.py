@@ -14,7 +14,7 @@ from moto import mock_aws
 from demo.flights import flights
 from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGroup, stored_groups
 from penstock.datasets.version import Dataset
-from penstock.erasure.eraser import Eraser, Erasure, ErasureError
+from penstock.erasure.eraser import Eraser, Erasure, ForgettingError
 from penstock.erasure.subject import Subject
 from penstock.features.ingest import Features
 from penstock.features.inventory import StoredFeatures
@@ -246,12 +246,14 @@ def test_a_store_that_keeps_a_record_is_asked_again_by_the_next(world: World, ta
     filled, key = Filled.build(world, "{}", table), table["flight_id"][3]
     refusing = Refusing("flight_id", "departs_at")
     refusing.records = filled.runtime.records
-    with pytest.raises(ErasureError, match=r"did not delete a record: .*nothing is lost.*sagemaker:DeleteRecord") as e:
+    with pytest.raises(
+        ForgettingError, match=r"did not delete a record: .*nothing is lost.*sagemaker:DeleteRecord"
+    ) as e:
         filled.forget(key, runtime=refusing)
     assert key not in str(e.value)
     # Then no run begins, and one without a store does not pass over it
     assert (world.ledger.holder("run") or "").startswith("forgetting-")
-    with pytest.raises(ErasureError, match="no store is given"):
+    with pytest.raises(ForgettingError, match="no store is given"):
         filled.forget(key, features=None)
     # When it is said with the right to, then it is finished
     assert filled.forget(key).finished
@@ -263,7 +265,7 @@ def test_a_group_that_is_gone_meanwhile_keeps_nobody(world: World, table: pl.Dat
     filled, key = Filled.build(world, "{}", table), table["flight_id"][3]
     refusing = Refusing("flight_id", "departs_at")
     refusing.records = filled.runtime.records
-    with pytest.raises(ErasureError):
+    with pytest.raises(ForgettingError):
         filled.forget(key, runtime=refusing)
     assert filled.forget(key, features=filled.stored(groups=[])).finished
     assert world.ledger.holder("run") is None
