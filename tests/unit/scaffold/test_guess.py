@@ -288,7 +288,7 @@ def hostile_names() -> pl.DataFrame:
         (sample(goal=cycle("3", "1", "2")), "goal"),
         (hostile_names(), "the target"),
     ],
-    ids=["classification", "regression", "classes", "formatted classes", "hostile_names"],
+    ids=["classification", "regression", "classes", "numbered classes", "hostile names"],
 )
 def test_written_files_read_back(tmp_path: Path, table: pl.DataFrame, target: str) -> None:
     result = make_draft(table, target=target)
