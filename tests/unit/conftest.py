@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 
-import botocore.session
 import hypothesis
 import pytest
 from moto import mock_aws
@@ -13,6 +11,7 @@ from moto import mock_aws
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.spec.model import ModelSpec, read_model
+from tests.support.parse_once import parsing_once
 from tests.support.world import REGION, World
 
 # The same examples every time: a failure here is one everywhere.
@@ -24,10 +23,9 @@ FLIGHT_DELAY = PROJECT / "training" / "models" / "flight-delay"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _service_models_read_once() -> Iterator[None]:
-    """Each mocked AWS has boto3 sessions of its own; without this each would parse the services' models anew."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+def _caches() -> Iterator[None]:
+    """Clients and documents that many tests share."""
+    with parsing_once():
         yield
 
 
