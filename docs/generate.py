@@ -18,7 +18,7 @@ def pages() -> dict[Path, str]:
     context = typer.Context(typer.main.get_command(app), info_name="penstock")
     command = get_docs_for_click(obj=context.command, ctx=context, name="penstock")
     return {
-        HERE / "cli.md": command.strip() + "\n",
+        HERE / "reference" / "cli.md": command.strip() + "\n",
         HERE / "model.schema.json": json.dumps(spec.schema(), indent=2) + "\n",
     }
 
