@@ -11,7 +11,7 @@ from moto import mock_aws
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.spec.model import ModelSpec, read_model
-from tests.support.parse_once import parsing_once
+from tests.support.caches import Caches
 from tests.support.world import REGION, World
 
 # The same examples every time: a failure here is one everywhere.
@@ -22,10 +22,16 @@ PROJECT = Path(__file__).parents[2]
 FLIGHT_DELAY = PROJECT / "training" / "models" / "flight-delay"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _caches() -> Iterator[None]:
-    """Clients and documents that many tests share."""
-    with parsing_once():
+@pytest.fixture(scope="session")
+def caches() -> Caches:
+    """Clients and documents that all unit tests of a process share."""
+    return Caches()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _caches(caches: Caches) -> Iterator[None]:
+    """Only here: the worker may have tests of the laptop cloud too."""
+    with caches.used():
         yield
 
 

@@ -165,7 +165,7 @@ def test_many_requests_go_at_once_and_the_cloud_answers_meanwhile(client: Client
     runtime = client(RUNTIME)
 
     def slow(_: int) -> float:
-        body = json.dumps({"sleep": 3})
+        body = json.dumps({"sleep": 6})
         runtime.invoke_endpoint(EndpointName=served, Body=body, ContentType="application/json")
         return time.monotonic()
 

@@ -155,10 +155,10 @@ def test_everything_survives_down_and_up(own: LaptopCloud) -> None:
     s3 = client("s3")
     s3.list_buckets()
     key = own.environment()["AWS_ACCESS_KEY_ID"]
-    # When it goes down, quickly, and up again
+    # When it goes down, before anybody has to kill it, and up again
     started = time.monotonic()
     assert own.down() is True
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     assert not own.status().running
     own.up()
     # Then everything is there, and the operator's key still works

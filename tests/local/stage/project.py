@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.local.host.cloud import LaptopCloud
 from tests.support.specs import say_serving
 
 ROOT = Path(__file__).parents[3]
@@ -56,13 +57,22 @@ class Project:
         command = [str(Path(sys.executable).with_name("penstock")), *arguments]
         environment = os.environ | {"PENSTOCK_PORT": str(self.port), "COLUMNS": "200"}
         done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, check=False
         )
         if check and done.returncode != 0:
             raise AssertionError(
                 f"penstock {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
             )
         return done
+
+    @property
+    def model_folder(self) -> Path:
+        """Of the demo's model."""
+        return self.root / "training" / "models" / "flight-delay"
+
+    def cloud(self) -> LaptopCloud:
+        """Return its laptop cloud."""
+        return LaptopCloud(self.root / ".penstock", self.port)
 
     def json(self, *arguments: str, check: bool = True) -> Any:
         """What a reading command says as JSON."""
@@ -83,7 +93,7 @@ def copy_project(root: Path, port: int) -> Project:
         "flight-delay",
         gates="gates: [{metric: roc_auc, min: 0.8}, {metric: roc_auc, against: baseline, by: 0.1}]",
     )
-    _make_key_personal(root / "training" / "models" / "flight-delay" / "contract.yaml")
+    make_key_personal(root / "training" / "models" / "flight-delay" / "contract.yaml")
     return Project(root, port)
 
 
@@ -109,9 +119,9 @@ def copy_rolled_out(root: Path, port: int) -> Project:
     """The project with `flight-delay` alone, small and quick, and a rollout that watches closely."""
     _copy(root)
     gates = "gates: [{metric: roc_auc, min: 0.6}]"
-    # On the laptop a minute takes 0.4 seconds.
+    # On the laptop a minute takes 0.4 seconds; a busy one needs time for enough answers to compare.
     watched = (
-        "{weights: [10], bake_minutes: 60, max_latency_ms: 1500, min_rows: 30, keep_versions: 3, on_new_code: wait}"
+        "{weights: [10], bake_minutes: 120, max_latency_ms: 4000, min_rows: 30, keep_versions: 3, on_new_code: wait}"
     )
     _model(root, "flight-delay", gates=gates, more=f"rollout: {watched}")
     return Project(root, port)
@@ -133,7 +143,7 @@ def _copy(root: Path) -> None:
     (root / "node_modules").symlink_to(ROOT / "node_modules")
 
 
-def _make_key_personal(contract: Path) -> None:
+def make_key_personal(contract: Path) -> None:
     """Captures hold a keyed hash of it, so the journey needs its secret, and labels find their rows all the same."""
     text = contract.read_text()
     contract.write_text(text.replace("- name: flight_id\n", "- name: flight_id\n        classification: personal\n"))

@@ -10,10 +10,10 @@ import pytest
 
 from demo import flights
 from penstock.batches import batch_id
-from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import until
 from tests.local.stage.deployed import MODEL, Client, exported
-from tests.local.stage.project import Project, copy_project
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import BATCH_BEFORE_LIVE, copy_live
 
 
 @pytest.fixture(scope="module")
@@ -22,30 +22,20 @@ def table() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A cloud of its own, where a model is live."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    made.run("up")
-    file = made.root / "january.csv"
-    table.head(4000).write_csv(file)
-    first = made.root / "first.csv"
-    table.head(3).write_csv(first)
-    # Nothing is live yet: a batch says so
-    assert "is live yet: approve one" in made.run("batch", str(first), "--model", MODEL, "--wait", check=False).stdout
-    made.run("push", str(file), "--model", MODEL, "--wait")
-    made.run("approve", MODEL, "--reason", "for the batches")
-    yield made
-    made.run("down")
-
-
-@pytest.fixture(scope="module")
-def client(project: Project) -> Client:
-    return client_for(LaptopCloud(project.root / ".penstock", project.port))
+    project = copy_live(tmp_path_factory)
+    yield project
+    project.run("down")
 
 
 def batches(project: Project) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = project.json("batches", "--model", MODEL)
     return found
+
+
+def test_a_batch_without_a_live_version_says_so(project: Project) -> None:
+    assert "is live yet: approve one" in (project.root / BATCH_BEFORE_LIVE).read_text()
 
 
 def test_two_thousand_rows_are_scored_as_requests_are(project: Project, table: pl.DataFrame) -> None:

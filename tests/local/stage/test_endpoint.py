@@ -22,7 +22,7 @@ import pytest
 from demo import flights
 from penstock.lake import CAPTURES, prefix, split_uri
 from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import free_port, until
 from tests.local.stage.deployed import (
     MODEL,
     Client,
@@ -30,7 +30,6 @@ from tests.local.stage.deployed import (
     alias,
     approve,
     bucket,
-    exported,
     more,
     most,
     register,
@@ -70,21 +69,6 @@ def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> It
     register(made, tmp_path_factory.mktemp("data"), (table.head(6000), table.slice(6000, 100)))
     yield made
     made.run("down")
-
-
-@pytest.fixture(scope="module")
-def cloud(project: Project) -> LaptopCloud:
-    return LaptopCloud(project.root / ".penstock", project.port)
-
-
-@pytest.fixture(scope="module")
-def client(cloud: LaptopCloud) -> Client:
-    return client_for(cloud)
-
-
-@pytest.fixture(scope="module")
-def outputs(client: Client) -> dict[str, str]:
-    return exported(client)
 
 
 def endpoints(client: Client) -> list[tuple[int, str]]:
@@ -229,7 +213,7 @@ def test_lambda_gives_the_same_scores_when_it_takes_over(
     project: Project, client: Client, file: Path, first: Scores
 ) -> None:
     # Given a deployment that says Lambda, which by itself moves nothing
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(path.read_text().replace(ENDPOINT, ""))
     project.run("up")
     settled(client, 1)
@@ -247,7 +231,7 @@ def test_an_endpoint_takes_over_from_lambda_and_goes_with_the_stack(
     project: Project, client: Client, file: Path, first: Scores
 ) -> None:
     # Given the same model, deployed with an endpoint again, and rolled out
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(f"{path.read_text()}{ENDPOINT}")
     project.run("up")
     assert endpoints(client) == []

@@ -25,7 +25,7 @@ import pytest
 
 from demo import flights
 from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import free_port, until
 from tests.local.stage.deployed import MODEL, Client, bucket, exported
 from tests.local.stage.project import Project, copy_project
 
@@ -52,16 +52,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made.run("up")
     yield made
     made.run("down")
-
-
-@pytest.fixture(scope="module")
-def cloud(project: Project) -> LaptopCloud:
-    return LaptopCloud(project.root / ".penstock", project.port)
-
-
-@pytest.fixture(scope="module")
-def client(cloud: LaptopCloud) -> Client:
-    return client_for(cloud)
 
 
 def captured(client: Client) -> int:
@@ -92,7 +82,7 @@ def sdk(cloud: LaptopCloud, *arguments: str) -> dict[str, Any]:
     script = str(Path(__file__).with_name("sdk_user.py"))
     environment = cloud.command_environment(dict(os.environ))
     command = [sys.executable, "-W", "ignore", script, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return said

@@ -10,7 +10,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from demo import flights
-from penstock.local.host.cloud import LaptopCloud
 from penstock.local.host.home import CloudHome
 from penstock.local.sagemaker.container import images
 from tests.local.conftest import client_for, free_port
@@ -92,7 +91,7 @@ def test_a_rejected_run_is_in_the_store_too(project: Project, january: Path, mlf
 
 
 def described(project: Project) -> dict[str, Any]:
-    sagemaker = client_for(LaptopCloud(project.root / ".penstock", project.port))("sagemaker")
+    sagemaker = client_for(project.cloud())("sagemaker")
     name = sagemaker.list_model_packages(ModelPackageGroupName="penstock-local-flight-delay")
     (item,) = name["ModelPackageSummaryList"]
     return dict(sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"]))

@@ -3,8 +3,8 @@
 The tests follow one model, so their order matters.
 """
 
+import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from demo import flights
-from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import client_for, until
 from tests.local.stage.deployed import MODEL, exported
-from tests.local.stage.project import Project, copy_project
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import copy_live
 from tests.support.specs import say_serving
 
 HEADERS = 'headers = {"x-request-id"'
@@ -26,23 +25,18 @@ CLIPPED = "enumerate([min(max(score, 0.4), 0.6) for score in live.score_instance
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A model that is live."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    for folder in (made.root / "training" / "models").iterdir():
-        if folder.name != MODEL:
-            shutil.rmtree(folder)
-    rows = tmp_path_factory.mktemp("data") / "january.csv"
-    flights.flights([1]).head(4000).write_csv(rows)
-    made.run("up")
-    made.run("push", str(rows), "--wait")
-    made.run("approve", "--reason", "a test")
-    yield made
-    made.run("down")
+    """A model that is live, and a specification that says nothing of rollouts."""
+    project = copy_live(tmp_path_factory)
+    path = project.model_folder / "model.yaml"
+    path.write_text(re.sub(r"\nrollout: \{.*\}\n", "\n", path.read_text()))
+    project.run("up")
+    yield project
+    project.run("down")
 
 
 def predict(project: Project) -> tuple[Any, str]:
     """A client of Lambda, and the predict function's name."""
-    client = client_for(LaptopCloud(project.root / ".penstock", project.port))
+    client = client_for(project.cloud())
     return client("lambda"), exported(client)["PredictName"]
 
 
@@ -102,7 +96,7 @@ def test_a_deployment_without_new_code_starts_nothing(project: Project) -> None:
 def test_a_setting_that_a_version_keeps_is_rolled_out_too(project: Project) -> None:
     # Given a limit that the live version has bound
     before, known = alias(project), last(project)["id"]
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     say_serving(path, "serving: {max_rows: 3}")
     # When a deployment changes nothing else
     project.run("up")
@@ -131,7 +125,7 @@ def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> N
 
 def test_where_the_specification_says_wait_an_operator_starts_it(project: Project) -> None:
     # Given good code, and a specification that has it wait
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(path.read_text() + "rollout: {on_new_code: wait}\n")
     change(project, "three")
     before, known = alias(project), last(project)["id"]

@@ -18,7 +18,7 @@ import pytest
 
 from demo import flights
 from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import until
 from tests.local.stage.deployed import (
     MODEL,
     Client,
@@ -26,17 +26,15 @@ from tests.local.stage.deployed import (
     alias,
     approve,
     bucket,
-    exported,
     more,
     most,
-    register,
     requests,
     touched,
 )
 from tests.local.stage.load import load
-from tests.local.stage.project import Project, copy_rolled_out
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import copy_live
 
-LATE_SECONDS = 1.5
 WEIGHTS = (10, 50, 100)
 
 BAD = '''"""The predict function, and what is wrong with it."""
@@ -62,7 +60,7 @@ class Bad:
 
 
 def slowly(scores):
-    time.sleep(2)
+    time.sleep(5)
     return scores
 
 
@@ -80,7 +78,7 @@ def handler(event, context):
 '''
 CHANGES = {
     "raises": ("raising(scores)", r"Alarmed|of its requests raised"),
-    "slow": ("slowly(scores)", r"slowest answers \(99th percentile\) took more than 1500 ms"),
+    "slow": ("slowly(scores)", r"slowest answers \(99th percentile\) took more than 4000 ms"),
     "wrong scores": ("[1 - score for score in scores]", r"scores of versions 2 and 1: PSI \d"),
     "wrong shape": ("[[score, score] for score in scores]", r"of its requests raised"),
 }
@@ -97,29 +95,11 @@ def rows(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> Iterator[Project]:
-    """Deployed, with version 1 live and version 2 waiting."""
-    made = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
-    made.run("up")
-    # The second model knows a few rows more, so that it scores much like the first.
-    register(made, tmp_path_factory.mktemp("data"), (table.head(6000), table.slice(6000, 100)))
-    yield made
-    made.run("down")
-
-
-@pytest.fixture(scope="module")
-def cloud(project: Project) -> LaptopCloud:
-    return LaptopCloud(project.root / ".penstock", project.port)
-
-
-@pytest.fixture(scope="module")
-def client(cloud: LaptopCloud) -> Client:
-    return client_for(cloud)
-
-
-@pytest.fixture(scope="module")
-def outputs(client: Client) -> dict[str, str]:
-    return exported(client)
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Version 1 is live, version 2 waits."""
+    project = copy_live(tmp_path_factory)
+    yield project
+    project.run("down")
 
 
 @pytest.fixture(scope="module")

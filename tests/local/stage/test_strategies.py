@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from demo import flights
-from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import client_for, until
 from tests.local.stage.deployed import (
     MODEL,
     Client,
@@ -26,17 +25,17 @@ from tests.local.stage.deployed import (
     approve,
     bucket,
     exported,
-    register,
     requests,
     touched,
 )
 from tests.local.stage.load import Load, load
-from tests.local.stage.project import Project, copy_rolled_out
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import copy_live
 from tests.local.stage.test_rollouts import bad_code, code_of
 
-SHADOW = "strategy: shadow, bake_minutes: 15, shadow_rows: 100"
-LINEAR = "strategy: linear, step: 40, bake_minutes: 5, max_score_psi: 2, on_second_approval: supersede"
-WATCHED = "max_latency_ms: 3000, min_rows: 30, on_new_code: wait"
+SHADOW = "strategy: shadow, bake_minutes: 30, shadow_rows: 100"
+LINEAR = "strategy: linear, step: 40, bake_minutes: 20, max_score_psi: 2, on_second_approval: supersede"
+WATCHED = "max_latency_ms: 9000, min_rows: 30, on_new_code: wait"
 UNSEEN = {
     "wrong scores": ("[1 - score for score in scores]", r"shadow of version 2 on \d+ rows .* other labels"),
     "raises": ("raising(scores)", r"shadow of version 2: (\d+) of \1 rows got no answer .* failed: the disk"),
@@ -48,7 +47,7 @@ class Rolling:
 
     def __init__(self, project: Project, rows: list[dict[str, Any]]) -> None:
         self.project, self.rows = project, rows
-        self.cloud = LaptopCloud(project.root / ".penstock", project.port)
+        self.cloud = project.cloud()
         self.client: Client = client_for(self.cloud)
         self.outputs = exported(self.client)
         (bundle,) = (project.root / ".bundles").glob("predict-*.zip")
@@ -99,21 +98,18 @@ class Rolling:
 
 
 def watched(project: Project, how: str) -> None:
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(re.sub(r"rollout: \{.*\}", f"rollout: {{{how}, {WATCHED}}}", path.read_text()))
     project.run("up")
 
 
 @pytest.fixture(scope="module")
 def rolling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rolling]:
-    made = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
-    watched(made, SHADOW)
-    table = flights.flights([1])
-    parts = (table.head(6000), table.slice(6000, 100), table.slice(6100, 100))
-    register(made, tmp_path_factory.mktemp("data"), parts)
-    made.run("reject", MODEL, "--version", "3", "--reason", "not yet")
-    yield Rolling(made, requests(table))
-    made.run("down")
+    project = copy_live(tmp_path_factory)
+    watched(project, SHADOW)
+    project.run("reject", MODEL, "--version", "3", "--reason", "not yet")
+    yield Rolling(project, requests(flights.flights([1])))
+    project.run("down")
 
 
 def test_a_bad_shadow_touches_no_request(rolling: Rolling) -> None:

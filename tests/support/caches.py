@@ -67,14 +67,23 @@ def _words(option: Any) -> str:
     return repr(sorted(option._user_provided_options.items())) if isinstance(option, Config) else repr(option)
 
 
-@contextmanager
-def parsing_once() -> Iterator[None]:
-    """Build each kind of client once, and parse each service model and each YAML document once."""
-    parse = cache(yaml.safe_load)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
-        patch.setattr(boto3, "client", Clients(boto3.client))
-        patch.setattr(boto3, "resource", Clients(boto3.resource))
-        patch.setattr(yaml, "compose", cache(yaml.compose))
-        patch.setattr(yaml, "safe_load", lambda text: copy.deepcopy(parse(text)))
-        yield
+class Caches:
+    """Each kind of client, service model and YAML document that was needed so far."""
+
+    def __init__(self) -> None:
+        parse = cache(yaml.safe_load)
+        self._cached: list[tuple[Any, str, Any]] = [
+            (botocore.session, "create_loader", cache(botocore.session.create_loader)),
+            (boto3, "client", Clients(boto3.client)),
+            (boto3, "resource", Clients(boto3.resource)),
+            (yaml, "compose", cache(yaml.compose)),
+            (yaml, "safe_load", lambda text: copy.deepcopy(parse(text))),
+        ]
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Have everybody use the caches until the block ends."""
+        with pytest.MonkeyPatch.context() as patch:
+            for module, name, cached in self._cached:
+                patch.setattr(module, name, cached)
+            yield
