@@ -72,9 +72,9 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("months", type=int, nargs="+", choices=range(1, 13), metavar="month")
     parser.add_argument("--rows", type=int, help="so many, drawn by chance; all unless said")
-    asked = parser.parse_args()
-    table = flights(asked.months)
-    (table.sample(asked.rows, seed=1) if asked.rows else table).write_csv(asked.file)
+    arguments = parser.parse_args()
+    table = flights(arguments.months)
+    (table.sample(arguments.rows, seed=1) if arguments.rows else table).write_csv(arguments.file)
 
 
 if __name__ == "__main__":

@@ -218,26 +218,26 @@ def test_a_kill_loses_nothing_that_was_there_a_moment_ago(own: LaptopCloud) -> N
     assert described["status"] == "FAILED"
     assert "the laptop cloud was stopped while this execution ran" in described["cause"]
     # And both endings are told
-    told: set[str] = set()
+    messages: set[str] = set()
 
     def all_told() -> bool:
         for message in client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            told.add(json.loads(message["Body"])["detail-type"])
-        return len(told) == 2
+            messages.add(json.loads(message["Body"])["detail-type"])
+        return len(messages) == 2
 
     until(all_told)
 
 
 def job_processes(directory: str) -> list[str]:
     """Return the command lines of processes that work in a job's directory."""
-    found = []
+    lines = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if str((process / "cwd").readlink()) == directory:
-                found.append(f"{directory} {processes.command_line(int(process.name))}")
+                lines.append(f"{directory} {processes.command_line(int(process.name))}")
         except OSError:
             continue
-    return found
+    return lines
 
 
 def test_health_answers_without_a_signature(cloud: LaptopCloud) -> None:

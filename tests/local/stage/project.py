@@ -56,14 +56,14 @@ class Project:
         """The command, in the project's folder, as a user calls it."""
         command = [str(Path(sys.executable).with_name("penstock")), *arguments]
         environment = os.environ | {"PENSTOCK_PORT": str(self.port), "COLUMNS": "200"}
-        done = subprocess.run(
+        completed = subprocess.run(
             command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, check=False
         )
-        if check and done.returncode != 0:
+        if check and completed.returncode != 0:
             raise AssertionError(
-                f"penstock {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+                f"penstock {' '.join(arguments)}: exit {completed.returncode}\n{completed.stdout}\n{completed.stderr}"
             )
-        return done
+        return completed
 
     @property
     def model_folder(self) -> Path:
@@ -76,9 +76,9 @@ class Project:
 
     def json(self, *arguments: str, check: bool = True) -> Any:
         """What a reading command says as JSON."""
-        done = self.run(*arguments, "--json", check=check)
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
+        completed = self.run(*arguments, "--json", check=check)
+        assert completed.stdout, completed.stderr
+        return json.loads(completed.stdout)
 
 
 def copy_project(root: Path, port: int) -> Project:
@@ -108,10 +108,10 @@ def copy_tuned(root: Path, port: int) -> Project:
     real = (ROOT / "training" / "models" / "flight-delay" / "train.py").read_text()
     _model(root, "tuned", code=real.replace("    del validation", f"{PICKY}    del validation"), gates=gates, more=GRID)
     for path in (root / "training" / "models").glob("*/model.yaml"):
-        kept = [
+        remaining = [
             line for line in path.read_text().splitlines() if line not in {"    leaves: 31", "    learning_rate: 0.1"}
         ]
-        path.write_text("\n".join(kept) + "\n")
+        path.write_text("\n".join(remaining) + "\n")
     return Project(root, port)
 
 
@@ -129,10 +129,10 @@ def copy_rolled_out(root: Path, port: int) -> Project:
 
 def copy_endpoint(root: Path, port: int) -> Project:
     """The same with an endpoint that answers."""
-    made = copy_rolled_out(root, port)
+    project = copy_rolled_out(root, port)
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
     say_serving(path, ENDPOINT)
-    return made
+    return project
 
 
 def _copy(root: Path) -> None:
@@ -157,8 +157,8 @@ def _model(root: Path, name: str, *, code: str | None = None, gates: str | None 
     lines = (real / "model.yaml").read_text().splitlines()
     start = lines.index("gates:")
     end = next(i for i in range(start + 1, len(lines)) if lines[i] and not lines[i].startswith(" "))
-    kept = lines[:start] + ([gates] if gates else lines[start:end]) + lines[end:]
-    text = "\n".join(kept).replace("name: flight-delay", f"name: {name}").replace("trees: 150", "trees: 20")
+    remaining = lines[:start] + ([gates] if gates else lines[start:end]) + lines[end:]
+    text = "\n".join(remaining).replace("name: flight-delay", f"name: {name}").replace("trees: 150", "trees: 20")
     (folder / "model.yaml").write_text(text.replace("min_rows: 500", "min_rows: 200") + f"\n{more}\n")
     if code:
         (folder / "train.py").write_text(code)

@@ -21,16 +21,16 @@ KEPT = ("flight-delay", "rejects")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A model that registers and one that rejects, both logged to a folder beside them, on a cloud of its own."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    for folder in (made.root / "training" / "models").iterdir():
+    project = copy_project(tmp_path_factory.mktemp("project"), free_port())
+    for folder in (project.root / "training" / "models").iterdir():
         if folder.name not in KEPT:
             shutil.rmtree(folder)
             continue
         path = folder / "model.yaml"
-        path.write_text(f"{path.read_text()}\nexperiments: {{mlflow: '{store(made)}', name: flights}}\n")
-    made.run("up")
-    yield made
-    made.run("down")
+        path.write_text(f"{path.read_text()}\nexperiments: {{mlflow: '{store(project)}', name: flights}}\n")
+    project.run("up")
+    yield project
+    project.run("down")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_registered_run_is_in_the_store_with_its_numbers(
     # Then its numbers are the evaluation's
     evaluation: dict[str, Any] = ours["steps"]["gates"]["evaluation"]
     sides = [("", evaluation["challenger"]), ("baseline.", evaluation["baseline"])]
-    assert run.data.metrics == {f"{side}{name}": value for side, found in sides for name, value in found.items()}
+    assert run.data.metrics == {f"{side}{name}": value for side, metrics in sides for name, value in metrics.items()}
     assert run.data.tags["penstock.run"] == ours["id"]
     assert run.data.params["trees"] == "20"
     files = {item.path for item in mlflow.list_artifacts(run.info.run_id)}
@@ -103,6 +103,6 @@ def test_the_version_has_the_digest_of_its_image(project: Project, mlflow: Mlflo
     # Then registry, ledger, `why` and MLflow all have it
     assert described(project)["InferenceSpecification"]["Containers"][0]["ImageDigest"] == digest
     assert project.json("models", "show", "flight-delay")["versions"][0]["image_digest"] == digest
-    found = project.run("why", "flight-delay", "--version", "1")
-    assert digest in "".join(found.stdout.split())
+    completed = project.run("why", "flight-delay", "--version", "1")
+    assert digest in "".join(completed.stdout.split())
     assert logged(mlflow, "flight-delay").data.tags["penstock.image_digest"] == digest

@@ -43,18 +43,20 @@ def predict(project: Project) -> tuple[Any, str]:
 def alias(project: Project) -> str:
     """The published version that takes all the traffic."""
     functions, name = predict(project)
-    found = functions.get_alias(FunctionName=name, Name="live")
-    assert not (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
-    return str(found["FunctionVersion"])
+    response = functions.get_alias(FunctionName=name, Name="live")
+    assert not (response.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
+    return str(response["FunctionVersion"])
 
 
 def marked(project: Project) -> str:
     """The mark of the code that answers, which is 200 whatever happens."""
     words = shlex.split(project.json("models", "show", MODEL)["curl"])
-    done = subprocess.run([*words, "-s", "-i"], capture_output=True, text=True, check=True)
-    assert " 200" in done.stdout.splitlines()[0], done.stdout
-    found = [line.partition(":")[2].strip() for line in done.stdout.splitlines() if line.lower().startswith("x-code:")]
-    return found[0] if found else ""
+    completed = subprocess.run([*words, "-s", "-i"], capture_output=True, text=True, check=True)
+    assert " 200" in completed.stdout.splitlines()[0], completed.stdout
+    marks = [
+        line.partition(":")[2].strip() for line in completed.stdout.splitlines() if line.lower().startswith("x-code:")
+    ]
+    return marks[0] if marks else ""
 
 
 def change(project: Project, mark: str, *, bad: bool = False) -> None:
@@ -68,8 +70,8 @@ def change(project: Project, mark: str, *, bad: bool = False) -> None:
 
 def last(project: Project) -> dict[str, Any]:
     """The newest rollout of the live version."""
-    found: dict[str, Any] = project.json("why", MODEL)["rollouts"][0]
-    return found
+    rollout: dict[str, Any] = project.json("why", MODEL)["rollouts"][0]
+    return rollout
 
 
 def test_a_deployment_of_new_code_is_rolled_out_with_the_live_model(project: Project) -> None:
@@ -88,24 +90,24 @@ def test_a_deployment_of_new_code_is_rolled_out_with_the_live_model(project: Pro
 
 
 def test_a_deployment_without_new_code_starts_nothing(project: Project) -> None:
-    before, known = alias(project), last(project)["id"]
+    before, rollout = alias(project), last(project)["id"]
     project.run("up")
-    assert (alias(project), last(project)["id"]) == (before, known)
+    assert (alias(project), last(project)["id"]) == (before, rollout)
 
 
 def test_a_setting_that_a_version_keeps_is_rolled_out_too(project: Project) -> None:
     # Given a limit that the live version has bound
-    before, known = alias(project), last(project)["id"]
+    before, rollout = alias(project), last(project)["id"]
     path = project.model_folder / "model.yaml"
     say_serving(path, "serving: {max_rows: 3}")
     # When a deployment changes nothing else
     project.run("up")
     # Then it goes live by a rollout
-    until(lambda: last(project)["id"] != known and last(project)["outcome"] == "live", seconds=60)
+    until(lambda: last(project)["id"] != rollout and last(project)["outcome"] == "live", seconds=60)
     assert (last(project)["by"], alias(project) != before) == ("deployment", True)
     functions, name = predict(project)
-    found = functions.get_function_configuration(FunctionName=name, Qualifier="live")
-    assert found["Environment"]["Variables"]["PENSTOCK_MAX_ROWS"] == "3"
+    configuration = functions.get_function_configuration(FunctionName=name, Qualifier="live")
+    assert configuration["Environment"]["Variables"]["PENSTOCK_MAX_ROWS"] == "3"
 
 
 def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> None:
@@ -128,14 +130,14 @@ def test_where_the_specification_says_wait_an_operator_starts_it(project: Projec
     path = project.model_folder / "model.yaml"
     path.write_text(path.read_text() + "rollout: {on_new_code: wait}\n")
     change(project, "three")
-    before, known = alias(project), last(project)["id"]
+    before, rollout = alias(project), last(project)["id"]
     # When it is deployed, then nothing moves, and the command says so
     project.run("up")
-    assert (alias(project), marked(project), last(project)["id"]) == (before, "two", known)
+    assert (alias(project), marked(project), last(project)["id"]) == (before, "two", rollout)
     assert "penstock rollout flight-delay --new-code" in project.run("models", "show", MODEL).stdout
     # When an operator asks, then it goes live
-    said = project.run("rollout", MODEL, "--new-code", "--reason", "the fix").stdout
-    assert "with new code started" in said
+    output = project.run("rollout", MODEL, "--new-code", "--reason", "the fix").stdout
+    assert "with new code started" in output
     assert marked(project) == "three"
     assert last(project)["because"] == "the fix"
     assert "not live" not in project.run("models", "show", MODEL).stdout
