@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from demo import flights
-from penstock.batches import batch_id
+from penstock.batch.names import batch_id
 from tests.local.conftest import until
 from tests.local.stage.deployed import MODEL, Client, exported
 from tests.local.stage.project import Project
