@@ -10,7 +10,7 @@ from penstock.captures.firehose import NO_ANSWER, Firehose, RefusedError
 from penstock.captures.record import CALL_RECORDS, Packed, packed
 
 SECONDS = float(os.environ.get("PENSTOCK_CAPTURE_SECONDS", "0.5"))
-"""For a connection, and for each silence: an answer waits meanwhile. The laptop cloud sets more, as laptops are busy."""
+"""For a connection, and for each silence: an answer waits meanwhile. The laptop cloud sets more."""
 BUDGET_SECONDS = 2 * SECONDS
 """Of one request, for all its calls; what is not sent by then is dropped and counted."""
 REST_SECONDS = 10.0
