@@ -64,7 +64,8 @@ def _key(arguments: tuple[Any, ...], options: dict[str, Any]) -> Key | None:
 
 
 def _words(option: Any) -> str:
-    return repr(sorted(option._user_provided_options.items())) if isinstance(option, Config) else repr(option)
+    options: Any = getattr(option, "_user_provided_options", None) if isinstance(option, Config) else None
+    return repr(option if options is None else sorted(options.items()))
 
 
 class Caches:
