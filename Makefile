@@ -48,7 +48,7 @@ test: lint  ## Everything that must hold: at most 20 minutes on two cores
 	@$(MAKE) --no-print-directory -j2 --output-sync=line types all-tests
 
 check: lint types  ## Before a commit: lint, types, and the unit tests of what differs from main; at most 2 minutes
-	$(BIN)/pytest -n 2 --dist loadgroup $$($(BIN)/python tests/support/changed.py)
+	$(BIN)/pytest -n 2 --dist loadgroup $$($(BIN)/python tests/changed.py)
 
 lint: setup
 	$(BIN)/ruff check .

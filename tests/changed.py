@@ -1,4 +1,4 @@
-"""Print which unit tests belong to what was edited: `pytest $(python tests/support/changed.py)`.
+"""Print which unit tests belong to what was edited: `pytest $(python tests/changed.py)`.
 
 What was edited is what differs from the merge base with `origin/main`, or from the last commit where there is none.
 """
@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 UNIT = PurePath("tests/unit")
 ALWAYS = ("test_imports.py", "test_docs.py", "predict/test_cold_start.py")
 """Rules that an edit anywhere may break."""
