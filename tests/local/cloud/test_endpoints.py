@@ -210,6 +210,19 @@ def test_names_are_taken_once_and_what_is_named_must_be_there(client: Client, ro
             "VariantName must be unique",
         ),
         (
+            sagemaker.create_endpoint_config,
+            {
+                "EndpointConfigName": "x",
+                "ProductionVariants": [{"VariantName": "a", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}],
+            },
+            "Variant a: ModelName is required. The laptop cloud has no inference components.",
+        ),
+        (
+            sagemaker.create_endpoint_config,
+            {"EndpointConfigName": "x", "ExecutionRoleArn": role, "ProductionVariants": [variant("a", served)]},
+            "ExecutionRoleArn is not available on the laptop cloud",
+        ),
+        (
             sagemaker.update_endpoint,
             {"EndpointName": served, "EndpointConfigName": "no"},
             "Could not find endpoint conf",
@@ -230,6 +243,8 @@ def test_names_are_taken_once_and_what_is_named_must_be_there(client: Client, ro
         model(client, role, served)
     with pytest.raises(ClientError, match=f"ValidationError.*Endpoint no of account {ACCOUNT} not found"):
         invoke(client, "no")
+    with pytest.raises(ClientError, match="The laptop cloud has no inference components"):
+        invoke(client, served, InferenceComponentName="one")
 
 
 def test_a_model_that_could_not_run_is_refused_at_once(client: Client, role: str) -> None:
