@@ -1,4 +1,4 @@
-"""The page on metrics, alarms and rules, from the synthesised stack of the demo's model and the rollout's own states."""
+"""The page on metrics, alarms and rules, from the synthesised stack of the demo's model and the rollout's states."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,10 @@ METRICS = {
     "LiveLogLoss": (MONITOR, "Log loss of the labelled rows."),
     "LiveRMSE": (MONITOR, "Of a regression: root of the mean squared error."),
     "Rows": (f"{PREDICT}, {CONTAINER}", "Rows that were answered."),
-    "Milliseconds": (f"{PREDICT}, {CONTAINER}", "Duration of an answer; the container gives the newest 100 of a second."),
+    "Milliseconds": (
+        f"{PREDICT}, {CONTAINER}",
+        "Duration of an answer; the container gives the newest 100 of a second.",
+    ),
     "CapturesDropped": (f"{PREDICT}, {CONTAINER}", "Answered rows that were not captured."),
     "Requests": (CONTAINER, "Requests that were answered."),
     "Refused": (CONTAINER, "Requests that were answered by an error of the caller's (4xx)."),
@@ -33,10 +36,10 @@ METRICS = {
         f"1 for a request that the endpoint gave no answer, else 0; by `{emf.LAMBDA_VERSION}`.",
     ),
 }
-INTRODUCTION = f"""A model's own metrics are in the CloudWatch namespace `{emf.namespace("STAGE", "MODEL")}`. Alarms notify the
-stage's topic; missing data never raises one. An alarm looks at one period: {{periods}}."""
-ROLLOUT = """A rollout makes these alarms for the new version alone and removes them at its end. One that is raised takes the
-new version back. The limits are fields of `rollout` in `model.yaml`; below are the defaults."""
+INTRODUCTION = f"""A model's own metrics are in the CloudWatch namespace `{emf.namespace("STAGE", "MODEL")}`. Alarms
+notify the stage's topic; missing data never raises one. An alarm looks at one period: {{periods}}."""
+ROLLOUT = """A rollout makes these alarms for the new version alone and removes them at its end. One that is
+raised takes the new version back. The limits are fields of `rollout` in `model.yaml`; below are the defaults."""
 
 
 def alarms_page(template: Template) -> str:
@@ -66,9 +69,7 @@ def alarms_page(template: Template) -> str:
 
 def _quoted() -> set[str]:
     """The metrics whose names are quoted in some file of the code."""
-    text = "\n".join(
-        path.read_text(encoding="utf-8") for folder in SOURCES for path in (ROOT / folder).rglob("*.py")
-    )
+    text = "\n".join(path.read_text(encoding="utf-8") for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
     return {name for name in METRICS if f'"{name}"' in text}
 
 
@@ -94,7 +95,11 @@ def _rollout_alarms() -> Iterator[tuple[str, str, str]]:
             item = state["Arguments"]
             by = ", ".join(code(dimension["Name"]) for dimension in item["Dimensions"])
             statistic = item.get("Statistic", item.get("ExtendedStatistic")).lower()
-            yield f"{code(item['MetricName'])} by {by}", f"{item['Threshold']:g} ({statistic})", item["AlarmDescription"]
+            yield (
+                f"{code(item['MetricName'])} by {by}",
+                f"{item['Threshold']:g} ({statistic})",
+                item["AlarmDescription"],
+            )
 
 
 def _rules(template: Template) -> Iterator[tuple[str, str, str]]:
@@ -114,7 +119,8 @@ def _resource(pattern: Mapping[str, Any]) -> str:
         return code(detail["object"]["key"][0]["prefix"].replace(MODEL, "MODEL"))
     if "stateMachineArn" in detail:
         name = detail["stateMachineArn"][0]["Ref"]
-        return f"the state machine of the {next(part for part in ('Pipeline', 'Rollout', 'Batch') if part in name).lower()}"
+        part = next(part for part in ("Pipeline", "Rollout", "Batch") if part in name)
+        return f"the state machine of the {part.lower()}"
     return "the model's package group" if "ModelPackageGroupName" in detail else "the drift alarm"
 
 

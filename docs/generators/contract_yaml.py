@@ -12,7 +12,7 @@ from penstock.contract import model, odcs, odcs_quality
 STANDARD = "https://bitol-io.github.io/open-data-contract-standard/"
 INTRODUCTION = f"""A contract is a document of the [Open Data Contract Standard]({STANDARD}), version 3, with one schema
 object: the rows of an upload. Fields of the standard that are not on this page are for people and are not checked. A
-*rule* that would not be checked is refused when the contract is read. How to write one: [the guide](../howto/contract.md)."""
+*rule* that would not be checked is refused when the contract is read. [How to write one](../howto/contract.md)."""
 TYPES = {
     "string": "Text.",
     "integer": "A whole number.",
@@ -86,7 +86,10 @@ CHECKED = {"invalidValues", "duplicateValues", "nullValues", "rowCount"}
 
 def contract_page() -> str:
     """Write every name that the reader of contracts knows, with its meaning."""
-    longest = {seconds: max((u for u in odcs.SECONDS if odcs.SECONDS[u] == seconds), key=len) for seconds in odcs.SECONDS.values()}
+    longest = {
+        seconds: max((u for u in odcs.SECONDS if odcs.SECONDS[u] == seconds), key=len)
+        for seconds in odcs.SECONDS.values()
+    }
     units = [longest[seconds] for seconds in sorted(longest)]
     operators = ["mustBe", "mustBeBetween", *odcs_quality.OPERATORS]
     _same(TYPES, model.TYPES)
@@ -104,23 +107,24 @@ def contract_page() -> str:
         "## Roles",
         table(("Role", "Meaning"), _rows(ROLES)),
         "## Our custom properties",
-        "What the standard has no field for is a custom property: `customProperties: [{property: role, value: target}]`.",
+        "What the standard has no field for is a custom property, e.g. "
+        "`customProperties: [{property: role, value: target}]`.",
         table(("Property", "At", "Meaning"), ((code(name), *about) for name, about in CUSTOM.items())),
         "## Fields of a column",
         table(("Field", "Meaning"), COLUMN_FIELDS),
         "## Options of a column (`logicalTypeOptions`)",
         table(("Option", "Meaning"), _rows(OPTIONS)),
         "## Rules (`quality`)",
-        "A broken rule of a row sends the row to quarantine with the reason. A broken rule of the file refuses the file. "
-        f"Numbers are compared by {', '.join(map(code, operators))}; `unit` is "
+        "A broken rule of a row sends the row to quarantine with the reason. A broken rule of the file refuses the "
+        f"file. Numbers are compared by {', '.join(map(code, operators))}; `unit` is "
         f"{', '.join(code(unit) for unit in odcs_quality.UNITS if unit)}. Rules of `type: text` are for people.",
         "### At a column",
         table(("Rule", "Judges", "Meaning"), COLUMN_RULES),
         "### At the schema object",
         table(("Rule", "Judges", "Meaning"), OBJECT_RULES),
         "## Freshness (`slaProperties`)",
-        f"One of {' or '.join(map(code, sorted(odcs.FRESHNESS)))} with a `value` above 0 and a `unit`: how old the newest "
-        "event time of a file may be when it is uploaded; an older file is refused. Units, also in the plural and "
+        f"One of {' or '.join(map(code, sorted(odcs.FRESHNESS)))} with a `value` above 0 and a `unit`: how old the "
+        "newest event time of a file may be when it is uploaded; an older file is refused. Units, in the plural and "
         f"abbreviated: {', '.join(units)}. Other service levels are for people.",
     )
 

@@ -33,8 +33,8 @@ PEOPLE = {
     "PENSTOCK_PYTHON": ("the CDK", "Interpreter that runs the app; `python3` unless set."),
     "PENSTOCK_CLOUD_LOG_LEVEL": ("the laptop cloud", "Level of its log, `.penstock/cloud.log`."),
 }
-INTRODUCTION = """Infra sets the variables of a function; its handler checks at start that they are there. To change one,
-change `model.yaml` and deploy: a variable that is changed by hand is overwritten by the next deployment."""
+INTRODUCTION = """Infra sets the variables of a function; its handler checks at start that they are there. To
+change one, change `model.yaml` and deploy: a variable that is changed by hand is overwritten by the next deployment."""
 
 
 def environment_page() -> str:

@@ -16,9 +16,10 @@ ARGUMENTS = {
     "group": "GROUP",
 }
 """What stands in the printed patterns for the resources of a stage."""
-INTRODUCTION = """Services of AWS put these events on the account's default bus; Penstock puts none of its own. Each has a class
-in `penstock/events.py` that gives the rule's pattern and reads the event. Events come at least once and in any order.
-Which function each rule invokes is in [Metrics, alarms and rules](metrics-and-alarms.md)."""
+INTRODUCTION = """Services of AWS put these events on the account's default bus; Penstock puts none of its own. Each
+has a class in `penstock/events.py` that gives the rule's pattern and reads the event. Events come
+at least once and in any order. Which function each rule invokes is in [Metrics, alarms and
+rules](metrics-and-alarms.md)."""
 
 
 def events_page() -> str:

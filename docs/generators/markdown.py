@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -39,7 +40,7 @@ def attribute_docs(cls: type) -> dict[str, str]:
     for base in reversed(cls.__mro__[:-1]):
         tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
         body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-        for node, following in zip(body, body[1:], strict=False):
+        for node, following in itertools.pairwise(body):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and _is_text(following):
                 texts[node.target.id] = inspect.cleandoc(ast.literal_eval(following.value))  # type: ignore[attr-defined]
     return texts

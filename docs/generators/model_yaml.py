@@ -10,9 +10,9 @@ from penstock.spec import model as spec
 Schema = dict[str, Any]
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "map"}
 BOUNDS = {"minimum": "≥ {:g}", "exclusiveMinimum": "> {:g}", "maximum": "≤ {:g}", "exclusiveMaximum": "< {:g}"}
-INTRODUCTION = """Every field has a default but `name`: a `model.yaml` of one line is valid. Editors complete the fields with
-[the JSON Schema](../model.schema.json), which the first line of a drafted file names. What the fields are for is in
-the [how-to guides](../README.md)."""
+INTRODUCTION = """Every field has a default but `name`: a `model.yaml` of one line is valid. Editors complete the
+fields with [the JSON Schema](../model.schema.json), which the first line of a drafted file names.
+What the fields are for is in the [how-to guides](../README.md)."""
 
 
 def model_page() -> str:

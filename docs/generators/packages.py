@@ -3,12 +3,15 @@
 The arrows are the data of the test that holds them (`tests/support/architecture.py`).
 """
 
+import importlib.util
 import re
 from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
 
 from docs.generators.markdown import NOTICE, code, table
-from tests.support.architecture import ARROWS, direct_arrows, layers
 
+RULES = Path(__file__).parents[2] / "tests" / "support" / "architecture.py"
 BEGIN, END = "<!-- packages:begin -->", "<!-- packages:end -->"
 PACKAGES = {
     "api": "The form of requests and answers: JSON, CSV, JSON Lines, explanations, the OpenAPI document.",
@@ -40,14 +43,25 @@ def with_packages(text: str) -> str:
     """
     if BEGIN not in text or END not in text:
         raise LookupError(f"the page has no block {BEGIN}…{END}")
-    block = f"{BEGIN}\n{NOTICE}\n\n{_drawing(ARROWS)}\n\n{_listing(ARROWS)}\n{END}"
+    rules = _rules()
+    block = f"{BEGIN}\n{NOTICE}\n\n{_drawing(rules)}\n\n{_listing(rules.ARROWS)}\n{END}"
     return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: block, text, flags=re.DOTALL)
 
 
-def _drawing(arrows: Mapping[str, frozenset[str]]) -> str:
+def _rules() -> ModuleType:
+    """Load the test's data by its path: some installed package is called `tests` too."""
+    spec = importlib.util.spec_from_file_location("architecture", RULES)
+    if spec is None or spec.loader is None:
+        raise LookupError(f"{RULES} is no module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _drawing(rules: ModuleType) -> str:
     """Draw the arrows that do not follow from others, the packages that import most at the top."""
-    nodes = [f"    {package}" for layer in reversed(layers(arrows)) for package in layer]
-    lines = [f"    {package} --> {imported}" for package, imported in direct_arrows(arrows)]
+    nodes = [f"    {package}" for layer in reversed(rules.layers()) for package in layer]
+    lines = [f"    {package} --> {imported}" for package, imported in rules.direct_arrows()]
     return "\n".join(["```mermaid", "flowchart TB", *nodes, *lines, "```"])
 
 

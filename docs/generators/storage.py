@@ -6,8 +6,8 @@ import textwrap
 from docs.generators.markdown import page, table
 from penstock import lake
 
-INTRODUCTION = """One bucket for each stage. A prefix always ends with the model's name and a slash, so that a permission or a rule
-can be cut for one model. `penstock/lake.py` builds and reads every key."""
+INTRODUCTION = """One bucket for each stage. A prefix always ends with the model's name and a slash, so that a
+permission or a rule can be cut for one model. `penstock/lake.py` builds and reads every key."""
 
 
 def storage_page() -> str:
