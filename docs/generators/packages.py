@@ -17,6 +17,7 @@ PACKAGES = {
     "api": "The form of requests and answers: JSON, CSV, JSON Lines, explanations, the OpenAPI document.",
     "audit": "Why a version is live, lineage, versions and datasets side by side.",
     "aws": "Gateways to AWS: S3, the model registry, the feature store, CloudWatch, notifications, signatures.",
+    "batch": "Files scored as a whole: plan, parts, join.",
     "captures": "What is kept of an answered request: lines, hashes, delivery, reading.",
     "contract": "`contract.yaml` and the check of rows and files against it.",
     "datasets": "Dataset versions and their parts.",

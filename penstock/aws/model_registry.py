@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import boto3
 
@@ -47,6 +47,11 @@ class Registry:
     def __init__(self, group: str) -> None:
         self.group = group
         self._client: Any = boto3.client("sagemaker")
+
+    @classmethod
+    def of_package(cls, arn: str) -> Self:
+        """The group that holds a model package."""
+        return cls(group_of(arn))
 
     def register(
         self,

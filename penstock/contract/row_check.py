@@ -14,11 +14,9 @@ from typing import Protocol
 import polars as pl
 
 from penstock.contract.casting import blank_is_null, typed_cell
-from penstock.contract.column_rules import Rule, Suspects, broken_rules, rules, suspects
 from penstock.contract.model import Contract
-from penstock.contract.row_conditions import conditions
-from penstock.contract.row_key import RowKeys
-from penstock.contract.uniqueness import Repeated, Uniqueness
+from penstock.contract.row_identity import Repeated, RowKeys, Uniqueness
+from penstock.contract.row_rules import Rule, Suspects, broken_rules, column_rules, conditions, suspects
 from penstock.readers.open_table import Table, TableError
 
 ROW, REASONS = "_row", "_reasons"
@@ -101,8 +99,8 @@ class Check:
         look = suspects(known, self._contract.columns)
         raw = self._raw(known, look)
         typed = self._typed(raw, look)
-        found = [rule for column in self._contract.columns for rule in rules(raw, column, look)]
-        broken = broken_rules(typed, [*found, *(Rule(bad, sentence) for bad, sentence in self._conditions)])
+        rules = [rule for column in self._contract.columns for rule in column_rules(raw, column, look)]
+        broken = broken_rules(typed, [*rules, *self._conditions])
         good = ~_any([bad for _, bad in broken]) if broken else pl.repeat(value=True, n=raw.height, eager=True)
         broken += [(_repeats(names), bad) for names, bad in self._uniqueness.repeats(typed, good)]
         checked = self._sorted(raw, typed.select(self._counted if count else self._kept), broken)
@@ -117,7 +115,7 @@ class Check:
         """The contract's columns as they came; absent ones and blank cells are null."""
         known = known.with_columns(blank_is_null(name) for name in sorted(look.text))
         if self._keys:
-            known = known.with_columns(self._keys.of(self._typed(known, look)).alias(self._contract.key.name))
+            known = known.with_columns(self._keys.derive(self._typed(known, look)).alias(self._contract.key.name))
         return known.with_columns(pl.lit(None, pl.String).alias(n) for n in self._names if n not in known.columns)
 
     def _typed(self, raw: pl.DataFrame, look: Suspects) -> pl.DataFrame:

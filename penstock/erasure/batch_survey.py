@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from penstock.aws.s3_store import Store, Version
-from penstock.batches import KEY, OWN, PLAN
+from penstock.batch.names import KEY, PLAN, RESERVED
 from penstock.contract.model import Contract
 from penstock.erasure import file_rewrite as erasing
 from penstock.erasure.subject import Subject
@@ -27,7 +27,7 @@ class Answered:
 
     def among(self, table: pl.DataFrame, /) -> pl.Series:
         """Which rows are theirs; shape (rows,), Boolean."""
-        if self.key in OWN and KEY in table.columns:
+        if self.key in RESERVED and KEY in table.columns:
             table = table.drop(self.key, strict=False).rename({KEY: self.key})
         return self.subject.among(table)
 

@@ -11,7 +11,6 @@ import jsonata  # type: ignore[import-untyped]
 import pytest
 from botocore.validate import ParamValidator
 
-from functions.plan_batch.planning import MOST_PARTS
 from infra.constructs.base.state_language import Definition, State
 from infra.constructs.batch import batch_definition
 from infra.constructs.batch.batch_definition import BatchParts
@@ -25,6 +24,7 @@ from infra.constructs.service.rollout_definition import RolloutParts
 from infra.constructs.service.rollout_endpoint import Starting
 from infra.stages import PROD
 from penstock.aws.emf import UNANSWERED
+from penstock.batch.planner import MOST_PARTS
 from penstock.release.endpoint_plan import NAME_LIMIT, EndpointPlan
 from penstock.settings import InspectSettings, ServeSettings
 from penstock.spec.model import Rollout, Serving, Training, Tuning, Validating

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from functions.authorize.authorization import Authorization
 from penstock.aws.executions import Ended
 from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package
 from penstock.aws.s3_store import sha256
@@ -17,13 +16,14 @@ from penstock.events import ExecutionEnded
 from penstock.lake import Lake
 from penstock.ledger.ledger import NoRecordError, timestamp
 from penstock.release import rollback
+from penstock.release.authorization import Authorization
 from penstock.release.live_service import Serving
 from penstock.release.rollback import RollbackError
 from penstock.settings import AuthorizeSettings
 from penstock.spec.model import Approval, ModelSpec
 from tests.support.crashing_cloud import Cloud, CrashError
+from tests.support.office import MACHINE, FakeRegistry, FakeService
 from tests.support.world import BUCKET, MODEL, NOW, STAGE, TABLE
-from tests.unit.release.test_authorize import MACHINE, FakeRegistry, FakeService
 
 STEPS = 60
 ANNA, BOB, MALLORY = (f"arn:aws:iam::123456789012:user/{name}" for name in ("anna", "bob", "mallory"))

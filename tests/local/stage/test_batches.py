@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from demo import flights
-from penstock.batches import batch_id
+from penstock.batch.names import batch_id
 from penstock.local.host.cloud import LaptopCloud
 from tests.local.conftest import client_for, free_port, until
 from tests.local.stage.deployed import MODEL, Client, exported

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.aws.s3_store import Version, sha256
-from penstock.batches import batch_id
+from penstock.batch.names import batch_id
 from penstock.contract.odcs import read_contract
 from penstock.erasure.lake_survey import Survey
 from penstock.erasure.subject import Subject
@@ -171,14 +171,14 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(steps: Steps) -> 
 
 
 def test_a_file_of_too_many_parts_is_refused(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.plan_batch.planning.MOST_PARTS", 2)
+    monkeypatch.setattr("penstock.batch.planner.MOST_PARTS", 2)
     record = steps.all("a.csv", as_csv(rows(9)))
     assert record["reason"].startswith("a.csv: the file has more rows than a batch takes (about 8)")
 
 
 def test_a_part_is_bounded_by_its_bytes_too(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given parts of 300 bytes at most, which one row nearly is
-    monkeypatch.setattr("functions.plan_batch.dealing.PART_BYTES", 300)
+    monkeypatch.setattr("penstock.batch.part_splitter.PART_BYTES", 300)
     record = steps.all("a.csv", as_csv(rows(5)))
     assert (record["parts"], record["scored"]) == (5, 5)
 

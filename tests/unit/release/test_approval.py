@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from functions.authorize.authorization import TooEarlyError
 from infra.stages import DEV, LOCAL, PROD, StageError, may_approve_itself
 from penstock.aws.model_registry import APPROVED, PENDING, REJECTED
 from penstock.aws.notifier import FIRST, first_numbers
 from penstock.aws.s3_store import UPLOADER
 from penstock.release.approval import AUTO, UNKNOWN, earlier, judge, principal
+from penstock.release.decisions import TooEarlyError
 from penstock.spec.model import METRICS, Approval, ModelSpec
+from tests.support.office import ALICE, FILE, MACHINE, FakeRegistry, FakeService, Office
 from tests.support.world import BUCKET, NOW, World, client
-from tests.unit.release.test_authorize import ALICE, FILE, MACHINE, FakeRegistry, FakeService, Office
 
 BOB = "arn:aws:iam::123456789012:user/bob"
 SSO = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Approver_0123/"

@@ -18,7 +18,7 @@ from penstock.cli.commands.predict import read_instances
 from penstock.contract.model import Column, Contract
 from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import check
-from penstock.contract.row_key import RowKeys
+from penstock.contract.row_identity import RowKeys
 from penstock.scaffold import files as init_files
 from penstock.scaffold.guess import Draft, InitError, draft, model_name
 from penstock.scaffold.types import types_of
@@ -361,10 +361,10 @@ def test_rows_without_a_key_get_one_of_their_content(tmp_path: Path) -> None:
 
 def test_keys_go_on_from_batch_to_batch() -> None:
     rows = pl.DataFrame({"b": [1, 1, None], "a": ["x", "x", None]})
-    whole, parts = RowKeys().of(rows).to_list(), RowKeys()
-    assert [*parts.of(rows.head(1)), *parts.of(rows.tail(2))] == whole
+    whole, parts = RowKeys().derive(rows).to_list(), RowKeys()
+    assert [*parts.derive(rows.head(1)), *parts.derive(rows.tail(2))] == whole
     assert whole[1] == f"{whole[0]}-2"
-    assert RowKeys().of(rows.select("a", "b")).to_list() == whole
+    assert RowKeys().derive(rows.select("a", "b")).to_list() == whole
 
 
 Run = Callable[..., tuple[int, str, str]]
