@@ -1,7 +1,7 @@
 """The page on environment variables: what infra sets on each function, and what people may set."""
 
 import re
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 from docs.generators.markdown import attribute_docs, code, first_paragraph, page, table
@@ -41,7 +41,7 @@ def environment_page() -> str:
     """Write a table for people, then one for each function or container."""
     people = table(("Variable", "Read by", "Meaning"), [(code(name), *about) for name, about in PEOPLE.items()])
     classes = [value for name in settings.__all__ if isinstance(value := getattr(settings, name), type)]
-    sections = [_section(cls) for cls in classes if is_dataclass(cls) and cls not in BASES]
+    sections = [_section(cls) for cls in classes if issubclass(cls, settings.Settings) and cls not in BASES]
     return page("Environment variables", INTRODUCTION, "## Set by people", people, *sections)
 
 

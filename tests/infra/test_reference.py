@@ -1,6 +1,7 @@
 """The page on metrics, alarms and rules, held to the templates."""
 
-from docs.generate import ALARMS, alarms_page
+from docs.generate import ALARMS
+from docs.generators.alarms import alarms_page
 from tests.infra.conftest import Synthesis
 
 
