@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from penstock.contract.model import Column, Contract, Role, Type, own_name
+from penstock.contract.model import Column, Contract, Role, Type, is_reserved_name
 from penstock.contract.row_check import check
 from penstock.scaffold.types import as_numbers, longest, present, snake, types_of
 from penstock.spec.model import NAME, Task
@@ -92,7 +92,7 @@ def draft(table: pl.DataFrame, *, name: str, source: str, target: str, key: str 
         InitError: no such column, a key that is none, or a target that cannot be learned.
     """
     _check_asked(table, name, source, [target] if key is None else [target, key])
-    own = [name for name in table.columns if own_name(name)]
+    own = [name for name in table.columns if is_reserved_name(name)]
     if reserved := [name for name in own if name in {target, key}]:
         raise InitError(f"the name {reserved[0]!r} has a meaning of its own here: give the column another")
     fit = types_of(table.drop(own))
