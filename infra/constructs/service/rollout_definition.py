@@ -35,7 +35,7 @@ class RolloutParts:
 
 
 def definition(parts: RolloutParts) -> Definition:
-    """The state machine; its input is what `functions/authorize/rollout_input.py` writes."""
+    """The state machine; its input is what `penstock/release/rollout_input.py` writes."""
     watch = rollout_canary.states(parts.watching, parts.watch_rollout)
     return {
         "Comment": f"Penstock: a version of {parts.model} goes live, or the one before stays",
