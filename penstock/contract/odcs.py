@@ -196,8 +196,8 @@ def _check_options(column: Column) -> None:
         "boolean": (bool,),
     }
     kind = kinds.get(column.type, ())
-    if invalid := [value for value in column.allowed if not isinstance(value, kind)]:
-        raise ContractError(f"quality: the valid value {invalid[0]!r} is no {column.type}")
+    if misfits := [value for value in column.allowed if not isinstance(value, kind)]:
+        raise ContractError(f"quality: the valid value {misfits[0]!r} is no {column.type}")
 
 
 def _pattern_fault(pattern: str) -> str | None:
