@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from penstock.readers.csv_table import CsvTable
 from penstock.readers.open_table import read_table
 from penstock.readers.text_faults import line_of
-from tests.support.table_files import BOM, TEXT, attempt, cells, put, quick
+from tests.unit.readers.table_files import BOM, TEXT, attempt, cells, put, quick
 
 ENDS = ("\n", "\r\n", "\r")
 NAMES = st.lists(st.text('abcdé ,"\n', max_size=4), min_size=1, max_size=4, unique=True).filter(

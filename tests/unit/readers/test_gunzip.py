@@ -7,7 +7,7 @@ import pytest
 
 from penstock.readers import gunzip
 from penstock.readers.open_table import open_table, read_table
-from tests.support.table_files import cells, put
+from tests.unit.readers.table_files import cells, put
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "A.CSV.GZ", "folder.d/a.Csv.gz"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from penstock.readers.jsonl_table import JsonTable
 from penstock.readers.open_table import open_table, read_table
-from tests.support.table_files import BOM, TEXT, attempt, put, quick
+from tests.unit.readers.table_files import BOM, TEXT, attempt, put, quick
 
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXT, st.text(max_size=3)

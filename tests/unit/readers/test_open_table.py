@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.readers.open_table import BATCH, CELLS, ENDINGS, TableError, is_readable, open_table, read_table
-from tests.support.table_files import attempt, put
+from tests.unit.readers.table_files import attempt, put
 
 
 def test_a_batch_is_bounded_in_rows_and_cells(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from penstock.readers.open_table import open_table, read_table
-from tests.support.table_files import attempt, put
+from tests.unit.readers.table_files import attempt, put
 
 FRAME = pl.DataFrame(
     {
