@@ -101,17 +101,17 @@ def _search(tuning: Tuning) -> dict[str, Any]:
 
 
 def _ranges(ranges: Mapping[str, Range]) -> dict[str, Any]:
-    ranges: dict[str, list[dict[str, Any]]] = {
+    result: dict[str, list[dict[str, Any]]] = {
         f"{kind}ParameterRanges": [] for kind in ("Integer", "Continuous", "Categorical")
     }
     for name, searched in ranges.items():
         if searched.values is not None:
             values = [text(value) for value in searched.values]
-            ranges["CategoricalParameterRanges"].append({"Name": name, "Values": values})
+            result["CategoricalParameterRanges"].append({"Name": name, "Values": values})
         else:
             kind = "Integer" if searched.integer else "Continuous"
-            ranges[f"{kind}ParameterRanges"].append({"Name": name, **_bounds(searched)})
-    return {kind: listed for kind, listed in ranges.items() if listed}
+            result[f"{kind}ParameterRanges"].append({"Name": name, **_bounds(searched)})
+    return {kind: listed for kind, listed in result.items() if listed}
 
 
 def _bounds(searched: Range) -> dict[str, str]:
