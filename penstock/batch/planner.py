@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from penstock.aws.s3_store import NoObjectError, Store, changed_file, sha256
+from penstock.aws.s3_store import NoObjectError, Store, describe_change, sha256
 from penstock.batch.names import PLAN, SCORED, part_key, work_id
 from penstock.batch.part_splitter import PartSplitter, part_lines
 from penstock.batch.plan import Plan
@@ -78,9 +78,9 @@ class Planner:
                 "then push the file again"
             )
         key = self.lake.model_file(live["sha256"], MODEL_FILE)
-        data = self.store.noted(key, live["model_version_id"])
+        data = self.store.read_recorded(key, live["model_version_id"])
         if (digest := sha256(data)) != live["sha256"]:
-            raise RefusedError(changed_file(key, digest, live["sha256"]))
+            raise RefusedError(describe_change(key, digest, live["sha256"]))
         try:
             return signature_of(data)
         except NoSignatureError as error:

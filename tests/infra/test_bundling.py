@@ -13,6 +13,7 @@ from tests.infra.conftest import copy_of_project
 
 HOST = f"{sys.version_info.major}.{sys.version_info.minor}"
 MODEL = "flight-delay"
+TEMPLATES = "penstock/report/templates"
 LAMBDA_LIMIT = 262_144_000
 """Bytes that a function may have, unpacked."""
 
@@ -46,6 +47,44 @@ def test_a_bundle_holds_what_the_function_imports(copied: Path) -> None:
     # And neither what others import nor the specification, which predict does not read
     assert not {"penstock/ledger/ledger.py", "penstock/aws/model_registry.py", "functions/monitor/handler.py"} & files
     assert not [name for name in files if name.startswith("model/")]
+
+
+def test_templates_travel_with_the_modules_of_their_package(copied: Path) -> None:
+    # Given the report's templates, and files beside them that nothing reads
+    templates = {path.relative_to(copied).as_posix() for path in (copied / TEMPLATES).rglob("*") if path.is_file()}
+    assert {f"{TEMPLATES}/page.html", f"{TEMPLATES}/style.css", f"{TEMPLATES}/sections/gates.html"} <= templates
+    stray = copied / TEMPLATES / ".page.html.swp"
+    stray.write_bytes(b"left by an editor")
+    # Then register, which draws the report, has them all, and nothing else
+    register = bundle(copied, "register", MODEL, python=HOST, vendored=False)
+    stray.unlink()
+    files = names(register.path)
+    assert {name for name in files if name.startswith(f"{TEMPLATES}/")} == templates
+    # And whoever imports nothing of the package has none
+    predict = names(bundle(copied, "predict", MODEL, python=HOST, vendored=False).path)
+    assert not [name for name in predict if name.endswith((".html", ".css"))]
+    # And a changed template makes another bundle
+    page = copied / TEMPLATES / "page.html"
+    original = page.read_text(encoding="utf-8")
+    page.write_text(original + "<!-- changed -->", encoding="utf-8")
+    assert bundle(copied, "register", MODEL, python=HOST, vendored=False).digest != register.digest
+    page.write_text(original, encoding="utf-8")
+    assert bundle(copied, "register", MODEL, python=HOST, vendored=False).digest == register.digest
+
+
+def test_the_report_is_drawn_from_the_bundle_alone(copied: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(bundle(copied, "register", MODEL, python=HOST, vendored=False).path) as archive:
+        archive.extractall(tmp_path)
+    program = (
+        "from penstock.report.page import Report, render\n"
+        "page = render(Report(model='m', description='', target='t', outcome='rejected', reason='r', version=None,\n"
+        "    verdicts=[], evaluation={}, data={}, training={}, run={'id': 'r1'}, dataset={}))\n"
+        "print(page)"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert completed.stdout.strip().endswith("</html>"), completed.stderr
 
 
 @pytest.mark.parametrize("function", sorted(set(GROUPS) - {"predict"}))
@@ -98,7 +137,7 @@ def test_an_unknown_function_is_refused(copied: Path) -> None:
         bundle(copied, "predicts", MODEL, python=HOST, vendored=False)
 
 
-@pytest.mark.parametrize("function", ["predict", "validate", "start_run", "plan_batch", "score_part"])
+@pytest.mark.parametrize("function", ["predict", "validate", "start_run", "register", "plan_batch", "score_part"])
 def test_prods_bundles_fit_and_hold_their_packages(project: Path, function: str) -> None:
     # Given a bundle as prod has it
     package = bundle(project, function, MODEL, python="3.13", vendored=True)
@@ -110,6 +149,7 @@ def test_prods_bundles_fit_and_hold_their_packages(project: Path, function: str)
     # And it holds the function's group for the runtime's version, and no other's
     top_level = {entry.filename.split("/")[0] for entry in entries}
     assert ("onnxruntime" in top_level) == (function in {"predict", "score_part"})
+    assert ("jinja2" in top_level) == (function == "register")
     assert ("polars" in top_level) == (function in {"validate", "plan_batch"})
     assert "boto3" not in top_level
     tags = {part for entry in entries for part in entry.filename.split(".") if part.startswith("cpython-3")}

@@ -7,11 +7,11 @@ import pytest
 
 from infra.bundling import FOLDER
 from tests.infra.conftest import ROOT, Json, Synthesis, copy_of_project, resources, synthesise
-from tests.infra.test_nag import test_cfn_lint_has_nothing_to_say as cfn_lint
+from tests.infra.test_nag import test_cfn_lint_finds_nothing as cfn_lint
 from tests.infra.test_nag import test_every_acknowledgement_has_a_reason as acknowledged
 from tests.infra.test_nag import test_nothing_is_unacknowledged as unacknowledged
 from tests.infra.test_permissions import allowed, folders, listed, statements
-from tests.infra.test_permissions import test_no_wildcard_but_where_iam_has_nothing_else as no_wildcard
+from tests.infra.test_permissions import test_wildcards_stand_only_where_iam_takes_no_resource as no_wildcard
 from tests.support.specs import say_serving
 
 SERVED = "serving: {target: endpoint, endpoint: {instances: {min: 1, max: 4}}}"

@@ -35,7 +35,7 @@ class RolloutParts:
 
 
 def definition(parts: RolloutParts) -> Definition:
-    """Return the state machine's definition; its input is the document of `rollout_input`."""
+    """Return the state machine's definition; its input is what `penstock/release/rollout_input.py` writes."""
     watch = rollout_canary.states(parts.watching, parts.watch_rollout)
     return {
         "Comment": f"Penstock: a version of {parts.model} goes live, or the one before stays",

@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from penstock.aws.feature_store import FeatureStore, StoredGroup, stored_groups
+from penstock.aws.feature_store import FeatureStore, StoredGroup, find_groups
 from penstock.local.host.cloud import LaptopCloud
 from tests.local.conftest import Client, allow, client_for, free_port, make_role, until
 
@@ -224,7 +224,7 @@ def test_a_models_groups_are_found_and_forget(client: Client) -> None:
     for name, chosen in stores.items():
         client("sagemaker").create_feature_group(**definition(FeatureGroupName=f"penstock-dev-{name}", **chosen))
     # When its groups are asked for, then the first three are told
-    found = sorted(stored_groups("penstock-dev-delay-????????", client("sagemaker")), key=lambda group: group.name)
+    found = sorted(find_groups("penstock-dev-delay-????????", client("sagemaker")), key=lambda group: group.name)
     start = "penstock-dev-delay-0000000"
     assert found == [StoredGroup(f"{start}{n}", "flight", "at", online=n < 3) for n in (1, 2, 3)]
     # And each that is online forgets an entity, whose record is of the future

@@ -7,7 +7,7 @@ is replaced by something quick.
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from penstock.aws.s3_store import sha256
 from penstock.datasets.version import Dataset, Part
 from penstock.ledger.ledger import Ledger, StaleError, Upload
+from penstock.pipeline import run_triggers
 from penstock.pipeline.inspection import Found, Inspection
 from penstock.pipeline.validation import Validation
 from penstock.settings import EndRunSettings, StartRunSettings, ValidateSettings
@@ -78,6 +79,7 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Mo
         loaded = {name: import_module(f"functions.{name}.handler") for name in NAMES}
         for module in loaded.values():
             patch.setattr(module, "logger", Silence())
+        patch.setattr(run_triggers, "logger", Silence())
         yield loaded
 
 
@@ -130,8 +132,10 @@ def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bo
     """Have the functions work in this cloud."""
     ledger = cloud.ledger()
     start_run, validate, end_run = (functions[name] for name in NAMES)
-    start_run.ledger, start_run.executions._client = ledger, cloud.steps()  # type: ignore[attr-defined]
-    end_run.ledger, end_run.notifier = ledger, cloud.notifier()  # type: ignore[attr-defined]
+    triggers, ending = start_run.triggers, end_run.ending
+    triggers.executions._client = cloud.steps()
+    start_run.triggers = replace(triggers, ledger=ledger)  # type: ignore[attr-defined]
+    end_run.ending = replace(ending, ledger=ledger, notifier=cloud.notifier())  # type: ignore[attr-defined]
     known: Validation = validate.validation
     size = Validating(job_above_mb=0) if job else Validating()
     quick = Quick(

@@ -1,16 +1,16 @@
-"""What is written about a judged run: the report that people read, and the model card that the registry keeps."""
+"""Artifacts of a judged run: the report that people read, the registry's model card, and the run as MLflow logs it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from functions.register import mlflow_run as logged
 from penstock.aws.s3_store import Store
 from penstock.contract.model import Contract
 from penstock.evaluation.gates import Decision
 from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger.ledger import Ledger, NoRecordError, Record
+from penstock.pipeline.mlflow_run import MlflowRun, convert_metrics, convert_parameters, decision_tags
 from penstock.report.model_card import card
 from penstock.report.page import Report, render
 from penstock.spec.model import ModelSpec
@@ -19,8 +19,8 @@ HTML = "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Papers:
-    """A run's, once its gates have decided."""
+class RunArtifacts:
+    """A run whose gates have decided, with everything that its artifacts show."""
 
     spec: ModelSpec
     contract: Contract
@@ -45,7 +45,7 @@ class Papers:
 
     @property
     def parameters(self) -> Any:
-        """What the model was fitted with: of a search, the best trial's."""
+        """The params that the model was fitted with: of a search, the best trial's."""
         return self.training.get("params", self.spec.training.params)
 
     def card(self) -> str:
@@ -62,7 +62,7 @@ class Papers:
             details=self._digests(),
         )
 
-    def report(self, at: str, result: Record, more: Mapping[str, str]) -> str:
+    def write_report(self, at: str, result: Record, more: Mapping[str, str]) -> str:
         """Write the report, note in the run's record where it is, and return its text.
 
         Args:
@@ -85,27 +85,27 @@ class Papers:
                 data=self.data,
                 training=self.training,
                 run=self.ledger.run(self.run),
-                dataset=self._dataset(),
+                dataset=self._dataset_record(),
                 digests=self._digests() | dict(more),
                 at=at,
             )
         )
-        written = self.store.write(key, page.encode(), HTML)
-        self.ledger.note_step(self.run, "report", at, key=key, version_id=written)
+        version_id = self.store.write(key, page.encode(), HTML)
+        self.ledger.note_step(self.run, "report", at, key=key, version_id=version_id)
         return page
 
-    def logged(self, stage: str) -> logged.Logged:
-        """As MLflow is told of it."""
+    def mlflow_run(self, stage: str) -> MlflowRun:
+        """The run as MLflow logs it."""
         about = {"stage": stage, "model": self.spec.name, "run": self.run, "dataset": self.dataset}
         about |= {"code": self.code, "sha256": self.digest, "artifact": self.artifact, "image": self.image}
         if self.decision.passed:
             about["onnx"] = self.lake.uri(self.lake.model_file(self.digest, MODEL_FILE))
-        return logged.Logged(
+        return MlflowRun(
             run=self.run,
             started=round(datetime.fromisoformat(self.ledger.run(self.run)["opened"]).timestamp() * 1000),
-            parameters=logged.parameters(self.parameters),
-            metrics=logged.metrics(self.evaluation),
-            tags=logged.tags(self.decision, about),
+            parameters=convert_parameters(self.parameters),
+            metrics=convert_metrics(self.evaluation),
+            tags=decision_tags(self.decision, about),
         )
 
     def _digests(self) -> dict[str, str]:
@@ -119,7 +119,7 @@ class Papers:
             **({"image digest": self.image_digest} if self.image_digest else {}),
         }
 
-    def _dataset(self) -> Record:
+    def _dataset_record(self) -> Record:
         try:
             return self.ledger.dataset(self.dataset)
         except NoRecordError:  # forgotten meanwhile

@@ -1,7 +1,7 @@
-"""New code of the predict function goes live as a new model does: by a rollout, of the same model.
+"""Rollouts of new code: decide whether the live model is due to be rolled out with the deployed code.
 
-A deployment changes `$LATEST` and nothing that serves. This says whether a rollout is due for it. What was tried and
-did not go live is not tried again by itself, or a bad deployment would be rolled out and taken back for ever.
+A deployment changes `$LATEST` and nothing that serves. Code that was rolled out and did not go live is not tried again
+by itself, or a bad deployment would be rolled out and taken back for ever.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from penstock.release.live_service import Service, newest
 from penstock.spec.model import ModelSpec
 
 DEPLOYMENT = "deployment"
-"""Who asked, where nobody but a deployment did."""
+"""The requester where no person asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewCode:
-    """What it works on."""
+    """The deployed code of one model's predict function."""
 
     spec: ModelSpec
     ledger: Ledger
@@ -35,7 +35,7 @@ class NewCode:
 
         Args:
             now: the time.
-            by: the identity that asks, or `DEPLOYMENT`, which is heard once for each code and only where the
+            by: the identity that asks, or `DEPLOYMENT`, which starts a rollout once for each code and only where the
                 specification says so.
             because: why.
 
@@ -50,21 +50,21 @@ class NewCode:
         code = newest(self.service, self.plan, version, about["sha256"], self.deployed)
         if serving.deployed == code:
             return f"version {version} serves with the newest code", None
-        tried = [item for item in self.ledger.rollouts() if self._tried(item, code, live)]
-        if by == DEPLOYMENT and (waits := self._waits(tried)):
-            return f"{waits}: penstock rollout {self.spec.name} --new-code --reason …", None
-        kept = {"arn": about["arn"], "sha256": about["sha256"], "model_version_id": about.get("model_version_id", "")}
-        kept |= {"new_code": code, "before": serving.lambda_version, "by": by, "because": because}
-        name = self._name(code, live, len(tried))
-        if not self.ledger.open_rollout(name, version, timestamp(now), **kept):
+        attempts = [item for item in self.ledger.rollouts() if self._is_attempt(item, code, live)]
+        if by == DEPLOYMENT and (obstacle := self._find_obstacle(attempts)):
+            return f"{obstacle}: penstock rollout {self.spec.name} --new-code --reason …", None
+        record = {"arn": about["arn"], "sha256": about["sha256"], "model_version_id": about.get("model_version_id", "")}
+        record |= {"new_code": code, "before": serving.lambda_version, "by": by, "because": because}
+        name = self._name(code, live, len(attempts))
+        if not self.ledger.open_rollout(name, version, timestamp(now), **record):
             return f"rollout {name} is known, or another is under way", None
         return f"rollout {name} of version {version} with new code started", name
 
-    def _tried(self, rollout: Record, code: str, live: Record) -> bool:
+    def _is_attempt(self, rollout: Record, code: str, live: Record) -> bool:
         """Whether a rollout published that code: with the live model, or with whichever since that model went live.
 
-        Of another model it may have been the model that did not do; nobody but a person can tell. That one had an
-        endpoint of its own, so it is the plan by which the two are the same.
+        With another model, the model may have been the cause; only a person can tell. That model had an endpoint of its
+        own, so the two are compared by the endpoint plan.
         """
         endpoint = self.plan.name(int(rollout["version"]), rollout["sha256"]) if self.plan else ""
         same = rollout.get("code") == code.partition(" ")[0] and rollout.get("endpoint", "") == endpoint
@@ -72,16 +72,16 @@ class NewCode:
             return False
         return bool(rollout["version"] == live["version"] or rollout["opened"] >= live["since"])
 
-    def _waits(self, tried: list[Record]) -> str | None:
+    def _find_obstacle(self, attempts: list[Record]) -> str | None:
         """Why a deployment alone starts no rollout; None where it does."""
         if self.spec.rollout.on_new_code == "wait":
             return "new code waits for an operator"
-        failed = next((item for item in tried if item.get("outcome") != "live"), None)
+        failed = next((item for item in attempts if item.get("outcome") != "live"), None)
         if failed is None:
             return None
         model = "" if "new_code" in failed else f" with version {failed['version']}"
         return f"this code was rolled out before{model}, and did not go live: {failed.get('reason')}"
 
-    def _name(self, code: str, live: Record, tries: int) -> str:
-        told = f"{self.spec.name} {live['version']} {code} {live['rollout']} {tries}"
-        return hashlib.sha256(told.encode()).hexdigest()[:12]
+    def _name(self, code: str, live: Record, attempts: int) -> str:
+        content = f"{self.spec.name} {live['version']} {code} {live['rollout']} {attempts}"
+        return hashlib.sha256(content.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What a rollout is asked to publish: the code as it is, bound to one model file by digest and object version."""
+"""The input of a rollout's state machine: the current code, bound to one model file by digest and object version."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from penstock.settings import AuthorizeSettings, PredictSettings
 from penstock.spec.model import ModelSpec
 
 
-def document(
+def build_input(
     settings: AuthorizeSettings, spec: ModelSpec, lake: Lake, rollout: Record, serving: Serving, artifact: str
 ) -> dict[str, Any]:
-    """The input of a rollout's execution.
+    """Build the input of a rollout's execution.
 
     Args:
-        settings: authorize's.
+        settings: of the function authorize.
         spec: the model's.
         lake: where its files are.
         rollout: its record.
         serving: what serves as it starts.
-        artifact: S3 URI of the registered archive, which an endpoint is made of.
+        artifact: S3 URI of the registered archive, which an endpoint is made from.
     """
     plan, version, sha256 = EndpointPlan.read(settings.endpoint), int(rollout["version"]), str(rollout["sha256"])
     endpoint = plan.document(version, sha256, artifact) if plan else dict(NO_ENDPOINT)
@@ -35,8 +35,8 @@ def document(
         model_version_id=rollout.get("model_version_id", ""),
         feature_store=settings.feature_store,
         endpoint=endpoint["name"],
-        endpoint_seconds=str(_patience(spec.serving.timeout_seconds)) if plan else "",
-        **deployed(settings, spec),
+        endpoint_seconds=str(_endpoint_seconds(spec.serving.timeout_seconds)) if plan else "",
+        **deployed_settings(settings, spec),
     )
     return {
         "rollout": rollout["id"],
@@ -55,8 +55,8 @@ def document(
     }
 
 
-def deployed(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
-    """What a rollout binds of a deployment, by the names in `penstock.predict_settings.DEPLOYED`."""
+def deployed_settings(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
+    """The settings of a deployment that a rollout binds, by the names in `penstock.predict_settings.DEPLOYED`."""
     return {
         "capture": settings.capture,
         "capture_sample": str(spec.capture.sample),
@@ -66,16 +66,16 @@ def deployed(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
     }
 
 
-def way_back(started: dict[str, Any], lambda_version: str, reason: str) -> dict[str, Any]:
-    """The same for an execution that only takes a version back, of a rollout whose own execution died of `reason`."""
-    return started | {"version": lambda_version, "back": reason}
+def build_return_input(document: dict[str, Any], lambda_version: str, reason: str) -> dict[str, Any]:
+    """Build the input of an execution that only takes a version back; `reason` is how the rollout's own one ended."""
+    return document | {"version": lambda_version, "back": reason}
 
 
-def _patience(timeout_seconds: int) -> float:
-    """How long an endpoint is waited for: what is left of the function's time is for saying that it did not answer."""
+def _endpoint_seconds(timeout_seconds: int) -> float:
+    """How long to wait for an endpoint; the rest of the function's time is for reporting that it did not answer."""
     return max(0.5, timeout_seconds - 1.0)
 
 
 def _weights(spec: ModelSpec, rollout: Record, serving: Serving) -> list[int]:
-    """All at once where there is nothing to go on with, and where what is live does harm."""
+    """No steps where nothing serves that could keep a share, and for a rollback, where what is live does harm."""
     return [] if serving.version is None or "rolls_back" in rollout else spec.rollout.steps()
