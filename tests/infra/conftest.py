@@ -15,6 +15,7 @@ import pytest
 
 from infra.bundling import FOLDER, GROUPS, bundle
 from infra.stages import PROD
+from tests.support.shared_folder import shared_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("local", "dev", "prod")
@@ -74,36 +75,37 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Packages come over the network, with whatever this machine needs for that; the app then finds them bundled.
     """
-    root = copy_of_project(tmp_path_factory.mktemp("project"))
-    (ROOT / FOLDER).mkdir(exist_ok=True)
-    (root / FOLDER).symlink_to(ROOT / FOLDER)
-    for function in GROUPS:
-        bundle(root, function, "flight-delay", python=PROD.python, vendored=True)
-    return root
+
+    def fill(root: Path) -> None:
+        copy_of_project(root)
+        (ROOT / FOLDER).mkdir(exist_ok=True)
+        (root / FOLDER).symlink_to(ROOT / FOLDER)
+        for function in GROUPS:
+            bundle(root, function, "flight-delay", python=PROD.python, vendored=True)
+
+    return shared_folder(tmp_path_factory, "infra-project", fill)
 
 
 @pytest.fixture(scope="session")
 def runs(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Synthesis]:
     """Every stage, with validation and without: the same tree twice."""
-    folders = {
-        (stage, validation): tmp_path_factory.mktemp(f"{stage}-{validation}")
-        for stage in STAGES
-        for validation in (True, False)
-    }
+    kinds = [(stage, validation) for stage in STAGES for validation in (True, False)]
 
-    def run(stage: str) -> dict[tuple[str, bool], Synthesis]:
-        return {
-            (stage, validation): synthesise(
-                folders[stage, validation], {"stage": stage}, root=project, validation=validation
-            )
-            for validation in (True, False)
-        }
+    def fill(root: Path) -> None:
+        def run(kind: tuple[str, bool]) -> None:
+            stage, validation = kind
+            folder = root / f"{stage}-{validation}"
+            folder.mkdir()
+            synthesis = synthesise(folder, {"stage": stage}, root=project, validation=validation)
+            assert synthesis.code == 0, synthesis.errors
+            (root / f"{folder.name}.errors").write_text(synthesis.errors)
 
-    with ThreadPoolExecutor(2) as pool:
-        made = {key: found for part in pool.map(run, STAGES) for key, found in part.items()}
-    for synthesis in made.values():
-        assert synthesis.code == 0, synthesis.errors
-    return made
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, kinds))
+
+    root = shared_folder(tmp_path_factory, "infra-runs", fill)
+    names = {kind: f"{kind[0]}-{kind[1]}" for kind in kinds}
+    return {kind: Synthesis(0, (root / f"{name}.errors").read_text(), root / name) for kind, name in names.items()}
 
 
 @pytest.fixture(scope="session", params=STAGES)
