@@ -1,1 +1,1 @@
-"""Measured claims: `make bench-NAME`. Ratios in one run, a table, and one JSON line at the end."""
+"""Benchmarks behind every measured claim: `make bench-NAME` prints a table, and one JSON line at the end."""

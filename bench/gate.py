@@ -1,7 +1,7 @@
-"""What the gates let through where there is nothing to let through: challengers and champions of pure noise.
+"""`make bench-gate`: how often the gates pass a challenger that is no better, because both models are pure noise.
 
-`make bench-gate`. Each repetition has new truth, and a champion and a challenger whose scores know nothing of it; the
-challenger is judged by the gates themselves, as better than the champion, with and without a confidence.
+Each repetition has new truth, and a champion and a challenger whose scores are independent of it. The gates themselves
+decide whether the challenger is better than the champion, with and without a confidence.
 """
 
 import sys
@@ -16,13 +16,13 @@ from penstock.spec.model import Gate
 
 REPETITIONS, ROWS, CONFIDENCE = 2_000, 1_000, 0.95
 STATED = 1 - CONFIDENCE
-"""What the spec promises. An exact interval would leave out half of it at its lower end; a bootstrap's is a little
-narrower than an exact one."""
+"""The largest false-pass rate that the spec promises. An exact interval would let through half of it, at its lower end;
+a bootstrap interval is a little narrower than an exact one."""
 METRICS = ("roc_auc", "log_loss")
 
 
-def passed(gate: Gate, seed: int) -> bool:
-    """Whether a challenger of noise passes."""
+def passes(gate: Gate, seed: int) -> bool:
+    """Return whether a challenger of pure noise passes."""
     random = np.random.default_rng([seed, 1])
     truth = random.random(ROWS) < 0.3
     challenger, champion = (Scored(random.beta(3, 7, ROWS), 0.5) for _ in range(2))
@@ -32,20 +32,20 @@ def passed(gate: Gate, seed: int) -> bool:
         challenger,
         {"baseline": Scored(np.full(ROWS, 0.3), 0.5), "champion": champion},
     )
-    # The gate without confidence looks at the difference itself: as numbers, the challenger's over a champion's of 0.
+    # A gate without confidence compares two numbers: the difference as the challenger's, and 0 as the champion's.
     sign = -1 if gate.metric == "log_loss" else 1
     first = {gate.metric: sign * numbers[0]["difference"]}
-    found = gates.decide([gate], first, baseline={}, champion={gate.metric: 0.0}, evaluation={"intervals": numbers})
-    return found.passed
+    decision = gates.decide([gate], first, baseline={}, champion={gate.metric: 0.0}, evaluation={"intervals": numbers})
+    return decision.passed
 
 
 def main() -> int:
-    """Print the rates; fail where more come through than stated."""
+    """Print the rates; return 1 where one is above what the spec promises."""
     rates = {
         (metric, confidence): float(
             np.mean(
                 [
-                    passed(Gate(metric=metric, against="champion", confidence=confidence), seed)
+                    passes(Gate(metric=metric, against="champion", confidence=confidence), seed)
                     for seed in range(REPETITIONS)
                 ]
             )

@@ -1,7 +1,7 @@
-"""`make bench-predict`: the predict handler whole, beside bare parse, run and serialise of the same row.
+"""`make bench-predict`: the complete predict handler, beside bare parse, run and serialise of the same row.
 
-What the caller waits for ends when the handler returns; where captures go out after the answer, the environment is busy
-for longer: until the extension asks for the next invocation.
+The caller's wait ends when the handler returns. Where captures are sent after the answer, the execution environment is
+busy for longer: until the extension requests the next invocation.
 """
 
 import contextlib
@@ -17,9 +17,10 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from bench import processes, small_model
+from bench.predict_environment import BODY, EVENT, PUT_RESPONSE, environment, stand_in
 from bench.report import close, interleaved, seconds, table
-from bench.served import BODY, EVENT, TAKEN, environment, model, stand_in
-from bench.tiny import TEXTS
+from bench.small_model import TEXTS
 from functions.predict.post_response import Afterwards
 from penstock.aws.client import Reply
 
@@ -27,7 +28,7 @@ ROUNDS, CALLS = 201, 20
 
 
 def bare(data: bytes) -> Callable[[], object]:
-    """What nobody can leave out."""
+    """Return the least that any server must do for the row: parse, run, serialise."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -45,39 +46,39 @@ def bare(data: bytes) -> Callable[[], object]:
 
 
 class Canned:
-    """Firehose without a network."""
+    """Firehose without a network: every call succeeds at once."""
 
     def call(self, *_: object, **__: object) -> Reply:
-        return Reply(200, TAKEN)
+        return Reply(200, PUT_RESPONSE)
 
 
 class Invocations:
-    """The Extensions API without a network: the extension's thread hears of each call, and ends it."""
+    """The Extensions API without a network: the extension's thread is woken for each call, and marks its end."""
 
     def __init__(self, answer: Callable[[], object], bare: Callable[[], object]) -> None:
         self._answer, self._bare = answer, bare
-        self._begun, self._ended = Semaphore(0), Semaphore(0)
+        self._starts, self._ends = Semaphore(0), Semaphore(0)
         self._first = True
-        self.waited, self.cold = list[float](), list[float]()
+        self.waits, self.cold = list[float](), list[float]()
 
     def next(self) -> None:
         if not self._first:
-            self._ended.release()
+            self._ends.release()
         self._first = False
-        self._begun.acquire()
+        self._starts.acquire()
 
     def __call__(self) -> None:
-        """As many calls, each whole; what their callers waited for is kept, and what bare inference takes in between.
+        """Run CALLS complete calls; record how long their callers wait, and how long bare inference takes in between.
 
-        Between two captures nothing is warm any more, bare inference neither.
+        A capture leaves the processor's caches cold, so bare inference between two captures is slower too.
         """
-        waited = cold = 0.0
+        wait = cold = 0.0
         for _ in range(CALLS):
             cold += seconds(self._bare)
-            self._begun.release()
-            waited += seconds(self._answer)
-            self._ended.acquire()
-        self.waited.append(waited)
+            self._starts.release()
+            wait += seconds(self._answer)
+            self._ends.acquire()
+        self.waits.append(wait)
         self.cold.append(cold)
 
 
@@ -87,17 +88,17 @@ def many(answer: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    data = model()
+    data = small_model.build()
     with stand_in(data) as address:
         os.environ.update(environment(address, data))
         function = importlib.import_module("functions.predict.handler")
         answer = partial(function.handler, EVENT, None)
-        kept = function.capture._stream._firehose.service  # noqa: SLF001 - the network is what is taken away
+        service = function.capture._stream._firehose.service  # noqa: SLF001 - replaced below to leave out the network
 
         def without_network() -> None:
             function.capture._stream._firehose.service = Canned()  # noqa: SLF001
             many(answer)
-            function.capture._stream._firehose.service = kept  # noqa: SLF001
+            function.capture._stream._firehose.service = service  # noqa: SLF001
 
         invocations = Invocations(answer, bare(data))
         afterwards = Afterwards(invocations.next)
@@ -116,17 +117,17 @@ def main() -> None:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
             assert answer()["statusCode"] == 200
             afterwards.start()
-            found = interleaved(ROUNDS, **subjects)
+            durations = interleaved(ROUNDS, **subjects)
         function.capture.close()
-    floor = found["bare"]
-    found["of that, bare"] = cold = statistics.median(invocations.cold)
-    found["of that, what the caller waits for"] = waits = statistics.median(invocations.waited)
-    rows = [(name, f"{value / CALLS * 1e6:.0f}", f"{value / floor:.2f}") for name, value in found.items()]
+    floor = durations["bare"]
+    durations["of that, bare"] = cold = statistics.median(invocations.cold)
+    durations["of that, what the caller waits for"] = waits = statistics.median(invocations.waits)
+    rows = [(name, f"{value / CALLS * 1e6:.0f}", f"{value / floor:.2f}") for name, value in durations.items()]
     table(f"one row, median of {ROUNDS} × {CALLS}", ["what", "µs", "× bare"], rows)
-    _, alone, before, whole, *_ = (value / floor for value in found.values())
+    _, alone, before, total, *_ = (value / floor for value in durations.values())
     figures = {"bare_us": floor / CALLS * 1e6, "ratio_no_network": alone, "ratio_before": before}
-    close("predict", figures | {"ratio_waited": waits / floor, "ratio_waited_cold": waits / cold, "ratio_whole": whole})
+    close("predict", figures | {"ratio_waited": waits / floor, "ratio_waited_cold": waits / cold, "ratio_whole": total})
 
 
 if __name__ == "__main__":
-    main()
+    processes.run(main)

@@ -1,10 +1,11 @@
-"""`make bench-synth`: synthesis of each stage, warm, beside its floor: an empty CDK app in the same process setup."""
+"""`make bench-synth`: warm synthesis of each stage, beside its floor: an empty CDK app started in the same way."""
 
 import json
 import tempfile
 from collections.abc import Callable
 from functools import partial
 
+from bench import processes
 from bench.report import close, interleaved, python, table
 
 EMPTY = "import infra.app; from aws_cdk import App, Stack; app = App(); Stack(app, 'Empty'); app.synth()"
@@ -36,15 +37,15 @@ def main() -> None:
         "prod, with every rule": partial(synthesise, "prod", validation=True),
     }
     for subject in subjects.values():
-        subject()  # bundles are made once
-    found = interleaved(ROUNDS, **subjects)
-    floor = found["empty app"]
-    unchanged, anew = found["local, nothing changed"], found["local, anew"]
-    rows = [(name, f"{value:.2f}", f"{value / floor:.2f}") for name, value in found.items()]
+        subject()  # builds the bundles, which later rounds reuse
+    seconds = interleaved(ROUNDS, **subjects)
+    floor = seconds["empty app"]
+    unchanged, anew = seconds["local, nothing changed"], seconds["local, anew"]
+    rows = [(name, f"{value:.2f}", f"{value / floor:.2f}") for name, value in seconds.items()]
     table(f"synthesis, median of {ROUNDS}", ["what", "seconds", "× empty app"], rows)
     figures = {"unchanged": unchanged, "anew": anew, "ratio_unchanged": unchanged / floor, "ratio_anew": anew / floor}
-    close("synth", figures | {"ratio_prod_checked": found["prod, with every rule"] / floor})
+    close("synth", figures | {"ratio_prod_checked": seconds["prod, with every rule"] / floor})
 
 
 if __name__ == "__main__":
-    main()
+    processes.run(main)

@@ -1,9 +1,10 @@
 """A function's deployment package: deterministic, and made once for the same input.
 
 A bundle is a zip file named by the hash of what goes into it. It holds the function's own folder, the library modules
-that it imports (found by reading the sources, so that a change elsewhere leaves it alone), the model's specification,
-and, where the stage asks for it, the function's third-party group as locked in `uv.lock`. Packages are installed for
-Lambda's platform by uv; neither Docker nor the target's own interpreter is needed.
+that it imports (found by reading the sources, so that a change elsewhere leaves it alone) with the templates of their
+packages, the model's specification, and, where the stage asks for it, the function's third-party group as locked in
+`uv.lock`. Packages are installed for Lambda's platform by uv; neither Docker nor the target's own interpreter is
+needed.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from infra.source_tree import ForbiddenImportError, reachable
 GROUPS: Mapping[str, str] = {
     "start_run": "functions",
     "validate": "tables",
-    "register": "functions",
+    "register": "report",
     "end_run": "functions",
     "authorize": "functions",
     "smoke_test": "functions",
@@ -49,7 +50,7 @@ ABOVE_LIBRARY = {f"{LIBRARY}.{name}" for name in ("cli", "ui", "local")}
 """Packages that neither a function nor a job may import."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEAD_WEIGHT = {"tests"}
-_COMPILED = {"predict", "functions", EXPERIMENTS}
+_COMPILED = {"predict", "functions", "report", EXPERIMENTS}
 """Groups bundled with bytecode, for the cold start; `tables` is near Lambda's limit, and nobody waits for it."""
 
 
@@ -124,7 +125,7 @@ def _specification(root: Path, function: str, model: str) -> dict[str, bytes]:
 
 
 def _sources(root: Path, function: str) -> dict[str, bytes]:
-    """The function's folder and every library module that it imports, by path in the bundle."""
+    """The function's folder and every library module that it imports, with their packages' data, by path."""
     if function not in GROUPS:
         raise BundleError(f"function {function!r} has no dependency group: name one in infra/bundling.py")
     own = sorted((root / "functions" / function).glob("*.py"))

@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 _CACHES = "__pycache__"
-_NO_DATA = {".py", ".pyc", ".pyi", ".typed", ".md"}
+_DATA = {".html", ".css"}
+"""Suffixes of a package's files that its modules read."""
 
 
 class ForbiddenImportError(Exception):
@@ -30,7 +31,7 @@ def reachable(
 
     Returns:
         path relative to the project → content: the starts, every module of `packages` that they reach with the
-        `__init__.py` above it, and the data files beside such a module.
+        `__init__.py` above it, and the templates and style sheets of its package.
 
     Raises:
         ForbiddenImportError: naming the file and what it imports.
@@ -72,14 +73,12 @@ def _module_files(root: Path, name: str) -> Iterator[str]:
 
 
 def _data_files(root: Path, package: Path) -> Iterator[str]:
-    """The files of a package that are no modules, such as templates; of its folders without Python files too."""
-    for path in (root / package).iterdir():
-        files = [path] if path.is_file() else [] if any(path.rglob("*.py")) else files_below(path)
-        yield from (
-            file.relative_to(root).as_posix()
-            for file in files
-            if file.suffix not in _NO_DATA and not file.name.startswith(".")
-        )
+    """The templates and style sheets in a package's folder and below, those of its subpackages left out."""
+    for path in sorted((root / package).iterdir()):
+        if path.suffix in _DATA and path.is_file():
+            yield path.relative_to(root).as_posix()
+        elif path.is_dir() and not (path / "__init__.py").exists():
+            yield from _data_files(root, path.relative_to(root))
 
 
 def _is_hidden(path: Path) -> bool:

@@ -1,1 +1,1 @@
-"""The row check beside its floor (Polars reading the same columns) and its peers, on the same file and rules."""
+"""Benchmark of the row check beside its floor (Polars reading the columns) and its peers, on one file and its rules."""

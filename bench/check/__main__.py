@@ -1,6 +1,5 @@
-"""`make bench-check`: whole processes, on good rows and with one bad row in a thousand; and memory on a big CSV."""
+"""`make bench-check`: time of a process that checks good rows, and one bad row in a thousand; memory on a large CSV."""
 
-import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from bench.check.data import ROWS, write_csv
-from bench.check.data import table as rows
+from bench import processes
+from bench.check import data
+from bench.check.data import ROWS
 from bench.check.rules import ALLOWED, HIGH, LOW, NUMBERS, TEXTS
 from bench.peers import environment
 from bench.report import ROOT, close, interleaved, table
@@ -19,21 +19,18 @@ BAD = ROWS // 1000
 CSV_BYTES = 1_000_000_000
 
 
-def process(command: list[str | Path], bad: int | None) -> int:
-    """Run a subject; the largest memory (kB) that it held. Its count of bad rows must be what it should be."""
-    # A process of its own measures it: the peak of a process's children is the largest of all that it ever had.
-    watched = [sys.executable, "-m", "bench.check.watched", *map(str, command)]
-    done = subprocess.run(watched, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(watched)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
-    found, peak = done.stdout.strip().splitlines()[-2:]
-    if bad is not None and int(found) != bad:
-        sys.exit(f"{' '.join(watched)} found {found} bad rows, there are {bad}")
+def run_subject(command: list[str | Path], bad: int | None) -> int:
+    """Run a subject and return its peak memory in kB; exit where its count of bad rows is wrong."""
+    # In a process of its own: the peak of a process's children is the largest of all that it ever had.
+    wrapper = [sys.executable, "-m", "bench.check.peak_memory", *map(str, command)]
+    count, peak = processes.output(wrapper, cwd=ROOT).strip().splitlines()[-2:]
+    if bad is not None and int(count) != bad:
+        sys.exit(f"{' '.join(wrapper)} counted {count} bad rows, there are {bad}")
     return int(peak)
 
 
-def contract(folder: Path) -> None:
-    """The rules as the contract of a model folder."""
+def write_contract(folder: Path) -> None:
+    """Write the rules as the contract of a model folder."""
     columns: list[dict[str, object]] = [{"name": "id", "logicalType": "string", "primaryKey": True, "required": True}]
     columns += [
         {
@@ -47,19 +44,19 @@ def contract(folder: Path) -> None:
     rule = {"metric": "invalidValues", "arguments": {"validValues": ALLOWED}, "mustBe": 0}
     columns += [{"name": name, "logicalType": "string", "required": True, "quality": [rule]} for name in TEXTS]
     columns[-1]["customProperties"] = [{"property": "role", "value": "target"}]
-    about = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": "rows", "version": "1.0.0", "status": "active"}
+    header = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": "rows", "version": "1.0.0", "status": "active"}
     schema = [{"name": "rows", "logicalType": "object", "properties": columns}]
-    (folder / "contract.yaml").write_text(yaml.safe_dump(about | {"schema": schema}), encoding="utf-8")
+    (folder / "contract.yaml").write_text(yaml.safe_dump(header | {"schema": schema}), encoding="utf-8")
 
 
 def main() -> None:
     ours = [sys.executable, "-m", "bench.check.penstock_check"]
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         folder = Path(name)
-        contract(folder)
+        write_contract(folder)
         files = {0: folder / "good.parquet", BAD: folder / "bad.parquet"}
         for bad, file in files.items():
-            rows(ROWS, bad=bad).write_parquet(file)
+            data.table(ROWS, bad=bad).write_parquet(file)
 
         def subjects(bad: int) -> dict[str, list[str | Path]]:
             file = files[bad]
@@ -81,15 +78,15 @@ def main() -> None:
         measured: dict[int, dict[str, float]] = {}
         for bad in files:
             run = {
-                subject: partial(process, command, None if "read" in subject else bad)
+                subject: partial(run_subject, command, None if "read" in subject else bad)
                 for subject, command in subjects(bad).items()
             }
             for once in run.values():
                 once()
             measured[bad] = interleaved(ROUNDS, **run)
         big = folder / "big.csv"
-        write_csv(big, CSV_BYTES)
-        size, peak = big.stat().st_size, process([*ours, big, "parts"], 0)
+        data.write_csv(big, CSV_BYTES)
+        size, peak = big.stat().st_size, run_subject([*ours, big, "parts"], 0)
     good, spoiled = measured[0], measured[BAD]
     floor = good["polars: read the columns"]
     lines = [
@@ -109,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    processes.run(main)

@@ -1,4 +1,4 @@
-"""A million rows: 12 numbers, 8 categories, and an id that names each and is in no order."""
+"""The rows to check: 12 numbers, 8 categories, and a unique id in no order."""
 
 import random
 from pathlib import Path
@@ -11,8 +11,8 @@ ROWS = 1_000_000
 
 
 def table(rows: int, *, bad: int) -> pl.DataFrame:
-    """Rows of which `bad` break one rule each, spread over all columns."""
-    made = random.Random(7)
+    """Return rows of which `bad` break one rule each, spread over all columns."""
+    source = random.Random(7)
     columns: dict[str, pl.Series] = {}
     for index, name in enumerate(NUMBERS):
         values = pl.select(pl.int_range(rows).shuffle(seed=index) % 1000).to_series()
@@ -22,7 +22,7 @@ def table(rows: int, *, bad: int) -> pl.DataFrame:
         columns[name] = pl.Series(ALLOWED)[places]
     columns["id"] = pl.select(pl.format("id-{}", pl.int_range(10**8, 10**8 + rows).shuffle(seed=5))).to_series()
     frame = pl.DataFrame(columns)
-    for place, row in enumerate(made.sample(range(rows), bad)):
+    for place, row in enumerate(source.sample(range(rows), bad)):
         name = [*NUMBERS, *TEXTS][place % 20]
         wrong = pl.lit("no such category") if name in TEXTS else pl.lit(5000)
         frame = frame.with_columns(pl.when(pl.int_range(rows) == row).then(wrong).otherwise(pl.col(name)).alias(name))
@@ -30,7 +30,7 @@ def table(rows: int, *, bad: int) -> pl.DataFrame:
 
 
 def write_csv(path: Path, size: int) -> None:
-    """A CSV file of the same columns of about that many bytes."""
+    """Write a CSV file of the same columns, at least `size` bytes long."""
     part = table(ROWS // 4, bad=0)
     start = 0
     with path.open("wb") as file:

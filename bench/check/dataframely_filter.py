@@ -1,4 +1,4 @@
-"""dataframely: a schema, and `filter`, which gives the good rows and counts the others."""
+"""dataframely: a schema, and `filter`, which returns the good rows and the failures."""
 
 import sys
 from typing import Any

@@ -1,4 +1,4 @@
-"""Great Expectations: an ephemeral context, a pandas batch, one expectation a rule."""
+"""Great Expectations: an ephemeral context, a pandas batch, and one expectation for each rule."""
 
 import logging
 import sys
@@ -25,5 +25,5 @@ for name in NUMBERS:
 for name in TEXTS:
     suite.add_expectation(of.ExpectColumnValuesToBeInSet(column=name, value_set=ALLOWED))
 suite.add_expectation(of.ExpectColumnValuesToBeUnique(column="id"))
-found = batch.get_batch(batch_parameters={"dataframe": pd.read_parquet(sys.argv[1])}).validate(suite)
-print(sum(result.result.get("unexpected_count", 0) for result in found.results))
+results = batch.get_batch(batch_parameters={"dataframe": pd.read_parquet(sys.argv[1])}).validate(suite)
+print(sum(result.result.get("unexpected_count", 0) for result in results.results))

@@ -1,4 +1,4 @@
-"""pandera on Polars: a schema, and a lazy validation, which gathers every failure."""
+"""pandera on Polars: a schema, and a lazy validation, which collects every failure."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Penstock: the check that `validate` and `penstock check` run; the contract given as values, or read from a folder."""
+"""Penstock: the check that `validate` and `penstock check` run, with the contract as values or from a folder."""
 
 import sys
 import tempfile
@@ -10,7 +10,7 @@ from penstock.contract.row_check import examine
 from penstock.readers.open_table import open_table
 
 
-def given() -> Contract:
+def contract_of_values() -> Contract:
     columns = [Column("id", "string", "key", required=True, unique=True)]
     columns += [
         Column(name, "integer" if index % 2 else "number", "feature", required=True, minimum=LOW, maximum=HIGH)
@@ -25,9 +25,9 @@ def main(path: Path, folder: str | None) -> None:
         write_parts(path)
         return
     if folder is None:
-        contract = given()
+        contract = contract_of_values()
     else:
-        from penstock.contract.odcs import read_contract  # noqa: PLC0415 - only the way that reads YAML pays for it
+        from penstock.contract.odcs import read_contract  # noqa: PLC0415 - only the subject that reads YAML imports it
 
         contract = read_contract(Path(folder))
     with tempfile.TemporaryDirectory() as scratch, open_table(path, path.name, scratch=Path(scratch)) as table:
@@ -35,12 +35,12 @@ def main(path: Path, folder: str | None) -> None:
 
 
 def write_parts(path: Path) -> None:
-    """As `validate` does: what is good and what is bad goes to files on the way."""
+    """Check as `validate` does, writing good and bad rows to files while reading."""
     from penstock.datasets.part_writer import PartWriter  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as name, open_table(path, path.name, scratch=Path(name)) as table:
         good, bad = PartWriter(Path(name) / "good"), PartWriter(Path(name) / "bad")
-        print(examine(given(), table, good, bad).bad)
+        print(examine(contract_of_values(), table, good, bad).bad)
         good.close()
         bad.close()
 

@@ -1,4 +1,4 @@
-"""The rules by hand, as Polars expressions over the whole table; how many rows are bad."""
+"""Count bad rows with the rules written by hand as Polars expressions over the whole table."""
 
 import sys
 

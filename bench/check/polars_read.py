@@ -1,4 +1,4 @@
-"""The floor: Polars reads the columns."""
+"""Read the columns with Polars: the floor."""
 
 import sys
 

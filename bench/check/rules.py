@@ -1,4 +1,4 @@
-"""The rules, for the peers' scripts too, which run in environments of their own."""
+"""The rules, also imported by the peers' scripts, which run in other environments."""
 
 NUMBERS = [f"number_{i}" for i in range(12)]
 TEXTS = [f"text_{i}" for i in range(8)]

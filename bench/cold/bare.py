@@ -1,4 +1,4 @@
-"""A process that does nothing but predict once: `python bare.py MODEL ROW`."""
+"""Predict once with bare onnxruntime: `python bare.py MODEL ROW`."""
 
 import json
 import sys

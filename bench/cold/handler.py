@@ -1,4 +1,4 @@
-"""A process that starts as Lambda starts predict, and answers one request: `python handler.py EVENT`."""
+"""Start as Lambda starts predict, and answer one request: `python handler.py EVENT`."""
 
 import json
 import sys

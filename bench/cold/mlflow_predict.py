@@ -1,4 +1,4 @@
-"""A process that loads the model as a pyfunc and predicts once: `python mlflow_predict.py FOLDER ROW`."""
+"""Load the model as an MLflow pyfunc and predict once: `python mlflow_predict.py FOLDER ROW`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The model as MLflow keeps it: `python mlflow_save.py MODEL FOLDER`."""
+"""Save the model in MLflow's format: `python mlflow_save.py MODEL FOLDER`."""
 
 import sys
 

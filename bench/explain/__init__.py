@@ -1,1 +1,1 @@
-"""Explained rows beside shap, on the same graph, the same background and as many scorings."""
+"""Benchmark of explained rows beside shap, on the same graph and background, with as many scorings."""

@@ -1,6 +1,6 @@
-"""shap's PermutationExplainer on an ONNX graph, in an environment of its own.
+"""Explain rows of an ONNX graph with shap's PermutationExplainer, in an environment of its own.
 
-Arguments: the graph, an archive of `rows` and `background`, scorings a row. Prints seconds of processor, and values.
+Arguments: the graph, an archive of `rows` and `background`, scorings a row. Prints processor seconds and values.
 """
 
 import json
@@ -22,17 +22,17 @@ def main(graph: str, data: str, scorings: int) -> None:
     def score(rows: Any) -> Any:
         return session.run(["probabilities"], {name: np.asarray(rows, dtype=np.float32)})[0][:, 1]
 
-    given = np.load(data)
-    masker = shap.maskers.Independent(given["background"], max_samples=len(given["background"]))
+    arrays = np.load(data)
+    masker = shap.maskers.Independent(arrays["background"], max_samples=len(arrays["background"]))
     explainer = shap.PermutationExplainer(score, masker, seed=0)
-    asked = scorings // len(given["background"])
-    explainer(given["rows"][:1], max_evals=asked, silent=True)  # what it compiles on first use is not timed
+    evaluations = scorings // len(arrays["background"])
+    explainer(arrays["rows"][:1], max_evals=evaluations, silent=True)  # compiles on first use, which is not timed
     seconds, values = [], []
-    for row in given["rows"]:
+    for row in arrays["rows"]:
         started = time.process_time()
-        found = explainer(row[None], max_evals=asked, silent=True)
+        explanation = explainer(row[None], max_evals=evaluations, silent=True)
         seconds.append(time.process_time() - started)
-        values.append(found.values[0].tolist())
+        values.append(explanation.values[0].tolist())
     print(json.dumps({"seconds": seconds, "values": values}))
 
 

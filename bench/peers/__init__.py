@@ -1,4 +1,4 @@
-"""Environments of the peers: each its own, pinned by a file beside this, made when first asked for."""
+"""A virtual environment for each peer, pinned by a file in this folder and created at its first use."""
 
 import subprocess
 import sys
@@ -7,14 +7,15 @@ from pathlib import Path
 from bench.report import ROOT
 
 HERE = Path(__file__).parent
-MADE = ROOT / ".bench"
+ENVIRONMENTS = ROOT / ".bench"
 
 
 def environment(name: str) -> Path:
-    """The Python of the environment that `<name>.txt` pins."""
+    """Return the Python of the environment that `<name>.txt` pins, installing it where it is missing or outdated."""
     pins = HERE / f"{name}.txt"
-    folder, done = MADE / name, MADE / name / ".installed"
-    if not done.exists() or done.read_text(encoding="utf-8") != pins.read_text(encoding="utf-8"):
+    folder = ENVIRONMENTS / name
+    marker = folder / ".installed"
+    if not marker.exists() or marker.read_text(encoding="utf-8") != pins.read_text(encoding="utf-8"):
         print(f"installing {name}", file=sys.stderr)
         uv = Path(sys.executable).with_name("uv")
         subprocess.run([uv, "venv", "--quiet", "--clear", folder], check=True)
@@ -22,5 +23,5 @@ def environment(name: str) -> Path:
             [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", folder, "--no-deps", "-r", pins],
             check=True,
         )
-        done.write_text(pins.read_text(encoding="utf-8"), encoding="utf-8")
+        marker.write_text(pins.read_text(encoding="utf-8"), encoding="utf-8")
     return folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""The model that all of them serve: LightGBM, 200 trees of 31 leaves, ten features; and one row of it."""
+"""The model that all subjects serve, LightGBM with 200 trees of 31 leaves on ten features, and one row for it."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ NAMES = [f"x{index}" for index in range(10)]
 
 
 def write(folder: Path) -> tuple[dict[str, float], float]:
-    """Write the booster, a plain ONNX graph and our own file; a row, and its probability."""
+    """Write the booster, a plain ONNX graph and our own file; return a row and its probability."""
     random = np.random.default_rng(0)
     table = pl.DataFrame({name: random.normal(size=20_000).astype(np.float32) for name in NAMES})
     values = table.to_numpy()
@@ -38,7 +38,7 @@ def write(folder: Path) -> tuple[dict[str, float], float]:
 
 
 def payloads(row: dict[str, float]) -> dict[str, bytes]:
-    """The row, as each protocol has it."""
+    """Return the request body of each protocol for the row."""
     data = list(row.values())
     forms = {
         "instances": {"instances": [row]},

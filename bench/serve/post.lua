@@ -1,4 +1,4 @@
--- wrk: POST the file that is named after --
+-- Script of wrk: POST the file named after `--`.
 function init(arguments)
   local file = io.open(arguments[1])
   wrk.method = "POST"

@@ -1,4 +1,4 @@
-"""A stand-in for Firehose on 127.0.0.1: takes every record, and says how many lines arrived (GET)."""
+"""A stand-in for Firehose on 127.0.0.1: accepts every record; GET returns the number of lines received."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ import msgspec
 
 
 class Record(msgspec.Struct):
-    """Base64 in the request; decoded by what costs the least, because the client's core does it."""
+    """One record, Base64 in the request; msgspec decodes it, which costs the client's core the least."""
 
     Data: bytes
 
 
 class Batch(msgspec.Struct):
-    """`PutRecordBatch`, but for the stream's name."""
+    """A `PutRecordBatch` request without the stream's name."""
 
     Records: list[Record]
 
@@ -42,12 +42,12 @@ class Sink(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """Nothing: a line a call would be part of what is measured."""
+        """Log nothing: a line for each call would be part of the measurement."""
 
 
 class Sinks(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what went wrong, unless a server was stopped in the middle of its call, as each is in the end."""
+        """Print the error, unless a server was killed during its call, as each is in the end."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -34,7 +34,7 @@ from penstock.cli.commands import predict as serving
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract.model import ContractError
-from penstock.erasure.erasure import ForgettingError
+from penstock.erasure.eraser import ForgettingError
 from penstock.erasure.subject import SubjectError
 from penstock.lake import LakeKeyError
 from penstock.ledger.ledger import NoRecordError, StaleError

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from penstock.aws.s3_store import Store, Version
-from penstock.batches import KEY, OWN, PLAN
+from penstock.batch.names import KEY, PLAN, RESERVED
 from penstock.contract.model import Contract
 from penstock.erasure import file_rewrite as erasing
 from penstock.erasure.subject import Subject
@@ -27,7 +27,7 @@ class Answered:
 
     def among(self, table: pl.DataFrame, /) -> pl.Series:
         """Which rows are theirs; shape (rows,), Boolean."""
-        if self.key in OWN and KEY in table.columns:
+        if self.key in RESERVED and KEY in table.columns:
             table = table.drop(self.key, strict=False).rename({KEY: self.key})
         return self.subject.among(table)
 
@@ -76,7 +76,7 @@ def look(
         for version, _ in _holding(store, folder, dealt, found, unreadable)
     }
     for work in sorted(works):
-        whole = store.every_version(lake.batch_work(work))
+        whole = store.all_versions(lake.batch_work(work))
         found.remove += [(version.key, version.version_id) for version, _ in whole]
     return found
 
@@ -90,7 +90,7 @@ def _holding(
 ) -> list[tuple[Version, int]]:
     """The object versions with rows of the subject, and how many."""
     held = []
-    for version, _ in store.every_version(prefix):
+    for version, _ in store.all_versions(prefix):
         if not version.size or not holds_rows(version.key.removeprefix(prefix)):
             continue
         try:

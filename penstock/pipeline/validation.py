@@ -20,7 +20,7 @@ from penstock.ledger.ledger import Ledger, Record, Upload
 from penstock.pipeline import run_inputs as inputs
 from penstock.pipeline.inspection import FILES, Found, Inspection
 from penstock.pipeline.revalidation import Renewal, refused, renewals, stale
-from penstock.readers.table import shortened
+from penstock.readers.table import shorten
 from penstock.spec.model import ARCHIVE, ModelSpec
 
 TOLD = 200_000
@@ -214,7 +214,7 @@ class Validation:
         parameters = self.spec.model_dump(mode="json", exclude={"description"})
         about: Record = {"inputs": given, "compared": compared, "parameters": parameters, "image": self.image}
         about |= {inputs.CODE_PARTS: dict(self.code_parts)} if self.code_parts else {}
-        if (earlier := self.ledger.trained(version, self.code)) and self._equals(earlier, given):
+        if (earlier := self.ledger.find_trained(version, self.code)) and self._equals(earlier, given):
             reason = f"same data, code and parameters as run {earlier}: nothing would come out differently"
             same = inputs.equal(earlier)
             return nothing | {"outcome": "skipped", "reason": reason, "same_as": earlier} | about | {"compared": same}
@@ -301,7 +301,7 @@ def _all_refused(renewed: Sequence[tuple[Renewal, Found]]) -> Record:
 
 def _refusals(found: Sequence[Found]) -> str:
     """Why the first of them were refused."""
-    return "; ".join(f"{item.upload.key}: {shortened(item.refusal or '', SAID)}" for item in found[:5])
+    return "; ".join(f"{item.upload.key}: {shorten(item.refusal or '', SAID)}" for item in found[:5])
 
 
 def _told(report: list[Record]) -> list[Record]:

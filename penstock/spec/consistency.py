@@ -75,7 +75,7 @@ def _names(node: ast.stmt) -> Iterator[str]:
 def _be_askable(contract: Contract) -> None:
     """Rules over several columns are SQL; what checks them is loaded where there are some."""
     if contract.rules:
-        from penstock.contract.row_conditions import conditions  # noqa: PLC0415 - half of a synthesis' time
+        from penstock.contract.row_rules import conditions  # noqa: PLC0415 - half of a synthesis' time
 
         conditions(contract)
 

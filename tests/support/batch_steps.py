@@ -12,7 +12,7 @@ import polars as pl
 
 from infra.constructs.batch.batch_definition import BatchParts, definition
 from penstock.aws.s3_store import sha256
-from penstock.batches import batch_id
+from penstock.batch.names import batch_id
 from penstock.lake import BATCH_INPUT, Lake
 from penstock.ledger.ledger import Ledger, Record
 from tests.support.tiny import GOOD

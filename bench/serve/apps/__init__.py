@@ -1,1 +1,1 @@
-"""What each peer serves: the least that it needs for a checked row in and a probability out."""
+"""One application for each peer: the least that checks a row and returns its probability."""

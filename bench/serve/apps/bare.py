@@ -1,4 +1,4 @@
-"""The floor: granian, msgspec and onnxruntime, nothing checked beyond types, nothing counted, nothing captured."""
+"""The floor: granian, msgspec and onnxruntime; only types are checked, nothing is counted or captured."""
 
 import os
 from typing import Any
@@ -18,5 +18,5 @@ HEADERS = [("content-type", "application/json")]
 
 async def app(_scope: Any, protocol: Any) -> None:
     rows = [msgspec.structs.astuple(row) for row in decode(await protocol()).instances]
-    found = session.run(["probabilities"], {"x": np.array(rows, dtype=np.float32)})[0]
-    protocol.response_bytes(200, HEADERS, encode({"predictions": found[:, 1].tolist()}))
+    probabilities = session.run(["probabilities"], {"x": np.array(rows, dtype=np.float32)})[0]
+    protocol.response_bytes(200, HEADERS, encode({"predictions": probabilities[:, 1].tolist()}))

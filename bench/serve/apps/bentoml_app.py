@@ -13,5 +13,5 @@ class Bench:
 
     @bentoml.api(route="/invocations")  # type: ignore[untyped-decorator]
     def predict(self, instances: list[dict[str, float]]) -> list[float]:
-        found = self.booster.predict([list(row.values()) for row in instances], num_threads=1)
-        return [float(value) for value in found]
+        scores = self.booster.predict([list(row.values()) for row in instances], num_threads=1)
+        return [float(value) for value in scores]

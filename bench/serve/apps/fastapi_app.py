@@ -1,4 +1,4 @@
-"""FastAPI: pydantic checks the row; `RUNTIME` says what scores it. Run by uvicorn with uvloop and httptools."""
+"""FastAPI: pydantic checks the row, the runtime named by `RUNTIME` scores it; run by uvicorn, uvloop and httptools."""
 
 import os
 from collections.abc import Callable
@@ -15,18 +15,18 @@ class Request(BaseModel):
 
 
 def onnx() -> Callable[[list[list[float]]], list[float]]:
-    import numpy as np  # noqa: PLC0415 - one of two
+    import numpy as np  # noqa: PLC0415 - only this runtime needs it
     import onnxruntime as ort  # noqa: PLC0415
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(os.environ["ONNX"], options)
 
-    def scored(rows: list[list[float]]) -> list[float]:
-        found = session.run(["probabilities"], {"x": np.array(rows, dtype=np.float32)})[0]
-        return [float(value) for value in found[:, 1]]
+    def score_rows(rows: list[list[float]]) -> list[float]:
+        probabilities = session.run(["probabilities"], {"x": np.array(rows, dtype=np.float32)})[0]
+        return [float(value) for value in probabilities[:, 1]]
 
-    return scored
+    return score_rows
 
 
 def lightgbm() -> Callable[[list[list[float]]], list[float]]:

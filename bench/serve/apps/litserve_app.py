@@ -20,8 +20,8 @@ class Api(ls.LitAPI):  # type: ignore[misc]
     def predict(self, rows: Any) -> Any:
         return self.booster.predict(rows, num_threads=1)
 
-    def encode_response(self, found: Any) -> dict[str, list[float]]:
-        return {"predictions": found.tolist()}
+    def encode_response(self, scores: Any) -> dict[str, list[float]]:
+        return {"predictions": scores.tolist()}
 
 
 if __name__ == "__main__":

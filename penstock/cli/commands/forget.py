@@ -13,7 +13,7 @@ from penstock.cli.output import as_json, console, errors
 from penstock.cli.target import Target, UsageError
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
-from penstock.erasure.erasure import Forgetting, Forgotten
+from penstock.erasure.eraser import Eraser, Erasure
 from penstock.erasure.subject import Subject
 from penstock.features.inventory import StoredFeatures
 from penstock.ledger.ledger import Record
@@ -44,18 +44,18 @@ def forget(
     contract = read_contract(target.root / MODELS / target.model)
     subject = Subject(contract, key, column, _pseudonyms(target, contract))
     store = Store(target.lake.bucket)
-    forgetting = Forgetting(
+    eraser = Eraser(
         contract=contract, lake=target.lake, store=store, ledger=target.ledger, features=_features(target, store)
     )
     if dry_run or not yes:
-        found = forgetting.look(subject)
+        found = eraser.preview(subject)
         if dry_run or (found.nothing and not target.ledger.forgetting_cut_off()):
             _end(found, json=json, verb="would be removed")
         _say(found, verb="are to be removed", quiet=json)
         errors.print("An upload goes as a whole: its other rows live on in the dataset. This cannot be undone.")
         if not typer.confirm("Remove them for good?", err=True):
             raise UsageError("nothing was removed")
-    found = forgetting.forget(
+    found = eraser.erase(
         subject, by=target.client("sts").get_caller_identity()["Arn"], reason=reason, now=datetime.now(UTC)
     )
     # What came meanwhile was left waiting.
@@ -76,7 +76,7 @@ def _features(target: Target, store: Store) -> StoredFeatures:
     return StoredFeatures(stage=target.stage, lake=target.lake, store=store, asked=asked)
 
 
-def _end(found: Forgotten, *, json: bool, verb: str) -> None:
+def _end(found: Erasure, *, json: bool, verb: str) -> None:
     """Say what there was, and end; nobody found is an exit code of its own."""
     if json:
         as_json(asdict(found))
@@ -85,7 +85,7 @@ def _end(found: Forgotten, *, json: bool, verb: str) -> None:
     raise typer.Exit(NOBODY if found.nothing else 0)
 
 
-def _say(found: Forgotten, *, verb: str, quiet: bool = False) -> None:
+def _say(found: Erasure, *, verb: str, quiet: bool = False) -> None:
     if quiet:
         return
     if found.finished:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.aws.s3_store import Version, sha256
-from penstock.batches import batch_id
+from penstock.batch.names import batch_id
 from penstock.contract.odcs import read_contract
 from penstock.erasure.lake_survey import Survey
 from penstock.erasure.subject import Subject
@@ -171,14 +171,14 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(steps: Steps) -> 
 
 
 def test_a_file_of_too_many_parts_is_refused(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.plan_batch.planning.MOST_PARTS", 2)
+    monkeypatch.setattr("penstock.batch.planner.MOST_PARTS", 2)
     record = steps.all("a.csv", as_csv(rows(9)))
     assert record["reason"].startswith("a.csv: the file has more rows than a batch takes (about 8)")
 
 
 def test_a_part_is_bounded_by_its_bytes_too(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given parts of 300 bytes at most, which one row nearly is
-    monkeypatch.setattr("functions.plan_batch.dealing.PART_BYTES", 300)
+    monkeypatch.setattr("penstock.batch.part_splitter.PART_BYTES", 300)
     record = steps.all("a.csv", as_csv(rows(5)))
     assert (record["parts"], record["scored"]) == (5, 5)
 
@@ -286,7 +286,7 @@ def test_work_that_has_expired_is_done_anew(steps: Steps) -> None:
 
 
 def _of(steps: Steps, keys: list[str]) -> list[Version]:
-    return [version for version, _ in steps.world.store.every_version("batch-work/") if version.key in keys]
+    return [version for version, _ in steps.world.store.all_versions("batch-work/") if version.key in keys]
 
 
 def test_a_batch_that_is_redriven_is_scored_after_all(steps: Steps) -> None:
@@ -390,7 +390,7 @@ def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None
     for key, data in found.written.items():
         steps.world.store.write(key, data)
     # Then no version of any object holds them, and the others' scores and batches are what they were
-    for version, _ in steps.world.store.every_version("batch"):
+    for version, _ in steps.world.store.all_versions("batch"):
         data = steps.world.store.read(version.key, version.version_id)
         assert b'"me"' not in data, version.key
         assert b",me" not in data, version.key

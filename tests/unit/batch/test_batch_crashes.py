@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.aws.s3_store import sha256
-from penstock.batches import batch_id
+from penstock.batch.names import batch_id
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger
 from tests.support.batch_steps import NAMES, as_csv, rows
@@ -33,11 +33,11 @@ def enter(functions: dict[str, Any], cloud: Cloud, data: bytes) -> Ledger:
     cloud.objects[LAKE.model_file(digest, "model.onnx")] = [("m1", data)]
     cloud.items["live"] = {"sk": "live", "version": 3, "sha256": digest, "lambda_version": "1"}
     cloud.items["version#000003"] = {"sk": "version#000003", "version": 3, "model_version_id": "m1"}
-    functions["start_batch"].ledger = functions["end_batch"].ledger = ledger
-    functions["start_batch"].executions._client = cloud.steps()
-    functions["end_batch"].notifier = cloud.notifier()
-    functions["plan_batch"].planning = replace(functions["plan_batch"].planning, store=store, ledger=ledger)
-    functions["join_batch"].joining = replace(functions["join_batch"].joining, store=store, ledger=ledger)
+    functions["start_batch"].opening = replace(functions["start_batch"].opening, ledger=ledger)
+    functions["start_batch"].opening.executions._client = cloud.steps()
+    functions["end_batch"].ending = replace(functions["end_batch"].ending, ledger=ledger, notifier=cloud.notifier())
+    functions["plan_batch"].planner = replace(functions["plan_batch"].planner, store=store, ledger=ledger)
+    functions["join_batch"].joiner = replace(functions["join_batch"].joiner, store=store, ledger=ledger)
     functions["score_part"].store = store
     functions["score_part"]._model.cache_clear()
     return ledger

@@ -26,7 +26,6 @@ _RESOURCES = {
     "ModelPackageName": "model-package",
     "FeatureGroupName": "feature-group",
     "ModelName": "model",
-    "InferenceComponentName": "inference-component",
     "EndpointName": "endpoint",
     "EndpointConfigName": "endpoint-config",
 }
@@ -61,7 +60,7 @@ def install(home: CloudHome, port: int) -> SageMaker:
 
 def _install_scaling(sagemaker: SageMaker) -> None:
     """Application Auto Scaling, whose state is kept with SageMaker's."""
-    handler = scaling.Scaling(sagemaker.store, sagemaker.endpoints, sagemaker.components)
+    handler = scaling.Scaling(sagemaker.store, sagemaker.endpoints)
     app.SERVICE_HANDLERS[scaling.SERVICE] = handler.handle_request
     router.SERVICE_PATTERNS[scaling.SERVICE] = {
         "target_prefixes": [f"{scaling.TARGET}."],

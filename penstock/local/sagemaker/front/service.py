@@ -11,7 +11,6 @@ from penstock.local.sagemaker.features.offline_store import FeatureFiles
 from penstock.local.sagemaker.features.records import FeatureRecords
 from penstock.local.sagemaker.features.runtime import FeatureRuntime, operation_of, request_of
 from penstock.local.sagemaker.hosting import runtime
-from penstock.local.sagemaker.hosting.components import Components
 from penstock.local.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.hosting.endpoint_updates import Updates
 from penstock.local.sagemaker.hosting.endpoints import Endpoints
@@ -59,8 +58,7 @@ class SageMaker:
         configs = EndpointConfigs(self.store, tags, models)
         self.endpoints = Endpoints(self.store, tags, models, configs, settings)
         self.updates = Updates(self.store, configs, self.endpoints)
-        self.components = Components(self.store, tags, models, self.endpoints, settings)
-        self.invocations = runtime.Runtime(self.endpoints, self.components)
+        self.invocations = runtime.Runtime(self.endpoints)
         self.operations: dict[str, Operation] = {
             "AddTags": tags.add_tags,
             "ListTags": tags.list_tags,
@@ -110,11 +108,6 @@ class SageMaker:
             "UpdateEndpoint": self.updates.update,
             "UpdateEndpointWeightsAndCapacities": self.updates.update_weights,
             "DeleteEndpoint": self.endpoints.delete,
-            "CreateInferenceComponent": self.components.create,
-            "DescribeInferenceComponent": self.components.describe,
-            "ListInferenceComponents": self.components.list,
-            "UpdateInferenceComponentRuntimeConfig": self.components.update_runtime,
-            "DeleteInferenceComponent": self.components.delete,
         }
 
     def call(self, name: str, request: Record, caller: Caller) -> Record:
@@ -187,7 +180,6 @@ class SageMaker:
         events.start()
         self.endpoints.bring_back()
         self.updates.bring_back()
-        self.components.bring_back()
         self._files.start()
 
     def stop(self) -> None:
@@ -202,7 +194,7 @@ class SageMaker:
         events.drain(2)
 
     def _stop_endpoints(self) -> tuple[Variant, ...]:
-        return (*self.endpoints.stop(), *self.updates.stop(), *self.components.stop())
+        return (*self.endpoints.stop(), *self.updates.stop())
 
     def running_jobs(self) -> int:
         """Count the jobs that wait or work."""

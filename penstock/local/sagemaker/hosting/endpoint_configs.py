@@ -3,7 +3,6 @@
 import copy
 from collections import Counter
 
-from penstock.local.sagemaker.container import roles
 from penstock.local.sagemaker.hosting.models import Models
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
 from penstock.local.sagemaker.protocol.caller import Caller, arn, now
@@ -12,7 +11,7 @@ from penstock.local.sagemaker.protocol.paging import page
 from penstock.local.sagemaker.protocol.record_store import Record, Store
 from penstock.local.sagemaker.protocol.tagging import Tags
 
-_ABSENT = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig")
+_ABSENT = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig", "ExecutionRoleArn")
 
 
 class EndpointConfigs:
@@ -33,18 +32,15 @@ class EndpointConfigs:
             raise validation(f'Could not find endpoint configuration "{arn(f"endpoint-config/{name}")}".')
         return self._store.endpoint_configs[name]
 
-    def create(self, request: Record, caller: Caller) -> Record:
+    def create(self, request: Record, _: Caller) -> Record:
         """Keep a configuration of models that exist."""
         name = request["EndpointConfigName"]
         config_arn = arn(f"endpoint-config/{name}")
         if name in self._store.endpoint_configs:
             raise validation(f'Cannot create already existing endpoint configuration "{config_arn}".')
         _check(request)
-        if "ExecutionRoleArn" in request:
-            roles.check_pass_role(caller, request["ExecutionRoleArn"])
         for variant in request["ProductionVariants"]:
-            if "ModelName" in variant:
-                self._models.find(variant["ModelName"])
+            self._models.find(variant["ModelName"])
         record = {key: copy.deepcopy(value) for key, value in request.items() if key != "Tags"}
         record |= {"EndpointConfigArn": config_arn, "CreationTime": now()}
         for variant in record["ProductionVariants"]:
@@ -75,10 +71,10 @@ def _check(request: Record) -> None:
     if twice := [name for name, count in names.items() if count > 1]:
         raise validation(f"VariantName must be unique within ProductionVariants: {twice[0]}.")
     for variant in request["ProductionVariants"]:
-        if ("ModelName" in variant) == ("ExecutionRoleArn" in request):
+        if "ModelName" not in variant:
             raise validation(
-                f"Variant {variant['VariantName']}: a configuration has either a ModelName in every variant, or an "
-                "ExecutionRoleArn for inference components."
+                f"Variant {variant['VariantName']}: ModelName is required. "
+                "The laptop cloud has no inference components."
             )
         if ("InstanceType" in variant) == ("ServerlessConfig" in variant):
             raise validation(

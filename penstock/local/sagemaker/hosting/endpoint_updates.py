@@ -34,8 +34,6 @@ class Updates:
             raise validation(f"{absent[0]} is not available on the laptop cloud: an update takes over all at once.")
         config = self._configs.find(request["EndpointConfigName"])
         authorise("sagemaker:UpdateEndpoint", config["EndpointConfigArn"], caller)
-        if "ExecutionRoleArn" in config or record["_role"]:
-            raise validation("An endpoint for inference components is not updated on the laptop cloud. Make another.")
         members = self._endpoints.members(record["EndpointName"], config, secrets.token_hex(4))
         record.pop("FailureReason", None)
         self._endpoints.change(record, EndpointStatus="Updating", _next=members)

@@ -67,7 +67,6 @@ class Endpoints:
             "EndpointStatus": "Creating",
             "CreationTime": now(),
             "LastModifiedTime": now(),
-            "_role": config.get("ExecutionRoleArn"),
             **self.members(name, config),
         }
         self._store.endpoints[name] = record
@@ -93,10 +92,6 @@ class Endpoints:
         record = self.find(request["EndpointName"])
         if record["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
             raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
-        if any(item["EndpointName"] == record["EndpointName"] for item in self._store.inference_components.values()):
-            raise validation(
-                f'Cannot delete endpoint "{record["EndpointArn"]}": delete its inference components first.'
-            )
         self.change(record, EndpointStatus="Deleting")
         for variant in self.variants(record["EndpointName"]):
             variant.stop()
@@ -134,7 +129,7 @@ class Endpoints:
     def members(self, name: str, config: Record, generation: str = "") -> Record:
         """The members of an endpoint that its configuration gives."""
         variants = config["ProductionVariants"]
-        plans = [self._plan(name, variant, generation) for variant in variants if "ModelName" in variant]
+        plans = [self._plan(name, variant, generation) for variant in variants]
         return {
             "EndpointConfigName": config["EndpointConfigName"],
             "ProductionVariants": [_summary(variant, plans) for variant in variants],
@@ -142,8 +137,10 @@ class Endpoints:
         }
 
     def prepare(self, plans: Sequence[Record], *, starting: bool, changed: Callable[[], None]) -> list[Variant]:
-        """Processes that are not started yet."""
-        return [Variant(Plan(**plan), self._settings, self.door, starting=starting, changed=changed) for plan in plans]
+        """Return a process for each plan; the caller starts them."""
+        return [
+            Variant(Plan.restore(plan), self._settings, self.door, starting=starting, changed=changed) for plan in plans
+        ]
 
     def take_over(self, name: str, variants: list[Variant]) -> list[Variant]:
         """Have other processes answer, and return those that did."""
@@ -167,11 +164,9 @@ class Endpoints:
 
     def _start(self, record: Record) -> None:
         name, starting = record["EndpointName"], record["EndpointStatus"] == "Creating"
-
         self._running[name] = self.prepare(record["_plans"], starting=starting, changed=lambda: self._settle(record))
         for variant in self._running[name]:
             variant.start()
-        self._settle(record)  # an endpoint for inference components has nothing to wait for
 
     def _settle(self, record: Record) -> None:
         """Give an endpoint that is being made its status, once its variants have theirs."""

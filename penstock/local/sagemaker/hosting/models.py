@@ -72,14 +72,6 @@ class Models:
         self._store.tags.pop(record["ModelArn"], None)
         return {}
 
-    def container_of(self, given: Record, role: str) -> Record:
-        """The container of an inference component without a model, checked as a model's is."""
-        container = {"Image": given.get("Image", ""), "Environment": given.get("Environment", {})}
-        if "ArtifactUrl" in given:
-            container["ModelDataUrl"] = given["ArtifactUrl"]
-        self._check(container, role)
-        return container
-
     def _container(self, request: Record) -> Record:
         """The one container, with what its model package says of it."""
         containers = [request["PrimaryContainer"]] if "PrimaryContainer" in request else request.get("Containers", [])

@@ -1,6 +1,6 @@
 """What an endpoint's process is started from, each time anew."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from penstock.local.sagemaker.protocol.record_store import Record
@@ -22,18 +22,21 @@ class Plan:
     role: str
     isolated: bool
     startup: float = STARTUP_SECONDS
-    component: str = ""
-    """The inference component that it is; empty for a variant with a model."""
     generation: str = ""
     """Which update of the endpoint it is of; empty for the first."""
 
+    @classmethod
+    def restore(cls, record: Record) -> "Plan":
+        """Read a saved plan, ignoring members that an older version of the laptop cloud wrote."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in record.items() if name in known})
+
     def place(self, settings: JobSettings) -> Path:
         """The `/opt/ml`; no name of AWS's has a dot."""
-        own = f"component.{self.component}" if self.component else self.variant
-        return settings.home.endpoints / self.endpoint / (f"{own}.{self.generation}" if self.generation else own)
+        name = f"{self.variant}.{self.generation}" if self.generation else self.variant
+        return settings.home.endpoints / self.endpoint / name
 
     @property
     def log_group(self) -> str:
         """Where its output goes."""
-        group = f"InferenceComponents/{self.component}" if self.component else f"Endpoints/{self.endpoint}"
-        return f"/aws/sagemaker/{group}"
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"

@@ -19,7 +19,6 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.exceptions import TimeoutError as TooLate
 
 from penstock.local.host.cloud import ACCOUNT, REGION
-from penstock.local.sagemaker.hosting.components import Components
 from penstock.local.sagemaker.hosting.endpoints import Endpoints
 from penstock.local.sagemaker.hosting.variant import Variant
 from penstock.local.sagemaker.protocol import request_validation as validation
@@ -41,14 +40,6 @@ _OPERATIONS = {
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
 }
 _OWN = "x-amzn-sagemaker-"
-_UNNAMED = (
-    "Inference Component Name header is required for endpoints to which you plan to deploy inference components. "
-    "Please include Inference Component Name header or consider using SageMaker models."
-)
-_EMPTY = (
-    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress (if "
-    "configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
-)
 _LATE = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for "
     "each container in Amazon CloudWatch, resolve the issue, and try again."
@@ -74,9 +65,8 @@ class ModelError(Exception):
 class Runtime:
     """InvokeEndpoint."""
 
-    def __init__(self, endpoints: Endpoints, components: Components) -> None:
+    def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
-        self._components = components
         self._threads = ThreadPoolExecutor(MOST_REQUESTS, thread_name_prefix="sagemaker-invocation")
 
     async def handle(self, operation: str, endpoint: str, headers: dict[str, str], body: bytes | str) -> Answer:
@@ -99,31 +89,22 @@ class Runtime:
             return _error(424, "ModelError", _model_error(error))
 
     def _process(self, endpoint: str, headers: Mapping[str, str]) -> Variant:
-        """The process that answers: of the component or the variant that is asked for, or of any variant, by weight."""
+        """Return the process of the target variant or, without one, of a variant drawn by weight."""
         try:
             record = self._endpoints.find(endpoint)
         except SageMakerError:
             raise _invalid(f"Endpoint {endpoint} of account {ACCOUNT} not found.") from None
         if record["EndpointStatus"] not in ("InService", "Updating"):
             raise _invalid(f"Endpoint {endpoint} of account {ACCOUNT} is not in service: {record['EndpointStatus']}.")
-        if (component := headers.get(f"{_OWN}inference-component")) is not None:
-            return self._component(endpoint, component)
+        if f"{_OWN}inference-component" in headers:
+            raise _invalid("The laptop cloud has no inference components: leave InferenceComponentName out.")
         return self._variant(record, headers.get(f"{_OWN}target-variant"))
-
-    def _component(self, endpoint: str, name: str) -> Variant:
-        found = self._components.find(name)
-        if found["EndpointName"] != endpoint:
-            raise _invalid(f"Inference Component {name} is not on endpoint {endpoint}.")
-        process = self._components.process(name)
-        if process is None:
-            raise _invalid(_EMPTY)
-        return process
 
     def _variant(self, record: Mapping[str, Any], target: str | None) -> Variant:
         endpoint = record["EndpointName"]
         variants = {variant.plan.variant: variant for variant in self._endpoints.variants(endpoint)}
         if not variants:
-            raise _invalid(_UNNAMED)
+            raise SageMakerError("ServiceUnavailable", f"Endpoint {endpoint} is being started again.", 503)
         weights = {item["VariantName"]: item["CurrentWeight"] for item in record["ProductionVariants"]}
         if target is not None:
             if target not in variants:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from ministack.core.responses import get_account_id, get_region
 
-from penstock.local.sagemaker.hosting.components import Components
 from penstock.local.sagemaker.hosting.endpoints import Endpoints
 from penstock.local.sagemaker.protocol import json_protocol as wire
 from penstock.local.sagemaker.protocol import request_validation as validation
@@ -27,7 +26,6 @@ from penstock.local.sagemaker.protocol.record_store import Record, Store
 SERVICE = "application-autoscaling"
 TARGET = "AnyScaleFrontendService"
 _VARIANT = re.compile(r"sagemaker:variant:DesiredInstanceCount endpoint/([^/]+)/variant/([^/]+)")
-_COMPONENT = re.compile(r"sagemaker:inference-component:DesiredCopyCount inference-component/([^/]+)")
 _CONFIGURATIONS = {
     "StepScaling": "StepScalingPolicyConfiguration",
     "TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration",
@@ -43,10 +41,9 @@ def resource_arn(target: str) -> str:
 class Scaling:
     """The operations on scalable targets and scaling policies, for `ServiceNamespace` sagemaker. Lists are one page."""
 
-    def __init__(self, store: Store, endpoints: Endpoints, components: Components) -> None:
+    def __init__(self, store: Store, endpoints: Endpoints) -> None:
         self._store = store
         self._endpoints = endpoints
-        self._components = components
         self.operations: dict[str, Callable[[Record], Record]] = {
             "RegisterScalableTarget": self.register,
             "DescribeScalableTargets": self.describe_targets,
@@ -177,14 +174,10 @@ class Scaling:
 
     def _check_resource(self, request: Record) -> None:
         what = f"{request['ScalableDimension']} {request['ResourceId']}"
-        if found := _COMPONENT.fullmatch(what):
-            self._components.find(found[1])
-            return
         found = _VARIANT.fullmatch(what)
         if found is None:
             raise invalid(
-                "The laptop cloud knows endpoint/<name>/variant/<name> of sagemaker:variant:DesiredInstanceCount and "
-                "inference-component/<name> of sagemaker:inference-component:DesiredCopyCount only."
+                "The laptop cloud knows endpoint/<name>/variant/<name> of sagemaker:variant:DesiredInstanceCount only."
             )
         variants = [item["VariantName"] for item in self._endpoints.find(found[1])["ProductionVariants"]]
         if found[2] not in variants:

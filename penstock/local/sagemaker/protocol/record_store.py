@@ -34,7 +34,6 @@ class Store:
     models: dict[str, Record] = field(default_factory=dict)
     endpoint_configs: dict[str, Record] = field(default_factory=dict)
     endpoints: dict[str, Record] = field(default_factory=dict)
-    inference_components: dict[str, Record] = field(default_factory=dict)
     scalable_targets: dict[str, Record] = field(default_factory=dict)
     scaling_policies: dict[str, Record] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -67,5 +66,4 @@ class Store:
 _TABLES = (
     "groups", "packages", "versions", "training_jobs", "processing_jobs", "tags", "policies", "client_tokens",
     "feature_groups", "tuning_jobs", "models", "endpoint_configs", "endpoints", "scalable_targets", "scaling_policies",
-    "inference_components",
 )  # fmt: skip

@@ -67,7 +67,6 @@ class Tags:
             (store.models, "ModelArn"),
             (store.endpoint_configs, "EndpointConfigArn"),
             (store.endpoints, "EndpointArn"),
-            (store.inference_components, "InferenceComponentArn"),
         )
         return any(record[member] == resource for table, member in tables for record in table.values())
 

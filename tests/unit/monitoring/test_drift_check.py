@@ -1,0 +1,134 @@
+"""The hourly drift check."""
+
+import json
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from penstock.contract.model import Contract
+from penstock.monitoring import drift
+from tests.support.world import World, client
+from tests.unit.monitoring.captured_rows import (
+    BASELINE_ROWS,
+    capture,
+    capture_sizes,
+    go_live,
+    sizes_baseline,
+    with_sizes,
+)
+
+
+def look(function: ModuleType) -> dict[str, Any]:
+    found: dict[str, Any] = function.handler({}, None)
+    json.dumps(found, allow_nan=False)
+    return found
+
+
+def test_nothing_is_live_yet(function: ModuleType) -> None:
+    found = look(function)
+    assert (found["outcome"], found["sentence"]) == ("no data", "no version is live yet")
+
+
+def test_no_requests_are_no_data(world: World, function: ModuleType, baseline: dict[str, Any]) -> None:
+    go_live(world, baseline)
+    assert look(function)["outcome"] == "no data"
+    assert world.ledger.drifts(10) == []
+
+
+def test_a_small_window_is_left_to_grow(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    # Given fewer rows than a verdict needs
+    go_live(world, baseline)
+    capture(world, rows[3_000:3_400], "a")
+    # When the monitor looks, twice
+    founds = [look(function) for _ in range(2)]
+    # Then it says so each time, and has read nothing for good
+    assert [(found["outcome"], found["rows"]) for found in founds] == [("too little data", 400)] * 2
+    # And with the next rows there is a verdict over all of them
+    capture(world, rows[3_400:3_700], "b")
+    found = look(function)
+    assert (found["outcome"], found["rows"]) == ("no drift", 700)
+    # And then nothing is new
+    assert look(function)["outcome"] == "no data"
+    assert [item["outcome"] for item in world.ledger.drifts(10)] == ["no drift"]
+
+
+def test_a_shifted_column_is_drift_and_told(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    go_live(world, baseline)
+    capture(world, [row | {"distance": row["distance"] * 3} for row in rows[3_000:3_600]], "a")
+    found = look(function)
+    assert found["outcome"] == "drift"
+    assert [column["column"] for column in found["columns"] if column["drifted"]] == ["distance"]
+    assert found["version"] == 1
+    report = world.keys("monitor/flight-delay/1/")
+    assert len(report) == 2
+    names = {
+        item["MetricName"]
+        for item in client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
+    }
+    assert names == {"DriftPSI", "WindowRows"}
+    assert world.ledger.drifts(1)[0]["sentence"] == found["sentence"]
+
+
+def test_only_the_live_versions_rows_count(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    go_live(world, baseline, version=2)
+    capture(world, rows[:700], "a", version=1)
+    capture(world, rows[:50], "b", version=2)
+    found = look(function)
+    assert (found["outcome"], found["rows"]) == ("too little data", 50)
+
+
+def test_a_personal_column_that_is_never_captured_is_no_drift(world: World, rows: list[dict[str, Any]]) -> None:
+    # Given a model one of whose features is personal: scored, never captured
+    path = world.root / "model" / "contract.yaml"
+    path.write_text(
+        path.read_text().replace("- name: manufacturer\n", "- name: manufacturer\n        classification: personal\n")
+    )
+    from penstock.contract.odcs import read_contract
+    from training.steps.export.onnx_export import fields
+
+    contract = read_contract(world.root / "model")
+    assert [column.name for column in contract.features if column.personal] == ["manufacturer"]
+    columns = {column.name: [row[column.name] for row in rows[:3_000]] for column in contract.features}
+    go_live(world, drift.baseline(fields(contract.features), columns, np.linspace(0, 1, 3_000)))
+    # When its captured rows look like its data
+    shown = [{name: value for name, value in row.items() if name != "manufacturer"} for row in rows[3_000:3_700]]
+    capture(world, shown, "a")
+    # Then there is no drift
+    assert look(world.load("monitor"))["outcome"] == "no drift"
+
+
+def test_other_labels_than_the_baselines_are_drift(
+    world: World, rows: list[dict[str, Any]], contract: Contract
+) -> None:
+    # Given a live version of which a fifth of the holdout was labelled small
+    with_sizes(world)
+    even = np.random.default_rng(0).dirichlet([3, 3, 2], BASELINE_ROWS)
+    go_live(world, sizes_baseline(contract, rows[:BASELINE_ROWS], even))
+    # When the same flights are mostly labelled small
+    small = np.random.default_rng(1).dirichlet([1, 1, 6], 700).tolist()
+    capture_sizes(world, rows[3_000:3_700], *small)
+    found = look(world.load("monitor"))
+    # Then that is drift, in the label
+    assert found["outcome"] == "drift"
+    assert drift.LABEL in {column["column"] for column in found["columns"] if column["drifted"]}
+    assert "(label) (PSI" in found["sentence"]
+
+
+def test_a_capture_file_that_appears_late_is_still_read(
+    world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    # Given a verdict over a file
+    go_live(world, baseline)
+    capture(world, rows[3_000:3_600], "b")
+    assert look(function)["rows"] == 600
+    # When one appears whose name comes before it
+    capture(world, rows[3_600:4_200], "a")
+    # Then it is read, once
+    assert [look(function)["rows"] for _ in range(2)] == [600, 0]
