@@ -123,7 +123,7 @@ def test_a_prediction_is_found_from_the_newest_file_back(world: World) -> None:
         "r2-1",
         since=NOW - timedelta(days=30),
         until=NOW,
-        look=lambda *seen: looks.append(seen),
+        progress=lambda *seen: looks.append(seen),
     )
     # Then it is that row, and the older file was not opened
     assert (found["id"], found["instance"], found["file"]) == ("r2-1", {"dest": "IAH"}, place)
