@@ -95,7 +95,7 @@ class Planner:
 
     def _reason_to_skip(self, work: str, record: Record) -> str | None:
         """Return why the batch is skipped: the same version scored the same file, and its output still exists."""
-        if (earlier := self.ledger.batched(work)) is None:
+        if (earlier := self.ledger.find_scoring(work)) is None:
             return None
         name = self.ledger.batch(earlier)["name"]
         # Under another name it gets an output of its own, joined from the same scores.

@@ -208,7 +208,7 @@ class Validation:
         # The digests tell whether something differs; what differs is told by the values.
         parameters = self.spec.model_dump(mode="json", exclude={"description"})
         about: Record = {"inputs": given, "compared": compared, "parameters": parameters, "image": self.image}
-        if (earlier := self.ledger.trained(version, self.code)) and self._equals(earlier, given):
+        if (earlier := self.ledger.find_trained(version, self.code)) and self._equals(earlier, given):
             reason = f"same data, code and parameters as run {earlier}: nothing would come out differently"
             same = inputs.equal(earlier)
             return nothing | {"outcome": "skipped", "reason": reason, "same_as": earlier} | about | {"compared": same}

@@ -95,7 +95,7 @@ def follow(target: Target, name: str, *, quiet: bool, patience: float = 60) -> R
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("waiting", total=None)
-        while (record := ledger.known_batch(name)) is None or record["state"] == "open":
+        while (record := ledger.find_batch(name)) is None or record["state"] == "open":
             if record is None and time.monotonic() > end:
                 raise NoRecordError(f"batch {name} after {patience:.0f} s; `penstock batches` lists what there is")
             if record is not None and "parts" in record:

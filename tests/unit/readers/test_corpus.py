@@ -14,7 +14,7 @@ from penstock.contract.file_check import refusal
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import examine
-from penstock.ledger.ledger import MOST_UPLOADS, Run, Upload
+from penstock.ledger.ledger import UPLOAD_LIMIT, Run, Upload
 from penstock.readers.open_table import TableError, open_table
 from tests.corpus.files import BOMBS, KINDS
 from tests.support.world import World
@@ -115,7 +115,7 @@ def test_the_whole_corpus_ends_in_quarantine(world: World, tmp_path: Path) -> No
     # When runs validate them, as many as a run takes at a time
     function = world.load("validate")
     while world.ledger.waiting():
-        waiting = tuple(world.ledger.waiting()[:MOST_UPLOADS])
+        waiting = tuple(world.ledger.waiting()[:UPLOAD_LIMIT])
         run = f"run{len(world.ledger.runs())}"
         assert world.ledger.open_run(Run(run, "upload", "a test", waiting, "2026-01-01"))
         assert function.handler({"run": run}, None)["outcome"] == "quarantined"
