@@ -32,7 +32,7 @@ PARTS: CodeParts = {"model code": "m1", "training code": "t1", "package versions
         ({"model code": "m0", "package versions": "v0"}, "other model code and package versions than run run1"),
     ],
 )
-def test_the_part_of_the_code_that_differs_is_named(earlier: dict[str, str], sentence: str) -> None:
+def test_the_part_of_the_code_that_differs_is_named(earlier: CodeParts, sentence: str) -> None:
     # Given a run with other code, which recorded what it consists of
     last = run("run1", "registered", GIVEN | {"code": "c0"})
     last["steps"]["validate"]["code_parts"] = {**PARTS, **earlier}

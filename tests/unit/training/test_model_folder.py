@@ -1,6 +1,7 @@
 """The model's folder as a job unpacks it."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,7 @@ def test_it_is_unpacked_with_its_subfolders(folder: Path, container: Container) 
 
 def test_its_modules_can_be_imported_by_their_name_in_the_project(folder: Path, container: Container) -> None:
     unpack_model(container, "churn", packed(folder))
-    from training.models.churn.helper import ANSWER  # type: ignore[import-not-found]
-
-    assert ANSWER == 42
+    assert import_module("training.models.churn.helper").ANSWER == 42
     del sys.modules["training.models.churn.helper"]
 
 
