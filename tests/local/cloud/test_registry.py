@@ -199,7 +199,7 @@ def test_tags_and_policies_of_a_group(client: Client, group: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_members", "said"),
+    ("request_members", "message"),
     [
         ({"ModelPackageGroupNme": "x"}, "Unknown member 'modelPackageGroupNme'"),
         ({}, "Value null at 'modelPackageGroupName' failed to satisfy constraint: Member must not be null"),

@@ -107,7 +107,6 @@ def watched(project: Project, how: str) -> None:
 def rolling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rolling]:
     project = copy_live(tmp_path_factory)
     watched(project, SHADOW)
-    project.run("reject", MODEL, "--version", "3", "--reason", "not yet")
     yield Rolling(project, requests(flights.flights([1])))
     project.run("down")
 
