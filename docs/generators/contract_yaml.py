@@ -94,7 +94,7 @@ def contract_page() -> str:
     operators = ["mustBe", "mustBeBetween", *odcs_quality.OPERATORS]
     _same(TYPES, model.TYPES)
     _same(ROLES, model.ROLES)
-    _same(CUSTOM, odcs.KNOWN)
+    _same(CUSTOM, odcs.CUSTOM_PROPERTIES)
     _same(OPTIONS, odcs.OPTIONS)
     for metric in CHECKED:
         if metric not in odcs_quality.COLUMN_MEND + odcs_quality.OBJECT_MEND:

@@ -34,7 +34,7 @@ class BatchEnding:
         self.ledger.end_batch(batch, outcome, reason, at, **counts)
         record = self.ledger.batch(batch)
         if outcome == SCORED and record["outcome"] == SCORED:
-            self.ledger.note_batched(record["work"], batch)
+            self.ledger.note_scored(record["work"], batch)
         if record["outcome"] == outcome and not record.get("told"):
             self.notifier.send(f"{self.model}: batch {record['name']} {outcome}", f"{reason}\n")
             self.ledger.note_batch(batch, told=True)  # after the notice: after a crash rather two notices than none

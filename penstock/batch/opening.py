@@ -52,7 +52,7 @@ class BatchOpening:
 
     def _close(self, batch: str, ended: ExecutionOutcome, at: str) -> Result:
         """Close a batch whose execution was stopped, timed out, or lost with its cloud."""
-        if self.ledger.known_batch(batch) is None:
+        if self.ledger.find_batch(batch) is None:
             return Result(f"{batch} is no batch")
         reason = f"{ended.sentence('the execution')}; {PUSH_AGAIN}"
         is_closed_now = self.ledger.end_batch(batch, "failed", reason, at)

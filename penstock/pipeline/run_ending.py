@@ -30,7 +30,7 @@ class RunEnding:
         record = self.ledger.run(run)
         if record["outcome"] == outcome and not record.get("told"):
             self.notifier.send(f"{self.model}: run {run} {outcome}", self._notice(record, reason))
-            self.ledger.note_told(run)  # behind the notice: after a crash between the two it is sent twice, not never
+            self.ledger.note_notified(run)  # after the notice: a crash between them repeats it and never loses it
 
     def _notice(self, record: Record, reason: str) -> str:
         metrics = record["steps"].get("gates", {}).get("evaluation", {}).get("challenger") or {}

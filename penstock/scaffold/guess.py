@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from penstock.contract.model import Column, Contract, Role, Type, own_name
+from penstock.contract.model import Column, Contract, Role, Type, is_reserved_name
 from penstock.contract.row_check import check
 from penstock.scaffold.types import as_numbers, longest, present, snake_case, types_of
 from penstock.spec.model import NAME, Task
@@ -92,7 +92,7 @@ def draft(table: pl.DataFrame, *, name: str, source: str, target: str, key: str 
         InitError: no such column, a key that is missing or repeated in some rows, or a target that cannot be learned.
     """
     _check_arguments(table, name, source, [target] if key is None else [target, key])
-    reserved = [name for name in table.columns if own_name(name)]
+    reserved = [name for name in table.columns if is_reserved_name(name)]
     if clashes := [name for name in reserved if name in {target, key}]:
         raise InitError(f"the name {clashes[0]!r} has a meaning of its own here: give the column another")
     types = types_of(table.drop(reserved))

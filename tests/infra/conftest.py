@@ -1,4 +1,4 @@
-"""The app synthesised once for each stage, with the rules and without, and shared by every test here."""
+"""Fixtures that synthesise the app once for each stage, with validation and without."""
 
 import json
 import os
@@ -56,7 +56,7 @@ class Synthesis:
 def synthesise(
     folder: Path, context: Mapping[str, str], *, root: Path, validation: bool = False, module: str = "infra.app"
 ) -> Synthesis:
-    """Run the app as somebody with an empty environment would: no credentials, no region, no Docker on the PATH."""
+    """Run the app in an empty environment: no credentials, no region, no Docker on the PATH."""
     environment = {
         "PATH": str(folder / "no-programs-here"),
         "HOME": os.environ["HOME"],
@@ -65,13 +65,15 @@ def synthesise(
         "CDK_VALIDATION": str(validation).lower(),
     }
     command = [sys.executable, "-m", module]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    return Synthesis(done.returncode, done.stderr, folder)
+    completed = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    return Synthesis(completed.returncode, completed.stderr, folder)
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as it was when the tests began, so that an edit meanwhile is no difference between two runs.
+    """A copy of the project, so that an edit during the tests makes no difference between two runs.
 
     Packages come over the network, with whatever this machine needs for that; the app then finds them bundled.
     """
@@ -131,7 +133,7 @@ def local(runs: dict[tuple[str, bool], Synthesis]) -> Synthesis:
 
 
 def copy_of_project(target: Path, source_root: Path = ROOT) -> Path:
-    """A copy of what the app reads, to change."""
+    """Copy what the app reads into a folder that a test may change."""
     for name in PARTS:
         source = source_root / name
         if source.is_dir():
@@ -143,4 +145,4 @@ def copy_of_project(target: Path, source_root: Path = ROOT) -> Path:
 
 def resources(template: Json, kind: str) -> dict[str, Json]:
     """A template's resources of a type, by logical id."""
-    return {name: found for name, found in template["Resources"].items() if found["Type"] == kind}
+    return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}

@@ -187,7 +187,7 @@ def test_the_readme_is_short() -> None:
     assert words((ROOT / "README.md").read_text(encoding="utf-8")) <= MOST_WORDS_OF_README
 
 
-@pytest.mark.parametrize("path", [path for path in WRITTEN if DECISIONS not in path.parents], ids=document_id)
+@pytest.mark.parametrize("path", WRITTEN, ids=document_id)
 def test_a_paragraph_is_short(path: Path) -> None:
     long = [
         lines[0]
@@ -196,3 +196,12 @@ def test_a_paragraph_is_short(path: Path) -> None:
     ]
 
     assert long == []
+
+
+@pytest.mark.parametrize("path", sorted(DECISIONS.glob("0*.md")), ids=document_id)
+def test_a_decision_is_short_and_listed(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert words(text) <= MOST_WORDS_OF_A_DECISION
+    title = text.partition("\n")[0].removeprefix(f"# {path.name[:4]} · ")
+    assert f"| [{path.name[:4]}]({path.name}) | {title} |" in (DECISIONS / "README.md").read_text(encoding="utf-8")
