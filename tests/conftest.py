@@ -26,7 +26,7 @@ APART = "tests/unit/pipeline/test_exactly_once.py"
 """Takes minutes, and its tests share nothing that is dear: any worker may take any of them."""
 
 
-class ByFile(LoadScopeScheduling):
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no types
     """Gives the tests of a file to one worker, as they share fixtures."""
 
     def _split_scope(self, nodeid: str) -> str:
