@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.local.host.cloud import LaptopCloud
-from tests.support.specs import say_serving
+from tests.support.specs import replace_serving
 
 ROOT = Path(__file__).parents[3]
 FILES = ["cdk.json", "pyproject.toml", "uv.lock", "package.json", "README.md"]
@@ -131,7 +131,7 @@ def copy_endpoint(root: Path, port: int) -> Project:
     """Copy the same project, served by a SageMaker endpoint."""
     project = copy_rolled_out(root, port)
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
-    say_serving(path, ENDPOINT)
+    replace_serving(path, ENDPOINT)
     return project
 
 

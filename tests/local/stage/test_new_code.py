@@ -16,7 +16,7 @@ from tests.local.conftest import client_for, until
 from tests.local.stage.deployed import MODEL, exported
 from tests.local.stage.project import Project
 from tests.local.stage.snapshot import copy_live
-from tests.support.specs import say_serving
+from tests.support.specs import replace_serving
 
 HEADERS = 'headers = {"x-request-id"'
 SCORES = "enumerate(live.score_instances(rows))"
@@ -99,7 +99,7 @@ def test_a_setting_that_a_version_keeps_is_rolled_out_too(project: Project) -> N
     # Given a limit that the live version has bound
     before, rollout = alias(project), last(project)["id"]
     path = project.model_folder / "model.yaml"
-    say_serving(path, "serving: {max_rows: 3}")
+    replace_serving(path, "serving: {max_rows: 3}")
     # When a deployment changes nothing else
     project.run("up")
     # Then it goes live by a rollout
