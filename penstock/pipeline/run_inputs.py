@@ -43,6 +43,12 @@ def compared(
     return {"with": last["id"], "differ": differ, "sentence": f"other {listed} than run {last['id']}"}
 
 
+def code_parts(model: str, training: str, packages: str) -> CodeParts:
+    """The digests by part, those left out that the deployment does not tell."""
+    parts: dict[CodePart, str] = {"model code": model, "training code": training, "package versions": packages}
+    return {name: digest for name, digest in parts.items() if digest}
+
+
 def equal(run: str) -> dict[str, Any]:
     """The comparison where none differs."""
     return {"with": run, "differ": [], "sentence": f"equals run {run} in data, code, parameters, image and contract"}
