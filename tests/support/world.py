@@ -1,4 +1,4 @@
-"""The parts of a stage in moto's AWS, and the functions imported into it as Lambda imports them."""
+"""A stage in moto's AWS, and the functions, imported as Lambda imports them."""
 
 import importlib
 import io
@@ -52,7 +52,7 @@ DEFINITION = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed
 
 @cache
 def client(service: str) -> Any:
-    """A boto3 client, its many types left aside; made once, moto answers it in every test."""
+    """A boto3 client without its types; made once, as moto answers it in every test."""
     make: Any = boto3.client
     return make(service, region_name=REGION)
 
@@ -64,11 +64,11 @@ class World:
     monkeypatch: pytest.MonkeyPatch
     root: Path
     closing: ExitStack = field(default_factory=ExitStack)
-    """What ends with the test."""
+    """Closed with the test."""
 
     @classmethod
     def build(cls, monkeypatch: pytest.MonkeyPatch, root: Path, closing: ExitStack | None = None) -> "World":
-        made = cls(monkeypatch, root, closing or ExitStack())
+        world = cls(monkeypatch, root, closing or ExitStack())
         client("s3").create_bucket(Bucket=BUCKET)
         client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         client("dynamodb").create_table(
@@ -78,17 +78,17 @@ class World:
             BillingMode="PAY_PER_REQUEST",
         )
         shutil.copytree(FLIGHT_DELAY, root / "model")
-        return made
+        return world
 
-    # What not every test needs is made when it is first asked for.
+    # Parts that only some tests need are made on first use.
 
     @cached_property
     def topic(self) -> str:
         """A topic with a queue behind it."""
-        made = client("sns").create_topic(Name="notices")["TopicArn"]
-        client("sns").subscribe(TopicArn=made, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox")
+        arn = client("sns").create_topic(Name="notices")["TopicArn"]
+        client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox")
         assert self.inbox
-        return str(made)
+        return str(arn)
 
     @cached_property
     def inbox(self) -> str:
@@ -112,7 +112,7 @@ class World:
         return GROUP
 
     def predict(self) -> None:
-        """The predict function as CloudFormation makes it: a version and the alias, and no model."""
+        """Make the predict function as CloudFormation does: a version and the alias, without a model."""
         role = client("iam").create_role(RoleName="predict", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
@@ -127,7 +127,7 @@ class World:
         self.publish({})
 
     def publish(self, variables: dict[str, str]) -> str:
-        """A published version of the predict function, with the alias pointed at it."""
+        """Publish a version of the predict function, and point the alias at it."""
         functions = client("lambda")
         functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": variables})
         version = str(functions.publish_version(FunctionName=FUNCTION)["Version"])
@@ -140,8 +140,8 @@ class World:
     @staticmethod
     def _machine(name: str) -> str:
         role = f"arn:aws:iam::{ACCOUNT}:role/steps"
-        made = client("stepfunctions").create_state_machine(name=name, definition=DEFINITION, roleArn=role)
-        return str(made["stateMachineArn"])
+        response = client("stepfunctions").create_state_machine(name=name, definition=DEFINITION, roleArn=role)
+        return str(response["stateMachineArn"])
 
     @property
     def lake(self) -> Lake:
@@ -181,7 +181,7 @@ class World:
         return makers[name]()
 
     def load(self, name: str, **changed: str) -> ModuleType:
-        """The handler's module, imported fresh as a cold start does, with its settings' environment."""
+        """Import a handler's module anew, as a cold start does, with its settings' environment."""
         for variable, value in self.settings_of(name, **changed).environment().items():
             self.monkeypatch.setenv(variable, value)
         self.monkeypatch.setenv("LAMBDA_TASK_ROOT", str(self.root))
@@ -192,7 +192,7 @@ class World:
         return importlib.import_module(f"functions.{name}.handler")
 
     def _signing_itself(self, module: str) -> ModuleType:
-        """Import what finds its endpoints when it is imported; boto3, which moto answers, must not find them."""
+        """Import a module that reads its endpoints on import, which boto3, answered by moto, must not read."""
         with pytest.MonkeyPatch.context() as patch:
             for service in ("S3", "FIREHOSE", "SAGEMAKER_RUNTIME"):
                 patch.setenv(f"AWS_ENDPOINT_URL_{service}", self.front)
@@ -204,33 +204,33 @@ class World:
 
     @cached_property
     def front(self) -> str:
-        """Where S3 and Firehose answer predict's own signed calls."""
+        """Address at which S3 and Firehose answer predict's own signed calls."""
         from tests.support.front import of_moto, serving
 
         return self.closing.enter_context(serving(of_moto))
 
-    # What happened
+    # Results
 
     def notices(self) -> list[dict[str, str]]:
-        """Subject and text of every notice since the last call."""
-        found = []
+        """Subject and text of each notice since the last call."""
+        notices = []
         while messages := client("sqs").receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 body = json.loads(message["Body"])
-                found.append({"subject": body["Subject"], "text": body["Message"]})
+                notices.append({"subject": body["Subject"], "text": body["Message"]})
                 client("sqs").delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return notices
 
     def executions(self, machine: str) -> list[dict[str, Any]]:
         """Name, status and input of a state machine's executions, oldest first."""
         steps = client("stepfunctions")
-        found = steps.list_executions(stateMachineArn=machine)["executions"]
-        return [steps.describe_execution(executionArn=item["executionArn"]) for item in reversed(found)]
+        summaries = steps.list_executions(stateMachineArn=machine)["executions"]
+        return [steps.describe_execution(executionArn=item["executionArn"]) for item in reversed(summaries)]
 
     def records(self) -> list[dict[str, Any]]:
         """All items of the ledger's table."""
-        found: list[dict[str, Any]] = client("dynamodb").scan(TableName=TABLE)["Items"]
-        return found
+        items: list[dict[str, Any]] = client("dynamodb").scan(TableName=TABLE)["Items"]
+        return items
 
     def keys(self, prefix: str) -> list[str]:
         return list(self.store.keys(prefix))
@@ -238,13 +238,13 @@ class World:
     # Events, as AWS writes them
 
     def upload(self, name: str, data: bytes, folder: str = "raw") -> dict[str, Any]:
-        """Put an object and give S3's event of it."""
+        """Put an object; S3's event of it."""
         key = f"{prefix(folder, MODEL)}{name}"
         reply = client("s3").put_object(Bucket=BUCKET, Key=key, Body=data)
         return object_created(key, len(data), reply["ETag"].strip('"'), reply["VersionId"])
 
     def take(self, name: str, data: bytes, run: str = "") -> str:
-        """Put an object and open a run that has taken it."""
+        """Put an object and open a run that takes it; the run's name."""
         event = self.upload(name, data)
         item = event["detail"]["object"]
         at = timestamp(datetime.now(UTC))
@@ -253,7 +253,7 @@ class World:
         return self.open_run(run or name.partition(".")[0])
 
     def open_run(self, run: str) -> str:
-        """Open a run for all that waits."""
+        """Open a run for all waiting uploads."""
         from penstock.ledger.ledger import Run
 
         at = timestamp(datetime.now(UTC))

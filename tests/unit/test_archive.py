@@ -109,17 +109,17 @@ def test_a_header_that_claims_more_than_there_is() -> None:
 def test_a_bomb_is_refused_by_its_header_and_takes_no_memory() -> None:
     # Given 64 MB of zeros in an archive of some 60 KB, under a wanted name and under another
     zeros = bytes(64_000_000)
-    wanted, other = packed(member("model.onnx", zeros)), packed(member("other", zeros), *GOOD)
+    limits, other = packed(member("model.onnx", zeros)), packed(member("other", zeros), *GOOD)
     del zeros
     # When they are opened
     tracemalloc.start()
     with pytest.raises(ArchiveError, match="64,000,000 bytes"):
-        unpack(wanted, WANTED)
-    found = unpack(other, WANTED)
+        unpack(limits, WANTED)
+    files = unpack(other, WANTED)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # Then neither was ever held
-    assert found["model.onnx"] == b"model"
+    assert files["model.onnx"] == b"model"
     assert peak < 8_000_000
 
 
@@ -168,16 +168,16 @@ def test_nothing_is_executed_and_nothing_written(name: str, tmp_path: Path, monk
     inside.mkdir(parents=True)
     monkeypatch.chdir(inside)
     # When it is opened, and what it gives is read as what it should be
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     with contextlib.suppress(ArchiveError):
-        found = unpack(MALICIOUS[name], WANTED)
+        files = unpack(MALICIOUS[name], WANTED)
     with contextlib.suppress(ModelFileError):
-        Model(found.get("model.onnx", b""))
+        Model(files.get("model.onnx", b""))
     with contextlib.suppress(ValueError):
-        json.loads(found.get("report.json", b""))
+        json.loads(files.get("report.json", b""))
     # Then it is refused, or no more than the wanted names, in their sizes, and no file was made
-    assert set(found) <= set(WANTED)
-    assert all(len(data) <= WANTED[name] for name, data in found.items())
+    assert set(files) <= set(WANTED)
+    assert all(len(data) <= WANTED[name] for name, data in files.items())
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "a", inside]
 
 
@@ -188,7 +188,7 @@ def test_any_damage_is_an_archive_error_or_none(data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))
     try:
-        found = unpack(bytes(whole), WANTED)
+        files = unpack(bytes(whole), WANTED)
     except ArchiveError:
         return
-    assert set(found) == set(WANTED)
+    assert set(files) == set(WANTED)

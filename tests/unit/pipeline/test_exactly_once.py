@@ -1,4 +1,4 @@
-"""Whatever comes twice, late, out of order, at the same time or not to its end: each upload counts once.
+"""Exactly once: events that repeat, come late or out of order, and processes that die; each upload counts once.
 
 The functions are the real ones, over a cloud in memory (`crashing_cloud.py`); only reading a file and checking its rows
 is replaced by something quick.
@@ -20,7 +20,7 @@ from penstock.aws.s3_store import sha256
 from penstock.datasets.version import Dataset, Part
 from penstock.ledger.ledger import Ledger, StaleError, Upload
 from penstock.pipeline import run_triggers
-from penstock.pipeline.inspection import Found, Inspection
+from penstock.pipeline.inspection import FileFinding, Inspection
 from penstock.pipeline.validation import Validation
 from penstock.settings import EndRunSettings, StartRunSettings, ValidateSettings
 from penstock.spec.model import Mode, Validating, Window
@@ -41,21 +41,21 @@ def in_group(value: object) -> Any:
 class QuickInspection(Inspection):
     """Takes a file that begins with `good` and refuses the others."""
 
-    def file(self, _run: str, upload: Upload) -> Found:
+    def inspect(self, _run: str, upload: Upload) -> FileFinding:
         data = self.store.read(upload.key, upload.version_id)
         if not data.startswith(b"good"):
-            return Found(upload, 1, 1, {"bad": 1}, "none of the 1 rows is good")
+            return FileFinding(upload, 1, 1, {"bad": 1}, "none of the 1 rows is good")
         digest = sha256(data)
         self.store.write(self.lake.part(digest), data)
         source = f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
-        return Found(upload, 1, parts=(Part(digest, 1, len(data), (source,), rulings=self.contract.rulings),))
+        return FileFinding(upload, 1, parts=(Part(digest, 1, len(data), (source,), rulings=self.contract.rulings),))
 
 
 class Quick(Validation):
     """Checks files so; finds what a job has found as it is written."""
 
-    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> Found:
-        return super()._upload(run, upload, inspected=True) if inspected else self.inspection.file(run, upload)
+    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> FileFinding:
+        return super()._upload(run, upload, inspected=True) if inspected else self.inspection.inspect(run, upload)
 
     @property
     def inspection(self) -> Inspection:
@@ -70,13 +70,13 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Mo
     for name in ("model.yaml", "contract.yaml"):
         (root / "model" / name).write_bytes((FLIGHT_DELAY / name).read_bytes())
     lake = {"stage": STAGE, "model": MODEL, "bucket": BUCKET, "ledger": TABLE}
-    made = [
+    settings_list = [
         StartRunSettings(**lake, pipeline=MACHINE),
         ValidateSettings(**lake, code=CODE),
         EndRunSettings(**lake, topic="arn:aws:sns:us-east-1:123456789012:notices"),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        environment = {name: value for one in made for name, value in one.environment().items()}
+        environment = {name: value for one in settings_list for name, value in one.environment().items()}
         region = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
         for name, value in (environment | region | {"LAMBDA_TASK_ROOT": str(root)}).items():
             patch.setenv(name, value)
@@ -123,15 +123,15 @@ SCHEDULE = st.builds(
 
 def objects(schedule: Schedule) -> list[tuple[str, bytes]]:
     """The objects in the order in which they are put."""
-    found = []
+    items = []
     for number, (name, contents) in enumerate(schedule.uploads):
         if name.endswith("/"):
             folder = f"{number}-{name}"
-            found += [(f"{folder}{index}.csv", content) for index, content in enumerate(contents)]
-            found.append((f"{folder}_SUCCESS", b""))
+            items += [(f"{folder}{index}.csv", content) for index, content in enumerate(contents)]
+            items.append((f"{folder}_SUCCESS", b""))
         else:
-            found.append((name, contents[0]))
-    return found
+            items.append((name, contents[0]))
+    return items
 
 
 def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bool = False) -> Ledger:
@@ -142,16 +142,16 @@ def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bo
     triggers.executions._client = cloud.steps()
     start_run.triggers = replace(triggers, ledger=ledger)  # type: ignore[attr-defined]
     end_run.ending = replace(ending, ledger=ledger, notifier=cloud.notifier())  # type: ignore[attr-defined]
-    known: Validation = validate.validation
+    original: Validation = validate.validation
     size = Validating(job_above_mb=0) if job else Validating()
     quick = Quick(
-        spec=known.spec.model_copy(update={"dataset": mode, "validation": size}),
-        contract=known.contract,
-        lake=known.lake,
+        spec=original.spec.model_copy(update={"dataset": mode, "validation": size}),
+        contract=original.contract,
+        lake=original.lake,
         store=cloud.store(),
         ledger=ledger,
-        code=known.code,
-        stage=known.stage,
+        code=original.code,
+        stage=original.stage,
     )
     validate.validation = quick  # type: ignore[attr-defined]
     cloud.inspect = lambda run: inspect_files(run, quick.inspection, lambda _: None)
@@ -176,9 +176,9 @@ def settle(cloud: Cloud, ledger: Ledger) -> None:
 
 
 def one_at_a_time(cloud: Cloud) -> None:
-    held = cloud.items.get("lock#run", {}).get("holder")
+    holder = cloud.items.get("lock#run", {}).get("holder")
     opened = [item["id"] for sk, item in cloud.items.items() if sk.startswith("run#") and item["state"] == "open"]
-    assert opened == ([held] if held else [])
+    assert opened == ([holder] if holder else [])
 
 
 def clean(functions: dict[str, ModuleType], schedule: Schedule) -> tuple[Cloud, Ledger]:
@@ -198,13 +198,13 @@ def current(cloud: Cloud, ledger: Ledger) -> Dataset | None:
 
 def dataset_of(cloud: Cloud, ledger: Ledger, version: str) -> Dataset:
     documents = dict(cloud.objects[f"datasets/{MODEL}/versions/{version}.json"])
-    found = Dataset.read(documents[ledger.dataset(version)["document"]])
-    assert found.version == version
+    dataset = Dataset.read(documents[ledger.dataset(version)["document"]])
+    assert dataset.version == version
     names = json.loads(cloud.objects[f"datasets/{MODEL}/manifests/{version}.json"][-1][1])[1:]
-    assert names == [f"{part.sha256}.parquet" for part in found.parts]
-    for part in found.parts:
+    assert names == [f"{part.sha256}.parquet" for part in dataset.parts]
+    for part in dataset.parts:
         assert sha256(cloud.objects[f"datasets/{MODEL}/parts/{part.sha256}.parquet"][-1][1]) == part.sha256
-    return found
+    return dataset
 
 
 def states(ledger: Ledger) -> dict[str, str]:
@@ -215,13 +215,13 @@ def accounted_for(cloud: Cloud, ledger: Ledger, schedule: Schedule) -> None:
     """Every upload is in one dataset version or in quarantine, by one run that took it."""
     raw = {key: versions for key, versions in cloud.objects.items() if key.startswith("raw/")}
     whole = [key for key in raw if key.count("/") == 2 or key.endswith("/_SUCCESS")]
-    wanted = {f"{key}#{version}" for key in whole for version, _ in raw[key]}
-    assert set(states(ledger)) == wanted
+    expected = {f"{key}#{version}" for key in whole for version, _ in raw[key]}
+    assert set(states(ledger)) == expected
     for item in ledger.uploads():
         run = ledger.run(item["run"])
-        assert (item["key"], item["version_id"]) in [(taken["key"], taken["version_id"]) for taken in run["uploads"]]
+        assert (item["key"], item["version_id"]) in [(upload["key"], upload["version_id"]) for upload in run["uploads"]]
         name = f"{item['key']}#{item['version_id']}"
-        takers = [run for run in ledger.runs() if name in {taken.name for taken in ledger.uploads_of(run)}]
+        takers = [run for run in ledger.runs() if name in {upload.name for upload in ledger.uploads_of(run)}]
         assert len([run for run in takers if run["outcome"] != "failed"]) <= 1
         folder = item["key"].removesuffix("_SUCCESS") if item["key"].endswith("/_SUCCESS") else None
         if folder:
@@ -253,7 +253,7 @@ def test_every_upload_counts_once(functions: dict[str, ModuleType], block: int) 
 
 def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
     # Given uploads, and what goes wrong with them
-    undisturbed, wanted = clean(functions, schedule)
+    undisturbed, expected = clean(functions, schedule)
     cloud = Cloud(plan=dict(schedule.plan), picks=list(schedule.picks), repeated=set(schedule.repeated))
     ledger = enter(functions, cloud, schedule.mode, job=schedule.job)
     cloud.puts = objects(schedule)
@@ -262,8 +262,8 @@ def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
     # Then nothing waits and no run is open, each upload is accounted for, and all is as if nothing had gone wrong
     assert (ledger.waiting(), ledger.holder("run")) == ([], None)
     assert all(run["state"] == "ended" for run in ledger.runs())
-    assert states(ledger) == states(wanted)
-    assert current(cloud, ledger) == current(undisturbed, wanted)
+    assert states(ledger) == states(expected)
+    assert current(cloud, ledger) == current(undisturbed, expected)
     accounted_for(cloud, ledger, schedule)
     # And where nothing went wrong, nothing was trained twice
     if not schedule.plan:
@@ -278,7 +278,7 @@ def test_at_each_call_in_turn(
 ) -> None:
     # Given three uploads, a folder among them
     uploads = (("a.csv", (b"good 1",)), ("folder/", (b"good 2", b"bad 1")), ("a.csv", (b"good 3",)))
-    undisturbed, wanted = clean(functions, Schedule(uploads, mode, (), (), frozenset()))
+    undisturbed, expected = clean(functions, Schedule(uploads, mode, (), (), frozenset()))
     # When the process dies (or is overtaken, or stopped) at each call that it makes, one after the other
     calls = 0
     while True:
@@ -288,8 +288,8 @@ def test_at_each_call_in_turn(
         cloud.puts = objects(Schedule(uploads, mode, (), (), frozenset()))
         settle(cloud, ledger)
         # Then it ends as if nothing had happened
-        assert states(ledger) == states(wanted)
-        assert current(cloud, ledger) == current(undisturbed, wanted)
+        assert states(ledger) == states(expected)
+        assert current(cloud, ledger) == current(undisturbed, expected)
         accounted_for(cloud, ledger, Schedule(uploads, mode, (), (), frozenset()))
         if cloud.calls < calls:
             break
@@ -347,8 +347,8 @@ def test_an_upload_that_ends_every_run_goes_to_quarantine(functions: dict[str, M
         while cloud.go_on():
             pass
     # Then it is given up after five runs, with the reason, and the others are in the dataset
-    found = {item["key"].rpartition("/")[2]: item for item in ledger.uploads()}
-    assert found["poison.csv"]["state"] == "quarantined"
-    assert found["poison.csv"]["refusal"].startswith("5 runs ended before they dealt with it, the last one so: ")
-    assert {item["state"] for name, item in found.items() if name != "poison.csv"} == {"dataset"}
+    uploads = {item["key"].rpartition("/")[2]: item for item in ledger.uploads()}
+    assert uploads["poison.csv"]["state"] == "quarantined"
+    assert uploads["poison.csv"]["refusal"].startswith("5 runs ended before they dealt with it, the last one so: ")
+    assert {item["state"] for name, item in uploads.items() if name != "poison.csv"} == {"dataset"}
     assert ledger.waiting() == []
