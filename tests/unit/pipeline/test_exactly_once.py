@@ -39,7 +39,7 @@ def in_group(value: object) -> Any:
 
 
 class QuickInspection(Inspection):
-    """Takes a file that begins with `good` and refuses the others."""
+    """Accepts a file that begins with `good` and refuses the others."""
 
     def inspect(self, _run: str, upload: Upload) -> FileFinding:
         data = self.store.read(upload.key, upload.version_id)
@@ -52,7 +52,7 @@ class QuickInspection(Inspection):
 
 
 class Quick(Validation):
-    """Checks files so; finds what a job has found as it is written."""
+    """Validates with the quick inspection; reads a job's findings as usual."""
 
     def _upload(self, run: str, upload: Upload, *, inspected: bool) -> FileFinding:
         return super()._upload(run, upload, inspected=True) if inspected else self.inspection.inspect(run, upload)
@@ -64,7 +64,7 @@ class Quick(Validation):
 
 @pytest.fixture(scope="module")
 def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ModuleType]]:
-    """The handlers, imported as by a cold start."""
+    """The handlers, imported as in a cold start."""
     root = tmp_path_factory.mktemp("task")
     (root / "model").mkdir()
     for name in ("model.yaml", "contract.yaml"):
@@ -97,13 +97,13 @@ class Silence:
 @dataclass(frozen=True)
 class Schedule:
     uploads: tuple[tuple[str, tuple[bytes, ...]], ...]
-    """Name and content; a name with a slash is a closed folder, of as many objects."""
+    """Name and contents; a name with a slash is a closed folder of as many objects."""
     mode: Mode
     plan: tuple[tuple[int, Fault], ...]
     picks: tuple[int, ...]
     repeated: frozenset[int]
     job: bool = False
-    """Whether files are so large that a processing job checks them."""
+    """Whether a processing job checks the files, as if they were large."""
 
 
 CONTENT = st.sampled_from([b"good 1", b"good 2", b"good 3", b"good 4", b"bad 1", b"bad 2"])
@@ -135,7 +135,7 @@ def objects(schedule: Schedule) -> list[tuple[str, bytes]]:
 
 
 def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bool = False) -> Ledger:
-    """Have the functions work in this cloud."""
+    """Connect the functions to this cloud."""
     ledger = cloud.ledger()
     start_run, validate, end_run = (functions[name] for name in NAMES)
     triggers, ending = start_run.triggers, end_run.ending
@@ -160,7 +160,7 @@ def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bo
 
 
 def settle(cloud: Cloud, ledger: Ledger) -> None:
-    """Everything goes on to its end; the failures queue is sent again, and the operator asks for what still waits."""
+    """Run everything to its end; resend the failures queue, and request a run for the uploads that still wait."""
     for request in range(10):
         while cloud.go_on():
             one_at_a_time(cloud)
@@ -182,7 +182,7 @@ def one_at_a_time(cloud: Cloud) -> None:
 
 
 def clean(functions: dict[str, ModuleType], schedule: Schedule) -> tuple[Cloud, Ledger]:
-    """The same uploads, one after the other, undisturbed, and each small enough for validate itself."""
+    """Take the same uploads one after the other, without faults and without a job."""
     cloud = Cloud(plan={}, picks=[], repeated=set())
     ledger = enter(functions, cloud, schedule.mode)
     for name, data in objects(schedule):
@@ -212,7 +212,7 @@ def states(ledger: Ledger) -> dict[str, str]:
 
 
 def accounted_for(cloud: Cloud, ledger: Ledger, schedule: Schedule) -> None:
-    """Every upload is in one dataset version or in quarantine, by one run that took it."""
+    """Check that every upload is in one dataset version or in quarantine, by one run that took it."""
     raw = {key: versions for key, versions in cloud.objects.items() if key.startswith("raw/")}
     whole = [key for key in raw if key.count("/") == 2 or key.endswith("/_SUCCESS")]
     expected = {f"{key}#{version}" for key in whole for version, _ in raw[key]}
@@ -252,20 +252,20 @@ def test_every_upload_counts_once(functions: dict[str, ModuleType], block: int) 
 
 
 def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
-    # Given uploads, and what goes wrong with them
+    # Given uploads, and faults
     undisturbed, expected = clean(functions, schedule)
     cloud = Cloud(plan=dict(schedule.plan), picks=list(schedule.picks), repeated=set(schedule.repeated))
     ledger = enter(functions, cloud, schedule.mode, job=schedule.job)
     cloud.puts = objects(schedule)
     # When everything has come to rest
     settle(cloud, ledger)
-    # Then nothing waits and no run is open, each upload is accounted for, and all is as if nothing had gone wrong
+    # Then nothing waits and no run is open, each upload is accounted for, and the result is that without faults
     assert (ledger.waiting(), ledger.holder("run")) == ([], None)
     assert all(run["state"] == "ended" for run in ledger.runs())
     assert states(ledger) == states(expected)
     assert current(cloud, ledger) == current(undisturbed, expected)
     accounted_for(cloud, ledger, schedule)
-    # And where nothing went wrong, nothing was trained twice
+    # And without faults nothing was trained twice
     if not schedule.plan:
         assert len(cloud.trained) == len(set(cloud.trained))
 
@@ -287,7 +287,7 @@ def test_at_each_call_in_turn(
         ledger = enter(functions, cloud, mode, job=job)
         cloud.puts = objects(Schedule(uploads, mode, (), (), frozenset()))
         settle(cloud, ledger)
-        # Then it ends as if nothing had happened
+        # Then the result is that without faults
         assert states(ledger) == states(expected)
         assert current(cloud, ledger) == current(undisturbed, expected)
         accounted_for(cloud, ledger, Schedule(uploads, mode, (), (), frozenset()))
@@ -308,7 +308,7 @@ def test_a_hundred_uploads_in_a_minute_end_in_few_runs(functions: dict[str, Modu
     assert [part.sha256 for part in dataset.parts] == [sha256(f"good {number}".encode()) for number in range(100)]
 
 
-def test_a_run_that_was_given_up_changes_nothing_any_more(functions: dict[str, ModuleType]) -> None:
+def test_an_abandoned_run_changes_nothing(functions: dict[str, ModuleType]) -> None:
     # Given a run whose execution was stopped, and whose upload the next run has taken
     cloud = Cloud(plan={}, picks=[], repeated=set())
     ledger = enter(functions, cloud, "append")
@@ -320,8 +320,7 @@ def test_a_run_that_was_given_up_changes_nothing_any_more(functions: dict[str, M
     cloud.put("b.csv", b"good 2")
     settle(cloud, ledger)
     before = json.dumps(cloud.items, sort_keys=True)
-    # When its function goes on all the same
-    # Then it is told so, and the ledger is as it was
+    # When its function goes on all the same, then it fails, and the ledger is as it was
     with pytest.raises(StaleError, match=f"{first}"):
         functions["validate"].handler({"run": first}, None)
     assert json.dumps(cloud.items, sort_keys=True) == before
