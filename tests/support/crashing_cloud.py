@@ -1,10 +1,10 @@
-"""An AWS in memory with planned faults, quick enough for thousands of schedules.
+"""An in-memory table, bucket, state machine and event bus with planned faults, fast enough for thousands of schedules.
 
-It has a table, a bucket, a state machine and an event bus. Every call passes one gate. There a process may die before
-or after the call's effect, another process may do a whole step first, the execution may be stopped, and everything else
-may then run to its end before the abandoned function goes on. It has the properties of AWS that the code relies on:
-conditions, transactions of at most 100 different items, versions of objects, executions that are unique by name, and
-asynchronous invocations that are tried three times and then go to the failures queue.
+Every call of AWS goes through `Cloud.call`. There the process may crash before or after the call's effect, another
+process may run a whole step first, the execution may be stopped, or everything else may run to its end first. The fake
+has the properties of AWS that the code relies on: conditions, transactions of at most 100 different items, versions of
+objects, executions that are unique by name, and asynchronous invocations that are tried three times and then go to the
+failures queue.
 """
 
 import io
@@ -25,12 +25,12 @@ Item = dict[str, Any]
 T = TypeVar("T")
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:pipeline"
 INVOCATIONS = 3
-"""The first try and two retries."""
+"""The first attempt and two retries."""
 STEP_ATTEMPTS = {"validate": 2, "inspect": 2, "validate_inspected": 2, "train": 1, "end": 5}
 
 
 class CrashError(BaseException):
-    """The death of a process; no handler of its code catches it."""
+    """The process crashes; a `BaseException`, so that no handler catches it."""
 
 
 def refused(code: str, operation: str, **more: Any) -> ClientError:
@@ -56,17 +56,17 @@ class Delivery:
 
 @dataclass
 class Cloud:
-    """One model's part of a stage, in memory."""
+    """One model's part of a stage."""
 
     plan: dict[int, Fault]
-    """Faults by the number of the call."""
+    """The fault at each call, by number."""
     picks: list[int]
-    """Chooses the next action among the possible ones."""
+    """Choices among the possible next actions."""
     repeated: set[int]
-    """Numbers of the deliveries that come twice."""
+    """Numbers of the deliveries that are repeated."""
     calls: int = 0
     puts: list[tuple[str, bytes]] = field(default_factory=list)
-    """Objects that are still to be put."""
+    """Objects yet to be uploaded."""
     items: dict[str, Item] = field(default_factory=dict)
     objects: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     executions: dict[str, Execution] = field(default_factory=dict)
@@ -78,11 +78,11 @@ class Cloud:
     trained: list[str] = field(default_factory=list)
     functions: dict[str, ModuleType] = field(default_factory=dict)
     inspect: Callable[[str], None] = lambda _: None
-    """Runs the processing job for a run."""
+    """The work of the processing job for a run."""
     inspected: int = 0
-    """Count of the processing jobs that ended."""
+    """Number of completed processing jobs."""
 
-    # The gate
+    # Every call of AWS
 
     def call(self, effect: Callable[[], T]) -> T:
         self.calls += 1
@@ -113,7 +113,7 @@ class Cloud:
     # Actions
 
     def put(self, name: str, data: bytes) -> str:
-        """Put an object, and queue S3's event of it."""
+        """Upload an object and queue S3's event."""
         key = f"raw/{MODEL}/{name}"
         self.clock += 1
         version = f"v{self.clock}"
@@ -125,7 +125,7 @@ class Cloud:
         return f"{key}#{version}"
 
     def go_on(self) -> bool:
-        """Do one of the possible actions; False where there is none."""
+        """Do one of the possible actions; return False if there is none."""
         actions: list[Callable[[], None]] = [self._put_next] if self.puts else []
         actions += [lambda item=item: self._deliver(item) for item in self.queue]  # type: ignore[misc]
         ready = [item for item in self.executions.values() if item.status == "RUNNING" and not item.busy]
@@ -199,21 +199,21 @@ class Cloud:
 
     def _end(self, execution: Execution) -> str:
         names = ("outcome", "reason", "step", "error")
-        about = {name: execution.result[name] for name in names if name in execution.result}
-        self.functions["end_run"].handler({"run": execution.name, **about}, None)
+        ending = {name: execution.result[name] for name in names if name in execution.result}
+        self.functions["end_run"].handler({"run": execution.name, **ending}, None)
         return "done"
 
     # The services
 
     def ledger(self) -> Ledger:
-        ledger: Any = Ledger.__new__(Ledger)
-        ledger._table, ledger._client, ledger._name, ledger.model = Table(self), Table(self), TABLE, MODEL
-        return ledger  # type: ignore[no-any-return]
+        result: Any = Ledger.__new__(Ledger)
+        result._table, result._client, result._name, result.model = Table(self), Table(self), TABLE, MODEL
+        return result  # type: ignore[no-any-return]
 
     def store(self) -> Store:
-        store = Store.__new__(Store)
-        store.bucket, store._client = BUCKET, Bucket(self)
-        return store
+        result = Store.__new__(Store)
+        result.bucket, result._client = BUCKET, Bucket(self)
+        return result
 
     def steps(self) -> Any:
         return SimpleNamespace(start_execution=self._start, describe_execution=self._describe)
@@ -236,7 +236,7 @@ class Cloud:
 
 @dataclass
 class Table:
-    """DynamoDB as far as the ledger uses it, resource and client in one."""
+    """The part of DynamoDB that the ledger uses; resource and client in one."""
 
     cloud: Cloud
 
@@ -321,17 +321,17 @@ def _holds(term: str, item: Item | None, names: Item, values: Item) -> bool:
 
 @dataclass
 class Bucket:
-    """S3 with versions, as far as the store uses it."""
+    """The part of S3, with versions, that the store uses."""
 
     cloud: Cloud
 
     def get_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> Item:  # noqa: N803
         def effect() -> Item:
             versions = self.cloud.objects.get(Key, [])
-            contents = [data for version, data in versions if VersionId in {None, version}]
-            if not contents:
+            bodies = [data for version, data in versions if VersionId in {None, version}]
+            if not bodies:
                 raise refused("NoSuchKey", "GetObject")
-            return {"Body": io.BytesIO(contents[-1])}
+            return {"Body": io.BytesIO(bodies[-1])}
 
         return self.cloud.call(effect)
 
@@ -352,8 +352,8 @@ class Bucket:
         return self.cloud.call(effect)
 
     def get_paginator(self, operation: str) -> Any:
-        operations = {"list_object_versions": self._versions, "list_objects_v2": self._listed}
-        return SimpleNamespace(paginate=operations[operation])
+        pages = {"list_object_versions": self._versions, "list_objects_v2": self._listed}
+        return SimpleNamespace(paginate=pages[operation])
 
     def _listed(self, *, Bucket: str, Prefix: str, StartAfter: str) -> Iterator[Item]:  # noqa: N803
         def listed() -> list[Item]:
