@@ -1,9 +1,9 @@
-"""How sure a difference is: the interval of challenger against rival, by paired bootstrap on the same holdout rows.
+"""Confidence intervals of the difference between challenger and rival, by paired bootstrap on the same holdout rows.
 
 Both models are measured on the same resamples, so what makes rows easy or hard for both cancels out. It is the
 percentile interval of the differences (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), as
 `scipy.stats.bootstrap(…, paired=True, method="percentile")` computes it; its two ends leave out (1 - confidence) / 2
-each. It speaks of these two files and of rows like the holdout's, not of what another training would have given.
+each. It holds for these two model files and for rows like the holdout's, not for the result of another training.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,7 @@ from typing import Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from penstock.evaluation.bootstrap import Statistic, resamples, statistic
-from penstock.evaluation.multiclass_bootstrap import statistic_of_classes
+from penstock.evaluation.bootstrap import Statistic, class_statistic, resamples, statistic
 from penstock.scoring.signature import Scores
 from penstock.spec.model import LOWER_IS_BETTER, Gate
 
@@ -26,7 +25,7 @@ Rival = Literal["baseline", "champion"]
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's answers to the holdout rows."""
+    """A model's scores of the holdout rows."""
 
     scores: Scores
     """Shape (rows,); (rows, classes) where there are more than two."""
@@ -35,7 +34,7 @@ class Scored:
 
 
 class Interval(TypedDict):
-    """One difference, as the gates read it; JSON. Positive is better, whichever way the metric goes."""
+    """The interval of one difference, as the gates read it; JSON. Positive is better, also where a low metric is."""
 
     metric: str
     against: Rival
@@ -53,23 +52,23 @@ def intervals(
     rivals: dict[Rival, Scored],
     times: int = RESAMPLES,
 ) -> list[Interval]:
-    """The intervals that gates ask for; while there is no champion, the baseline's in its place.
+    """Compute the intervals that gates need; while there is no champion, against the baseline.
 
     Args:
         gates: of the model.
         truth: shape (rows,): whether a row is positive, its class' place, or the amount.
         challenger: on these rows.
-        rivals: on these rows; always the baseline, and the champion where one is compared with.
+        rivals: on these rows: the baseline, and the champion where there is one to compare with.
         times: how many resamples.
     """
-    asked = {
+    comparisons = {
         (gate.metric, gate.against if gate.against in rivals else "baseline", gate.confidence)
         for gate in gates
         if gate.against is not None and gate.confidence is not None
     }
     return [
         _interval(metric, against, confidence, truth, (challenger, rivals[against]), times)
-        for metric, against, confidence in sorted(asked)
+        for metric, against, confidence in sorted(comparisons)
     ]
 
 
@@ -83,9 +82,11 @@ def _interval(
 ) -> Interval:
     first, second = (_statistic(metric, truth, side) for side in pair)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    found = np.concatenate([first(counts) - second(counts) for counts in resamples(len(truth), times, SEED)]) * sign
+    differences = (
+        np.concatenate([first(counts) - second(counts) for counts in resamples(len(truth), times, SEED)]) * sign
+    )
     once = np.ones((1, len(truth)))
-    low, high = np.nanquantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.nanquantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(
         metric=metric,
         against=against,
@@ -99,5 +100,5 @@ def _interval(
 
 def _statistic(metric: str, truth: npt.NDArray[np.generic], side: Scored) -> Statistic:
     if side.scores.ndim == 2:
-        return statistic_of_classes(metric, truth.astype(np.int64), side.scores)
+        return class_statistic(metric, truth.astype(np.int64), side.scores)
     return statistic(metric, truth, side.scores, side.threshold)

@@ -1,6 +1,6 @@
-"""Metrics of scores against what really happened; champion, challenger and naive baseline on the same rows.
+"""Metrics of scores against the truth; champion, challenger and naive baseline on the same rows.
 
-The numbers are scikit-learn's; here is only which of them, and which way is better.
+scikit-learn computes them; this module chooses which.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ Truth = npt.NDArray[np.bool_]
 Amounts = npt.NDArray[np.float64]
 Metrics = dict[str, float]
 BINS = 10
-"""Of the calibration error."""
+"""Bins of the calibration error."""
 
 
 class Evaluation(TypedDict):
-    """What the training job hands to the gates; JSON."""
+    """The training job's measurements, which the gates check; JSON."""
 
     task: Task
     holdout_rows: int
@@ -40,23 +40,23 @@ class Evaluation(TypedDict):
     per_class: NotRequired[list[Any]]
     """`multiclass_metrics.ClassMetrics` of the challenger, where there are more than two classes."""
     intervals: NotRequired[list[Interval]]
-    """Of the differences that gates ask for."""
+    """Of the differences that gates check with a confidence."""
     slices: NotRequired[list[Any]]
-    """`penstock.evaluation.slices.Slice`, of the columns that the spec names."""
+    """`penstock.evaluation.slices.Slice`, of the columns in the spec's `evaluation.slices`."""
     disparities: NotRequired[list[Any]]
-    """`penstock.evaluation.slices.Disparity`, of the groups that the spec names."""
+    """`penstock.evaluation.slices.Disparity`, of the columns in the spec's `evaluation.groups`."""
     beside: NotRequired[Metrics]
-    """What the challenger costs and what it is suspected of: `penstock.spec.model.BESIDE`."""
+    """The challenger's cost and risks: `penstock.spec.model.BESIDE`."""
     leaking: NotRequired[str]
-    """The feature that tells most alone, where leakage was asked for."""
+    """The feature that predicts best alone, where a gate limits the leakage."""
 
 
 class EvaluationError(Exception):
-    """Rows on which nothing can be measured."""
+    """The rows allow no measurement."""
 
 
 def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
-    """The metrics of scores.
+    """Measure the scores of a model with two classes.
 
     Args:
         truth: shape (rows,), whether the row is positive.
@@ -86,27 +86,27 @@ def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
 
 
 def calibration_error(truth: Truth, scores: Scores) -> float:
-    """Expected calibration error: how far a score is from the share of positives among rows that score like it.
+    """Return the expected calibration error: the distance of scores from the share of positives among like scores.
 
     The mean over ten equally full bins of scikit-learn's `calibration_curve`, weighted by their rows (Naeini, Cooper &
     Hauskrecht 2015, AAAI). 0 is best; a share of 1.
     """
     scores = np.clip(scores, 0, 1)  # a float32 probability may be a hair above 1
-    happened, said = calibration_curve(truth, scores, n_bins=BINS, strategy="quantile")
-    # The curve leaves out how many rows its bins have; these are its bins.
+    observed, predicted = calibration_curve(truth, scores, n_bins=BINS, strategy="quantile")
+    # calibration_curve does not return how many rows its bins have; these are the same bins.
     inner = np.percentile(scores, np.linspace(0, 1, BINS + 1) * 100)[1:-1]
     rows = np.bincount(np.searchsorted(inner, scores), minlength=BINS)
-    return float(np.average(np.abs(happened - said), weights=rows[rows > 0]))
+    return float(np.average(np.abs(observed - predicted), weights=rows[rows > 0]))
 
 
 def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
-    """The metrics of a regression's scores; all but `r2` in the target's unit.
+    """Measure a regression's scores; all metrics but `r2` are in the target's unit.
 
-    The pinball losses say what it costs to answer too much (`pinball_10`: nine times what too little costs) or too
-    little (`pinball_90`).
+    The pinball losses weigh a prediction that is too high (`pinball_10`: nine times as much as one too low) or too
+    low (`pinball_90`).
 
     Args:
-        truth: shape (rows,), what the target really was.
+        truth: shape (rows,), the target's actual values.
         scores: shape (rows,).
 
     Raises:
@@ -128,28 +128,26 @@ def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
 
 
 def measure_part(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
-    """The metrics of some of the holdout's rows; where they are all alike, those that such rows allow.
+    """Measure some of the holdout's rows; where they all have one truth, by the metrics that it allows.
 
     Args:
         truth: shape (rows,), at least one: whether a row is positive, or the amount.
         scores: shape (rows,).
         threshold: score from which the label is positive; None for a regression.
     """
-    alike = len(np.unique(truth)) < 2
+    is_constant = len(np.unique(truth)) < 2
     if threshold is None:
-        found = measure_amounts(truth, scores) if not alike else _amounts_alike(truth, scores)
-    elif not alike:
-        found = measure(truth, scores, threshold)
-    else:
-        found = {
-            "log_loss": float(metrics.log_loss(truth, scores, labels=[False, True])),
-            "brier": float(np.mean((truth - scores) ** 2)),
-            "accuracy": float(metrics.accuracy_score(truth, scores >= threshold)),
-        }
-    return found
+        return _measure_constant_amount(truth, scores) if is_constant else measure_amounts(truth, scores)
+    if not is_constant:
+        return measure(truth, scores, threshold)
+    return {
+        "log_loss": float(metrics.log_loss(truth, scores, labels=[False, True])),
+        "brier": float(np.mean((truth - scores) ** 2)),
+        "accuracy": float(metrics.accuracy_score(truth, scores >= threshold)),
+    }
 
 
-def _amounts_alike(truth: Amounts, scores: Scores) -> Metrics:
+def _measure_constant_amount(truth: Amounts, scores: Scores) -> Metrics:
     return {
         "rmse": float(metrics.root_mean_squared_error(truth, scores)),
         "mae": float(metrics.mean_absolute_error(truth, scores)),
@@ -159,7 +157,7 @@ def _amounts_alike(truth: Amounts, scores: Scores) -> Metrics:
 
 
 def best_f1_threshold(truth: Truth, scores: Scores) -> float:
-    """The score from which labelling positive gives the highest F1."""
+    """Return the score from which labelling positive gives the highest F1."""
     precision, recall, thresholds = metrics.precision_recall_curve(truth, scores)
     total = precision + recall
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)[:-1]
@@ -167,7 +165,7 @@ def best_f1_threshold(truth: Truth, scores: Scores) -> float:
 
 
 def naive_scores(train_truth: Truth | Amounts, rows: int) -> Scores:
-    """The naive baseline: every row gets the training rows' share of positives, or their mean. Shape (rows,)."""
+    """Return the naive baseline: for every row the training rows' share of positives, or mean. Shape (rows,)."""
     return np.full(rows, float(np.mean(train_truth)))
 
 
@@ -179,7 +177,7 @@ def evaluate(
     baseline: Scores,
     champion: tuple[int, Scores, float] | None,
 ) -> Evaluation:
-    """Everything that gates decide on, for the same holdout rows.
+    """Measure challenger, baseline and champion of a model with two classes on the same holdout rows.
 
     Args:
         truth: shape (rows,).
@@ -204,7 +202,7 @@ def evaluate(
 def evaluate_amounts(
     truth: Amounts, *, challenger: Scores, baseline: Scores, champion: tuple[int, Scores] | None
 ) -> Evaluation:
-    """`evaluate` of a regression; the champion as package version and scores."""
+    """Measure a regression as `evaluate` does; the champion as package version and scores."""
     return Evaluation(
         task="regression",
         holdout_rows=len(truth),
@@ -219,5 +217,5 @@ def evaluate_amounts(
 
 
 def positives(values: Sequence[Any], positive: bool | int | str) -> Truth:
-    """Which values are the positive class. Shape (rows,)."""
+    """Return which values are the positive class. Shape (rows,)."""
     return np.array([value == positive for value in values], dtype=np.bool_)

@@ -1,6 +1,6 @@
-"""How a column cuts rows into slices: by its values, or a number by its quartiles.
+"""The rule that cuts rows into slices by a column: by its values, or by the quartiles of a number.
 
-Apart from `slices`, whose metrics are scikit-learn's: the monitor cuts what was answered by the same rule.
+Apart from `slices`, which needs scikit-learn: the monitor cuts captured rows by the same rule.
 """
 
 import itertools
@@ -15,10 +15,10 @@ MISSING, REST = "missing", "other values"
 
 
 def parts(values: Sequence[Any], min_rows: int) -> Iterator[tuple[str, Mask]]:
-    """A column's slices, each with its name and its rows; together they are all rows."""
-    given = [value for value in values if value not in (None, "")]
+    """Yield a column's slices, each with its name and its rows; together they are all rows."""
+    present = [value for value in values if value not in (None, "")]
     missing = np.array([value in (None, "") for value in values], dtype=bool)
-    if given and not isinstance(given[0], str | bool) and len(set(given)) > 4:
+    if present and not isinstance(present[0], str | bool) and len(set(present)) > 4:
         yield from _quartiles(np.array([np.nan if value is None else value for value in values], dtype=np.float64))
     else:
         yield from _values(np.array([str(_plain(value)) for value in values], dtype=object), missing, min_rows)
@@ -36,15 +36,15 @@ def _quartiles(numbers: npt.NDArray[np.float64]) -> Iterator[tuple[str, Mask]]:
 
 
 def _values(words: npt.NDArray[np.object_], missing: Mask, min_rows: int) -> Iterator[tuple[str, Mask]]:
-    found, counts = np.unique(words[~missing].astype(str), return_counts=True)
-    named = found[counts >= min_rows]
-    for value in named:
+    distinct, counts = np.unique(words[~missing].astype(str), return_counts=True)
+    frequent = distinct[counts >= min_rows]
+    for value in frequent:
         yield str(value), (words == value) & ~missing
-    rest = ~missing & ~np.isin(words.astype(str), named)
+    rest = ~missing & ~np.isin(words.astype(str), frequent)
     if rest.any():
         yield REST, rest
 
 
 def _plain(value: Any) -> Any:
-    """A whole number without `.0`: training has integers and booleans as float32."""
+    """Return a whole number without `.0`: training has integers and booleans as float32."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,6 +1,6 @@
-"""The holdout in parts: what the models are worth in each slice, and how differently groups are treated.
+"""Metrics of the models in each slice of the holdout, and differences between groups.
 
-Values that too few rows have are taken together, so that no slice is named after a handful of people.
+Rare values share one slice, so that no slice is named after a handful of people.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from penstock.evaluation.slice_rules import Mask, parts
 
 
 class Slice(TypedDict):
-    """The rows that have one value, or lie between two quartiles; JSON. Too few rows have no metrics."""
+    """The rows with one value, or between two quartiles; JSON. Too few rows have no metrics."""
 
     column: str
     value: str
@@ -25,7 +25,7 @@ class Slice(TypedDict):
 
 
 class Disparity(TypedDict):
-    """How far apart the groups of a column are, at the challenger's threshold; JSON.
+    """The differences between the groups of a column, at the challenger's threshold; JSON.
 
     As Fairlearn defines them: the largest less the smallest of the groups' selection rates (demographic parity), true
     positive rates (equal opportunity: Hardt, Price & Srebro 2016) and false positive rates, and the smallest selection
@@ -43,7 +43,7 @@ class Disparity(TypedDict):
 def slices(
     columns: dict[str, Sequence[Any]], truth: npt.NDArray[Any], models: dict[str, Scored], min_rows: int
 ) -> list[Slice]:
-    """The metrics of each slice of each column.
+    """Measure the models on each slice of each column.
 
     Args:
         columns: the columns' values, each shape (rows,); numbers are cut at their quartiles.
@@ -70,7 +70,7 @@ def _metrics(truth: npt.NDArray[Any], model: Scored, mask: Mask) -> Metrics:
 
 
 def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scored, min_rows: int) -> Disparity:
-    """How far apart a column's groups of at least `min_rows` rows are."""
+    """Measure the differences between a column's groups of at least `min_rows` rows."""
     labels = challenger.scores >= float(challenger.threshold or 0)
     groups: list[dict[str, Any]] = [
         {
@@ -87,10 +87,10 @@ def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scor
     return Disparity(
         column=column,
         groups=groups,
-        selection_rate_difference=_apart(selected),
+        selection_rate_difference=_difference(selected),
         selection_rate_ratio=_ratio(selected),
-        tpr_difference=_apart([group["tpr"] for group in groups]),
-        fpr_difference=_apart([group["fpr"] for group in groups]),
+        tpr_difference=_difference([group["tpr"] for group in groups]),
+        fpr_difference=_difference([group["fpr"] for group in groups]),
     )
 
 
@@ -98,13 +98,13 @@ def _rate(labels: Mask, mask: Mask) -> float | None:
     return float(labels[mask].mean()) if mask.any() else None
 
 
-def _apart(rates: list[float | None]) -> float | None:
-    known = [rate for rate in rates if rate is not None]
-    return max(known) - min(known) if len(known) > 1 else None
+def _difference(rates: list[float | None]) -> float | None:
+    measured = [rate for rate in rates if rate is not None]
+    return max(measured) - min(measured) if len(measured) > 1 else None
 
 
 def _ratio(rates: list[float]) -> float | None:
-    """1 where nobody is selected: nobody is selected less often."""
+    """Return the smallest rate over the largest; 1 where nobody is selected, since no group is selected less often."""
     if len(rates) < 2:
         return None
     return min(rates) / max(rates) if max(rates) > 0 else 1.0

@@ -1,4 +1,4 @@
-"""The score from which a label is positive, chosen on the validation rows as the spec says."""
+"""Choose the score from which a label is positive, on the validation rows, by the spec's `decision`."""
 
 import numpy as np
 from sklearn import metrics
@@ -12,7 +12,7 @@ ABOVE_ALL = float(np.nextafter(1.0, 2.0))
 
 
 def threshold(decision: float | str | Aim, truth: Truth, scores: Scores) -> float:
-    """The threshold for a decision.
+    """Return the threshold for a decision.
 
     Args:
         decision: of the spec.
@@ -29,23 +29,23 @@ def threshold(decision: float | str | Aim, truth: Truth, scores: Scores) -> floa
     if not isinstance(decision, Aim):
         return best_f1_threshold(truth, scores)
     if decision.cost is not None:
-        return cheapest(decision.cost, truth, scores)
+        return cheapest_threshold(decision.cost, truth, scores)
     precision, recall, thresholds = metrics.precision_recall_curve(truth, scores)
     if decision.recall is not None:
         # Recall falls as the threshold rises, so the last that still reaches it has the fewest false alarms.
         return float(thresholds[np.flatnonzero(recall[:-1] >= decision.recall)[-1]])
-    reached = np.flatnonzero(precision[:-1] >= float(decision.precision or 0))
-    if len(reached) == 0:
+    precise = np.flatnonzero(precision[:-1] >= float(decision.precision or 0))
+    if len(precise) == 0:
         raise EvaluationError(
             f"no threshold reaches a precision of {decision.precision} on the validation rows (the best is "
             f"{precision[:-1].max():.3f}): ask for less under decision in model.yaml"
         )
-    return float(thresholds[reached[np.argmax(recall[reached])]])
+    return float(thresholds[precise[np.argmax(recall[precise])]])
 
 
-def cheapest(cost: Cost, truth: Truth, scores: Scores) -> float:
-    """The threshold at which wrong labels cost least on these rows; above all scores where none is cheaper."""
+def cheapest_threshold(cost: Cost, truth: Truth, scores: Scores) -> float:
+    """Return the threshold at which wrong labels cost least on these rows; above all scores where none is cheaper."""
     false_positive, true_positive, thresholds = metrics.roc_curve(truth, scores, drop_intermediate=False)
     missed = (1 - true_positive) * truth.sum() * cost.false_negative
-    paid = missed + false_positive * (~truth).sum() * cost.false_positive
-    return min(float(thresholds[int(np.argmin(paid))]), ABOVE_ALL)
+    total = missed + false_positive * (~truth).sum() * cost.false_positive
+    return min(float(thresholds[int(np.argmin(total))]), ABOVE_ALL)

@@ -15,10 +15,10 @@ TRUTH = RANDOM.random(500) < 0.3
 SCORES = np.clip(0.3 * TRUTH + RANDOM.random(500) * 0.7, 0, 1)
 
 
-def test_every_metric_is_scikit_learns() -> None:
-    found = evaluation.measure(TRUTH, SCORES, 0.5)
+def test_every_metric_equals_scikit_learns() -> None:
+    numbers = evaluation.measure(TRUTH, SCORES, 0.5)
     labels = SCORES >= 0.5
-    assert found == {
+    assert numbers == {
         "roc_auc": metrics.roc_auc_score(TRUTH, SCORES),
         "pr_auc": metrics.average_precision_score(TRUTH, SCORES),
         "log_loss": metrics.log_loss(TRUTH, SCORES),
@@ -29,33 +29,33 @@ def test_every_metric_is_scikit_learns() -> None:
         "recall": metrics.recall_score(TRUTH, labels),
         "calibration_error": evaluation.calibration_error(TRUTH, SCORES),
     }
-    assert all(type(value) is float for value in found.values())
+    assert all(type(value) is float for value in numbers.values())
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 9])
 def test_the_calibration_error_is_over_scikit_learns_own_bins(decimals: int) -> None:
     # Given scores of which many are the same, so that bins are unequal or empty
     scores = np.round(SCORES, decimals)
-    happened, said = calibration_curve(TRUTH, scores, n_bins=10, strategy="quantile")
+    observed, predicted = calibration_curve(TRUTH, scores, n_bins=10, strategy="quantile")
     # When each row counts for the bin that its score falls into
     ends = np.percentile(scores, np.linspace(0, 100, 11))
     rows = [np.sum((scores > low) & (scores <= high)) for low, high in itertools.pairwise([-1, *ends[1:-1], 2])]
     full = [count for count in rows if count]
     # Then the error is the mean distance of the curve from the diagonal
-    expected = sum(n * abs(a - b) for n, a, b in zip(full, happened, said, strict=True)) / len(scores)
+    expected = sum(n * abs(a - b) for n, a, b in zip(full, observed, predicted, strict=True)) / len(scores)
     assert evaluation.calibration_error(TRUTH, scores) == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_score_that_is_what_happens_is_calibrated() -> None:
+def test_a_score_equal_to_the_true_probability_is_calibrated() -> None:
     scores = RANDOM.random(100_000)
     truth = RANDOM.random(100_000) < scores
     assert evaluation.calibration_error(truth, scores) < 0.01
     assert evaluation.calibration_error(truth, scores**3) > 0.1
 
 
-def test_a_threshold_that_nothing_reaches_gives_zeros() -> None:
-    found = evaluation.measure(TRUTH, SCORES, 2.0)
-    assert (found["f1"], found["precision"], found["recall"]) == (0.0, 0.0, 0.0)
+def test_a_threshold_above_all_scores_gives_zeros() -> None:
+    numbers = evaluation.measure(TRUTH, SCORES, 2.0)
+    assert (numbers["f1"], numbers["precision"], numbers["recall"]) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("truth", [np.ones(5, dtype=bool), np.zeros(5, dtype=bool), np.array([], dtype=bool)])
@@ -68,9 +68,9 @@ def test_the_best_threshold_is_the_best_of_all() -> None:
     # Given the threshold chosen for F1
     chosen = evaluation.best_f1_threshold(TRUTH, SCORES)
     # When every score is tried as threshold
-    tried = [metrics.f1_score(TRUTH, threshold <= SCORES) for threshold in SCORES]
+    values = [metrics.f1_score(TRUTH, threshold <= SCORES) for threshold in SCORES]
     # Then none does better
-    assert metrics.f1_score(TRUTH, chosen <= SCORES) == max(tried)
+    assert metrics.f1_score(TRUTH, chosen <= SCORES) == max(values)
 
 
 def test_the_naive_baseline_gives_every_row_the_share_of_positives() -> None:
@@ -81,17 +81,19 @@ def test_the_naive_baseline_gives_every_row_the_share_of_positives() -> None:
 def test_champion_challenger_and_baseline_are_measured_on_the_same_rows() -> None:
     champion = 1 - SCORES
     baseline = np.full(len(TRUTH), 0.3)
-    found = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=baseline, champion=(7, champion, 0.4))
-    assert (found["holdout_rows"], found["positives"], found["threshold"]) == (500, float(TRUTH.mean()), 0.5)
-    assert found["challenger"] == evaluation.measure(TRUTH, SCORES, 0.5)
-    assert found["baseline"]["roc_auc"] == 0.5
-    assert found["champion"] == evaluation.measure(TRUTH, champion, 0.4)
-    assert found["champion_version"] == 7
+    result = evaluation.evaluate(
+        TRUTH, challenger=SCORES, threshold=0.5, baseline=baseline, champion=(7, champion, 0.4)
+    )
+    assert (result["holdout_rows"], result["positives"], result["threshold"]) == (500, float(TRUTH.mean()), 0.5)
+    assert result["challenger"] == evaluation.measure(TRUTH, SCORES, 0.5)
+    assert result["baseline"]["roc_auc"] == 0.5
+    assert result["champion"] == evaluation.measure(TRUTH, champion, 0.4)
+    assert result["champion_version"] == 7
 
 
-def test_without_champion_there_is_none() -> None:
-    found = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=SCORES, champion=None)
-    assert (found["champion"], found["champion_version"]) == (None, None)
+def test_an_evaluation_without_a_champion() -> None:
+    result = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=SCORES, champion=None)
+    assert (result["champion"], result["champion_version"]) == (None, None)
 
 
 def test_positives_are_the_values_that_equal_the_class() -> None:
@@ -126,12 +128,12 @@ def test_amounts_that_are_all_the_same_are_refused(truth: evaluation.Amounts) ->
 
 def test_a_regressions_naive_baseline_is_the_training_mean() -> None:
     baseline = evaluation.naive_scores(AMOUNTS, len(AMOUNTS))
-    found = evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=(3, AMOUNTS))
+    result = evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=(3, AMOUNTS))
     assert baseline.tolist() == [float(AMOUNTS.mean())] * len(AMOUNTS)
-    assert found["baseline"]["r2"] == pytest.approx(0)
-    assert found["baseline"]["rmse"] == pytest.approx(found["spread"])
-    assert (found["task"], found["positives"], found["threshold"]) == ("regression", None, None)
-    assert (found["champion_version"], found["champion"] and found["champion"]["rmse"]) == (3, 0.0)
+    assert result["baseline"]["r2"] == pytest.approx(0)
+    assert result["baseline"]["rmse"] == pytest.approx(result["spread"])
+    assert (result["task"], result["positives"], result["threshold"]) == ("regression", None, None)
+    assert (result["champion_version"], result["champion"] and result["champion"]["rmse"]) == (3, 0.0)
     assert (
         evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=None)["champion"] is None
     )

@@ -14,8 +14,7 @@ from penstock.contract.model import Column, Contract
 from penstock.monitoring import drift
 from penstock.scoring.model import Model
 from training.steps.data.rows import Rows
-from training.steps.measure import report_data
-from training.steps.measure import report_multiclass as report_classes
+from training.steps.measure import report_data, report_multiclass
 from training.steps.task.multiclass import Multiclass
 from training.steps.task.tasks import Binary, Regression
 
@@ -59,29 +58,29 @@ class ByName:
 
 
 def model() -> Model:
-    made: Any = ByName()
-    return made  # type: ignore[no-any-return]
+    scorer: Any = ByName()
+    return scorer  # type: ignore[no-any-return]
 
 
 def test_the_curves_are_scikit_learns_and_thin() -> None:
-    found = report_data.curves(TRUTH, SCORES, 0.5, CLASSES)
-    assert len(found["roc"]) <= 200
-    assert len(found["pr"]) <= 200
-    assert (found["roc"][0], found["roc"][-1]) == ([0, 0], [1, 1])
-    x, y = np.array(found["roc"]).T
+    result = report_data.curves(TRUTH, SCORES, 0.5, CLASSES)
+    assert len(result["roc"]) <= 200
+    assert len(result["pr"]) <= 200
+    assert (result["roc"][0], result["roc"][-1]) == ([0, 0], [1, 1])
+    x, y = np.array(result["roc"]).T
     assert metrics.auc(x, y) == pytest.approx(metrics.roc_auc_score(TRUTH, SCORES), abs=1e-3)
     false, true, _ = metrics.roc_curve(TRUTH, SCORES)
     exact = set(zip(false.tolist(), true.tolist(), strict=True))
-    assert {(a, b) for a, b in found["roc"]} <= exact
-    assert found["confusion"]["rows"] == metrics.confusion_matrix(TRUTH, SCORES >= 0.5).tolist()
-    assert found["confusion"]["classes"] == ["false", "true"]
-    assert sum(found["histogram"]["positive"]) == TRUTH.sum()
-    assert sum(item["rows"] for item in found["calibration"]) == len(TRUTH)
+    assert {(a, b) for a, b in result["roc"]} <= exact
+    assert result["confusion"]["rows"] == metrics.confusion_matrix(TRUTH, SCORES >= 0.5).tolist()
+    assert result["confusion"]["classes"] == ["false", "true"]
+    assert sum(result["histogram"]["positive"]) == TRUTH.sum()
+    assert sum(item["rows"] for item in result["calibration"]) == len(TRUTH)
 
 
 def test_one_score_for_all_is_one_bin() -> None:
-    found = report_data.curves(TRUTH, np.full(len(TRUTH), 0.3), 0.5, CLASSES)
-    assert found["calibration"] == [
+    result = report_data.curves(TRUTH, np.full(len(TRUTH), 0.3), 0.5, CLASSES)
+    assert result["calibration"] == [
         {"score": pytest.approx(0.3), "positive": pytest.approx(TRUTH.mean()), "rows": len(TRUTH)}
     ]
 
@@ -92,34 +91,34 @@ def test_residuals_count_every_row_in_bins_that_rivals_share() -> None:
     sides = rows(good=SCORES[:1_000])
     scored = {"challenger": (SCORES[:1_000] * 0.9, None), "champion": (SCORES[:1_000] * 3, None)}
     # When both are measured
-    found = report_data._measured(task, sides, scored)
+    result = report_data._measured(task, sides, scored)
     # Then every row is counted, and the bins are the same, so that heights compare
-    counted = [item["residuals"] for item in found.values()]
+    counted = [item["residuals"] for item in result.values()]
     assert [sum(item["rows"]) + item["outside"] for item in counted] == [1_000, 1_000]
     assert counted[0]["edges"] == counted[1]["edges"]
-    assert len(found["challenger"]["points"]) == report_data.CLOUD
+    assert len(result["challenger"]["points"]) == report_data.CLOUD
 
 
 def test_residuals_that_are_all_the_same() -> None:
     edges = report_data.edges_of(SCORES, [SCORES])
-    found = report_data.residuals(SCORES, SCORES, edges, named=True)
-    assert found["residuals"] == {"edges": [-0.5, 0.5], "rows": [len(SCORES)], "outside": 0}
+    result = report_data.residuals(SCORES, SCORES, edges, points=True)
+    assert result["residuals"] == {"edges": [-0.5, 0.5], "rows": [len(SCORES)], "outside": 0}
 
 
 def test_importance_finds_the_column_that_counts_and_is_repeatable() -> None:
     task = Binary(CLASSES, 0.5)
-    found: Any = report_data.importance(task, model(), rows())
-    assert found["columns"][0]["column"] == "size"
-    assert found["columns"][0]["drop"] > 0.4
-    assert all(item["drop"] == 0 for item in found["columns"][1:])
-    assert found == report_data.importance(task, model(), rows())
+    result: Any = report_data.importance(task, model(), rows())
+    assert result["columns"][0]["column"] == "size"
+    assert result["columns"][0]["drop"] > 0.4
+    assert all(item["drop"] == 0 for item in result["columns"][1:])
+    assert result == report_data.importance(task, model(), rows())
 
 
 def test_importance_ends_in_time_and_says_what_it_left_out() -> None:
     clock = itertools.count(0, report_data.LIMIT_SECONDS * 0.7)
-    found: Any = report_data.importance(Binary(CLASSES, 0.5), model(), rows(), lambda: next(clock))
-    assert [item["column"] for item in found["columns"]] == ["size"]
-    assert found["left_out"] == ["kind", "person"]
+    result: Any = report_data.importance(Binary(CLASSES, 0.5), model(), rows(), lambda: next(clock))
+    assert [item["column"] for item in result["columns"]] == ["size"]
+    assert result["left_out"] == ["kind", "person"]
 
 
 def test_one_class_has_no_importance() -> None:
@@ -127,23 +126,23 @@ def test_one_class_has_no_importance() -> None:
 
 
 def test_the_profile_names_no_person_and_no_rare_value() -> None:
-    found = {item["column"]: item for item in report_data.profile(rows())}
-    assert found["size"]["numbers"]["median"] == pytest.approx(0.5, abs=0.05)
-    assert found["kind"]["distinct"] == 3
-    assert [item["value"] for item in found["kind"]["top"]] == ["a", "b"]
-    assert found["person"] == {
+    result = {item["column"]: item for item in report_data.profile(rows())}
+    assert result["size"]["numbers"]["median"] == pytest.approx(0.5, abs=0.05)
+    assert result["kind"]["distinct"] == 3
+    assert [item["value"] for item in result["kind"]["top"]] == ["a", "b"]
+    assert result["person"] == {
         "column": "person", "type": "string", "role": "feature", "personal": True, "missing": 0,
     }  # fmt: skip
-    assert "Jane" not in json.dumps(found)
-    assert {item["value"] for item in found["good"]["top"]} == {"true", "false"}
+    assert "Jane" not in json.dumps(result)
+    assert {item["value"] for item in result["good"]["top"]} == {"true", "false"}
 
 
 def test_missing_values_are_counted() -> None:
     gaps = [None, float("nan"), *([1.5] * 998)]
-    found = report_data.profile(rows(size=pl.Series(gaps, dtype=pl.Float32), kind=[""] * 1_000))
-    assert [item["missing"] for item in found[:2]] == [2, 1_000]
-    assert found[0]["numbers"]["most"] == 1.5
-    assert "top" not in found[1]
+    result = report_data.profile(rows(size=pl.Series(gaps, dtype=pl.Float32), kind=[""] * 1_000))
+    assert [item["missing"] for item in result[:2]] == [2, 1_000]
+    assert result[0]["numbers"]["most"] == 1.5
+    assert "top" not in result[1]
 
 
 PLACES: Any = np.repeat([0, 1, 2], 200)
@@ -152,18 +151,18 @@ SURE = np.random.default_rng(3).dirichlet(np.ones(3), 600) * 0.5 + 0.5 * np.eye(
 
 
 def test_many_classes_are_drawn_as_scikit_learn_has_them() -> None:
-    found = report_classes.of_classes(PLACES, SURE, (False, "b", 7))
-    assert found["confusion"] == {
+    result = report_multiclass.class_curves(PLACES, SURE, (False, "b", 7))
+    assert result["confusion"] == {
         "classes": ["false", "b", "7"],
         "rows": metrics.confusion_matrix(PLACES, SURE.argmax(axis=1)).tolist(),
     }
-    for place, one in enumerate(found["roc_by_class"]):
+    for place, one in enumerate(result["roc_by_class"]):
         x, y = np.array(one["points"]).T
         assert metrics.auc(x, y) == pytest.approx(metrics.roc_auc_score(place == PLACES, SURE[:, place]), abs=1e-3)
         assert len(one["points"]) <= 200
     # The label's own probability, and how often it was right
     right = (SURE.argmax(axis=1) == PLACES).mean()
-    bins = found["calibration"]
+    bins = result["calibration"]
     assert sum(item["positive"] * item["rows"] for item in bins) / 600 == pytest.approx(right)
     assert sum(item["score"] * item["rows"] for item in bins) / 600 == pytest.approx(SURE.max(axis=1).mean())
 
@@ -171,9 +170,9 @@ def test_many_classes_are_drawn_as_scikit_learn_has_them() -> None:
 @pytest.mark.parametrize(("classes", "curves"), [(10, 10), (11, 0)])
 def test_few_classes_have_a_curve_each(classes: int, curves: int) -> None:
     truth: Any = np.arange(classes)
-    found = report_classes.of_classes(truth, np.full((classes, classes), 1 / classes), tuple(range(classes)))
-    assert len(found["roc_by_class"]) == curves
-    assert len(found["confusion"]["rows"]) == classes
+    result = report_multiclass.class_curves(truth, np.full((classes, classes), 1 / classes), tuple(range(classes)))
+    assert len(result["roc_by_class"]) == curves
+    assert len(result["confusion"]["rows"]) == classes
 
 
 class OfThree(ByName):
@@ -186,23 +185,23 @@ class OfThree(ByName):
 
 def test_importance_of_many_classes_is_the_rise_of_the_log_loss() -> None:
     # Given rows whose class follows the size
-    drawn = np.random.default_rng(5).random(1_000)
+    probabilities = np.random.default_rng(5).random(1_000)
     size = rows().table["size"].to_numpy()
-    good = np.where(drawn < size / 2, "a", np.where(drawn < size, "b", "c"))
-    made: Any = OfThree()
-    found: Any = report_data.importance(Multiclass(("a", "b", "c")), made, rows(good=good))
+    good = np.where(probabilities < size / 2, "a", np.where(probabilities < size, "b", "c"))
+    scorer: Any = OfThree()
+    result: Any = report_data.importance(Multiclass(("a", "b", "c")), scorer, rows(good=good))
     # Then the loss rises when the sizes are dealt out anew
-    assert found["metric"] == "log_loss"
-    assert found["columns"][0]["column"] == "size"
-    assert found["columns"][0]["drop"] > 0.1
-    assert [item["drop"] for item in found["columns"][1:]] == [0, 0]
+    assert result["metric"] == "log_loss"
+    assert result["columns"][0]["column"] == "size"
+    assert result["columns"][0]["drop"] > 0.1
+    assert [item["drop"] for item in result["columns"][1:]] == [0, 0]
 
 
-def collected(**changed: Any) -> Any:
+def collect_data(**changed: Any) -> Any:
     sides = {"train": rows(), "holdout": rows(600)}
     scores = model().score(sides["holdout"].columns())
-    given: dict[str, Any] = {"champion": None, "champion_baseline": None}
-    return report_data.collect(Binary(CLASSES, 0.5), model(), sides, scores, **given | changed)
+    options: dict[str, Any] = {"champion": None, "champion_baseline": None}
+    return report_data.collect(Binary(CLASSES, 0.5), model(), sides, scores, **options | changed)
 
 
 def test_the_champion_is_drawn_beside_and_its_baseline_held_against_the_training_rows() -> None:
@@ -213,23 +212,23 @@ def test_the_champion_is_drawn_beside_and_its_baseline_held_against_the_training
     baseline |= {"gone": baseline["kind"], "kind": baseline["kind"] | {"edges": [1.0]}}
     champion = (4, np.full(600, 0.5), 0.25)
     # When the document is made
-    found = collected(champion=champion, champion_baseline=baseline)
+    result = collect_data(champion=champion, champion_baseline=baseline)
     # Then the champion has its curves, and of the columns that can be compared one has drifted
-    assert found["models"]["champion"]["threshold"] == 0.25
-    assert [(item["column"], item["drifted"]) for item in found["drift"]["columns"]] == [("size", True)]
-    assert found["drift"]["sentence"].startswith("1 of 1 columns")
+    assert result["models"]["champion"]["threshold"] == 0.25
+    assert [(item["column"], item["drifted"]) for item in result["drift"]["columns"]] == [("size", True)]
+    assert result["drift"]["sentence"].startswith("1 of 1 columns")
 
 
 def test_it_is_json_and_without_a_champion_says_nothing_of_one() -> None:
-    found = collected()
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert set(found["models"]) == {"challenger"}
-    assert found["drift"] is None
+    result = collect_data()
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert set(result["models"]) == {"challenger"}
+    assert result["drift"] is None
 
 
 def test_a_personal_target_shows_no_single_amount() -> None:
     personal = contract(*COLUMNS[:-1], replace(COLUMNS[-1], type="number", personal=True))
     sides = Rows(rows(good=SCORES[:1_000]).table, personal)
-    found = report_data._measured(Regression(1.0), sides, {"challenger": (SCORES[:1_000], None)})
-    assert set(found["challenger"]) == {"residuals"}
+    result = report_data._measured(Regression(1.0), sides, {"challenger": (SCORES[:1_000], None)})
+    assert set(result["challenger"]) == {"residuals"}
     assert set(report_data.profile(sides)[-1]) == {"column", "type", "role", "personal", "missing"}
