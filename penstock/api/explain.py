@@ -86,12 +86,12 @@ class Explainer:
 
     def _scores(self, row: Tensors, place: int | None) -> Floats:
         """Of every mixture; of several classes the one at `place`."""
-        starts = range(0, len(self._plan.others), AT_ONCE)
-        found = [self._model.scored(self._mixed(row, slice(start, start + AT_ONCE))) for start in starts]
+        starts = range(0, len(self._plan.background_rows), AT_ONCE)
+        found = [self._model.score_tensors(self._mixed(row, slice(start, start + AT_ONCE))) for start in starts]
         return np.concatenate([part if place is None else part[:, place] for part in found]).astype(np.float64)
 
     def _mixed(self, row: Tensors, part: slice) -> Tensors:
-        taken, others = self._plan.taken[part], self._plan.others[part]
+        taken, others = self._plan.from_row[part], self._plan.background_rows[part]
         return {
             name: np.where(taken[:, columns], row[name], self._others[name][others])
             for name, columns in self._columns.items()
