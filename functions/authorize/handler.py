@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.authorize import custom_resource
 from penstock import events
-from penstock.aws.caller import caller
+from penstock.aws.caller import caller_arn
 from penstock.aws.executions import Executions
 from penstock.aws.model_registry import Registry
 from penstock.aws.notifier import Notifier
@@ -34,7 +34,7 @@ authorization = Authorization(
     executions=Executions(settings.rollout),
     service=Service(settings.function),
     endpoints=Endpoints(settings.stage, settings.model),
-    machine=caller() if spec.approval.policy == "auto" else "",
+    machine=caller_arn() if spec.approval.policy == "auto" else "",
 )
 logger = Logger(service="authorize")
 

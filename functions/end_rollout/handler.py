@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock.aws.executions import words
+from penstock.aws.executions import error_sentence
 from penstock.aws.model_registry import Registry
 from penstock.aws.notifier import Notifier
 from penstock.ledger.ledger import Ledger
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         lambda_version=str(event.get("lambda_version") or ""),
         endpoint=event.get("endpoint") or "",
         observation=event.get("saw") or "",
-        error=words(event.get("error") or {}),
+        error=error_sentence(event.get("error") or {}),
     )
     closing = ending.record(step, datetime.now(UTC))
     for failure in closing.failures:

@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from penstock.aws.executions import words
+from penstock.aws.executions import error_sentence
 from penstock.aws.notifier import Notifier
 from penstock.ledger.ledger import Ledger
 from penstock.pipeline.run_ending import RunEnding, failure_reason
@@ -21,7 +21,8 @@ logger = Logger(service="end_run")
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """`{"run", "outcome", "reason"}` or `{"run", "outcome": "failed", "step", "error"}` in; the ending out."""
     run, outcome = event["run"], event["outcome"]
-    reason = event.get("reason") or failure_reason(event.get("step", "a step"), words(event.get("error") or {}))
+    error = error_sentence(event.get("error") or {})
+    reason = event.get("reason") or failure_reason(event.get("step", "a step"), error)
     ending.record(run, outcome, reason, datetime.now(UTC))
     logger.info(reason, extra={"run": run, "outcome": outcome})
     return {"run": run, "outcome": outcome, "reason": reason}

@@ -30,7 +30,7 @@ class PublishedVersions:
 
         Args:
             function: its name.
-            attempts: how often botocore retries a failed call.
+            attempts: botocore's `max_attempts` for a failed call.
         """
         self._function = function
         self._client: Any = boto3.client("lambda", config=Config(read_timeout=60, retries={"max_attempts": attempts}))

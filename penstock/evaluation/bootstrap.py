@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from penstock.evaluation.multiclass import Places, labels, normalise
+from penstock.evaluation.multiclass import Places, labels, normalised
 from penstock.scoring.signature import Scores
 
 Numbers = npt.NDArray[np.float64]
@@ -182,7 +182,7 @@ def _ratio(part: Numbers, whole: Numbers) -> Numbers:
 
 def _class_row_losses(metric: str, truth: Places, scores: Scores) -> Scores:
     """Return each row's share of a metric that is a mean over rows. Shape (rows,)."""
-    probabilities, rows = normalise(scores), np.arange(len(truth))
+    probabilities, rows = normalised(scores), np.arange(len(truth))
     match metric:
         case "log_loss":
             least = np.finfo(np.float64).eps

@@ -1,6 +1,6 @@
-"""Metrics of scores against the truth; champion, challenger and naive baseline on the same rows.
+"""Metrics of champion, challenger and naive baseline on the same rows.
 
-scikit-learn computes them; this module chooses which.
+scikit-learn computes the numbers; this module selects them.
 """
 
 from collections.abc import Sequence
@@ -19,44 +19,44 @@ Truth = npt.NDArray[np.bool_]
 Amounts = npt.NDArray[np.float64]
 Metrics = dict[str, float]
 BINS = 10
-"""Bins of the calibration error."""
+"""Number of bins of the calibration error."""
 
 
 class Evaluation(TypedDict):
-    """The training job's measurements, which the gates check; JSON."""
+    """The training job's result for the gates (JSON)."""
 
     task: Task
     holdout_rows: int
     positives: float | None
-    """Share of positive rows in the holdout, 0–1; None where there are not two classes."""
+    """Share of positive rows in the holdout, 0–1; None unless there are two classes."""
     spread: float | None
-    """Standard deviation of a regression's target in the holdout, in its unit; None where there are classes."""
+    """Standard deviation of a regression's target in the holdout, in its unit; None for a classification."""
     threshold: float | None
-    """The challenger's; None where there are not two classes."""
+    """The challenger's decision threshold; None unless there are two classes."""
     challenger: Metrics
     baseline: Metrics
     champion: Metrics | None
     champion_version: int | None
     per_class: NotRequired[list[Any]]
-    """`multiclass_metrics.ClassMetrics` of the challenger, where there are more than two classes."""
+    """`multiclass_metrics.ClassMetrics` of the challenger, for more than two classes."""
     intervals: NotRequired[list[Interval]]
-    """Of the differences that gates check with a confidence."""
+    """Intervals of the differences, for gates with `confidence`."""
     slices: NotRequired[list[Any]]
-    """`penstock.evaluation.slices.Slice`, of the columns in the spec's `evaluation.slices`."""
+    """`penstock.evaluation.slices.Slice`, for the slice columns of the spec."""
     disparities: NotRequired[list[Any]]
-    """`penstock.evaluation.slices.Disparity`, of the columns in the spec's `evaluation.groups`."""
+    """`penstock.evaluation.slices.Disparity`, for the group columns of the spec."""
     beside: NotRequired[Metrics]
-    """The challenger's cost and risks: `penstock.spec.model.BESIDE`."""
+    """Measures that are no metrics, such as latency, size and leakage: `penstock.spec.model.BESIDE`."""
     leaking: NotRequired[str]
-    """The feature that predicts best alone, where a gate limits the leakage."""
+    """The feature that predicts best alone, if a gate needs `leakage`."""
 
 
 class EvaluationError(Exception):
-    """The rows allow no measurement."""
+    """The rows allow no measurement; the message says why."""
 
 
 def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
-    """Measure the scores of a model with two classes.
+    """Measure the scores of a binary classification.
 
     Args:
         truth: shape (rows,), whether the row is positive.
@@ -86,27 +86,27 @@ def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
 
 
 def calibration_error(truth: Truth, scores: Scores) -> float:
-    """Return the expected calibration error: the distance of scores from the share of positives among like scores.
+    """Compute the expected calibration error: the distance of scores from the share of positives at that score.
 
     The mean over ten equally full bins of scikit-learn's `calibration_curve`, weighted by their rows (Naeini, Cooper &
-    Hauskrecht 2015, AAAI). 0 is best; a share of 1.
+    Hauskrecht 2015, AAAI). From 0 (best) to 1.
     """
-    scores = np.clip(scores, 0, 1)  # a float32 probability may be a hair above 1
+    scores = np.clip(scores, 0, 1)  # a float32 probability may be slightly above 1
     observed, predicted = calibration_curve(truth, scores, n_bins=BINS, strategy="quantile")
-    # calibration_curve does not return how many rows its bins have; these are the same bins.
-    inner = np.percentile(scores, np.linspace(0, 1, BINS + 1) * 100)[1:-1]
-    rows = np.bincount(np.searchsorted(inner, scores), minlength=BINS)
+    # `calibration_curve` does not return the rows per bin, so they are counted in the same bins.
+    edges = np.percentile(scores, np.linspace(0, 1, BINS + 1) * 100)[1:-1]
+    rows = np.bincount(np.searchsorted(edges, scores), minlength=BINS)
     return float(np.average(np.abs(observed - predicted), weights=rows[rows > 0]))
 
 
 def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
-    """Measure a regression's scores; all metrics but `r2` are in the target's unit.
+    """Measure the scores of a regression; all metrics but `r2` are in the target's unit.
 
-    The pinball losses weigh a prediction that is too high (`pinball_10`: nine times as much as one too low) or too
-    low (`pinball_90`).
+    In `pinball_10` a score that is too high costs nine times as much as one that is too low; in `pinball_90` it is the
+    other way round.
 
     Args:
-        truth: shape (rows,), the target's actual values.
+        truth: shape (rows,), the target's values.
         scores: shape (rows,).
 
     Raises:
@@ -128,7 +128,7 @@ def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
 
 
 def measure_part(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
-    """Measure some of the holdout's rows; where they all have one truth, by the metrics that it allows.
+    """Measure a part of the holdout; if the target is constant, only the metrics that are defined then.
 
     Args:
         truth: shape (rows,), at least one: whether a row is positive, or the amount.
@@ -137,17 +137,19 @@ def measure_part(truth: npt.NDArray[Any], scores: Scores, threshold: float | Non
     """
     is_constant = len(np.unique(truth)) < 2
     if threshold is None:
-        return _measure_constant_amount(truth, scores) if is_constant else measure_amounts(truth, scores)
-    if not is_constant:
-        return measure(truth, scores, threshold)
-    return {
-        "log_loss": float(metrics.log_loss(truth, scores, labels=[False, True])),
-        "brier": float(np.mean((truth - scores) ** 2)),
-        "accuracy": float(metrics.accuracy_score(truth, scores >= threshold)),
-    }
+        result = measure_amounts(truth, scores) if not is_constant else _measure_constant_amounts(truth, scores)
+    elif not is_constant:
+        result = measure(truth, scores, threshold)
+    else:
+        result = {
+            "log_loss": float(metrics.log_loss(truth, scores, labels=[False, True])),
+            "brier": float(np.mean((truth - scores) ** 2)),
+            "accuracy": float(metrics.accuracy_score(truth, scores >= threshold)),
+        }
+    return result
 
 
-def _measure_constant_amount(truth: Amounts, scores: Scores) -> Metrics:
+def _measure_constant_amounts(truth: Amounts, scores: Scores) -> Metrics:
     return {
         "rmse": float(metrics.root_mean_squared_error(truth, scores)),
         "mae": float(metrics.mean_absolute_error(truth, scores)),
@@ -157,7 +159,7 @@ def _measure_constant_amount(truth: Amounts, scores: Scores) -> Metrics:
 
 
 def best_f1_threshold(truth: Truth, scores: Scores) -> float:
-    """Return the score from which labelling positive gives the highest F1."""
+    """Return the threshold with the highest F1."""
     precision, recall, thresholds = metrics.precision_recall_curve(truth, scores)
     total = precision + recall
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)[:-1]
@@ -165,7 +167,7 @@ def best_f1_threshold(truth: Truth, scores: Scores) -> float:
 
 
 def naive_scores(train_truth: Truth | Amounts, rows: int) -> Scores:
-    """Return the naive baseline: for every row the training rows' share of positives, or mean. Shape (rows,)."""
+    """Return the naive baseline: the training rows' share of positives, or their mean. Shape (rows,)."""
     return np.full(rows, float(np.mean(train_truth)))
 
 
@@ -177,14 +179,14 @@ def evaluate(
     baseline: Scores,
     champion: tuple[int, Scores, float] | None,
 ) -> Evaluation:
-    """Measure challenger, baseline and champion of a model with two classes on the same holdout rows.
+    """Evaluate a binary classification for the gates, all models on the same holdout rows.
 
     Args:
         truth: shape (rows,).
         challenger: its scores, shape (rows,).
         threshold: the challenger's decision threshold.
         baseline: the naive scores, shape (rows,).
-        champion: package version, scores and threshold of the live model, if there is one.
+        champion: package version, scores and threshold of the live model; None without one.
     """
     return Evaluation(
         task="binary",
@@ -202,7 +204,7 @@ def evaluate(
 def evaluate_amounts(
     truth: Amounts, *, challenger: Scores, baseline: Scores, champion: tuple[int, Scores] | None
 ) -> Evaluation:
-    """Measure a regression as `evaluate` does; the champion as package version and scores."""
+    """Evaluate a regression, as `evaluate` does; the champion as package version and scores."""
     return Evaluation(
         task="regression",
         holdout_rows=len(truth),
@@ -217,5 +219,5 @@ def evaluate_amounts(
 
 
 def positives(values: Sequence[Any], positive: bool | int | str) -> Truth:
-    """Return which values are the positive class. Shape (rows,)."""
+    """Mark the values that are the positive class. Shape (rows,)."""
     return np.array([value == positive for value in values], dtype=np.bool_)

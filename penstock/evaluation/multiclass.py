@@ -1,6 +1,6 @@
-"""Labels and probabilities of a model with three classes or more: the most probable class is the label.
+"""Labels of a model with three classes or more: the class with the largest probability.
 
-Without scikit-learn, so that the monitor can import it.
+In a module of its own, so that metrics and bootstrap share it.
 """
 
 import numpy as np
@@ -9,20 +9,20 @@ import numpy.typing as npt
 from penstock.scoring.signature import Class, Scores
 
 Places = npt.NDArray[np.int64]
-"""Shape (rows,): each row's actual class, as its index among the classes."""
+"""Shape (rows,): the index of each row's class."""
 
 
 def class_name(item: Class) -> str:
-    """Return a class' name for people."""
+    """Format a class for people."""
     return str(item).lower() if isinstance(item, bool) else str(item)
 
 
 def labels(scores: Scores) -> Places:
-    """Return the index of each row's most probable class, the first of equals. Shape (rows,)."""
+    """Return the index of each row's most probable class, the first among equals. Shape (rows,)."""
     return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 
 
-def normalise(scores: Scores) -> Scores:
-    """Return probabilities whose rows sum to 1 in float64: a file computes float32, which scikit-learn refuses."""
-    probabilities: Scores = scores / scores.sum(axis=1, keepdims=True)
-    return probabilities
+def normalised(scores: Scores) -> Scores:
+    """Scale each row to sum 1 in float64: scikit-learn refuses the float32 sums of a model file."""
+    whole: Scores = scores / scores.sum(axis=1, keepdims=True)
+    return whole

@@ -1,4 +1,4 @@
-"""Choose the score from which a label is positive, on the validation rows, by the spec's `decision`."""
+"""Choose the decision threshold on the validation rows, by the spec's `decision`."""
 
 import numpy as np
 from sklearn import metrics
@@ -8,14 +8,14 @@ from penstock.scoring.signature import Scores
 from penstock.spec.model import Aim, Cost
 
 ABOVE_ALL = float(np.nextafter(1.0, 2.0))
-"""No probability reaches it."""
+"""A threshold above every probability."""
 
 
 def threshold(decision: float | str | Aim, truth: Truth, scores: Scores) -> float:
-    """Return the threshold for a decision.
+    """Choose the score from which a label is positive.
 
     Args:
-        decision: of the spec.
+        decision: the spec's `decision`.
         truth: shape (rows,), whether the row is positive.
         scores: shape (rows,), probability of positive.
 
@@ -29,23 +29,23 @@ def threshold(decision: float | str | Aim, truth: Truth, scores: Scores) -> floa
     if not isinstance(decision, Aim):
         return best_f1_threshold(truth, scores)
     if decision.cost is not None:
-        return cheapest_threshold(decision.cost, truth, scores)
+        return cheapest(decision.cost, truth, scores)
     precision, recall, thresholds = metrics.precision_recall_curve(truth, scores)
     if decision.recall is not None:
-        # Recall falls as the threshold rises, so the last that still reaches it has the fewest false alarms.
+        # Recall falls as the threshold rises, so the last one that reaches the aim has the fewest false positives.
         return float(thresholds[np.flatnonzero(recall[:-1] >= decision.recall)[-1]])
-    precise = np.flatnonzero(precision[:-1] >= float(decision.precision or 0))
-    if len(precise) == 0:
+    reached = np.flatnonzero(precision[:-1] >= float(decision.precision or 0))
+    if len(reached) == 0:
         raise EvaluationError(
             f"no threshold reaches a precision of {decision.precision} on the validation rows (the best is "
             f"{precision[:-1].max():.3f}): ask for less under decision in model.yaml"
         )
-    return float(thresholds[precise[np.argmax(recall[precise])]])
+    return float(thresholds[reached[np.argmax(recall[reached])]])
 
 
-def cheapest_threshold(cost: Cost, truth: Truth, scores: Scores) -> float:
-    """Return the threshold at which wrong labels cost least on these rows; above all scores where none is cheaper."""
+def cheapest(cost: Cost, truth: Truth, scores: Scores) -> float:
+    """Return the threshold with the lowest cost of errors; `ABOVE_ALL` if labelling nothing positive is cheapest."""
     false_positive, true_positive, thresholds = metrics.roc_curve(truth, scores, drop_intermediate=False)
     missed = (1 - true_positive) * truth.sum() * cost.false_negative
-    total = missed + false_positive * (~truth).sum() * cost.false_positive
-    return min(float(thresholds[int(np.argmin(total))]), ABOVE_ALL)
+    costs = missed + false_positive * (~truth).sum() * cost.false_positive
+    return min(float(thresholds[int(np.argmin(costs))]), ABOVE_ALL)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock.archive import ArchiveError, unpack
-from penstock.aws.ecr import image_digest as find_image_digest
+from penstock.aws.ecr import find_image_digest
 from penstock.aws.model_registry import Package, Registry
 from penstock.aws.s3_store import Store, sha256
 from penstock.contract.model import Contract

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from penstock.aws.notifier import Notifier, first_numbers
+from penstock.aws.notifier import Notifier, summarize_metrics
 from penstock.ledger.ledger import Ledger, Record, timestamp
 
 REASON_LIMIT = 1500
@@ -29,12 +29,12 @@ class RunEnding:
         self.ledger.end_run(run, outcome, reason, timestamp(now))
         record = self.ledger.run(run)
         if record["outcome"] == outcome and not record.get("told"):
-            self.notifier.tell(f"{self.model}: run {run} {outcome}", self._notice(record, reason))
-            self.ledger.note_told(run)  # behind the notice: after a crash between the two it is sent twice, not never
+            self.notifier.send(f"{self.model}: run {run} {outcome}", self._notice(record, reason))
+            self.ledger.note_notified(run)  # after the notice: a crash between them repeats it and never loses it
 
     def _notice(self, record: Record, reason: str) -> str:
         metrics = record["steps"].get("gates", {}).get("evaluation", {}).get("challenger") or {}
         commands = [f"penstock run {record['id']} --model {self.model} --stage {self.stage}"]
         if record["outcome"] == "registered":
             commands.append(f"penstock approve {self.model} --stage {self.stage} --reason '…'")
-        return "\n".join([reason, *([first_numbers(metrics)] if metrics else []), "", *commands, ""])
+        return "\n".join([reason, *([summarize_metrics(metrics)] if metrics else []), "", *commands, ""])

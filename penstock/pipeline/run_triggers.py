@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from penstock.aws.executions import Ended, Executions
+from penstock.aws.executions import ExecutionOutcome, Executions
 from penstock.events import AlarmRaised, ExecutionEnded, ObjectCreated
 from penstock.lake import RAW, SUCCESS, name_of
 from penstock.ledger.ledger import Ledger, Upload, timestamp
@@ -59,7 +59,7 @@ class RunTriggers:
 
     def run_ended(self, event: ExecutionEnded, now: datetime) -> str:
         """A run's execution ended: close the run, if it is open, and take what came meanwhile."""
-        self._settle(event.name, Ended(event.status, event.cause), now)
+        self._settle(event.name, ExecutionOutcome(event.status, event.cause), now)
         cause = "uploads waited for the run before"
         return open_next(self.ledger, self._start, trigger="upload", cause=cause, now=now)
 
@@ -73,7 +73,7 @@ class RunTriggers:
         if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come
             self._settle(run, ended, datetime.now(UTC))
 
-    def _settle(self, run: str, ended: Ended, now: datetime) -> None:
+    def _settle(self, run: str, ended: ExecutionOutcome, now: datetime) -> None:
         """Close a run whose execution ended without recording an ending: stopped, timed out, or killed."""
         reason = ended.sentence("the pipeline's execution")
         if self.ledger.end_run(run, "failed", reason, timestamp(now)):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from penstock.aws.executions import Ended, Executions
+from penstock.aws.executions import ExecutionOutcome, Executions
 from penstock.aws.model_registry import Registry
 from penstock.aws.notifier import Notifier
 from penstock.aws.s3_store import Store
@@ -66,7 +66,7 @@ class Authorization:
         """Close a rollout whose execution ended without doing so itself, then start what waits."""
         rollout = self.ledger.rollout(event.name.removesuffix(BACK))
         if rollout["state"] == "open":
-            self.rollouts.settle(rollout, Ended(event.status, event.cause), now)
+            self.rollouts.settle(rollout, ExecutionOutcome(event.status, event.cause), now)
         sentence = self.rollouts.start_next(now)
         if self.ledger.holder("rollout") is not None:
             return sentence

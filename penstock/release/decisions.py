@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package, Registry
-from penstock.aws.notifier import Notifier, first_numbers
-from penstock.aws.s3_store import NoObjectError, Store, changed_file, sha256
+from penstock.aws.notifier import Notifier, summarize_metrics
+from penstock.aws.s3_store import NoObjectError, Store, describe_change, sha256
 from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.release import rollback
@@ -126,7 +126,7 @@ class Decisions:
             actual = sha256(self.store.read(key))
         except (NoRecordError, NoObjectError) as error:
             return str(error)
-        return None if actual == registered else changed_file(key, actual, registered)
+        return None if actual == registered else describe_change(key, actual, registered)
 
     def next_approved(self, now: datetime) -> Record | None:
         """The newest version whose approval waits for a rollout.
@@ -180,10 +180,10 @@ class Decisions:
 
     def _notify(self, package: Package, decision: str, sentence: str) -> None:
         """Send a notice with the version's first numbers and the command that shows them all."""
-        numbers = first_numbers(self._version(package.version).get("metrics") or {})
+        numbers = summarize_metrics(self._version(package.version).get("metrics") or {})
         command = f"penstock why {self.spec.name} --version {package.version} --stage {self.stage}"
         subject = f"{self.spec.name}: approval of version {package.version} {decision}"
-        self.notifier.tell(subject, "\n".join([sentence, *([numbers] if numbers else []), "", command, ""]))
+        self.notifier.send(subject, "\n".join([sentence, *([numbers] if numbers else []), "", command, ""]))
 
     def _version(self, version: int) -> Record:
         """The ledger's record of a version; empty where no run of ours registered it."""

@@ -114,7 +114,7 @@ class Ending:
     ) -> None:
         """Record the ending and send one notice: an alarm on failed executions misses those stopped or timed out."""
         if self.ledger.end_rollout(rollout["id"], outcome, reason, timestamp(now), live, code=code):
-            self.notifier.tell(f"{self.spec.name}: version {rollout['version']} {outcome}", reason)
+            self.notifier.send(f"{self.spec.name}: version {rollout['version']} {outcome}", reason)
 
     def _set_back(self, rollout: Record, reason: str) -> None:
         """Set an approved version back to pending, so that approving it once more is a change again.

@@ -92,5 +92,5 @@ class RollbackReview:
         about = {"by": package.changed_by, "reason": request.reason, "rollback": package.version}
         self.ledger.put_approval(request.to, at, decision="refused", refusal=refusal, **about)
         sentence = f"rollback from version {package.version} to version {request.to} refused: {refusal}"
-        self.notifier.tell(f"{self.spec.name}: rollback refused", f"{package.changed_by} asked for it. {sentence}\n")
+        self.notifier.send(f"{self.spec.name}: rollback refused", f"{package.changed_by} asked for it. {sentence}\n")
         return sentence

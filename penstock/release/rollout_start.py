@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from penstock.aws.executions import Ended, Executions
+from penstock.aws.executions import ExecutionOutcome, Executions
 from penstock.aws.model_registry import Registry
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger, Record, timestamp
@@ -70,7 +70,7 @@ class RolloutStart:
             self._start(self.ledger.rollout(rollout), now)
         return sentence
 
-    def settle(self, rollout: Record, ended: Ended, now: datetime) -> None:
+    def settle(self, rollout: Record, ended: ExecutionOutcome, now: datetime) -> None:
         """Close a rollout whose execution died, once its traffic and alarms are taken back."""
         serving, reason = self.service.live(), ended.sentence("the rollout's execution")
         if not self._take_back(rollout, serving, reason):

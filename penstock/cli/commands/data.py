@@ -16,7 +16,7 @@ from penstock.cli.folders import Folder, data_files
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import as_json, console
 from penstock.cli.target import Target, UsageError
-from penstock.readers.open_table import ENDINGS, readable
+from penstock.readers.open_table import ENDINGS, is_readable
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +66,7 @@ def _folders(files: list[Path], *, labels: bool) -> dict[Path, list[str]]:
             continue
         if not file.is_file():
             raise UsageError(f"{file} is not a file")
-        if not readable(file.name):
+        if not is_readable(file.name):
             raise UsageError(f"{file} ends in none of {', '.join(ENDINGS)}")
     return {file: data_files(file) for file in found}
 

@@ -102,7 +102,7 @@ def _found(file: Path, contract: Contract, bad: Path | None, *, quiet: bool) -> 
         writer = PartWriter(Path(folder) / "bad") if bad is not None else None
         try:
             with open_table(file, file.name, scratch=Path(folder)) as table:
-                tally = examine(contract, table, bad=writer, seen=say)
+                tally = examine(contract, table, bad=writer, progress=say)
         except TableError as error:
             refused = str(error)
         if writer is not None and bad is not None and (files := writer.close()):

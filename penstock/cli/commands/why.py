@@ -54,7 +54,7 @@ def why(
         found["prediction"] |= {"scores": _named(target, found["sha256"], asked)}
     if openlineage:
         making = target.ledger.run(found["dataset"]["run"] or found["run"]["id"])
-        as_json(lineage.events(found, making, stage))
+        as_json(lineage.build_events(found, making, stage))
     elif json:
         as_json(found)
     else:

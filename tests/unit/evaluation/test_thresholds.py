@@ -1,4 +1,4 @@
-"""Decision thresholds: each is the best there is for its aim, checked against every other."""
+"""Decision thresholds, compared with a search over all scores."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_no_threshold_costs_less(positive: float, negative: float) -> None:
     assert total_cost(chosen, cost) == pytest.approx(min(total_cost(at, cost) for at in EVERY))
 
 
-def test_where_labels_cost_more_than_they_save_no_row_is_positive() -> None:
+def test_threshold_is_above_all_scores_where_no_positive_label_is_cheapest() -> None:
     scores = 1.0 - SCORES
     chosen = threshold(Aim(cost=Cost(false_positive=1e6)), TRUTH, np.where(TRUTH, 0.1, scores))
     assert chosen == ABOVE_ALL
@@ -37,14 +37,14 @@ def test_where_labels_cost_more_than_they_save_no_row_is_positive() -> None:
 
 
 @pytest.mark.parametrize("least", [0.5, 0.9, 0.999])
-def test_the_highest_threshold_that_reaches_a_recall(least: float) -> None:
+def test_recall_aim_gives_the_highest_threshold_that_reaches_it(least: float) -> None:
     chosen = threshold(Aim(recall=least), TRUTH, SCORES)
     enough = [at for at in EVERY if metrics.recall_score(TRUTH, at <= SCORES) >= least]
     assert chosen == max(enough)
 
 
 @pytest.mark.parametrize("least", [0.5, 0.8])
-def test_the_threshold_with_the_highest_recall_at_a_precision(least: float) -> None:
+def test_precision_aim_gives_the_threshold_with_the_highest_recall(least: float) -> None:
     chosen = threshold(Aim(precision=least), TRUTH, SCORES)
     enough = [at for at in EVERY[:-1] if metrics.precision_score(TRUTH, at <= SCORES) >= least]
     most = max(metrics.recall_score(TRUTH, at <= SCORES) for at in enough)
@@ -52,7 +52,7 @@ def test_the_threshold_with_the_highest_recall_at_a_precision(least: float) -> N
     assert metrics.recall_score(TRUTH, chosen <= SCORES) == most
 
 
-def test_the_error_for_an_unreachable_precision_has_the_best_one() -> None:
+def test_unreachable_precision_raises_with_the_best_one() -> None:
     scores: Any = np.full(300, 0.5)
     with pytest.raises(
         EvaluationError, match=rf"a precision of 0.9 .* \(the best is {TRUTH.mean():.3f}\): ask for less"
@@ -61,10 +61,10 @@ def test_the_error_for_an_unreachable_precision_has_the_best_one() -> None:
 
 
 @pytest.mark.parametrize("decision", ["f1", Aim(recall=0.9)])
-def test_validation_rows_of_one_class_are_refused(decision: Any) -> None:
+def test_validation_rows_of_one_class_raise(decision: Any) -> None:
     with pytest.raises(EvaluationError, match="the 300 validation rows are all of one class"):
         threshold(decision, np.ones(300, dtype=bool), SCORES)
 
 
-def test_a_fixed_threshold_is_used_unchanged() -> None:
+def test_fixed_threshold_is_used() -> None:
     assert threshold(0.3, TRUTH, SCORES) == 0.3

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given, seed, settings
 from hypothesis import strategies as st
 
 from penstock.aws.s3_store import sha256
@@ -29,7 +29,13 @@ from tests.support.world import BUCKET, CODE, FLIGHT_DELAY, MODEL, STAGE, TABLE
 from training.steps.job.inspect_files import inspect_files
 
 NAMES = ("start_run", "validate", "end_run")
-SCHEDULES = 1_500
+SCHEDULES, BLOCKS = 1_620, 6
+"""Blocks repeat some of each other's: so many hold as many different schedules as 1,500 drawn at once."""
+
+
+def in_group(value: object) -> Any:
+    """Make it a parameter whose tests any pytest-xdist worker may take, apart from the rest of the file."""
+    return pytest.param(value, marks=pytest.mark.xdist_group(f"exactly-once-{value}"))
 
 
 class QuickInspection(Inspection):
@@ -228,11 +234,24 @@ def accounted_for(cloud: Cloud, ledger: Ledger, schedule: Schedule) -> None:
             assert good <= {part.sha256 for part in dataset_of(cloud, ledger, item["dataset"]).parts}
 
 
-@settings(max_examples=SCHEDULES, suppress_health_check=[HealthCheck.too_slow])
-@given(SCHEDULE)
-@example(Schedule((("a.csv", (b"good 1",)),), "append", ((1, "after"), (2, "after"), (3, "after")), (), frozenset()))
-@example(Schedule((("a.csv", (b"good 1",)),) * 2, "replace", ((20, "abort"), (21, "meanwhile")), (), frozenset({1})))
-def test_every_upload_counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
+@pytest.mark.parametrize("block", [in_group(block) for block in range(BLOCKS)])
+def test_every_upload_counts_once(functions: dict[str, ModuleType], block: int) -> None:
+    @seed(block)
+    @settings(max_examples=SCHEDULES // BLOCKS, suppress_health_check=[HealthCheck.too_slow])
+    @given(SCHEDULE)
+    @example(
+        Schedule((("a.csv", (b"good 1",)),), "append", ((1, "after"), (2, "after"), (3, "after")), (), frozenset())
+    )
+    @example(
+        Schedule((("a.csv", (b"good 1",)),) * 2, "replace", ((20, "abort"), (21, "meanwhile")), (), frozenset({1}))
+    )
+    def run(schedule: Schedule) -> None:
+        counts_once(functions, schedule)
+
+    run()
+
+
+def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
     # Given uploads, and what goes wrong with them
     undisturbed, wanted = clean(functions, schedule)
     cloud = Cloud(plan=dict(schedule.plan), picks=list(schedule.picks), repeated=set(schedule.repeated))
@@ -251,7 +270,7 @@ def test_every_upload_counts_once(functions: dict[str, ModuleType], schedule: Sc
         assert len(cloud.trained) == len(set(cloud.trained))
 
 
-@pytest.mark.parametrize("fault", ["before", "after", "meanwhile", "abort", "overtaken"])
+@pytest.mark.parametrize("fault", [in_group(fault) for fault in ("before", "after", "meanwhile", "abort", "overtaken")])
 @pytest.mark.parametrize("pick", [0, 1])
 @pytest.mark.parametrize(("mode", "job"), [("append", False), ("replace", False), ("append", True)])
 def test_at_each_call_in_turn(

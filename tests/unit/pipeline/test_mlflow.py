@@ -212,7 +212,7 @@ def loses_nothing(register: Register, words: str) -> None:
     assert "mlflow" not in packages()[0]["CustomerMetadataProperties"]
     assert words in register.step["failure"]
     assert f"not logged to MLflow: {register.step['failure']}" in shown(register.world)
-    assert register.world.ledger.trained("d" * 64, register.world.ledger.version(1)["code"]) == "run1"
+    assert register.world.ledger.find_trained("d" * 64, register.world.ledger.version(1)["code"]) == "run1"
 
 
 def test_a_server_that_is_down(register: Register) -> None:

@@ -514,7 +514,7 @@ def test_an_approval_in_a_process_that_died(office: Office, part: str, after: st
 
 @pytest.mark.parametrize(
     ("part", "after"),
-    [("ledger", "put_approval"), ("notifier", "tell"), ("registry", "set_status"), ("ledger", "decide")],
+    [("ledger", "put_approval"), ("notifier", "send"), ("registry", "set_status"), ("ledger", "decide")],
 )
 def test_a_refusal_in_a_process_that_died(office: Office, part: str, after: str) -> None:
     arn = office.version(1, description="")
@@ -530,7 +530,7 @@ def test_a_refusal_in_a_process_that_died(office: Office, part: str, after: str)
 
 @pytest.mark.parametrize(
     ("part", "after"),
-    [("ledger", "put_approval"), ("notifier", "tell"), ("registry", "set_status"), ("ledger", "decide")],
+    [("ledger", "put_approval"), ("notifier", "send"), ("registry", "set_status"), ("ledger", "decide")],
 )
 def test_a_refusal_of_what_waited_in_a_process_that_died(office: Office, part: str, after: str) -> None:
     # Given version 2 waits behind a rollout, and is overtaken by version 3

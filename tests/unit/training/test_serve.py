@@ -337,7 +337,7 @@ class Process:
             f"http://127.0.0.1:{self.port}{path}", body, {"content-type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 - our own address
+            with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - our own address
                 return reply.status, json.loads(reply.read())
         except urllib.error.HTTPError as error:
             with error:

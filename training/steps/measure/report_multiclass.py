@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from penstock.evaluation.multiclass import Places, class_name, labels, normalise
+from penstock.evaluation.multiclass import Places, class_name, labels, normalised
 from penstock.evaluation.multiclass_metrics import measure_classes_part
 from penstock.scoring.signature import Class, Scores
 from training.steps.measure.report_curves import Numbers, calibration, thin
@@ -24,7 +24,7 @@ def class_curves(truth: Places, scores: Scores, classes: Sequence[Class]) -> dic
         classes: in their order.
     """
     predicted, every = labels(scores), range(len(classes))
-    confidence = normalise(scores).max(axis=1)
+    confidence = normalised(scores).max(axis=1)
     return {
         "confusion": {
             "classes": [class_name(item) for item in classes],

@@ -16,9 +16,9 @@ import msgspec
 
 from penstock.api import media_types as media
 from penstock.api import payloads
-from penstock.api.explain import explained
+from penstock.api.explain import add_explanations
 from penstock.api.media_types import JSON, PROBLEM, Media
-from penstock.api.sagemaker_headers import ATTRIBUTES, INFERENCE_ID, named, told
+from penstock.api.sagemaker_headers import ATTRIBUTES, INFERENCE_ID, parse_attributes, parse_query
 from penstock.captures.record import CaptureLines
 from penstock.scoring.model import Model
 from penstock.scoring.problems import RequestError
@@ -63,10 +63,10 @@ class App:
 
     def _invocation(self, headers: Mapping[str, str], body: bytes, query: str) -> Reply:
         started = time.perf_counter()
-        came, header = media.sent(headers.get("content-type"))
-        goes = media.wanted(headers.get("accept"), came)
+        came, header = media.parse_content_type(headers.get("content-type"))
+        goes = media.negotiate(headers.get("accept"), came)
         instances = self._instances(body, came, header)
-        given = told(headers.get(ATTRIBUTES))
+        given = parse_attributes(headers.get(ATTRIBUTES))
         request = given.request or headers.get(INFERENCE_ID) or f"{self._process}{next(self._count):x}"
         prediction = self._model.prediction
         predictions = [
@@ -74,7 +74,7 @@ class App:
             for index, score in enumerate(self._model.score_instances(instances))
         ]
         seconds = time.perf_counter() - started
-        reply = self._reply(self._explained(instances, predictions, named(query) if query else given.query), goes)
+        reply = self._reply(self._explained(instances, predictions, parse_query(query) if query else given.query), goes)
         if given.captured:
             self._captures.put(instances, predictions, seconds)
         return reply
@@ -84,17 +84,17 @@ class App:
             raise RequestError(413, f"the body has more than the {MOST_BYTES:,} bytes that are taken")
         model = self._model
         if came != JSON:
-            body = payloads.request(body, came, model.signature, header=header, most=model.max_rows)
-        return payloads.decoded(model.instances, body, model.signature)
+            body = payloads.to_json_request(body, came, model.signature, header=header, most=model.max_rows)
+        return payloads.decode_with(model.instances, body, model.signature)
 
     def _explained(
         self, instances: Sequence[Any], predictions: list[dict[str, Any]], query: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         """As the predict function answers `?explain=true`; what is captured is without."""
-        return explained(self._model, instances, predictions, query) if query else predictions
+        return add_explanations(self._model, instances, predictions, query) if query else predictions
 
     def _reply(self, predictions: list[dict[str, Any]], goes: Media) -> Reply:
-        return 200, goes, payloads.encoded({**self._about, "predictions": predictions}, goes)
+        return 200, goes, payloads.encode_response({**self._about, "predictions": predictions}, goes)
 
     def _elsewhere(self, method: str, path: str) -> Reply:
         if path == "/ping":
