@@ -72,8 +72,8 @@ def _pseudonyms(target: Target, contract: Contract) -> Pseudonyms | None:
 
 
 def _features(target: Target, store: Store) -> StoredFeatures:
-    asked = read_model(target.root / MODELS / target.model).feature_store is not None
-    return StoredFeatures(stage=target.stage, lake=target.lake, store=store, asked=asked)
+    is_configured = read_model(target.root / MODELS / target.model).feature_store is not None
+    return StoredFeatures(stage=target.stage, lake=target.lake, store=store, is_configured=is_configured)
 
 
 def _end(found: Erasure, *, json: bool, verb: str) -> None:

@@ -31,10 +31,10 @@ def rollback(
     """Take the live version back: an earlier approved one is rolled out. Exit code 1 if it does not go live."""
     target = Target.of(stage, model)
     ledger, registry = target.ledger, Registry(target.outputs.GroupName)
-    live = int(rules.taken_back(ledger)["version"])
-    back = int(rules.target(ledger, live, to)["version"])
+    live = int(rules.require_live(ledger)["version"])
+    back = int(rules.find_target(ledger, live, to)["version"])
     arn = ledger.version(live)["arn"]
-    registry.set_status(arn, REJECTED, rules.words(back, reason))
+    registry.set_status(arn, REJECTED, rules.format_request(back, reason))
     package = registry.describe(arn)
     said = {"model": target.model, "from": live, "to": back, "by": package.changed_by, "reason": reason}
     if not json:

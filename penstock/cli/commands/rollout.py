@@ -13,7 +13,7 @@ from penstock.cli.output import coloured, console, line
 from penstock.cli.target import Target, UsageError
 from penstock.ledger.ledger import timestamp
 from penstock.release.endpoint_plan import EndpointPlan
-from penstock.release.live_service import Service, newest
+from penstock.release.live_service import Service, newest_fingerprint
 
 
 def register(app: typer.Typer) -> None:
@@ -55,10 +55,10 @@ def waiting(target: Target) -> str | None:
     try:
         serving = service.live()
         plan = EndpointPlan.read(target.outputs.EndpointPlan)
-        deployed = newest(service, plan, serving.version or 0, serving.sha256)
+        deployed = newest_fingerprint(service, plan, serving.version or 0, serving.sha256)
     except ClientError as error:
         return f"whether deployed code is live cannot be asked: {error}"
-    if serving.version is None or serving.deployed == deployed:
+    if serving.version is None or serving.fingerprint == deployed:
         return None
     if target.ledger.holder("rollout") is not None:
         return "code or settings that were deployed since are not live; a rollout is under way"

@@ -74,7 +74,9 @@ def _captured(target: Target, prediction: str, since: str | None) -> Record:
             prediction,
             since=start,
             until=now,
-            look=lambda files, day: status.update(f"looking through the captures of {day:%Y-%m-%d}: {files:,} files"),
+            progress=lambda files, day: status.update(
+                f"looking through the captures of {day:%Y-%m-%d}: {files:,} files"
+            ),
         )
 
 
