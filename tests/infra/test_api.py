@@ -8,7 +8,7 @@ import pytest
 from infra.bundling import FOLDER
 from tests.infra.conftest import Synthesis, copy_of_project, resources, synthesise
 from tests.infra.test_bundling import MODEL
-from tests.support.specs import say_serving
+from tests.support.specs import replace_serving
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d"
 JWT = f"""
@@ -25,7 +25,7 @@ def saying(target: Path, source: Path, serving: str) -> Path:
     root = copy_of_project(target, source)
     (root / FOLDER).symlink_to((source / FOLDER).resolve())
     path = root / "training" / "models" / MODEL / "model.yaml"
-    say_serving(path, serving)
+    replace_serving(path, serving)
     return root
 
 

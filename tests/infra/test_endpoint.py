@@ -12,7 +12,7 @@ from tests.infra.test_nag import test_every_acknowledgement_has_a_reason as ackn
 from tests.infra.test_nag import test_nothing_is_unacknowledged as unacknowledged
 from tests.infra.test_permissions import allowed, folders, listed, statements
 from tests.infra.test_permissions import test_wildcards_stand_only_where_iam_takes_no_resource as no_wildcard
-from tests.support.specs import say_serving
+from tests.support.specs import replace_serving
 
 SERVED = "serving: {target: endpoint, endpoint: {instances: {min: 1, max: 4}}}"
 OWN = "/prod-flight-delay--*"
@@ -25,7 +25,7 @@ def served(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis
     root = copy_of_project(tmp_path_factory.mktemp("endpoint"), project)
     (root / FOLDER).symlink_to(ROOT / FOLDER)
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
-    say_serving(path, SERVED)
+    replace_serving(path, SERVED)
     synthesis = synthesise(tmp_path_factory.mktemp("served"), {"stage": "prod"}, root=root, validation=True)
     assert synthesis.code == 0, synthesis.errors
     return synthesis

@@ -1,4 +1,4 @@
-"""A batch's functions in a stage of moto's AWS, called in the order of its state machine."""
+"""A batch's Lambda functions over moto's AWS, called in the order of the state machine."""
 
 import csv
 import gzip
@@ -26,12 +26,12 @@ MACHINE = definition(
 
 
 def rows(count: int, **changed: Any) -> list[dict[str, Any]]:
-    """Good rows, each with another amount."""
+    """Return good rows with different amounts."""
     return [GOOD | {"amount": round(1.5 + number * 0.37, 3)} | changed for number in range(count)]
 
 
 def as_csv(items: list[dict[str, Any]]) -> bytes:
-    """A CSV file of rows; a missing value is an empty cell."""
+    """Return a CSV file of the rows; a missing value is an empty cell."""
     names = list(dict.fromkeys(name for item in items for name in item))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names)
@@ -51,11 +51,11 @@ def as_parquet(items: list[dict[str, Any]]) -> bytes:
 
 
 def go_live(world: World, data: bytes, version: int = 3) -> None:
-    """Have a model file be the live version."""
+    """Make a model file the live version."""
     digest = sha256(data)
     key = world.lake.model_file(digest, "model.onnx")
-    kept = world.store.write(key, data)
-    world.ledger.put_version(version, sha256=digest, model_version_id=kept, arn="a", run="r")
+    model_version_id = world.store.write(key, data)
+    world.ledger.put_version(version, sha256=digest, model_version_id=model_version_id, arn="a", run="r")
     world.ledger.open_rollout(f"r{version}", version, "t", sha256=digest)
     live = {"version": version, "sha256": digest, "lambda_version": "1"}
     assert world.ledger.end_rollout(f"r{version}", "live", "", "t", live)
@@ -63,13 +63,13 @@ def go_live(world: World, data: bytes, version: int = 3) -> None:
 
 @dataclass
 class Steps:
-    """The functions, and how often a part was scored."""
+    """The functions, and the parts that were scored."""
 
     world: World
     functions: dict[str, ModuleType]
     scored: list[int] = field(default_factory=list)
     dies_at: int | None = None
-    """The part at which the execution is stopped."""
+    """The part at which the execution stops."""
 
     @classmethod
     def load(cls, world: World, part_rows: int = 4) -> "Steps":
@@ -77,14 +77,14 @@ class Steps:
         return cls(world, {name: world.load(name, **changed.get(name, {})) for name in NAMES})
 
     def come(self, name: str, data: bytes) -> str:
-        """A file comes; the batch's name."""
+        """Upload a file and return the batch's name."""
         event = self.world.upload(name, data, BATCH_INPUT)
         self.functions["start_batch"].handler(event, None)
         item = event["detail"]["object"]
         return batch_id(MODEL, item["key"], item["version-id"])
 
     def run(self, batch: str) -> Record:
-        """The state machine, which ends or dies; the batch's record."""
+        """Run the state machine, to its end or to `dies_at`, and return the batch's record."""
         plan = self.functions["plan_batch"].handler({"batch": batch}, None)
         ending = {"outcome": plan["outcome"], "reason": plan["reason"]}
         if plan["outcome"] == "score":
@@ -98,7 +98,7 @@ class Steps:
         return self.world.ledger.batch(batch)
 
     def all(self, name: str, data: bytes) -> Record:
-        """A file comes and its batch runs."""
+        """Upload a file and run its batch."""
         return self.run(self.come(name, data))
 
     @property
@@ -110,7 +110,7 @@ class Steps:
         return self.world.ledger
 
     def output(self, name: str) -> list[dict[str, Any]]:
-        """The output's rows, of JSON Lines or CSV as text says."""
+        """Read the output's rows; CSV values are text."""
         data = self.world.store.read(self.lake.batch_output(name))
         if name.endswith(".gz"):
             data, name = gzip.decompress(data), name.removesuffix(".gz")

@@ -1,10 +1,10 @@
-"""Table, bucket, state machine and event bus in memory, quick enough for thousands of schedules, that fail on plan.
+"""An in-memory table, bucket, state machine and event bus with planned faults, fast enough for thousands of schedules.
 
-Every call of AWS goes through one gate. There a process may die before the call's effect or after it, another process
-may do a whole step of its own first, someone may stop the execution, and then all else may go on to its end before the
-function that was given up does. What is kept of AWS is what the code relies on:
-conditions, transactions of at most 100 different items, versions of objects, executions that are unique by name, and
-asynchronous invocations that are tried three times and then lie in the failures queue.
+Every call of AWS goes through `Cloud.call`. There the process may crash before or after the call's effect, another
+process may run a whole step first, the execution may be stopped, or everything else may run to its end first. The fake
+has the properties of AWS that the code relies on: conditions, transactions of at most 100 different items, versions of
+objects, executions that are unique by name, and asynchronous invocations that are tried three times and then go to the
+failures queue.
 """
 
 import io
@@ -25,12 +25,12 @@ Item = dict[str, Any]
 T = TypeVar("T")
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:pipeline"
 INVOCATIONS = 3
-"""One and two retries."""
+"""The first attempt and two retries."""
 STEP_ATTEMPTS = {"validate": 2, "inspect": 2, "validate_inspected": 2, "train": 1, "end": 5}
 
 
 class CrashError(BaseException):
-    """The process is gone, and with it whatever might have caught an exception."""
+    """The process crashes; a `BaseException`, so that no handler catches it."""
 
 
 def refused(code: str, operation: str, **more: Any) -> ClientError:
@@ -59,14 +59,14 @@ class Cloud:
     """One model's part of a stage."""
 
     plan: dict[int, Fault]
-    """What happens at which call."""
+    """The fault at each call, by number."""
     picks: list[int]
-    """Which of the things that could go on does."""
+    """Choices among the possible next actions."""
     repeated: set[int]
-    """Which deliveries come twice."""
+    """Numbers of the deliveries that are repeated."""
     calls: int = 0
     puts: list[tuple[str, bytes]] = field(default_factory=list)
-    """Objects still to be put."""
+    """Objects yet to be uploaded."""
     items: dict[str, Item] = field(default_factory=dict)
     objects: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     executions: dict[str, Execution] = field(default_factory=dict)
@@ -78,11 +78,11 @@ class Cloud:
     trained: list[str] = field(default_factory=list)
     functions: dict[str, ModuleType] = field(default_factory=dict)
     inspect: Callable[[str], None] = lambda _: None
-    """What the processing job does for a run."""
+    """The work of the processing job for a run."""
     inspected: int = 0
-    """Processing jobs that came to their end."""
+    """Number of completed processing jobs."""
 
-    # The gate
+    # Every call of AWS
 
     def call(self, effect: Callable[[], T]) -> T:
         self.calls += 1
@@ -110,10 +110,10 @@ class Cloud:
         execution.status = status
         self.queue.append(Delivery(execution_ended(MACHINE, execution.name, status, "the test said so")))
 
-    # What goes on
+    # Actions
 
     def put(self, name: str, data: bytes) -> str:
-        """An object comes; S3's event of it is on its way."""
+        """Upload an object and queue S3's event."""
         key = f"raw/{MODEL}/{name}"
         self.clock += 1
         version = f"v{self.clock}"
@@ -125,7 +125,7 @@ class Cloud:
         return f"{key}#{version}"
 
     def go_on(self) -> bool:
-        """One thing happens of those that can; False when nothing can."""
+        """Do one of the possible actions; return False if there is none."""
         actions: list[Callable[[], None]] = [self._put_next] if self.puts else []
         actions += [lambda item=item: self._deliver(item) for item in self.queue]  # type: ignore[misc]
         ready = [item for item in self.executions.values() if item.status == "RUNNING" and not item.busy]
@@ -198,22 +198,22 @@ class Cloud:
         return "end"
 
     def _end(self, execution: Execution) -> str:
-        given = ("outcome", "reason", "step", "error")
-        about = {name: execution.result[name] for name in given if name in execution.result}
-        self.functions["end_run"].handler({"run": execution.name, **about}, None)
+        names = ("outcome", "reason", "step", "error")
+        ending = {name: execution.result[name] for name in names if name in execution.result}
+        self.functions["end_run"].handler({"run": execution.name, **ending}, None)
         return "done"
 
     # The services
 
     def ledger(self) -> Ledger:
-        made: Any = Ledger.__new__(Ledger)
-        made._table, made._client, made._name, made.model = Table(self), Table(self), TABLE, MODEL
-        return made  # type: ignore[no-any-return]
+        result: Any = Ledger.__new__(Ledger)
+        result._table, result._client, result._name, result.model = Table(self), Table(self), TABLE, MODEL
+        return result  # type: ignore[no-any-return]
 
     def store(self) -> Store:
-        made = Store.__new__(Store)
-        made.bucket, made._client = BUCKET, Bucket(self)
-        return made
+        result = Store.__new__(Store)
+        result.bucket, result._client = BUCKET, Bucket(self)
+        return result
 
     def steps(self) -> Any:
         return SimpleNamespace(start_execution=self._start, describe_execution=self._describe)
@@ -223,8 +223,8 @@ class Cloud:
 
     def _start(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: A002, N803 - AWS's words
         def effect() -> None:
-            known = self.executions.setdefault(name, Execution(name))
-            if known.status != "RUNNING":
+            execution = self.executions.setdefault(name, Execution(name))
+            if execution.status != "RUNNING":
                 raise refused("ExecutionAlreadyExists", "StartExecution")
 
         self.call(effect)
@@ -236,14 +236,14 @@ class Cloud:
 
 @dataclass
 class Table:
-    """DynamoDB, as far as the ledger uses it; resource and client in one."""
+    """The part of DynamoDB that the ledger uses; resource and client in one."""
 
     cloud: Cloud
 
     def get_item(self, *, Key: Item, ConsistentRead: bool) -> Item:  # noqa: N803
         def effect() -> Item:
-            found = self.cloud.items.get(Key["sk"])
-            return {"Item": json.loads(json.dumps(found))} if found is not None else {}
+            item = self.cloud.items.get(Key["sk"])
+            return {"Item": json.loads(json.dumps(item))} if item is not None else {}
 
         assert ConsistentRead
         return self.cloud.call(effect)
@@ -280,8 +280,8 @@ class Table:
     def _query(self, *, KeyConditionExpression: Any, **_: Any) -> list[Item]:  # noqa: N803
         _, begins = KeyConditionExpression.get_expression()["values"]
         start = begins.get_expression()["values"][1]
-        found = [self.cloud.items[sk] for sk in sorted(self.cloud.items) if sk.startswith(start)]
-        return self.cloud.call(lambda: [{"Items": json.loads(json.dumps(found))}])
+        items = [self.cloud.items[sk] for sk in sorted(self.cloud.items) if sk.startswith(start)]
+        return self.cloud.call(lambda: [{"Items": json.loads(json.dumps(items))}])
 
     def _allows(self, write: Item) -> bool:
         item = self.cloud.items.get(_key(write))
@@ -321,17 +321,17 @@ def _holds(term: str, item: Item | None, names: Item, values: Item) -> bool:
 
 @dataclass
 class Bucket:
-    """S3 with versions, as far as the store uses it."""
+    """The part of S3, with versions, that the store uses."""
 
     cloud: Cloud
 
     def get_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> Item:  # noqa: N803
         def effect() -> Item:
             versions = self.cloud.objects.get(Key, [])
-            found = [data for version, data in versions if VersionId in {None, version}]
-            if not found:
+            bodies = [data for version, data in versions if VersionId in {None, version}]
+            if not bodies:
                 raise refused("NoSuchKey", "GetObject")
-            return {"Body": io.BytesIO(found[-1])}
+            return {"Body": io.BytesIO(bodies[-1])}
 
         return self.cloud.call(effect)
 
@@ -352,8 +352,8 @@ class Bucket:
         return self.cloud.call(effect)
 
     def get_paginator(self, operation: str) -> Any:
-        known = {"list_object_versions": self._versions, "list_objects_v2": self._listed}
-        return SimpleNamespace(paginate=known[operation])
+        pages = {"list_object_versions": self._versions, "list_objects_v2": self._listed}
+        return SimpleNamespace(paginate=pages[operation])
 
     def _listed(self, *, Bucket: str, Prefix: str, StartAfter: str) -> Iterator[Item]:  # noqa: N803
         def listed() -> list[Item]:

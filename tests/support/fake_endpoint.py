@@ -1,4 +1,4 @@
-"""SageMaker's runtime in front of the container's own application, as `InvokeEndpoint` passes a request and answers."""
+"""A fake of SageMaker's `InvokeEndpoint` that calls the container's application."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ ENVIRON = {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
 
 
 class FakeEndpoint(AwsService):
-    """One container behind an endpoint; fails as it is told to."""
+    """One container behind an endpoint; fails as configured."""
 
     def __init__(self, data: bytes, *, version: str = "3", most: int = 4) -> None:
         super().__init__("sagemaker", subdomain="runtime", seconds=1, environ=ENVIRON)
@@ -30,13 +30,13 @@ class FakeEndpoint(AwsService):
     def call(
         self, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Reply:
-        given = dict(headers or {})
-        self.asked.append((f"{method} {path}", given, body))
+        all_headers = dict(headers or {})
+        self.asked.append((f"{method} {path}", all_headers, body))
         if isinstance(self.fails, CallError):
             raise self.fails
         if self.fails is not None:
             return self.fails
-        status, _, answer = self.app.answer("POST", "/invocations", given, body)
+        status, _, answer = self.app.answer("POST", "/invocations", all_headers, body)
         return Reply(200, answer) if status == 200 else model_error(status, answer.decode())
 
     def _deliver(self, lines: list[bytes]) -> int:
@@ -45,7 +45,12 @@ class FakeEndpoint(AwsService):
 
 
 def model_error(status: int, message: str) -> Reply:
-    """What SageMaker answers where the container answered with an error."""
-    said = f'Received client error ({status}) from primary with message "{message}".'
-    about = {"Message": said, "OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": "arn:aws:logs"}
-    return Reply(424, json.dumps(about).encode())
+    """Build SageMaker's reply to an error of the container."""
+    text = f'Received client error ({status}) from primary with message "{message}".'
+    document = {
+        "Message": text,
+        "OriginalStatusCode": status,
+        "OriginalMessage": message,
+        "LogStreamArn": "arn:aws:logs",
+    }
+    return Reply(424, json.dumps(document).encode())

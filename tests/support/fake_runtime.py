@@ -1,4 +1,4 @@
-"""`sagemaker-featurestore-runtime` in memory: what boto3's client does for one feature group."""
+"""An in-memory fake of boto3's `sagemaker-featurestore-runtime` client, for one feature group."""
 
 import threading
 from typing import Any
@@ -21,9 +21,9 @@ class FakeRuntime:
         self.gets: list[list[str]] = []
         self.deleted: list[dict[str, Any]] = []
         self.failing: list[ClientError] = []
-        """What the next calls answer with."""
+        """Errors of the next calls."""
         self.holding_back = 0
-        """How many identifiers each batch leaves unprocessed."""
+        """Number of identifiers that each batch leaves unprocessed."""
 
     def put_record(self, *, FeatureGroupName: str, Record: list[dict[str, str]]) -> dict[str, Any]:  # noqa: N803
         assert FeatureGroupName
@@ -31,29 +31,29 @@ class FakeRuntime:
             self._fail()
             record = {item["FeatureName"]: item["ValueAsString"] for item in Record}
             self.puts.append(record)
-            known = self.records.get(record[self._entity])
-            if known is None or known[self._time] <= record[self._time]:
+            current = self.records.get(record[self._entity])
+            if current is None or current[self._time] <= record[self._time]:
                 self.records[record[self._entity]] = record
         return {}
 
     def batch_get_record(self, *, Identifiers: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
-        (asked,) = Identifiers
-        names = asked["RecordIdentifiersValueAsString"]
+        (request,) = Identifiers
+        names = request["RecordIdentifiersValueAsString"]
         assert len(names) <= 100
         self.gets.append(names)
         self._fail()
-        done = names[: max(1, len(names) - self.holding_back)] if self.holding_back < 1000 else []
-        left = names[len(done) :]
-        unread = [asked | {"RecordIdentifiersValueAsString": left}] if left else []
-        found = [self._found(asked["FeatureGroupName"], name) for name in done if name in self.records]
-        return {"Records": found, "Errors": [], "UnprocessedIdentifiers": unread}
+        processed = names[: max(1, len(names) - self.holding_back)] if self.holding_back < 1000 else []
+        unprocessed = names[len(processed) :]
+        unread = [request | {"RecordIdentifiersValueAsString": unprocessed}] if unprocessed else []
+        records = [self._record(request["FeatureGroupName"], name) for name in processed if name in self.records]
+        return {"Records": records, "Errors": [], "UnprocessedIdentifiers": unread}
 
-    def delete_record(self, **asked: Any) -> dict[str, Any]:
-        self.deleted.append(asked)
-        del self.records[asked["RecordIdentifierValueAsString"]]
+    def delete_record(self, **request: Any) -> dict[str, Any]:
+        self.deleted.append(request)
+        del self.records[request["RecordIdentifierValueAsString"]]
         return {}
 
-    def _found(self, group: str, name: str) -> dict[str, Any]:
+    def _record(self, group: str, name: str) -> dict[str, Any]:
         values = [{"FeatureName": key, "ValueAsString": value} for key, value in self.records[name].items()]
         return {"FeatureGroupName": group, "RecordIdentifierValueAsString": name, "Record": values}
 

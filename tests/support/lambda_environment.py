@@ -1,8 +1,8 @@
-"""A Lambda execution environment as far as extensions see it: the Runtime API's own server, and what it holds back.
+"""A fake of the Lambda Extensions API: its HTTP server and the order of an invocation.
 
 As documented at https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html: an extension registers while
-the function starts, and asks for the next event; an invocation is at its end when the runtime and every extension have
-asked for the next; none begins before.
+the function starts, and requests the next event; an invocation ends when the runtime and every extension have requested
+the next event, and no invocation begins before that.
 """
 
 import json
@@ -17,21 +17,21 @@ SECONDS = 30.0
 
 
 class Environment:
-    """One, with at most one extension, and the order of what happened in it."""
+    """One execution environment with at most one extension, and the order of its events."""
 
     def __init__(self) -> None:
         self.happened: list[str] = []
         self.address = ""
         self.refuses, self.breaks = False, 0
-        """Whether a registration is refused; how many of the next questions get an error."""
+        """Whether registration is refused; number of the next requests that get an error."""
         self.pieces = False
-        """Whether a reply comes in two."""
+        """Whether a reply is sent in two pieces."""
         self._changed = Condition()
         self._registered: dict[str, Any] = {}
         self._asking = self._closed = False
 
     def invoke(self, handler: Callable[[], Any]) -> Any:
-        """One invocation: its response, when it is at its end."""
+        """Run one invocation to its end and return its response."""
         self._until(lambda: self._asking)
         with self._changed:
             self._asking = False
@@ -48,22 +48,22 @@ class Environment:
             self._changed.notify_all()
 
     def wait_for_response(self, *, before: str) -> None:
-        """Until as many responses are out as are needed for one more of what comes behind them."""
+        """Wait until there are more responses than events named `before`."""
         self._until(lambda: self.happened.count("response") > self.happened.count(before))
 
     def _until(self, true: Callable[[], bool]) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: true() or self._closed, SECONDS), self.happened
 
-    def register(self, name: str, asked: dict[str, Any]) -> int:
-        assert asked == {"events": ["INVOKE"]}, "an internal extension gets no other event"
+    def register(self, name: str, request: dict[str, Any]) -> int:
+        assert request == {"events": ["INVOKE"]}, "an internal extension gets no other event"
         assert not self.happened, "extensions register while the function starts"
         self.note("registered")
-        self._registered[name] = asked
+        self._registered[name] = request
         return 403 if self.refuses else 200
 
     def next(self) -> int:
-        """Blocks until there is an invocation."""
+        """Block until there is an invocation."""
         with self._changed:
             if self.breaks:
                 self.breaks -= 1
@@ -107,7 +107,7 @@ class _Api(BaseHTTPRequestHandler):
         self.wfile.write(head.encode() + b"{}")
 
     def log_message(self, *_: object) -> None:
-        """Nothing: a test's output is its own."""
+        """Log nothing."""
 
 
 @contextmanager

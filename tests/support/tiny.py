@@ -1,4 +1,4 @@
-"""A tiny real model: logistic regression on text, numbers and a boolean, exported as the training job exports."""
+"""A tiny real model on text, numbers and a boolean, exported as by the training job."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ SIZES = ("a large", "b mid", "c small")
 
 
 def table(rows: int = 200) -> pl.DataFrame:
-    """Seeded rows, typed as training sees them."""
+    """Return seeded rows with the types of training."""
     random = np.random.default_rng(7)
     numbers = {name: random.uniform(1, 9, rows).astype(np.float32) for name in NUMBERS}
     return pl.DataFrame(
@@ -61,7 +61,7 @@ def table(rows: int = 200) -> pl.DataFrame:
 
 
 def estimator(rows: pl.DataFrame, truth: npt.NDArray[Any] | None = None) -> Pipeline:
-    """Fitted; unless given, the label follows the amount and the city."""
+    """Fit a logistic regression; by default the label depends on the amount and the city."""
     if truth is None:
         truth = (rows["amount"].to_numpy() + 3 * (rows["city"].to_numpy() == "JFK")) > 6
     columns = ColumnTransformer(
@@ -74,7 +74,7 @@ def estimator(rows: pl.DataFrame, truth: npt.NDArray[Any] | None = None) -> Pipe
 
 
 def sizes(rows: pl.DataFrame) -> npt.NDArray[np.str_]:
-    """A target of three values, which follows the amount. Shape (rows,)."""
+    """Return a target of three values that depends on the amount. Shape (rows,)."""
     return np.array([SIZES[(amount > 3) + (amount > 6)] for amount in rows["amount"]])
 
 
@@ -90,7 +90,7 @@ def signature(threshold: float = THRESHOLD, name: str = "tiny") -> Signature:
 
 
 def explains(max_rows: int = 3, scorings: int = 5_000) -> str:
-    """What makes a sealed file explain its scores; by every coalition, unless fewer scorings are allowed."""
+    """Return the metadata entry for explanations; exact over all coalitions, unless `scorings` is too small."""
     target = Column("won", "boolean", "target", required=True)
     rows = table().with_columns(won=pl.lit(value=True))
     train = Rows(rows, Contract("tiny", "1", (*COLUMNS, target), 0.0, "digest"))
@@ -100,13 +100,13 @@ def explains(max_rows: int = 3, scorings: int = 5_000) -> str:
 def build(
     threshold: float = THRESHOLD, hidden: tuple[str, ...] = (), hashed: tuple[str, ...] = (), explains: str = ""
 ) -> bytes:
-    """The sealed file."""
+    """Build the model file of a binary classification."""
     about = msgspec.structs.replace(signature(threshold), hidden=hidden, hashed=hashed)
     return export.sealed(export.to_onnx(estimator(table()), COLUMNS), about, explains)
 
 
 def build_regression(explains: str = "") -> bytes:
-    """A sealed file that answers with an amount: three times `amount`, plus one."""
+    """Build the model file of a regression: three times `amount`, plus one."""
     rows = table()
     truth = 3 * rows["amount"].to_numpy() + 1
     columns = ColumnTransformer([("numbers", SimpleImputer(), ["amount"])])
@@ -116,7 +116,7 @@ def build_regression(explains: str = "") -> bytes:
 
 
 def build_multiclass(classes: tuple[Class, ...] = SIZES, explains: str = "") -> bytes:
-    """A sealed file that tells three sizes apart."""
+    """Build the model file of a multiclass classification with three sizes."""
     rows = table()
     about = msgspec.structs.replace(signature(), classes=classes, threshold=None)
     return export.sealed(export.to_onnx(estimator(rows, sizes(rows)), COLUMNS), about, explains)

@@ -1,4 +1,4 @@
-"""Values as a snapshot keeps them: what is another in each process has a name, and documents are their shape."""
+"""Normalise values for a snapshot: placeholders for what differs in each process, shapes for documents."""
 
 import gzip
 import io
@@ -18,13 +18,13 @@ NUMBER = re.compile(r"(?<!\d:)(?<![\w.])-?\d+\.(?:\d{5,}(?:[eE][-+]?\d+)?|\d+[eE
 
 
 def rounded(number: float) -> float:
-    """Three digits: what a model computes differs in the last ones between two processors."""
+    """Round to three digits: the last digits of a model's scores differ between processors."""
     short = float(f"{number:.3g}")
     return short if isfinite(short) else number
 
 
 class Names:
-    """Replaces what is another in each process."""
+    """Placeholders for values that differ in each process."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         longest_first = sorted(names, key=lambda name: (-len(name), name))
@@ -38,7 +38,7 @@ class Names:
         return NUMBER.sub(lambda match: repr(rounded(float(match[0]))), text)
 
     def value(self, value: Any) -> Any:
-        """The same value with names, in JSON's kinds."""
+        """Return the value with placeholders, in JSON's types."""
         if isinstance(value, Mapping):
             return {self.text(str(name)): self.value(item) for name, item in value.items()}
         if isinstance(value, list | tuple):
@@ -51,7 +51,7 @@ class Names:
 
 
 def shape(value: Any) -> Any:
-    """Names and kinds: an object's members, what a list has in it, else the kind."""
+    """Return the shape of a value: an object's members, the distinct shapes in a list, else the type."""
     if isinstance(value, Mapping):
         return {name: shape(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -61,7 +61,7 @@ def shape(value: Any) -> Any:
 
 
 def content(key: str, data: bytes) -> Any:
-    """The shape of an object of the lake, by what its bytes are."""
+    """Return the shape of an object of the lake, by its format."""
     if data[:2] == b"\x1f\x8b":
         return content(key, gzip.decompress(data)) if not key.endswith(".tar.gz") else "archive"
     if data[:4] == b"PAR1":

@@ -1,4 +1,4 @@
-"""Formats that no story is needed for: names of variables, events, keys, commands and exit codes, and model files."""
+"""Formats that need no run: variables, events, keys, commands, exit codes and model files."""
 
 import inspect
 import json
@@ -29,20 +29,20 @@ ARN = "arn:aws:x:::y"
 
 
 def variables() -> dict[str, dict[str, str]]:
-    """Of each function the environment variables: what each is where it is not set."""
-    found: dict[str, dict[str, str]] = {}
+    """Return each function's environment variables with their defaults."""
+    result: dict[str, dict[str, str]] = {}
     for name in sorted(settings.__all__):
         kind = getattr(settings, name)
         if inspect.isclass(kind) and issubclass(kind, Settings):
-            found[name] = {
+            result[name] = {
                 kind.variable(item.name): "required" if item.default is MISSING else f"default {item.default!r}"
                 for item in fields(kind)
             }
-    return found
+    return result
 
 
 def contracts() -> dict[str, Any]:
-    """Of each event its identity, its pattern, and what is read of it."""
+    """Return each event's identity, its pattern, and the fields that are read."""
     patterns: dict[type[events.Contract], tuple[events.Pattern, events.Event]] = {
         events.ObjectCreated: (events.ObjectCreated.pattern(bucket="b", prefix="p/"), object_created("k", 1, "e", "v")),
         events.ExecutionEnded: (
@@ -65,7 +65,7 @@ def contracts() -> dict[str, Any]:
 
 
 def lake_keys() -> dict[str, str]:
-    """Every key that the lake's class makes, each argument its own name."""
+    """Return every key of the lake, with the arguments' names as values."""
     lake = Lake(BUCKET, MODEL)
     methods = inspect.getmembers(lake, inspect.ismethod)
     return {
@@ -76,8 +76,8 @@ def lake_keys() -> dict[str, str]:
 
 
 def exit_codes() -> dict[str, Any]:
-    """Of each ending, and of each error that is a sentence."""
-    told: dict[str, Any] = {
+    """Return the exit code of each outcome, and of each error that is printed as a sentence."""
+    codes: dict[str, Any] = {
         "run": runs.EXIT,
         "batch": batch.EXIT,
         "more people must approve": following.COUNTED_CODE,
@@ -95,7 +95,7 @@ def exit_codes() -> dict[str, Any]:
         ("KeyboardInterrupt", KeyboardInterrupt()),
         ("FileNotFoundError", FileNotFoundError(2, "No such file", "x")),
     ]
-    return told | {"errors": {name: _code(error) for name, error in errors}}
+    return codes | {"errors": {name: _code(error) for name, error in errors}}
 
 
 def _code(error: BaseException) -> Any:
@@ -113,7 +113,7 @@ def _code(error: BaseException) -> Any:
 
 
 def commands() -> dict[str, list[str]]:
-    """Every command with its arguments and options."""
+    """Return every command with its arguments and options."""
     return _commands(cast("click.Command", typer.main.get_command(app.app)), "penstock")
 
 
@@ -121,30 +121,30 @@ def _commands(command: Any, words: str) -> dict[str, list[str]]:
     inner: dict[str, Any] = getattr(command, "commands", {})
     if not inner:
         return {words: sorted(" ".join([*item.opts, *item.secondary_opts]) for item in command.params)}
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for name, item in inner.items():
-        found |= _commands(item, f"{words} {name}")
-    return found
+        result |= _commands(item, f"{words} {name}")
+    return result
 
 
 def metadata(data: bytes) -> dict[str, Any]:
-    """A model file's metadata: the signature as it stands, of other JSON the shape."""
+    """Return a model file's metadata: the signature itself, and the shape of other JSON."""
     props = {item.key: item.value for item in onnx.load_from_string(data).metadata_props}
-    return {name: _parsed(name, value) for name, value in props.items()}
+    return {name: _parse(name, value) for name, value in props.items()}
 
 
-def _parsed(name: str, value: str) -> Any:
+def _parse(name: str, value: str) -> Any:
     try:
-        known = msgspec.json.decode(value)
+        document = msgspec.json.decode(value)
     except msgspec.DecodeError:
         return value
     if name != "penstock.signature":
-        return shape(known)
-    return known | ({"threshold": "number"} if isinstance(known["threshold"], float) else {})
+        return shape(document)
+    return document | ({"threshold": "number"} if isinstance(document["threshold"], float) else {})
 
 
 def model_files() -> dict[str, Any]:
-    """The metadata of small files of each kind."""
+    """Return the metadata of a small file of each task."""
     makers: dict[str, Callable[[], bytes]] = {
         "binary": lambda: tiny.build(hidden=("note",), hashed=("note",), explains=tiny.explains()),
         "regression": tiny.build_regression,
@@ -164,5 +164,5 @@ STATIC: dict[str, Callable[[], Any]] = {
 
 
 def as_json(document: Any) -> Any:
-    """In JSON's kinds."""
+    """Convert a document to JSON's types."""
     return json.loads(json.dumps(document, default=str))

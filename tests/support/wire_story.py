@@ -1,4 +1,4 @@
-"""One life of a model, told through its functions' handlers alone, with a clock that stands still between two steps."""
+"""One life of a model through its functions' handlers, with a clock that only advances between steps."""
 
 import io
 import json
@@ -31,7 +31,7 @@ SHADOW = 0
 
 
 class Published:
-    """Lambda, where one published version of the predict function answers."""
+    """A fake of Lambda that invokes one published version of the predict function."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
@@ -46,24 +46,24 @@ class Published:
 
 @dataclass
 class Story:
-    """The stage, the time, and what every step replied."""
+    """The stage, the time, and the reply of every step."""
 
     world: World
     model: dict[str, bytes]
-    """What the training job leaves."""
+    """The files of the training job."""
     other: bytes
-    """Another model file."""
+    """A second model file."""
     mlflow: str
     """Address of a tracking server."""
     time: datetime = NOW
     replies: dict[str, Any] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
-    """What is another in each process → what the snapshot calls it."""
+    """Placeholders in the snapshot, by the value that differs in each process."""
     functions: dict[str, ModuleType] = field(default_factory=dict)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
 
     def function(self, name: str, **changed: str) -> ModuleType:
-        """A function as a cold start makes it, by this story's clock."""
+        """Load a function as a cold start does, with this story's clock."""
         module = self.world.load(name, **changed)
         if hasattr(module, "datetime"):
             self.world.monkeypatch.setattr(module, "datetime", self._clock())
@@ -80,7 +80,7 @@ class Story:
         return Clock
 
     def call(self, name: str, event: dict[str, Any], words: str = "") -> Any:
-        """One invocation, a minute after the one before; the reply is kept."""
+        """Invoke a function a minute after the last invocation and record the reply."""
         if name not in self.functions:
             self.functions[name] = self.function(name)
         self.time += timedelta(minutes=1)
@@ -119,38 +119,38 @@ class Story:
         return run
 
     def trained(self, number: int, challenger: dict[str, float], model: bytes) -> None:
-        """The run that is under way, from its first step to its last."""
+        """Run the open run from its first step to its last."""
         run = self.world.ledger.holder("run")
         assert run is not None
         if "register" not in self.functions:
             module = self.functions["register"] = self.function("register")
-            known: Any = module.registration
-            spec = known.spec.model_copy(update={"experiments": Experiments(mlflow=self.mlflow)})
-            self.world.monkeypatch.setattr(module, "registration", replace(known, spec=spec))
+            registration: Any = module.registration
+            spec = registration.spec.model_copy(update={"experiments": Experiments(mlflow=self.mlflow)})
+            self.world.monkeypatch.setattr(module, "registration", replace(registration, spec=spec))
         plan = self.call("validate", {"run": run}, f"of run {number}")
         key = f"{self.world.lake.run_output(run)}job/output/model.tar.gz"
         left = {name: data for name, data in self.model.items() if name != "evaluation.json"}
-        made = files(challenger, {"roc_auc": 0.9} if number > 1 else None) | left | {"model.onnx": model}
-        self.world.store.write(key, artifact(made))
+        members = files(challenger, {"roc_auc": 0.9} if number > 1 else None) | left | {"model.onnx": model}
+        self.world.store.write(key, artifact(members))
         event = {"run": run, "dataset": plan["dataset"], "artifact": self.world.lake.uri(key), "image": "an/image:1"}
         ending = self.call("register", event, f"of run {number}")
         about = {name: ending[name] for name in ("outcome", "reason")}
         self.call("end_run", {"run": run, **about}, f"of run {number}")
 
     def run_ended(self) -> None:
-        """The event of the last execution's end."""
+        """Send the event of the last execution's end."""
         run = self.world.executions(self.world.pipeline)[-1]["name"]
         self.call("start_run", execution_ended(self.world.pipeline, run, "SUCCEEDED"), "hears of a run's end")
 
     # From an approval to what serves
 
     def change(self, number: int, status: str, reason: str) -> str:
-        """Alice changes a version's status; its ARN."""
+        """Change a version's status as Alice and return its ARN."""
         arn = str(self.world.ledger.version(number)["arn"])
-        known: Package = self.registry.packages.get(arn) or Registry(GROUP).describe(arn)
+        package: Package = self.registry.packages.get(arn) or Registry(GROUP).describe(arn)
         self.time += timedelta(minutes=1)
         self.registry.packages[arn] = replace(
-            known, created=NOW, changed=self.time, changed_by=ALICE, status=status, description=reason
+            package, created=NOW, changed=self.time, changed_by=ALICE, status=status, description=reason
         )
         return arn
 
@@ -158,12 +158,12 @@ class Story:
         arn = self.change(number, status, reason)
         if "authorize" not in self.functions:
             module = self.functions["authorize"] = self.function("authorize")
-            known: Any = module.authorization
-            self.world.monkeypatch.setattr(module, "authorization", replace(known, registry=self.registry))
+            authorization: Any = module.authorization
+            self.world.monkeypatch.setattr(module, "authorization", replace(authorization, registry=self.registry))
         self.call("authorize", package_changed(arn, number, status), words)
 
     def rolled_out(self, number: int, weight: int | None = None, outcome: str = "live") -> ModuleType:
-        """The rollout that is under way, to its end; the published version."""
+        """Run the open rollout to its end and return the published version."""
         started = json.loads(self.world.executions(self.world.rollout)[-1]["input"])
         lambda_version = self.world.publish(started["environment"])
         bound = {name.removeprefix("PENSTOCK_").lower(): value for name, value in started["environment"].items()}
@@ -191,14 +191,14 @@ class Story:
         return predict
 
     def _answers_unseen(self, lambdas: Published) -> None:
-        """The rollout's watcher asks this published version."""
+        """Let the rollout's watcher invoke this published version."""
         module = self.functions["watch_rollout"] = self.function("watch_rollout")
         self.world.monkeypatch.setattr(module.versions, "_client", lambdas)
 
     # What the live version does
 
-    def asked(self, predict: ModuleType) -> None:
-        """Good and bad requests of the live version."""
+    def send_requests(self, predict: ModuleType) -> None:
+        """Send good and bad requests to the live version."""
         self.functions["predict"] = predict
         good = json.loads(self.model["golden.json"])[0]["instance"]
         events = {
@@ -221,7 +221,7 @@ class Story:
             self.call("predict", {"version": "2.0", "headers": {}, "requestContext": about}, path)
 
     def scored_as_a_whole(self) -> None:
-        """A batch of a few rows, one of them bad."""
+        """Run batches of a few rows, one of them bad."""
         rows = self.instances(0, 7)
         rows[3] |= {"origin": None}
         for name, data in {"a.jsonl": rows, "b.csv": rows}.items():
@@ -239,7 +239,7 @@ class Story:
             self.call("end_batch", {"batch": batch, **ending}, name)
 
     def watched(self, version: int) -> None:
-        """Drift of what was answered, and labels for two of the answers."""
+        """Monitor captures with drift, and labels for two of them."""
         at = timestamp(self.time)
         lines = [
             {"at": at, "version": version, "id": f"i-{index}", "score": index / ROWS, "label": True}
@@ -255,14 +255,14 @@ class Story:
         self.call("monitor", self.world.upload("truth.csv", labels, "labels"), "takes labels")
 
     def forgotten(self) -> dict[str, Any]:
-        """One flight's rows are removed."""
+        """Erase one flight's rows."""
         world, key = self.world, str(self.table["flight_id"][20])
         world.monkeypatch.setattr("secrets.token_hex", lambda _: TOKEN)
         world.monkeypatch.setattr("secrets.token_bytes", bytes)
         eraser = Eraser(contract=self.contract, lake=world.lake, store=world.store, ledger=world.ledger)
         subject = Subject(self.contract, (key,), None, None)
-        told = eraser.erase(subject, by=ALICE, reason="asked by letter", now=self.time)
-        return {"rows": told.rows, "objects": told.objects, "datasets": told.datasets, "models": told.models}
+        result = eraser.erase(subject, by=ALICE, reason="asked by letter", now=self.time)
+        return {"rows": result.rows, "objects": result.objects, "datasets": result.datasets, "models": result.models}
 
 
 def lived(story: Story, looked: Callable[[Story], None]) -> None:
@@ -275,7 +275,7 @@ def lived(story: Story, looked: Callable[[Story], None]) -> None:
     story.trained(1, GOOD, story.model["model.onnx"])
     story.decide(1, APPROVED, "", "refuses an approval without reason")
     story.decide(1, APPROVED, "better than nothing", "takes an approval")
-    story.asked(story.rolled_out(1))
+    story.send_requests(story.rolled_out(1))
     story.run_ended()
     story.run_opened("second run")
     story.trained(2, GOOD, story.other)

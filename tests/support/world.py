@@ -1,4 +1,4 @@
-"""The parts of a stage in moto's AWS, and the functions imported into it as Lambda imports them."""
+"""A stage in moto's AWS, and its functions, imported as Lambda imports them."""
 
 import importlib
 import io
@@ -52,7 +52,7 @@ DEFINITION = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed
 
 @cache
 def client(service: str) -> Any:
-    """A boto3 client, its many types left aside; made once, moto answers it in every test."""
+    """Return a boto3 client, untyped and cached; moto answers it in every test."""
     make: Any = boto3.client
     return make(service, region_name=REGION)
 
@@ -64,11 +64,11 @@ class World:
     monkeypatch: pytest.MonkeyPatch
     root: Path
     closing: ExitStack = field(default_factory=ExitStack)
-    """What ends with the test."""
+    """Resources to close at the end of the test."""
 
     @classmethod
     def build(cls, monkeypatch: pytest.MonkeyPatch, root: Path, closing: ExitStack | None = None) -> "World":
-        made = cls(monkeypatch, root, closing or ExitStack())
+        world = cls(monkeypatch, root, closing or ExitStack())
         client("s3").create_bucket(Bucket=BUCKET)
         client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         client("dynamodb").create_table(
@@ -78,17 +78,17 @@ class World:
             BillingMode="PAY_PER_REQUEST",
         )
         shutil.copytree(FLIGHT_DELAY, root / "model")
-        return made
+        return world
 
     # What not every test needs is made when it is first asked for.
 
     @cached_property
     def topic(self) -> str:
-        """A topic with a queue behind it."""
-        made = client("sns").create_topic(Name="notices")["TopicArn"]
-        client("sns").subscribe(TopicArn=made, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox")
+        """The ARN of a topic with a subscribed queue."""
+        arn = client("sns").create_topic(Name="notices")["TopicArn"]
+        client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox")
         assert self.inbox
-        return str(made)
+        return str(arn)
 
     @cached_property
     def inbox(self) -> str:
@@ -112,7 +112,7 @@ class World:
         return GROUP
 
     def predict(self) -> None:
-        """The predict function as CloudFormation makes it: a version and the alias, and no model."""
+        """Create the predict function as CloudFormation does: with a version and the alias, without a model."""
         role = client("iam").create_role(RoleName="predict", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
@@ -127,7 +127,7 @@ class World:
         self.publish({})
 
     def publish(self, variables: dict[str, str]) -> str:
-        """A published version of the predict function, with the alias pointed at it."""
+        """Publish a version of the predict function and point the alias at it."""
         functions = client("lambda")
         functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": variables})
         version = str(functions.publish_version(FunctionName=FUNCTION)["Version"])
@@ -140,8 +140,8 @@ class World:
     @staticmethod
     def _machine(name: str) -> str:
         role = f"arn:aws:iam::{ACCOUNT}:role/steps"
-        made = client("stepfunctions").create_state_machine(name=name, definition=DEFINITION, roleArn=role)
-        return str(made["stateMachineArn"])
+        reply = client("stepfunctions").create_state_machine(name=name, definition=DEFINITION, roleArn=role)
+        return str(reply["stateMachineArn"])
 
     @property
     def lake(self) -> Lake:
@@ -156,7 +156,7 @@ class World:
         return Ledger(TABLE, MODEL)
 
     def settings_of(self, name: str, **changed: str) -> Settings:
-        """A function's settings in this stage."""
+        """Return a function's settings in this stage."""
         lake = {"stage": STAGE, "model": MODEL, "bucket": BUCKET, "ledger": TABLE}
         plain = {"stage": STAGE, "model": MODEL, "bucket": BUCKET}
         makers: dict[str, Callable[[], Settings]] = {
@@ -181,7 +181,7 @@ class World:
         return makers[name]()
 
     def load(self, name: str, **changed: str) -> ModuleType:
-        """The handler's module, imported fresh as a cold start does, with its settings' environment."""
+        """Import the handler's module anew, as a cold start does, with its settings' environment."""
         for variable, value in self.settings_of(name, **changed).environment().items():
             self.monkeypatch.setenv(variable, value)
         self.monkeypatch.setenv("LAMBDA_TASK_ROOT", str(self.root))
@@ -192,7 +192,7 @@ class World:
         return importlib.import_module(f"functions.{name}.handler")
 
     def _signing_itself(self, module: str) -> ModuleType:
-        """Import what finds its endpoints when it is imported; boto3, which moto answers, must not find them."""
+        """Import a module that reads its endpoints at import; hide them from boto3, which moto answers."""
         with pytest.MonkeyPatch.context() as patch:
             for service in ("S3", "FIREHOSE", "SAGEMAKER_RUNTIME"):
                 patch.setenv(f"AWS_ENDPOINT_URL_{service}", self.front)
@@ -204,7 +204,7 @@ class World:
 
     @cached_property
     def front(self) -> str:
-        """Where S3 and Firehose answer predict's own signed calls."""
+        """The address of the server for predict's signed calls of S3 and Firehose."""
         from tests.support.front import of_moto, serving
 
         return self.closing.enter_context(serving(of_moto))
@@ -212,25 +212,25 @@ class World:
     # What happened
 
     def notices(self) -> list[dict[str, str]]:
-        """Subject and text of every notice since the last call."""
-        found = []
+        """Return subject and text of every notice since the last call."""
+        notices = []
         while messages := client("sqs").receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 body = json.loads(message["Body"])
-                found.append({"subject": body["Subject"], "text": body["Message"]})
+                notices.append({"subject": body["Subject"], "text": body["Message"]})
                 client("sqs").delete_message(QueueUrl=self.inbox, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return notices
 
     def executions(self, machine: str) -> list[dict[str, Any]]:
-        """Name, status and input of a state machine's executions, oldest first."""
+        """Describe a state machine's executions, oldest first."""
         steps = client("stepfunctions")
-        found = steps.list_executions(stateMachineArn=machine)["executions"]
-        return [steps.describe_execution(executionArn=item["executionArn"]) for item in reversed(found)]
+        executions = steps.list_executions(stateMachineArn=machine)["executions"]
+        return [steps.describe_execution(executionArn=item["executionArn"]) for item in reversed(executions)]
 
     def records(self) -> list[dict[str, Any]]:
-        """All items of the ledger's table."""
-        found: list[dict[str, Any]] = client("dynamodb").scan(TableName=TABLE)["Items"]
-        return found
+        """Return all items of the ledger's table."""
+        items: list[dict[str, Any]] = client("dynamodb").scan(TableName=TABLE)["Items"]
+        return items
 
     def keys(self, prefix: str) -> list[str]:
         return list(self.store.keys(prefix))
@@ -238,13 +238,13 @@ class World:
     # Events, as AWS writes them
 
     def upload(self, name: str, data: bytes, folder: str = "raw") -> dict[str, Any]:
-        """Put an object and give S3's event of it."""
+        """Upload an object and return S3's event."""
         key = f"{prefix(folder, MODEL)}{name}"
         reply = client("s3").put_object(Bucket=BUCKET, Key=key, Body=data)
         return object_created(key, len(data), reply["ETag"].strip('"'), reply["VersionId"])
 
     def take(self, name: str, data: bytes, run: str = "") -> str:
-        """Put an object and open a run that has taken it."""
+        """Upload an object and open a run with it."""
         event = self.upload(name, data)
         item = event["detail"]["object"]
         at = timestamp(datetime.now(UTC))
@@ -253,7 +253,7 @@ class World:
         return self.open_run(run or name.partition(".")[0])
 
     def open_run(self, run: str) -> str:
-        """Open a run for all that waits."""
+        """Open a run for all waiting uploads."""
         from penstock.ledger.ledger import Run
 
         at = timestamp(datetime.now(UTC))
@@ -265,7 +265,7 @@ class World:
 
 
 def object_created(key: str, size: int, etag: str, version_id: str, bucket: str = BUCKET) -> dict[str, Any]:
-    """S3's `Object Created` over EventBridge."""
+    """Build S3's `Object Created` event of EventBridge."""
     return {
         "version": "0",
         "id": "17793124-05d4-b198-2fde-7ededc63b103",
@@ -288,7 +288,7 @@ def object_created(key: str, size: int, etag: str, version_id: str, bucket: str 
 
 
 def execution_ended(machine: str, name: str, status: str, cause: str | None = None) -> dict[str, Any]:
-    """Step Functions' `Execution Status Change`."""
+    """Build Step Functions' `Execution Status Change` event."""
     return {
         "version": "0",
         "id": "315c1398-40ff-a850-213b-158f73e60175",
@@ -314,7 +314,7 @@ def execution_ended(machine: str, name: str, status: str, cause: str | None = No
 
 
 def alarm_raised(name: str = "drift", at: str = "2026-03-04T05:06:07.000+0000", value: str = "ALARM") -> dict[str, Any]:
-    """CloudWatch's `Alarm State Change`."""
+    """Build CloudWatch's `Alarm State Change` event."""
     return {
         "version": "0",
         "id": "c4c1c1c9-6542-e61b-6ef0-8c4d36933a92",
@@ -334,7 +334,7 @@ def alarm_raised(name: str = "drift", at: str = "2026-03-04T05:06:07.000+0000", 
 
 
 def package_changed(arn: str, version: int, status: str = "Approved", group: str = GROUP) -> dict[str, Any]:
-    """SageMaker's `Model Package State Change`."""
+    """Build SageMaker's `Model Package State Change` event."""
     return {
         "version": "0",
         "id": "844e2571-85d4-695f-b930-0153b71dcb42",

@@ -16,7 +16,7 @@ from tests.local.conftest import client_for, until
 from tests.local.stage.deployed import MODEL, exported
 from tests.local.stage.project import Project
 from tests.local.stage.snapshot import copy_live
-from tests.support.specs import say_serving
+from tests.support.specs import replace_serving
 
 HEADERS = 'headers = {"x-request-id"'
 SCORES = "enumerate(live.score_instances(rows))"
@@ -41,7 +41,7 @@ def predict(project: Project) -> tuple[Any, str]:
 
 
 def alias(project: Project) -> str:
-    """The published version that takes all the traffic."""
+    """Return the published version that takes all the traffic."""
     functions, name = predict(project)
     response = functions.get_alias(FunctionName=name, Name="live")
     assert not (response.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
@@ -49,7 +49,7 @@ def alias(project: Project) -> str:
 
 
 def marked(project: Project) -> str:
-    """The mark of the code that answers, which is 200 whatever happens."""
+    """Return the mark of the code that answers; every answer is a 200."""
     words = shlex.split(project.json("models", "show", MODEL)["curl"])
     completed = subprocess.run([*words, "-s", "-i"], capture_output=True, text=True, check=True)
     assert " 200" in completed.stdout.splitlines()[0], completed.stdout
@@ -60,7 +60,7 @@ def marked(project: Project) -> str:
 
 
 def change(project: Project, mark: str, *, bad: bool = False) -> None:
-    """The handler answers with a mark, and where it is bad with other scores."""
+    """Change the handler: its answers have a mark, and other scores if it is bad."""
     path = project.root / "functions" / "predict" / "handler.py"
     text = (Path(__file__).parents[3] / "functions" / "predict" / "handler.py").read_text()
     assert text.count(HEADERS) == text.count(SCORES) == 1
@@ -69,7 +69,7 @@ def change(project: Project, mark: str, *, bad: bool = False) -> None:
 
 
 def last(project: Project) -> dict[str, Any]:
-    """The newest rollout of the live version."""
+    """Return the newest rollout of the live version."""
     rollout: dict[str, Any] = project.json("why", MODEL)["rollouts"][0]
     return rollout
 
@@ -99,7 +99,7 @@ def test_a_setting_that_a_version_keeps_is_rolled_out_too(project: Project) -> N
     # Given a limit that the live version has bound
     before, rollout = alias(project), last(project)["id"]
     path = project.model_folder / "model.yaml"
-    say_serving(path, "serving: {max_rows: 3}")
+    replace_serving(path, "serving: {max_rows: 3}")
     # When a deployment changes nothing else
     project.run("up")
     # Then it goes live by a rollout

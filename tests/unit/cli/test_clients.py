@@ -15,7 +15,7 @@ import pytest
 from penstock.cli.client import AnswerError, Client
 from penstock.cli.clients import curl_line, described, python_client, reminder_of
 from penstock.cli.target import Target
-from tests.support.specs import say_serving
+from tests.support.specs import replace_serving
 from tests.support.world import MODEL, World
 from tests.unit.cli.test_cli import URL, project, stack, stage  # noqa: F401 - fixtures
 
@@ -63,7 +63,7 @@ def target(stage: World, project: Path) -> Target:  # noqa: F811
 @pytest.fixture
 def by_token(target: Target) -> Target:
     path = target.root / "training" / "models" / MODEL / "model.yaml"
-    say_serving(path, TOKENS)
+    replace_serving(path, TOKENS)
     return target
 
 

@@ -146,7 +146,7 @@ def job(root: Path, rows: pl.DataFrame | None = None, champion: bytes | None = N
     return prepared(root, table() if rows is None else rows, champion, NAME)
 
 
-def test_many_classes_are_trained_scored_measured_and_judged(
+def test_multiclass_job_trains_scores_measures_and_passes_the_gates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a simple model that is live
@@ -173,51 +173,49 @@ def test_many_classes_are_trained_scored_measured_and_judged(
     counted = [baseline[drift.LABEL]["counts"][name] for name in drift.class_names(baseline)]
     assert counted == np.bincount(scores.argmax(axis=1), minlength=3).tolist()
     # And the evaluation is scikit-learn's on the file's own scores
-    found = document(container, "evaluation")
-    assert (found["task"], found["holdout_rows"]) == ("multiclass", len(truth))
+    evaluation = document(container, "evaluation")
+    assert (evaluation["task"], evaluation["holdout_rows"]) == ("multiclass", len(truth))
     whole = scores / scores.sum(axis=1, keepdims=True)
-    assert found["challenger"]["log_loss"] == pytest.approx(metrics.log_loss(truth, whole), abs=1e-9)
-    assert found["challenger"]["roc_auc"] == pytest.approx(
+    assert evaluation["challenger"]["log_loss"] == pytest.approx(metrics.log_loss(truth, whole), abs=1e-9)
+    assert evaluation["challenger"]["roc_auc"] == pytest.approx(
         metrics.roc_auc_score(truth, scores, multi_class="ovr"), abs=1e-9
     )
-    said = np.array(model.signature.classes)[scores.argmax(axis=1)]
-    assert found["challenger"]["f1"] == pytest.approx(metrics.f1_score(truth, said, average="macro"), abs=1e-9)
-    assert found["challenger"]["accuracy"] > 0.7
-    assert found["baseline"]["roc_auc"] == 0.5
-    assert found["champion"] == document(first, "evaluation")["challenger"]
-    assert tuple(found["challenger"]) == METRICS["multiclass"]
+    labels = np.array(model.signature.classes)[scores.argmax(axis=1)]
+    assert evaluation["challenger"]["f1"] == pytest.approx(metrics.f1_score(truth, labels, average="macro"), abs=1e-9)
+    assert evaluation["challenger"]["accuracy"] > 0.7
+    assert evaluation["baseline"]["roc_auc"] == 0.5
+    assert evaluation["champion"] == document(first, "evaluation")["challenger"]
+    assert tuple(evaluation["challenger"]) == METRICS["multiclass"]
     assert 0 <= document(container, "report")["largest_export_difference"] < comparing.EXPORT_TOLERANCE
     assert "metric log_loss=0." in capsys.readouterr().out
     # And each gate has a verdict with a number
     decision = decide(
         read_model(folder).gates,
-        found["challenger"],
-        baseline=found["baseline"],
-        champion=found["champion"],
-        evaluation=found,
+        evaluation["challenger"],
+        baseline=evaluation["baseline"],
+        champion=evaluation["champion"],
+        evaluation=evaluation,
     )
     assert [verdict.number is not None for verdict in decision.verdicts] == [True] * 6
-    assert found["leaking"] == "delay"
-    assert 0 < found["beside"]["instability"] < 0.5
+    assert evaluation["leaking"] == "delay"
+    assert 0 < evaluation["beside"]["instability"] < 0.5
     assert decision.verdicts[0].passed
     # And the report is drawn from the same numbers
     data = document(container, "report-data")
     assert np.trace(data["models"]["challenger"]["confusion"]["rows"]) / len(truth) == pytest.approx(
-        found["challenger"]["accuracy"]
+        evaluation["challenger"]["accuracy"]
     )
     assert [item["name"] for item in data["models"]["champion"]["roc_by_class"]] == ["early", "late", "on time"]
     assert (data["importance"]["metric"], data["importance"]["columns"][0]["column"]) == ("log_loss", "delay")
     page = render(
         Report(model=NAME, description="", target="when", outcome="registered", reason="", version=2, verdicts=[],
-               evaluation=found, data=data, training={}, run={"id": "r"}, dataset={})
+               evaluation=evaluation, data=data, training={}, run={"id": "r"}, dataset={})
     )  # fmt: skip
     assert "actual on time" in page
     assert "ROC curve: late" in page
 
 
-def test_the_same_data_and_code_give_the_same_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project
-) -> None:
+def test_job_is_deterministic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     project()
     files = []
     for name in ("one", "two"):
@@ -227,7 +225,7 @@ def test_the_same_data_and_code_give_the_same_file(
     assert files[0] == files[1]
 
 
-def test_a_champion_with_other_classes_is_not_compared(
+def test_champion_with_other_classes_is_not_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a live model of three classes
@@ -238,12 +236,12 @@ def test_a_champion_with_other_classes_is_not_compared(
     second = job(tmp_path / "second", four_classes(), (first.root / "model" / "model.onnx").read_bytes())
     assert ran(monkeypatch, second) == 0, failure(second)
     # Then the champion answers another question
-    found = document(second, "evaluation")
-    assert (found["champion"], found["champion_version"]) == (None, None)
+    evaluation = document(second, "evaluation")
+    assert (evaluation["champion"], evaluation["champion_version"]) == (None, None)
     assert "the champion answers another question" in capsys.readouterr().out
 
 
-def test_a_class_without_validation_rows_is_no_obstacle(
+def test_class_without_validation_rows_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project
 ) -> None:
     project(LINEAR)
@@ -260,26 +258,26 @@ def test_a_class_without_validation_rows_is_no_obstacle(
 
 
 @pytest.mark.parametrize(
-    ("kept", "words"),
+    ("only_side", "words"),
     [
         ("holdout", "the class 'very late' of the target 'when' has rows on the holdout side and none to train on"),
         ("train", "the class 'very late' of the target 'when' has no row in the holdout, so nothing would be known"),
     ],
 )
-def test_a_class_on_one_side_alone_fails_with_what_is_needed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, kept: str, words: str
+def test_class_on_one_side_only_fails_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, only_side: str, words: str
 ) -> None:
     # Given rows of which one class is on one side only
     project(LINEAR)
     split = read_model(tmp_path / "project" / MODELS / NAME).split
     dealt = pl.Series([side(key, split) for key in table()["id"]])
-    container = job(tmp_path / "ml", four_classes().filter((pl.col("when") != "very late") | (dealt == kept)))
+    container = job(tmp_path / "ml", four_classes().filter((pl.col("when") != "very late") | (dealt == only_side)))
     # Then the job says so, before it fits anything
     assert ran(monkeypatch, container) == 1
     assert failure(container).startswith(words)
 
 
-def test_two_classes_only_fail_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+def test_two_classes_fail_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     project(LINEAR)
     container = job(tmp_path / "ml", table().filter(pl.col("when") != "late"))
     assert ran(monkeypatch, container) == 1
@@ -419,7 +417,7 @@ def test_classifiers_are_exported_exactly(estimator: Any, classes: tuple[Any, ..
     assert np.abs(scores - fitted.predict_proba(rows)).max() < comparing.EXPORT_TOLERANCE
 
 
-def test_a_feature_that_knows_the_answer_is_found() -> None:
+def test_leaking_feature_is_the_strongest() -> None:
     # Given a text that tells the class outright, and noise
     random = np.random.default_rng(1)
     truth = random.choice(["a", "b", "c"], 2_000)
@@ -435,8 +433,8 @@ def test_a_feature_that_knows_the_answer_is_found() -> None:
         Column("answer", "string", "feature"),
         Column("y", "string", "target"),
     )
-    known = Contract(name="a", version="", columns=(noise, answer, target), tolerance=0.0, digest="")
-    sides = Rows(rows.head(1_500), known), Rows(rows.tail(500), known)
+    leaking = Contract(name="a", version="", columns=(noise, answer, target), tolerance=0.0, digest="")
+    sides = Rows(rows.head(1_500), leaking), Rows(rows.tail(500), leaking)
     kind = Multiclass(("a", "b", "c"))
     # Then that one is named; and without it, nothing tells much
     name, number = strongest(kind, *sides)

@@ -58,8 +58,8 @@ class ByName:
 
 
 def model() -> Model:
-    scorer: Any = ByName()
-    return scorer  # type: ignore[no-any-return]
+    instance: Any = ByName()
+    return instance  # type: ignore[no-any-return]
 
 
 def test_the_curves_are_scikit_learns_and_thin() -> None:
@@ -185,11 +185,11 @@ class OfThree(ByName):
 
 def test_importance_of_many_classes_is_the_rise_of_the_log_loss() -> None:
     # Given rows whose class follows the size
-    probabilities = np.random.default_rng(5).random(1_000)
+    permuted = np.random.default_rng(5).random(1_000)
     size = rows().table["size"].to_numpy()
-    good = np.where(probabilities < size / 2, "a", np.where(probabilities < size, "b", "c"))
-    scorer: Any = OfThree()
-    result: Any = report_data.importance(Multiclass(("a", "b", "c")), scorer, rows(good=good))
+    good = np.where(permuted < size / 2, "a", np.where(permuted < size, "b", "c"))
+    instance: Any = OfThree()
+    result: Any = report_data.importance(Multiclass(("a", "b", "c")), instance, rows(good=good))
     # Then the loss rises when the sizes are dealt out anew
     assert result["metric"] == "log_loss"
     assert result["columns"][0]["column"] == "size"
@@ -197,11 +197,11 @@ def test_importance_of_many_classes_is_the_rise_of_the_log_loss() -> None:
     assert [item["drop"] for item in result["columns"][1:]] == [0, 0]
 
 
-def collect_data(**changed: Any) -> Any:
+def collected(**changed: Any) -> Any:
     sides = {"train": rows(), "holdout": rows(600)}
     scores = model().score(sides["holdout"].columns())
-    options: dict[str, Any] = {"champion": None, "champion_baseline": None}
-    return report_data.collect(Binary(CLASSES, 0.5), model(), sides, scores, **options | changed)
+    arguments: dict[str, Any] = {"champion": None, "champion_baseline": None}
+    return report_data.collect(Binary(CLASSES, 0.5), model(), sides, scores, **arguments | changed)
 
 
 def test_the_champion_is_drawn_beside_and_its_baseline_held_against_the_training_rows() -> None:
@@ -212,7 +212,7 @@ def test_the_champion_is_drawn_beside_and_its_baseline_held_against_the_training
     baseline |= {"gone": baseline["kind"], "kind": baseline["kind"] | {"edges": [1.0]}}
     champion = (4, np.full(600, 0.5), 0.25)
     # When the document is made
-    result = collect_data(champion=champion, champion_baseline=baseline)
+    result = collected(champion=champion, champion_baseline=baseline)
     # Then the champion has its curves, and of the columns that can be compared one has drifted
     assert result["models"]["champion"]["threshold"] == 0.25
     assert [(item["column"], item["drifted"]) for item in result["drift"]["columns"]] == [("size", True)]
@@ -220,7 +220,7 @@ def test_the_champion_is_drawn_beside_and_its_baseline_held_against_the_training
 
 
 def test_it_is_json_and_without_a_champion_says_nothing_of_one() -> None:
-    result = collect_data()
+    result = collected()
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert set(result["models"]) == {"challenger"}
     assert result["drift"] is None

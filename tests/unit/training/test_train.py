@@ -101,33 +101,33 @@ def holdout(trained: Trained, contract: Contract, spec: ModelSpec) -> Any:
     return read_sides(folder, ["p1", "p2"], contract, spec.split)["holdout"]
 
 
-def test_the_job_leaves_the_model_folder(trained: Trained) -> None:
+def test_job_writes_the_model_folder(trained: Trained) -> None:
     assert trained.code == 0
     names = {path.name for path in (trained.container.root / "model").iterdir()}
     assert names == {"model.onnx", "evaluation.json", "baseline.json", "golden.json", "report.json", "report-data.json"}
     assert not (trained.container.root / "output" / "failure").exists()
 
 
-def test_the_report_is_drawn_from_the_same_numbers(trained: Trained) -> None:
-    found, evaluation = trained.json("report-data.json"), trained.json("evaluation.json")
-    challenger = found["models"]["challenger"]
+def test_report_data_agrees_with_the_evaluation(trained: Trained) -> None:
+    report, evaluation = trained.json("report-data.json"), trained.json("evaluation.json")
+    challenger = report["models"]["challenger"]
     assert challenger["threshold"] == pytest.approx(evaluation["threshold"], rel=1e-5)
     (_, wrong), (missed, hit) = challenger["confusion"]["rows"]
     assert hit / (hit + missed) == pytest.approx(evaluation["challenger"]["recall"])
     assert hit / (hit + wrong) == pytest.approx(evaluation["challenger"]["precision"])
-    assert found["importance"]["columns"][0]["column"] == "dep_delay"
-    assert found["importance"]["left_out"] == []
-    assert found["profile"]["rows"] == trained.json("report.json")["rows"]["train"]
+    assert report["importance"]["columns"][0]["column"] == "dep_delay"
+    assert report["importance"]["left_out"] == []
+    assert report["profile"]["rows"] == trained.json("report.json")["rows"]["train"]
 
 
-def test_the_golden_scores_are_exactly_the_files(trained: Trained) -> None:
+def test_golden_scores_are_exactly_those_of_the_file(trained: Trained) -> None:
     golden = trained.json("golden.json")
     scores = Model(trained.onnx).score_rows([example["instance"] for example in golden])
     assert [example["score"] for example in golden] == scores.tolist()
     assert len(golden) == 25
 
 
-def test_the_golden_examples_are_requests_that_the_file_takes(trained: Trained) -> None:
+def test_golden_examples_are_valid_requests(trained: Trained) -> None:
     # Given the golden examples as a request, through JSON
     golden = trained.json("golden.json")
     model = Model(trained.onnx)
@@ -136,16 +136,16 @@ def test_the_golden_examples_are_requests_that_the_file_takes(trained: Trained) 
     assert model.score_rows(rows).tolist() == [example["score"] for example in golden]
 
 
-def test_the_evaluation_is_scikit_learns_on_the_files_own_scores(trained: Trained, holdout: Any) -> None:
-    found = trained.json("evaluation.json")
+def test_evaluation_is_scikit_learns_on_the_scores_of_the_file(trained: Trained, holdout: Any) -> None:
+    evaluation = trained.json("evaluation.json")
     truth, scores = np.array(holdout.truth()), Model(trained.onnx).score(holdout.columns())
-    assert found["holdout_rows"] == len(truth)
-    assert found["challenger"]["roc_auc"] == pytest.approx(metrics.roc_auc_score(truth, scores), abs=1e-12)
-    assert found["challenger"]["log_loss"] == pytest.approx(metrics.log_loss(truth, scores), abs=1e-12)
-    assert found["challenger"]["f1"] == metrics.f1_score(truth, scores >= found["threshold"])
-    assert found["challenger"]["roc_auc"] > 0.8
-    assert found["baseline"]["roc_auc"] == 0.5
-    assert (found["champion"], found["champion_version"]) == (None, None)
+    assert evaluation["holdout_rows"] == len(truth)
+    assert evaluation["challenger"]["roc_auc"] == pytest.approx(metrics.roc_auc_score(truth, scores), abs=1e-12)
+    assert evaluation["challenger"]["log_loss"] == pytest.approx(metrics.log_loss(truth, scores), abs=1e-12)
+    assert evaluation["challenger"]["f1"] == metrics.f1_score(truth, scores >= evaluation["threshold"])
+    assert evaluation["challenger"]["roc_auc"] > 0.8
+    assert evaluation["baseline"]["roc_auc"] == 0.5
+    assert (evaluation["champion"], evaluation["champion_version"]) == (None, None)
 
 
 def test_no_holdout_row_was_trained_on(table: pl.DataFrame, trained: Trained, spec: ModelSpec) -> None:
@@ -155,7 +155,7 @@ def test_no_holdout_row_was_trained_on(table: pl.DataFrame, trained: Trained, sp
     assert sum(rows.values()) == ROWS
 
 
-def test_the_signature_says_what_the_contract_says(trained: Trained, contract: Contract) -> None:
+def test_signature_has_the_fields_of_the_contract(trained: Trained, contract: Contract) -> None:
     model = Model(trained.onnx)
     assert [field.name for field in model.signature.fields] == [column.name for column in contract.features]
     assert model.signature.classes == (False, True)
@@ -163,18 +163,18 @@ def test_the_signature_says_what_the_contract_says(trained: Trained, contract: C
     assert model.signature.threshold == trained.json("evaluation.json")["threshold"]
 
 
-def test_the_estimator_and_its_file_agree(trained: Trained) -> None:
+def test_estimator_and_file_give_the_same_scores(trained: Trained) -> None:
     assert 0 <= trained.json("report.json")["largest_export_difference"] < comparing.EXPORT_TOLERANCE
 
 
 def test_the_holdout_does_not_drift_from_its_own_baseline(trained: Trained, holdout: Any) -> None:
     scores = Model(trained.onnx).score(holdout.columns())
     window = dict(holdout.columns()) | {drift.SCORE: scores.tolist()}
-    found = drift.compare(trained.json("baseline.json"), window, rows=len(scores), min_rows=1, threshold=0.05)
-    assert (found.outcome, found.psi) == ("no drift", 0.0)
+    comparison = drift.compare(trained.json("baseline.json"), window, rows=len(scores), min_rows=1, threshold=0.05)
+    assert (comparison.outcome, comparison.psi) == ("no drift", 0.0)
 
 
-def test_the_log_has_the_metrics_as_sagemaker_reads_them(trained: Trained) -> None:
+def test_log_has_the_metrics_in_sagemakers_format(trained: Trained) -> None:
     assert "metric roc_auc=0." in trained.log
     assert "fit on " in trained.log
 
@@ -215,7 +215,7 @@ def failure(container: Container) -> str:
     return (container.root / "output" / "failure").read_text()
 
 
-def test_the_same_data_and_code_give_the_same_file(
+def test_job_is_deterministic(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: pl.DataFrame, trained: Trained
 ) -> None:
     again = prepared(tmp_path / "ml", table)
@@ -238,13 +238,13 @@ def test_the_champion_is_compared_on_the_same_rows(
     container = prepared(tmp_path / "ml", table, champion=trained.onnx)
     assert ran(monkeypatch, container) == 0
     # Then the champion's numbers are what it scored itself on these rows, and the graph takes only what it uses
-    found = json.loads((container.root / "model" / "evaluation.json").read_text())
-    assert found["champion_version"] == 4
-    assert found["champion"] == trained.json("evaluation.json")["challenger"]
-    assert found["challenger"] != found["champion"]
+    evaluation = json.loads((container.root / "model" / "evaluation.json").read_text())
+    assert evaluation["champion_version"] == 4
+    assert evaluation["champion"] == trained.json("evaluation.json")["challenger"]
+    assert evaluation["challenger"] != evaluation["champion"]
 
 
-def test_a_champion_that_was_changed_fails_the_job(
+def test_changed_champion_file_fails_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, trained: Trained
 ) -> None:
     project(FIT)
@@ -269,7 +269,7 @@ def test_a_champion_that_was_changed_fails_the_job(
         ("def fit(train, validation, params):\n    return None\n", "it returned None"),
     ],
 )
-def test_code_that_gives_no_model_fails_with_its_words(
+def test_code_without_a_model_fails_the_job_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, code: str, words: str
 ) -> None:
     project(code)
@@ -280,7 +280,7 @@ def test_code_that_gives_no_model_fails_with_its_words(
     assert not (container.root / "model" / "model.onnx").exists()
 
 
-def test_rows_of_one_class_fail_with_what_is_needed(
+def test_rows_of_one_class_fail_the_job_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
 ) -> None:
     project(FIT)
@@ -289,7 +289,7 @@ def test_rows_of_one_class_fail_with_what_is_needed(
     assert failure(container) == "the target 'late' has 1 values in the training rows, it needs 2"
 
 
-def test_too_few_rows_fail_with_the_empty_side(
+def test_too_few_rows_fail_the_job_with_the_empty_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
 ) -> None:
     project(FIT)
@@ -307,7 +307,7 @@ def test_too_few_rows_fail_with_the_empty_side(
         ("input/data/dataset/p2.parquet", "the channel lacks the part p2.parquet"),
     ],
 )
-def test_a_job_without_its_input(
+def test_job_without_its_input_fails_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: pl.DataFrame, lost: str, words: str
 ) -> None:
     container = prepared(tmp_path / "ml", table.head(10))
@@ -318,13 +318,13 @@ def test_a_job_without_its_input(
 
 
 @pytest.mark.parametrize("arguments", [[], ["evaluate"], ["train", "more"]])
-def test_a_step_that_there_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+def test_unknown_step_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     monkeypatch.setenv("PENSTOCK_ML_ROOT", str(tmp_path))
     assert entry.main(arguments) == 1
     assert "expected one step of train" in (tmp_path / "output" / "failure").read_text()
 
 
-def test_the_later_part_stands_where_a_key_comes_twice(tmp_path: Path, spec: ModelSpec, table: pl.DataFrame) -> None:
+def test_row_of_the_later_part_replaces_the_earlier_one(tmp_path: Path, spec: ModelSpec, table: pl.DataFrame) -> None:
     # Given a second part with other values for the first part's keys
     contract = read_contract(PROJECT / MODELS / "flight-delay")
     first = table.head(200)
@@ -338,7 +338,7 @@ def test_the_later_part_stands_where_a_key_comes_twice(tmp_path: Path, spec: Mod
     assert {value for rows in sides.values() for value in rows.columns()["distance"]} == {7.0}
 
 
-def test_without_a_setting_the_container_is_sagemakers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_container_is_sagemakers_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PENSTOCK_ML_ROOT", raising=False)
     assert Container.here().root == Path("/opt/ml")
     with pytest.raises(StepError, match="no input channel 'x'"):
@@ -389,15 +389,15 @@ def test_a_regression_is_trained_scored_and_measured(
     # When it is trained
     assert ran(monkeypatch, container) == 0
     # Then the file answers with amounts, and the evaluation is of them
-    found = json.loads((container.root / "model" / "evaluation.json").read_text())
+    evaluation = json.loads((container.root / "model" / "evaluation.json").read_text())
     model = Model((container.root / "model" / "model.onnx").read_bytes())
     folder = tmp_path / "project" / MODELS / "flight-delay"
     rows = read_sides(container.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
     truth, scores = np.array(rows["holdout"].truth()), model.score(rows["holdout"].columns())
-    assert found["task"] == "regression"
-    assert found["challenger"]["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, scores))
-    assert found["challenger"]["r2"] > 0.9
-    assert found["baseline"]["r2"] == pytest.approx(0, abs=0.01)
+    assert evaluation["task"] == "regression"
+    assert evaluation["challenger"]["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, scores))
+    assert evaluation["challenger"]["r2"] > 0.9
+    assert evaluation["baseline"]["r2"] == pytest.approx(0, abs=0.01)
     assert (model.signature.classes, model.signature.threshold) == ((), None)
     # And golden examples, baseline and log are as for any model
     golden = json.loads((container.root / "model" / "golden.json").read_text())
@@ -435,7 +435,7 @@ def test_a_regressions_champion_is_compared_by_its_amounts(
         (AMOUNT_FIT.replace('["distance"', '["dep_delay"'), "dep_delay"),
     ],
 )
-def test_code_that_gives_no_regression_fails_with_its_words(
+def test_code_without_a_regressor_fails_the_job_with_a_reason(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     regression: Project,
@@ -449,7 +449,7 @@ def test_code_that_gives_no_regression_fails_with_its_words(
     assert words in failure(container)
 
 
-def test_a_regressor_for_a_classification_is_told(
+def test_regressor_for_a_classification_fails_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
 ) -> None:
     project(AMOUNT_FIT)
@@ -473,7 +473,7 @@ def test_a_regressor_for_a_classification_is_told(
         ("binary", "string", ["a", "a"], "has 1 values in the training rows, it needs 2"),
     ],
 )
-def test_a_target_that_does_not_fit_the_task(task: Any, type_: Any, values: list[Any], words: str) -> None:
+def test_target_that_does_not_fit_the_task_is_refused(task: Any, type_: Any, values: list[Any], words: str) -> None:
     columns = (Column("k", "string", "key"), Column("x", "number", "feature"), Column("y", type_, "target"))
     contract = Contract(name="a", version="", columns=columns, tolerance=0.0, digest="")
     rows = Rows(pl.DataFrame({"y": values}), contract)
@@ -511,7 +511,7 @@ def test_regressors_are_exported_exactly(estimator: Any) -> None:
     assert np.abs(scores - fitted.predict(rows)).max() < 1e-4 * np.std(truth) + 1e-6 * truth.max()
 
 
-def test_a_row_that_lies_on_a_threshold_keeps_its_side() -> None:
+def test_value_equal_to_a_tree_threshold_takes_the_same_branch() -> None:
     # Given decimal data, in which the middle of two training rows is another row's value
     train = pl.DataFrame({"x": np.repeat(np.array([1.374, 1.378], dtype=np.float32), 50)})
     between = pl.DataFrame({"x": np.array([1.3759999, 1.376, 1.3760001], dtype=np.float32)})
@@ -527,7 +527,7 @@ def test_a_row_that_lies_on_a_threshold_keeps_its_side() -> None:
     assert model.score({"x": between["x"].to_list()}) == pytest.approx(fitted.predict_proba(between)[:, 1], abs=1e-6)
 
 
-def test_columns_may_be_called_what_they_like() -> None:
+def test_columns_may_have_any_name() -> None:
     # Given columns whose names are no identifiers, some alike once they are made ones
     names = ["mean radius", "mean_radius", "mean_radius1", "2nd (cm)", "Größe", "a+b"]
     random = np.random.default_rng(2)
@@ -569,7 +569,7 @@ gates:
 """
 
 
-def test_the_job_measures_what_the_gates_ask_for(
+def test_job_measures_everything_that_the_gates_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, trained: Trained
 ) -> None:
     # Given a model whose score hangs on its seed, gates of every kind, and a champion
@@ -581,32 +581,36 @@ def test_the_job_measures_what_the_gates_ask_for(
     # When it is trained
     assert ran(monkeypatch, container) == 0, failure(container)
     # Then everything was measured, on the file's own scores
-    found = json.loads((container.root / "model" / "evaluation.json").read_text())
+    evaluation = json.loads((container.root / "model" / "evaluation.json").read_text())
     data = (container.root / "model" / "model.onnx").read_bytes()
-    assert [(item["metric"], item["against"], item["confidence"]) for item in found["intervals"]] == [
+    assert [(item["metric"], item["against"], item["confidence"]) for item in evaluation["intervals"]] == [
         ("roc_auc", "champion", 0.9),
     ]  # fmt: skip
-    difference = found["challenger"]["roc_auc"] - found["champion"]["roc_auc"]
-    assert found["intervals"][0]["difference"] == pytest.approx(difference, abs=1e-9)
-    by_origin = [part for part in found["slices"] if part["column"] == "origin"]
-    assert sum(part["rows"] for part in by_origin) == found["holdout_rows"]
+    difference = evaluation["challenger"]["roc_auc"] - evaluation["champion"]["roc_auc"]
+    assert evaluation["intervals"][0]["difference"] == pytest.approx(difference, abs=1e-9)
+    by_origin = [part for part in evaluation["slices"] if part["column"] == "origin"]
+    assert sum(part["rows"] for part in by_origin) == evaluation["holdout_rows"]
     assert set(by_origin[0]["metrics"]) == {"challenger", "champion", "baseline"}
-    assert sum(part["column"] == "distance" for part in found["slices"]) == 4
-    assert 0 <= found["disparities"][0]["selection_rate_difference"] <= 1
-    assert found["beside"]["onnx_mb"] == len(data) / 1e6
-    assert 0 < found["beside"]["latency_ms"] < 1000
-    assert 0 < found["beside"]["instability"] < 1
+    assert sum(part["column"] == "distance" for part in evaluation["slices"]) == 4
+    assert 0 <= evaluation["disparities"][0]["selection_rate_difference"] <= 1
+    assert evaluation["beside"]["onnx_mb"] == len(data) / 1e6
+    assert 0 < evaluation["beside"]["latency_ms"] < 1000
+    assert 0 < evaluation["beside"]["instability"] < 1
     # And the departure delay tells most of an arrival delay
-    assert found["leaking"] == "dep_delay"
-    assert 0.7 < found["beside"]["leakage"] < 1
+    assert evaluation["leaking"] == "dep_delay"
+    assert 0.7 < evaluation["beside"]["leakage"] < 1
     # And the gates have a verdict with a number on each
     gates = read_model(folder).gates
     decision = decide(
-        gates, found["challenger"], baseline=found["baseline"], champion=found["champion"], evaluation=found
+        gates,
+        evaluation["challenger"],
+        baseline=evaluation["baseline"],
+        champion=evaluation["champion"],
+        evaluation=evaluation,
     )
     assert [verdict.number is not None for verdict in decision.verdicts] == [True] * 7
     # And a missed row being dear, fewer are missed than with the F1's threshold
-    assert found["threshold"] == Model(data).signature.threshold
+    assert evaluation["threshold"] == Model(data).signature.threshold
 
 
 def test_the_file_explains_its_own_scores(trained: Trained, holdout: Any) -> None:
@@ -617,11 +621,13 @@ def test_the_file_explains_its_own_scores(trained: Trained, holdout: Any) -> Non
     instances = model.instances(json.dumps({"instances": rows}).encode())
     predictions = [model.prediction(score) for score in model.score_instances(instances)]
     # When rows that it never saw are explained
-    found = [item["explanation"] for item in add_explanations(model, instances, predictions, {"explain": "true"})]
+    explanations = [
+        item["explanation"] for item in add_explanations(model, instances, predictions, {"explain": "true"})
+    ]
     # Then each sums up, and the departure delay mostly weighs most, as it should
-    for item, prediction in zip(found, predictions, strict=True):
+    for item, prediction in zip(explanations, predictions, strict=True):
         assert item["base"] + sum(item["contributions"].values()) == pytest.approx(prediction["score"], abs=1e-9)
-    most = [max(item["contributions"], key=lambda name: abs(item["contributions"][name])) for item in found]
+    most = [max(item["contributions"], key=lambda name: abs(item["contributions"][name])) for item in explanations]
     assert most.count("dep_delay") > len(most) / 2
     # And no row of the dataset stands in the file
     usual = msgspec.json.decode(model.explains, type=Background)
@@ -629,13 +635,13 @@ def test_the_file_explains_its_own_scores(trained: Trained, holdout: Any) -> Non
     assert (usual.rows, len(numbers)) == (16, 16)
 
 
-def test_what_takes_long_is_measured_only_when_a_gate_asks(trained: Trained) -> None:
-    found = trained.json("evaluation.json")
-    assert set(found["beside"]) == {"latency_ms", "onnx_mb"}
-    assert (found["intervals"], found["slices"], found["disparities"]) == ([], [], [])
+def test_slow_measures_need_a_gate(trained: Trained) -> None:
+    evaluation = trained.json("evaluation.json")
+    assert set(evaluation["beside"]) == {"latency_ms", "onnx_mb"}
+    assert (evaluation["intervals"], evaluation["slices"], evaluation["disparities"]) == ([], [], [])
 
 
-def test_an_aim_that_validation_rows_cannot_reach_fails_with_the_best(
+def test_unreachable_aim_fails_the_job_with_the_best_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame
 ) -> None:
     project(FIT.replace('["dep_delay", "distance"]', '["distance"]'))
@@ -647,7 +653,7 @@ def test_an_aim_that_validation_rows_cannot_reach_fails_with_the_best(
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
-def test_a_feature_that_knows_the_answer_is_found(task: Any) -> None:
+def test_leaking_feature_is_the_strongest(task: Any) -> None:
     # Given three features, of which a text tells the target outright, and another has a value for each row
     random = np.random.default_rng(1)
     truth = random.random(2_000) < 0.5

@@ -1,4 +1,4 @@
-"""A training job as a trial: its params come as hyperparameters, its number is of the validation rows."""
+"""A training job as a trial of a tuning job: hyperparameters in, objective on the validation rows out."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def run(
 ) -> Run:
     """Runs the job of a flight-delay whose spec has a search: exit code, container and log."""
 
-    def job(metric: str, given: dict[str, str]) -> tuple[int, Container, str]:
+    def job(metric: str, hyperparameters: dict[str, str]) -> tuple[int, Container, str]:
         folder = tmp_path / "project" / MODELS / "flight-delay"
         shutil.copytree(PROJECT / MODELS / "flight-delay", folder)
         text = (folder / "model.yaml").read_text()
@@ -73,7 +73,7 @@ def run(
         container = prepared(tmp_path / "ml", table)
         config = container.root / "input" / "config"
         config.mkdir(parents=True)
-        (config / "hyperparameters.json").write_text(json.dumps(given))
+        (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
         monkeypatch.setattr(train, "PROJECT", tmp_path / "project")
         monkeypatch.setenv("PENSTOCK_ML_ROOT", str(container.root))
         code = entry.main(["train"])
@@ -91,9 +91,9 @@ def test_a_trial_fits_with_its_params_and_tells_scikit_learns_number(
     assert code == 0, log
     # Then fit had them with their types, beside the params that are set
     params = {"trees": 20, "leaves": 7, "kind": True, "rate": 0.25}
-    said = re.search(r"^params (.*)$", log, re.MULTILINE)
-    assert said is not None
-    assert json.loads(said.group(1)) == params
+    reported = re.search(r"^params (.*)$", log, re.MULTILINE)
+    assert reported is not None
+    assert json.loads(reported.group(1)) == params
     report = json.loads(container.model("report.json").read_text())
     assert report["params"] == params
     assert report["tuned"] == {name: params[name] for name in ("leaves", "kind", "rate")}
@@ -106,8 +106,8 @@ def test_a_trial_fits_with_its_params_and_tells_scikit_learns_number(
         labels = scores >= (model.signature.threshold or 0)
         expected[side] = metrics.log_loss(truth, scores) if metric == "log_loss" else metrics.f1_score(truth, labels)
     assert report["validation"][f"validation_{metric}"] == pytest.approx(expected["validation"], abs=1e-12)
-    (told,) = re.findall(rf"^metric validation_{metric}=(\S+)$", log, re.MULTILINE)
-    assert float(told) == pytest.approx(expected["validation"], rel=1e-9)
+    (logged,) = re.findall(rf"^metric validation_{metric}=(\S+)$", log, re.MULTILINE)
+    assert float(logged) == pytest.approx(expected["validation"], rel=1e-9)
     # And not of the holdout's, which the gates decide on
     evaluation: dict[str, Any] = json.loads(container.model("evaluation.json").read_text())
     assert evaluation["challenger"][metric] == pytest.approx(expected["holdout"], abs=1e-12)
@@ -115,7 +115,7 @@ def test_a_trial_fits_with_its_params_and_tells_scikit_learns_number(
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("hyperparameters", "words"),
     [
         ({}, "the job has no hyperparameter 'leaves', which model.yaml tunes"),
         (
@@ -124,7 +124,7 @@ def test_a_trial_fits_with_its_params_and_tells_scikit_learns_number(
         ),
     ],
 )
-def test_a_job_that_is_no_trial_fails_with_a_sentence(run: Run, given: dict[str, str], words: str) -> None:
-    code, container, _ = run("log_loss", given)
+def test_a_job_that_is_no_trial_fails_with_a_sentence(run: Run, hyperparameters: dict[str, str], words: str) -> None:
+    code, container, _ = run("log_loss", hyperparameters)
     assert code == 1
     assert (container.root / "output" / "failure").read_text() == words
