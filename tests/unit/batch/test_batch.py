@@ -13,7 +13,7 @@ from penstock.contract.odcs import read_contract
 from penstock.erasure.lake_survey import Survey
 from penstock.erasure.subject import Subject
 from penstock.scoring.model import Model
-from penstock.scoring.onnx_metadata import NoSignatureError, signature_of
+from penstock.scoring.onnx_file import NoSignatureError, read_signature
 from tests.support import tiny
 from tests.support.batch_steps import Steps, as_csv, as_jsonl, as_parquet, go_live, rows
 from tests.support.tiny import GOOD, SIZES, SMALLEST, build_multiclass, build_regression
@@ -370,10 +370,10 @@ def test_a_key_named_like_a_column_of_the_output_gives_way(world: World, tiny_on
 
 
 def test_the_signature_is_read_without_onnxruntime(tiny_onnx: bytes) -> None:
-    assert signature_of(tiny_onnx) == Model(tiny_onnx).signature
+    assert read_signature(tiny_onnx) == Model(tiny_onnx).signature
     for data in (b"", b"no onnx", tiny_onnx[:200]):
         with pytest.raises(NoSignatureError, match="no signature"):
-            signature_of(data)
+            read_signature(data)
 
 
 def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None:

@@ -213,7 +213,7 @@ TRAINING = {"tuned": {"leaves": 31, "rate": 0.0123456}, "validation": {"validati
 
 
 def test_a_run_keeps_what_was_chosen_and_says_it() -> None:
-    step = tuning.noted(FOUND, TRAINING)
+    step = tuning.tuning_step(FOUND, TRAINING)
     assert step["params"] == {"leaves": 31, "rate": 0.0123456}
     assert step["trials"] == {"made": 4, "completed": 3, "failed": 1, "stopped": 0}
     assert tuning.sentence(step) == (
@@ -224,7 +224,7 @@ def test_a_run_keeps_what_was_chosen_and_says_it() -> None:
 def test_runs_are_compared_by_the_params_they_really_had() -> None:
     # Given a tuned run and one whose params were given
     asked = {"training": {"params": {"trees": 9}}}
-    tuned = {"validate": {"parameters": asked}, "tuning": tuning.noted(FOUND, TRAINING)}
+    tuned = {"validate": {"parameters": asked}, "tuning": tuning.tuning_step(FOUND, TRAINING)}
     given = {"validate": {"parameters": {"training": {"params": {"trees": 9, "leaves": 15}}}}}
     # Then what differs is what fit was given
     rows = side_by_side.parameters([tuning.parameters(tuned), tuning.parameters(given)])
@@ -245,5 +245,5 @@ def test_whoever_follows_a_run_sees_how_far_its_search_is() -> None:
 
     # Then the one says how many trials are done, the other what was chosen
     assert "tune, 3 of 8 trials" in shown(record, tune)
-    after = shown(record | {"steps": {"tuning": tuning.noted(FOUND, TRAINING)}}, tune | {"progress": ""})
+    after = shown(record | {"steps": {"tuning": tuning.tuning_step(FOUND, TRAINING)}}, tune | {"progress": ""})
     assert "tuned leaves=31, rate=0.01235: validation_log_loss 0.4123, the best of 4 trials, 1 failed" in after
