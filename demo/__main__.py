@@ -18,12 +18,13 @@ from demo import flights
 from demo.story import DidNotHappenError, Story, console, expect, until
 from penstock.aws.s3_store import Store
 from penstock.captures import reader as captures
-from penstock.cli import following
-from penstock.cli.client import Client
+from penstock.cli import rollout_progress as following
+from penstock.cli.api_client import Client
 from penstock.cli.commands import approve as decisions
 from penstock.cli.commands import cloud as cloud_commands
-from penstock.cli.commands import data, runs, why
 from penstock.cli.commands import predict as serving
+from penstock.cli.commands import push as data
+from penstock.cli.commands import runs, why
 from penstock.cli.output import seconds_between, took
 from penstock.cli.target import DEMO, Target, UnreachableError, UsageError, laptop_cloud, project_root
 from penstock.contract.model import Contract

@@ -14,23 +14,12 @@ from penstock.archive import ArchiveError
 from penstock.aws.feature_store import FeatureStoreError
 from penstock.aws.s3_store import NoObjectError, NotDeletedError
 from penstock.captures.reader import NoCaptureError
-from penstock.cli.client import AnswerError
+from penstock.cli.api_client import AnswerError
 from penstock.cli.commands import approve as decisions
-from penstock.cli.commands import (
-    batch,
-    cloud,
-    data,
-    data_versions,
-    forget,
-    init,
-    models,
-    report,
-    rollback,
-    rollout,
-    runs,
-    why,
-)
+from penstock.cli.commands import batch, cloud, forget, init, models, report, rollback, rollout, runs, why
+from penstock.cli.commands import data as data_versions
 from penstock.cli.commands import predict as serving
+from penstock.cli.commands import push as data
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract.model import ContractError

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from s3transfer.manager import TransferManager
 
 from penstock.aws.s3_store import UPLOADER
-from penstock.cli.folders import File, Folder
+from penstock.cli.local_folder import File, Folder
 from penstock.cli.target import Target, UsageError
 from penstock.lake import SUCCESS
 

@@ -15,7 +15,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock import events, settings
-from penstock.cli import app, following
+from penstock.cli import app
+from penstock.cli import rollout_progress as following
 from penstock.cli.commands import batch, forget, init, runs
 from penstock.cli.target import UnreachableError, UsageError
 from penstock.lake import Lake

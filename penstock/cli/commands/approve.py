@@ -7,9 +7,9 @@ import typer
 from rich.markup import escape
 
 from penstock.aws.model_registry import APPROVED, REJECTED, Registry
-from penstock.cli.following import COUNTED_CODE, next_person, wait_for_rollout
 from penstock.cli.options import NamedModel, Reason, Stage, Version
 from penstock.cli.output import coloured, console, line
+from penstock.cli.rollout_progress import COUNTED_CODE, next_person, wait_for_rollout
 from penstock.cli.target import Target, UsageError
 from penstock.ledger.ledger import Ledger, Record, timestamp
 from penstock.release.approval import COUNTED

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from penstock.aws.s3_store import Store
 from penstock.batch.names import SCORED, batch_id
-from penstock.cli.commands.data import put
+from penstock.cli.commands.push import put
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError

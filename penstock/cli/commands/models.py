@@ -6,8 +6,8 @@ from typing import Any
 import typer
 from botocore.exceptions import ClientError
 
-from penstock.cli.client import example
-from penstock.cli.clients import curl_line, described, python_client, reminder_of
+from penstock.cli.api_client import example
+from penstock.cli.client_snippets import curl_line, described, python_client, reminder_of
 from penstock.cli.commands import models_diff
 from penstock.cli.commands.rollout import waiting
 from penstock.cli.options import Json, NamedModel, Stage

@@ -7,10 +7,10 @@ import typer
 from penstock.audit import side_by_side
 from penstock.audit.dataset_diff import compare
 from penstock.aws.s3_store import NoObjectError, Store
-from penstock.cli.commands.data_versions import dataset_of
+from penstock.cli.commands.data import dataset_of
+from penstock.cli.comparison_tables import metric_rows, parameter_rows
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import Word, as_json, console, line, table
-from penstock.cli.side_by_side import metric_rows, parameter_rows
 from penstock.cli.target import Target
 from penstock.ledger.ledger import NoRecordError, Record
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from penstock.cli.client import Client
+from penstock.cli.api_client import Client
 from penstock.cli.explanations import print_explanations
 from penstock.cli.options import Json, Model, NamedModel, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, table

@@ -6,9 +6,9 @@ import typer
 from rich.markup import escape
 
 from penstock.aws.model_registry import REJECTED, Registry
-from penstock.cli.following import wait_for_rollout
 from penstock.cli.options import Json, NamedModel, Reason, Stage
 from penstock.cli.output import as_json, coloured, console, line
+from penstock.cli.rollout_progress import wait_for_rollout
 from penstock.cli.target import Target
 from penstock.ledger.ledger import timestamp
 from penstock.release import rollback as rules

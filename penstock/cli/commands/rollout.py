@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from botocore.exceptions import ClientError
 
-from penstock.cli.following import wait_for_rollout
 from penstock.cli.options import NamedModel, Reason, Stage
 from penstock.cli.output import coloured, console, line
+from penstock.cli.rollout_progress import wait_for_rollout
 from penstock.cli.target import Target, UsageError
 from penstock.ledger.ledger import timestamp
 from penstock.release.endpoint_plan import EndpointPlan

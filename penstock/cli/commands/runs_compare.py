@@ -1,8 +1,8 @@
 """`runs --compare`: runs beside each other, a column each."""
 
 from penstock.audit import side_by_side
+from penstock.cli.comparison_tables import metric_rows, parameter_rows
 from penstock.cli.output import Word, as_json, coloured, console, mark, table
-from penstock.cli.side_by_side import metric_rows, parameter_rows
 from penstock.ledger.ledger import Ledger, Record
 
 BESIDE = 5

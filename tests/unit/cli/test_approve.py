@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.aws.model_registry import Registry
-from penstock.cli.following import progress, wait_for_rollout
+from penstock.cli.rollout_progress import progress, wait_for_rollout
 from penstock.cli.target import Target, project_root
 from penstock.ledger.ledger import NoRecordError, timestamp
 from tests.support.world import MODEL, World

@@ -18,9 +18,9 @@ from botocore.compat import HTTPHeaders
 
 from penstock.aws.model_registry import Registry
 from penstock.captures.reader import hour_prefix
+from penstock.cli.api_client import example
 from penstock.cli.app import main
-from penstock.cli.client import example
-from penstock.cli.clients import curl_line
+from penstock.cli.client_snippets import curl_line
 from penstock.cli.commands.predict import next_likely, print_answers, read_instances
 from penstock.cli.explanations import BASE, HALF, print_explanations
 from penstock.cli.output import ago, table, took

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from penstock.cli.client import AnswerError, Client
-from penstock.cli.clients import curl_line, described, python_client, reminder_of
+from penstock.cli.api_client import AnswerError, Client
+from penstock.cli.client_snippets import curl_line, described, python_client, reminder_of
 from penstock.cli.target import Target
 from tests.support.specs import say_serving
 from tests.support.world import MODEL, World

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from penstock.cli.client import JSON, SERVICE, TOKEN
+from penstock.cli.api_client import JSON, SERVICE, TOKEN
 from penstock.cli.target import Target
 from penstock.spec.api import Jwt
 from penstock.spec.model import MODELS, read_model
