@@ -1,6 +1,6 @@
-"""What comes of a decision: followed in the ledger until it is live, or somebody or something has said otherwise.
+"""Waits for a rollout, or for the decision that prevents it, by following the ledger.
 
-A person waits for this, so what can be known is said at once; only where nothing has happened yet is there patience.
+A person waits for this, so a known result is returned at once; the time limit applies only while nothing has happened.
 """
 
 import time
@@ -15,9 +15,9 @@ from penstock.release.approval import COUNTED
 from penstock.release.endpoints import Endpoints
 
 OUTCOMES = {"refused": "refusal", COUNTED: COUNTED, "rejected": "reason", "rolled back": "reason", "set back": "reason"}
-"""Decisions after which no rollout is to come, each with the part of its record that says why."""
+"""Decisions that no rollout follows, each with the member of its record that holds the reason."""
 COUNTED_CODE = 15
-"""Exit code: the approval counts, and more are wanted."""
+"""Exit code: the approval counts, and the policy wants more of them."""
 
 
 def wait_for_rollout(
@@ -26,36 +26,36 @@ def wait_for_rollout(
     since: str,
     *,
     patience: float = 60,
-    tell: Callable[[str], None] = lambda _progress: None,
+    report: Callable[[str], None] = lambda _progress: None,
 ) -> tuple[str, str]:
-    """What came of a decision: a rollout's ending or one of `OUTCOMES`, with the sentence.
+    """Wait for the result of a decision; return the rollout's outcome or one of `OUTCOMES`, with its reason.
 
     Args:
         target: the model.
-        version: what is to go live.
-        since: what was decided or rolled out before this is an older story.
-        patience: seconds to wait while no rollout is under way.
-        tell: told how far the rollout is, each time that something has changed.
+        version: the version that is to go live.
+        since: timestamp; earlier decisions and rollouts are ignored.
+        patience: seconds to wait while no rollout is in progress.
+        report: called with the rollout's progress at every look.
 
     Raises:
-        NoRecordError: nothing came of it in time, and no rollout is under way.
+        NoRecordError: there is no result in time, and no rollout is in progress.
     """
     ledger, end = target.ledger, time.monotonic() + patience
-    while (found := _outcome(ledger, version, since)) is None:
+    while (result := _read_result(ledger, version, since)) is None:
         if (holder := ledger.holder("rollout")) is not None:
             end = time.monotonic() + patience
             rollout = ledger.rollout(holder)
-            tell(progress(rollout, datetime.now(UTC), starts=_starts(target, rollout)))
+            report(describe_progress(rollout, datetime.now(UTC), starting=_endpoint_is_starting(target, rollout)))
         elif time.monotonic() > end:
             raise NoRecordError(
                 f"rollout of version {version} after {patience:.0f} s; `penstock why --version {version}`"
             )
         time.sleep(0.4 if target.stage == "local" else 4)
-    return found
+    return result
 
 
-def _starts(target: Target, rollout: Record) -> bool:
-    """Whether a rollout waits for its endpoint; no, where that cannot be asked: it is only told to somebody."""
+def _endpoint_is_starting(target: Target, rollout: Record) -> bool:
+    """Return whether a rollout waits for its endpoint; False without permission to ask, as it is only displayed."""
     if "endpoint" not in rollout or "weight" in rollout:
         return False
     try:
@@ -64,39 +64,40 @@ def _starts(target: Target, rollout: Record) -> bool:
         return False
 
 
-def progress(rollout: Record, now: datetime, *, starts: bool = False) -> str:
-    """How far a rollout is: its share of the traffic, how long it is watched yet, and what was seen.
+def describe_progress(rollout: Record, now: datetime, *, starting: bool = False) -> str:
+    """Describe a rollout in progress: its share of the traffic, the time left, and the newest observation.
 
     Args:
         rollout: its record.
         now: the time.
-        starts: whether its endpoint is still to come.
+        starting: whether its endpoint is not in service yet.
     """
-    if starts:
+    if starting:
         since = max(0, round((now - datetime.fromisoformat(rollout["opened"])).total_seconds()))
         return f"version {rollout['version']}: its endpoint starts, {since // 60}:{since % 60:02}"
     if "weight" not in rollout:
         return f"version {rollout['version']}: publish, golden examples, traffic"
-    share = f"gets {rollout['weight']}%" if rollout["weight"] else "answers unseen"
+    share = f"gets {rollout['weight']}%" if rollout["weight"] else "gets shadow requests"
     left = max(0, round((datetime.fromisoformat(rollout["bakes_until"]) - now).total_seconds()))
     return f"version {rollout['version']} {share}, {left // 60}:{left % 60:02} to go; {rollout['saw']}"
 
 
-def _outcome(ledger: Ledger, version: int, since: str) -> tuple[str, str] | None:
-    """A rollout has the last word on what it rolled out, so it is asked first; None while nothing is known."""
+def _read_result(ledger: Ledger, version: int, since: str) -> tuple[str, str] | None:
+    """Return the result of the version's rollout, else of its newest decision; None while there is neither."""
     decisions = [item for item in ledger.approvals(version) if item["at"] >= since]
-    own = [item for item in ledger.rollouts() if item["version"] == version and item["opened"] >= since]
-    if own:
-        return (str(own[0]["outcome"]), str(own[0]["reason"])) if own[0]["state"] == "ended" else None
-    return _said(decisions[-1]) if decisions and decisions[-1]["decision"] in OUTCOMES else None
+    rollouts = [item for item in ledger.rollouts() if item["version"] == version and item["opened"] >= since]
+    if rollouts:
+        newest = rollouts[0]
+        return (str(newest["outcome"]), str(newest["reason"])) if newest["state"] == "ended" else None
+    return _describe_decision(decisions[-1]) if decisions and decisions[-1]["decision"] in OUTCOMES else None
 
 
-def _said(decision: Record) -> tuple[str, str]:
+def _describe_decision(decision: Record) -> tuple[str, str]:
     name = str(decision["decision"])
-    words = str(decision.get(OUTCOMES[name]) or "no reason was given")
-    return name, words if name in {"refused", COUNTED} else f"{decision['by']}: {words}"
+    reason = str(decision.get(OUTCOMES[name]) or "no reason was given")
+    return name, reason if name in {"refused", COUNTED} else f"{decision['by']}: {reason}"
 
 
-def next_person(target: Target, version: int) -> str:
-    """What another person says where more approvals are wanted."""
+def next_approval(target: Target, version: int) -> str:
+    """Return the command for the next approver, where the policy wants more than one."""
     return f"penstock approve {target.model} --version {version} --stage {target.stage} --reason '…'"

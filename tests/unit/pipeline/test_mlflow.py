@@ -23,8 +23,8 @@ from functions.register import mlflow_run as logged
 from penstock.audit import side_by_side
 from penstock.audit.why import why
 from penstock.aws.s3_store import sha256
-from penstock.cli.commands.runs import view
-from penstock.cli.commands.runs_compare import show_beside
+from penstock.cli.commands.runs_compare import print_comparison
+from penstock.cli.run_progress import render_run
 from penstock.spec.model import Experiments
 from tests.support.world import REGION, STAGE, World
 from tests.unit.pipeline.test_register import BASELINE, GOOD, artifact, files, packages, trained
@@ -134,7 +134,7 @@ def shown(world: World) -> str:
     """What `penstock run` says."""
     console = Console(width=300)
     with console.capture() as said:
-        console.print(view(world.ledger.run("run1"), []))
+        console.print(render_run(world.ledger.run("run1"), []))
     return said.get()
 
 
@@ -300,5 +300,5 @@ def test_runs_beside_each_other_name_their_mlflow_runs(
     (run,) = runs(store)
     ledger = register.world.ledger
     assert side_by_side.runs(ledger, [ledger.run("run1")])["runs"][0]["mlflow"] == register.step["url"]
-    show_beside(ledger, [ledger.run("run1")], json=False)
+    print_comparison(ledger, [ledger.run("run1")], json=False)
     assert run.info.run_id in capsys.readouterr().out
