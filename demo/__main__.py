@@ -229,8 +229,8 @@ def _captured(target: Target, rows: int) -> None:
     store = Store(target.lake.bucket)
 
     def delivered() -> bool | None:
-        found = sum(len(part) for _, part in captures.read(store, target.lake, after=""))
-        return True if found >= rows else None
+        rows_delivered = sum(len(part) for _, part in captures.read(store, target.lake, after=""))
+        return True if rows_delivered >= rows else None
 
     until(f"{rows:,} captured rows in the lake", delivered, every=0.5)
 

@@ -9,6 +9,7 @@ The package is read, not imported: its import wants an old setuptools.
 import argparse
 import zipfile
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -25,16 +26,23 @@ def _read(content: bytes) -> pl.DataFrame:
     return pl.read_csv(content, null_values=["NA", ""], infer_schema_length=None)
 
 
+@cache
+def _tables() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Read flights, planes and weather once in a process: parsing them takes seconds."""
+    with zipfile.ZipFile(_data("flights.csv.zip")) as archive:
+        departed = _read(archive.read("flights.csv"))
+    planes = _read(_data("planes.csv").read_bytes()).select("tailnum", "manufacturer", "seats", plane_year="year")
+    weather = _read(_data("weather.csv").read_bytes()).select("origin", "time_hour", "wind_speed", "precip", "visib")
+    return departed, planes, weather
+
+
 def flights(months: Sequence[int]) -> pl.DataFrame:
     """Flights that arrived, in the contract's columns, by scheduled time.
 
     Args:
         months: 1–12.
     """
-    with zipfile.ZipFile(_data("flights.csv.zip")) as archive:
-        departed = _read(archive.read("flights.csv"))
-    planes = _read(_data("planes.csv").read_bytes()).select("tailnum", "manufacturer", "seats", plane_year="year")
-    weather = _read(_data("weather.csv").read_bytes()).select("origin", "time_hour", "wind_speed", "precip", "visib")
+    departed, planes, weather = _tables()
     arrived = departed.filter(pl.col("month").is_in(list(months)) & pl.col("arr_delay").is_not_null())
     joined = arrived.join(planes, on="tailnum", how="left").join(weather, on=["origin", "time_hour"], how="left")
     hour = pl.col("time_hour")
@@ -64,9 +72,9 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("months", type=int, nargs="+", choices=range(1, 13), metavar="month")
     parser.add_argument("--rows", type=int, help="so many, drawn by chance; all unless said")
-    asked = parser.parse_args()
-    table = flights(asked.months)
-    (table.sample(asked.rows, seed=1) if asked.rows else table).write_csv(asked.file)
+    arguments = parser.parse_args()
+    table = flights(arguments.months)
+    (table.sample(arguments.rows, seed=1) if arguments.rows else table).write_csv(arguments.file)
 
 
 if __name__ == "__main__":

@@ -29,18 +29,18 @@ def expect(what: str, *, happened: bool) -> None:
         raise DidNotHappenError(what)
 
 
-def until(what: str, look: Callable[[], T | None], *, seconds: float = 60, every: float = 0.25) -> T:
+def until(what: str, look: Callable[[], T | None], *, seconds: float = 300, every: float = 0.25) -> T:
     """Wait for something to be there.
 
     Raises:
         DidNotHappenError: when it is not in time.
     """
     end = time.monotonic() + seconds
-    while (found := look()) is None:
+    while (result := look()) is None:
         if time.monotonic() > end:
             raise DidNotHappenError(f"{what} (waited {seconds:.0f} s)")
         time.sleep(every)
-    return found
+    return result
 
 
 @dataclass

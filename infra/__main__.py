@@ -1,8 +1,8 @@
-"""`python -m infra`, what `cdk.json` runs: the app, or its answer to the same question before.
+"""`python -m infra`, the command in `cdk.json`: synthesise the app, or reuse the assembly of an identical earlier run.
 
-Synthesis is pure, so the same inputs have the same answer, and most of its seconds go into loading the CDK. The
-answer is remembered where the rules are off (`CDK_VALIDATION=false`, as `penstock up` has it): a stage that is checked
-is synthesised anew each time. `infra.app` itself remembers nothing.
+Synthesis is pure, so the same inputs give the same assembly, and most of its seconds go into loading the CDK.
+Assemblies are cached only where validation is off (`CDK_VALIDATION=false`, as `penstock up` sets it): a stage that is
+validated is synthesised anew each time. `infra.app` itself caches nothing.
 """
 
 import hashlib
@@ -15,25 +15,25 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-MEMORY = ROOT / ".bundles" / "assemblies"
+CACHE = ROOT / ".bundles" / "assemblies"
 READ = ("infra", "functions", "penstock", "training", "cdk.json", "pyproject.toml", "uv.lock", ".dockerignore")
-"""All that the app reads of the project."""
-ASKED = ("CDK_CONTEXT_JSON", "CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION", "CDK_CLI_VERSION")
-"""The question, as the CDK's command line puts it."""
-MOST = 5
-"""Answers that are kept."""
+"""Everything of the project that the app reads."""
+INPUTS = ("CDK_CONTEXT_JSON", "CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION", "CDK_CLI_VERSION")
+"""Environment variables in which the CDK command line passes its inputs."""
+CACHE_SIZE = 5
+"""Assemblies that are kept."""
 
 
 def main() -> int:
-    """Leave the assembly in the folder that the CDK asks for; the app's exit code."""
+    """Write the assembly to `CDK_OUTDIR` and return the app's exit code."""
     folder = os.environ.get("CDK_OUTDIR")
     if folder is None or os.environ.get("CDK_VALIDATION", "true").lower() != "false":
         return _synthesise()
-    remembered = MEMORY / _digest()
-    if not (remembered / "manifest.json").exists() and (code := _remember(remembered)):
+    cached = CACHE / _digest()
+    if not (cached / "manifest.json").exists() and (code := _fill_cache(cached)):
         return code
-    remembered.touch()
-    shutil.copytree(remembered, folder, dirs_exist_ok=True)
+    cached.touch()
+    shutil.copytree(cached, folder, dirs_exist_ok=True)
     return 0
 
 
@@ -43,25 +43,25 @@ def _synthesise() -> int:
     return app.main()
 
 
-def _remember(place: Path) -> int:
-    """Synthesise into a place of its own, whole or not at all."""
-    MEMORY.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=MEMORY) as scratch:
-        made = Path(scratch) / "assembly"
-        os.environ["CDK_OUTDIR"] = str(made)
+def _fill_cache(place: Path) -> int:
+    """Synthesise into the cache; an interrupted synthesis leaves nothing there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        assembly = Path(scratch) / "assembly"
+        os.environ["CDK_OUTDIR"] = str(assembly)
         if code := _synthesise():
             return code
         shutil.rmtree(place, ignore_errors=True)
-        made.rename(place)
-    for old in sorted(MEMORY.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[MOST:]:
+        assembly.rename(place)
+    for old in sorted(CACHE.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[CACHE_SIZE:]:
         shutil.rmtree(old, ignore_errors=True)
     return 0
 
 
 def _digest() -> str:
-    """SHA-256 over the question and everything that the answer depends on."""
+    """Return the SHA-256 of everything that the assembly depends on."""
     digest = hashlib.sha256(f"{sys.version} {version('aws-cdk-lib')} {version('jsii')}".encode())
-    for name in ASKED:
+    for name in INPUTS:
         digest.update(f"{name}={os.environ.get(name, '')}\0".encode())
     for path in _files():
         digest.update(f"{path.relative_to(ROOT).as_posix()}\0{path.stat().st_size}\0".encode())
@@ -72,8 +72,8 @@ def _digest() -> str:
 def _files() -> Iterator[Path]:
     for name in READ:
         place = ROOT / name
-        found = sorted(place.rglob("*")) if place.is_dir() else [place]
-        yield from (path for path in found if path.is_file() and "__pycache__" not in path.parts)
+        paths = sorted(place.rglob("*")) if place.is_dir() else [place]
+        yield from (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
 
 
 if __name__ == "__main__":

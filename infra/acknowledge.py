@@ -1,4 +1,4 @@
-"""Findings that are right as they are, each with its reason.
+"""Acknowledged cdk-nag findings, each with the reason why the template is right.
 
 A reason is for the reader of `validation-report.json`; an acknowledgement without one is refused. Acknowledgements are
 recorded only when the rules run, so that templates cannot depend on them.
@@ -14,7 +14,7 @@ PACK = "AwsSolutions"
 
 
 def validating() -> bool:
-    """Whether this synthesis runs the rules; `CDK_VALIDATION=false` makes it quicker where the templates are known."""
+    """Return whether this synthesis runs the rules; `CDK_VALIDATION=false` skips them for speed."""
     return os.environ.get("CDK_VALIDATION", "true").lower() != "false"
 
 
@@ -22,7 +22,7 @@ def acknowledge(construct: IConstruct, reasons: Mapping[str, str]) -> None:
     """Acknowledge findings at a construct and below it: rule or `rule[finding]` → reason.
 
     Raises:
-        ValueError: a reason that is none.
+        ValueError: a reason of fewer than four words.
     """
     if empty := [rule for rule, reason in reasons.items() if len(reason.split()) < 4]:
         raise ValueError(f"{construct.node.path}: give a reason for acknowledging {', '.join(empty)}")

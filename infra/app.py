@@ -58,13 +58,13 @@ def _synthesizer(stage: Stage) -> StackSynthesizer:
 
 
 def flags(root: Path = ROOT) -> dict[str, object]:
-    """The CDK's feature flags, from `cdk.json`: they decide what the templates say, whoever starts the app."""
+    """Return the CDK feature flags of `cdk.json`, so that templates are the same whoever starts the app."""
     context: dict[str, object] = json.loads((root / "cdk.json").read_text(encoding="utf-8"))["context"]
     return context
 
 
 def validate(app: App) -> None:
-    """Have every template checked by the house rules and by cdk-nag; a finding fails the synthesis."""
+    """Add the house rules and cdk-nag to the synthesis; any finding fails it."""
     from cdk_nag import AwsSolutionsChecks  # noqa: PLC0415 - takes its time, and only this needs it
 
     from infra.checks import HouseRules  # noqa: PLC0415
@@ -73,7 +73,7 @@ def validate(app: App) -> None:
 
 
 def main() -> int:
-    """Synthesise the stage that the context names. Exit code 1, with one sentence, when that cannot be."""
+    """Synthesise the stage that the context names; return 1 and print one sentence if it cannot be synthesised."""
     app = App(context=flags())
     try:
         build(app, stage_named(app.node.try_get_context("stage")))
@@ -95,13 +95,13 @@ def main() -> int:
 
 
 def _findings(folder: Path) -> list[str]:
-    """What the rules found, a sentence each, out of the report that the CDK leaves."""
+    """Return the findings in the CDK's validation report, one sentence each."""
     report = json.loads((folder / "validation-report.json").read_text(encoding="utf-8"))
     return [
-        f"{', '.join(place['constructPath'] for place in found['violatingConstructs'])}: "
-        f"{found['ruleName']}: {found['description']}"
+        f"{', '.join(place['constructPath'] for place in violation['violatingConstructs'])}: "
+        f"{violation['ruleName']}: {violation['description']}"
         for plugin in report["pluginReports"]
-        for found in plugin.get("violations", [])
+        for violation in plugin.get("violations", [])
     ]
 
 

@@ -1,9 +1,10 @@
 """A function's deployment package: deterministic, and made once for the same input.
 
 A bundle is a zip file named by the hash of what goes into it. It holds the function's own folder, the library modules
-that it imports (found by reading the sources, so that a change elsewhere leaves it alone), the model's specification,
-and, where the stage asks for it, the function's third-party group as locked in `uv.lock`. Packages are installed for
-Lambda's platform by uv; neither Docker nor the target's own interpreter is needed.
+that it imports (found by reading the sources, so that a change elsewhere leaves it alone) with the templates of their
+packages, the model's specification, and, where the stage asks for it, the function's third-party group as locked in
+`uv.lock`. Packages are installed for Lambda's platform by uv; neither Docker nor the target's own interpreter is
+needed.
 """
 
 import ast
@@ -21,7 +22,7 @@ from pathlib import Path
 GROUPS: Mapping[str, str] = {
     "start_run": "functions",
     "validate": "tables",
-    "register": "functions",
+    "register": "report",
     "end_run": "functions",
     "authorize": "functions",
     "smoke_test": "functions",
@@ -44,10 +45,12 @@ SPECIFICATION = ("model.yaml", "contract.yaml")
 FOLDER = ".bundles"
 PLATFORM = "x86_64-manylinux_2_28"
 _LIBRARY = "penstock"
+_DATA = ("*.html", "*.css")
+"""Files of a package that are bundled with its modules."""
 _NEVER = {f"{_LIBRARY}.{name}" for name in ("cli", "ui", "local")}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEAD_WEIGHT = {"tests"}
-_COMPILED = {"predict", "functions", EXPERIMENTS}
+_COMPILED = {"predict", "functions", "report", EXPERIMENTS}
 """Groups bundled with bytecode, for the cold start; `tables` is near Lambda's limit, and nobody waits for it."""
 
 
@@ -121,7 +124,7 @@ def _specification(root: Path, function: str, model: str) -> dict[str, bytes]:
 
 
 def _sources(root: Path, function: str) -> dict[str, bytes]:
-    """The function's folder and every library module that it imports, by path in the bundle."""
+    """The function's folder and every library module that it imports, with their packages' data, by path."""
     if function not in GROUPS:
         raise BundleError(f"function {function!r} has no dependency group: name one in infra/bundling.py")
     own = sorted((root / "functions" / function).glob("*.py"))
@@ -135,7 +138,18 @@ def _sources(root: Path, function: str) -> dict[str, bytes]:
             data = path.read_bytes()
             taken[name] = data
             waiting += [root / module for module in _imported(root, name, data)]
-    return taken
+    folders = {(root / name).parent for name in taken if name.startswith(f"{_LIBRARY}/")}
+    data_files = [path for folder in folders for path in _data_files(folder)]
+    return taken | {path.relative_to(root).as_posix(): path.read_bytes() for path in data_files}
+
+
+def _data_files(package: Path) -> Iterator[Path]:
+    """The templates and style sheets in a package's folder and below, those of its subpackages left out."""
+    for path in sorted(package.iterdir()):
+        if path.is_dir() and not (path / "__init__.py").exists():
+            yield from _data_files(path)
+        elif any(path.match(pattern) for pattern in _DATA):
+            yield path
 
 
 def _imported(root: Path, source: str, data: bytes) -> Iterator[str]:

@@ -39,7 +39,7 @@ WITHOUT_RESOURCE: Mapping[str, str] = {
     "xray:PutTelemetryRecords": "trace segments have no ARN",
     "xray:PutTraceSegments": "trace segments have no ARN",
 }
-"""Actions that IAM takes with the resource `*` only, each with the reason."""
+"""Actions that IAM accepts only with the resource `*`, each with the reason."""
 ENCRYPTED: Mapping[str, tuple[str, ...]] = {
     "AWS::DynamoDB::Table": ("SSESpecification",),
     "AWS::KinesisFirehose::DeliveryStream": ("DeliveryStreamEncryptionConfigurationInput",),
@@ -48,12 +48,12 @@ ENCRYPTED: Mapping[str, tuple[str, ...]] = {
     "AWS::SecretsManager::Secret": ("KmsKeyId",),
     "AWS::SQS::Queue": ("SqsManagedSseEnabled", "KmsMasterKeyId"),
 }
-"""What must be encrypted, and the properties of which one says so."""
+"""Resource types that must be encrypted, with the properties that set encryption (any one is enough)."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that a resource breaks."""
+    """A resource that breaks a rule."""
 
     rule: str
     resource: str
@@ -71,20 +71,20 @@ class Resource:
 
     @property
     def path(self) -> str:
-        """Where it stands in the construct tree; its logical id where the template does not say."""
+        """Path in the construct tree; the logical id where the template has no path."""
         return str(self.document.get("Metadata", {}).get("aws:cdk:path", self.name))
 
     @property
     def properties(self) -> Json:
-        found: Json = self.document.get("Properties", {})
-        return found
+        properties: Json = self.document.get("Properties", {})
+        return properties
 
 
 class Template:
     """A template's resources by type."""
 
     def __init__(self, document: Json) -> None:
-        self._resources = [Resource(name, found) for name, found in document.get("Resources", {}).items()]
+        self._resources = [Resource(name, resource) for name, resource in document.get("Resources", {}).items()]
 
     def of(self, kind: str) -> list[Resource]:
         """The resources of a type."""
@@ -92,7 +92,7 @@ class Template:
 
 
 def findings(document: Json) -> list[Finding]:
-    """Everything in a template that breaks a rule."""
+    """Check a template against every rule and return the findings."""
     template = Template(document)
     return [
         Finding(rule.__name__.strip("_"), resource.name, f"{resource.path} {sentence}")
@@ -164,7 +164,7 @@ _RULES: tuple[Callable[[Template], Found], ...] = (
 
 
 def _statements(template: Template) -> Iterator[tuple[Resource, Json]]:
-    """Every statement of what a role may do; resource policies are left to cdk-nag."""
+    """Yield every statement of an identity policy; resource policies are left to cdk-nag."""
     for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
         for policy in template.of(kind):
             yield from ((policy, item) for item in _list(policy.properties["PolicyDocument"]["Statement"]))
@@ -178,7 +178,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _ref(value: Any) -> str:
-    """The logical id that `Ref` or `Fn::GetAtt` refers to; empty for anything else."""
+    """Return the logical id that a `Ref` or `Fn::GetAtt` refers to; empty for anything else."""
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             return name
@@ -188,7 +188,7 @@ def _ref(value: Any) -> str:
 
 @jsii.implements(IPolicyValidationPlugin)
 class HouseRules:
-    """The rules as a plug-in of the synthesis."""
+    """The house rules as a CDK policy validation plug-in."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What holds data, one of each for a stage: the key, the bucket, the ledger, the topic.
+"""The stack that holds a stage's data: KMS key, bucket, ledger table, topic.
 
 Nothing here knows a model. Permissions live where they are used, in the model stacks: the key trusts the account's
 IAM, so that a role's own policy is enough and this stack never refers to a role.
@@ -20,13 +20,13 @@ from penstock.lake import BATCH_WORK, SHADOW
 from penstock.stack_outputs import LakeOutputs
 
 KEY_OUTPUT = "KeyArn"
-"""Beside `LakeOutputs`: what only the model stacks need."""
+"""Output beside `LakeOutputs`, used by the model stacks only."""
 ACCESS_LOG_DAYS = 90
 OLD_VERSION_DAYS = 90
 SHADOW_DAYS = 30
-"""For which a shadow's answers are kept: nobody got them, and their numbers are in the ledger."""
+"""Retention of shadow answers, which no caller received and whose numbers are in the ledger."""
 BATCH_WORK_DAYS = 30
-"""For as long a batch that was killed, or the same file, goes on from what was scored."""
+"""Retention of a batch's intermediate scores, from which a killed batch resumes."""
 ALARMS = iam.ServicePrincipal("cloudwatch.amazonaws.com")
 
 
@@ -118,7 +118,7 @@ class LakeStack(Stack):
         )
 
     def _let_alarms_publish(self) -> None:
-        """CloudWatch publishes as a service, which no role's policy covers; only for this account's alarms."""
+        """Allow CloudWatch to publish this account's alarms; it acts as a service, which no role's policy covers."""
         ours: dict[str, Any] = {"StringEquals": {"aws:SourceAccount": self.account}}
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(

@@ -121,7 +121,7 @@ class ModelStack(Stack):
             workshop=workshop,
             lake=self.lake,
             group_name=self.registry.group_name,
-            features_made=store.made if store else "",
+            features_made=store.creation_time if store else "",
         )
         self.batch = Batch(self, "Batch", stage=stage, workshop=workshop, lake=self.lake)
         self.monitor = ModelMonitor(

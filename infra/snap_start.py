@@ -1,4 +1,4 @@
-"""Where Lambda has SnapStart for Python: known when a stack is deployed, because synthesis knows no region.
+"""Whether Lambda SnapStart is used, decided by region at deployment, as synthesis knows no region.
 
 Published versions only; no function with provisioned concurrency, EFS or more than 512 MB of `/tmp`: predict has none.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html, as it was in November 2026, and
@@ -14,22 +14,22 @@ from infra.stages import Stage
 
 FIRST_PYTHON: Final = (3, 12)
 WITHOUT: Final = ("ap-east-2", "ap-southeast-6")
-"""Taipei and New Zealand; every other region of the partition `aws` has it."""
+"""Regions without SnapStart: Taipei and New Zealand; every other region of the partition `aws` has it."""
 ON, OFF = "PublishedVersions", "None"
 
 
-def apply_on(scope: Construct, stage: Stage, asked: bool | Literal["auto"]) -> str:
-    """`SnapStart.ApplyOn` of the versions that a rollout publishes.
+def apply_on(scope: Construct, stage: Stage, requested: bool | Literal["auto"]) -> str:
+    """Return `SnapStart.ApplyOn` for the versions that a rollout publishes.
 
     Args:
         scope: of the condition, where the region decides.
         stage: whose runtime decides before that.
-        asked: `serving.snap_start` of the specification.
+        requested: `serving.snap_start` of the specification.
     """
     runtime = tuple(int(part) for part in stage.python.split(".")) >= FIRST_PYTHON
-    if not asked or not (stage.snap_starts and runtime):
+    if not requested or not (stage.snap_starts and runtime):
         return OFF
-    if asked != "auto":
+    if requested != "auto":
         return ON
     unlike = [Fn.condition_not(Fn.condition_equals(Aws.REGION, region)) for region in WITHOUT]
     there = Fn.condition_and(Fn.condition_equals(Aws.PARTITION, "aws"), *unlike)

@@ -23,7 +23,7 @@ from lightgbm import LGBMClassifier
 from bench import processes
 from bench.peers import environment
 from bench.report import close, table
-from penstock.api.explain import Background, explained
+from penstock.api.explain import Background, add_explanations
 from penstock.contract.model import Column, Contract
 from penstock.scoring.model import Model
 from penstock.scoring.signature import Signature
@@ -66,7 +66,7 @@ def ours(data: bytes, rows: Values) -> tuple[list[float], Values]:
         instances = model.instances(body)
         predictions = [model.prediction(score) for score in model.score_instances(instances)]
         started = time.process_time()
-        [answer] = explained(model, instances, predictions, {"explain": "true"})
+        [answer] = add_explanations(model, instances, predictions, {"explain": "true"})
         msgspec.json.encode(answer)
         seconds.append(time.process_time() - started)
         contributions.append([answer["explanation"]["contributions"][name] for name in NAMES])

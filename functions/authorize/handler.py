@@ -1,7 +1,4 @@
-"""What may go live: a change of approval in the registry, by whoever and whatever means, and code that was deployed.
-
-Each is checked, then rolled out.
-"""
+"""Decide what may go live: on a change of approval in the registry, on deployed code, and at the end of a rollout."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,16 +6,16 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.authorize import custom_resource as deployment
-from functions.authorize.authorization import Authorization
+from functions.authorize import custom_resource
 from penstock import events
-from penstock.aws.caller import caller
+from penstock.aws.caller import caller_arn
 from penstock.aws.executions import Executions
 from penstock.aws.model_registry import Registry
 from penstock.aws.notifier import Notifier
 from penstock.aws.s3_store import Store
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger
+from penstock.release.authorization import Authorization
 from penstock.release.endpoints import Endpoints, EndpointsError
 from penstock.release.live_service import Service
 from penstock.settings import AuthorizeSettings, model_folder
@@ -26,13 +23,6 @@ from penstock.spec.model import read_model
 
 settings = AuthorizeSettings.read()
 spec = read_model(model_folder())
-
-
-def _machine() -> str:
-    """Who this function is to the registry, where it may approve."""
-    return caller() if spec.approval.policy == "auto" else ""
-
-
 authorization = Authorization(
     settings=settings,
     spec=spec,
@@ -44,7 +34,7 @@ authorization = Authorization(
     executions=Executions(settings.rollout),
     service=Service(settings.function),
     endpoints=Endpoints(settings.stage, settings.model),
-    machine=_machine(),
+    machine=caller_arn() if spec.approval.policy == "auto" else "",
 )
 logger = Logger(service="authorize")
 
@@ -52,27 +42,27 @@ logger = Logger(service="authorize")
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
     """An event, CloudFormation's request or an operator's `{"new_code": reason, "by"}`; `{"said"}` out."""
     now = datetime.now(UTC)
-    if deployment.told(event):
-        said = _deployed(event, now)
+    if custom_resource.is_request(event):
+        sentence = _respond(event, now)
     elif "new_code" in event:
-        said = authorization.new_code(now, by=event["by"], because=event["new_code"])
+        sentence = authorization.new_code(now, by=event["by"], because=event["new_code"])
     elif events.ExecutionEnded.matches(event):
-        said = authorization.rollout_ended(events.ExecutionEnded.parse(event), now)
+        sentence = authorization.rollout_ended(events.ExecutionEnded.parse(event), now)
     else:
-        said = authorization.changed(events.PackageStateChange.parse(event).arn, now)
-    logger.info(said)
-    return {"said": said}
+        sentence = authorization.changed(events.PackageStateChange.parse(event).arn, now)
+    logger.info(sentence)
+    return {"said": sentence}
 
 
-def _deployed(event: dict[str, Any], now: datetime) -> str:
-    """What CloudFormation tells; it is answered in any case, or it would wait for an hour."""
-    if not deployment.gone(event):
-        deployment.acknowledge(event)
+def _respond(event: dict[str, Any], now: datetime) -> str:
+    """Handle CloudFormation's request; it gets a response in any case, or it would wait for an hour."""
+    if not custom_resource.is_deletion(event):
+        custom_resource.respond(event)
         return authorization.new_code(now)
     try:
-        authorization.stack_deleted()
+        authorization.delete_endpoints()
     except (BotoCoreError, ClientError, EndpointsError) as error:
-        deployment.acknowledge(event, f"delete the stack again when these endpoints can go: {error}")
+        custom_resource.respond(event, f"delete the stack again when these endpoints can go: {error}")
         return str(error)
-    deployment.acknowledge(event)
+    custom_resource.respond(event)
     return "the stack is deleted, and its endpoints are"

@@ -1,6 +1,7 @@
 """The delivery stream that takes captures: impatient, and left alone for a while after it kept somebody waiting."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -8,9 +9,9 @@ from collections.abc import Sequence
 from penstock.captures.firehose import NO_ANSWER, Firehose, RefusedError
 from penstock.captures.record import CALL_RECORDS, Packed, packed
 
-SECONDS = 0.5
-"""For a connection, and for each silence: an answer waits meanwhile."""
-BUDGET_SECONDS = 1.0
+SECONDS = float(os.environ.get("PENSTOCK_CAPTURE_SECONDS", "0.5"))
+"""For a connection, and for each silence: an answer waits meanwhile. The laptop cloud sets more."""
+BUDGET_SECONDS = 2 * SECONDS
 """Of one request, for all its calls; what is not sent by then is dropped and counted."""
 REST_SECONDS = 10.0
 """After a call that got no answer nothing is sent for so long: an outage costs one request of many its patience."""

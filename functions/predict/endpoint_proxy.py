@@ -17,7 +17,7 @@ from functions.predict.request import Asked, asked, query
 from penstock.api import payloads
 from penstock.api import sagemaker_headers as inference
 from penstock.api.media_types import CSV, JSON, JSON_LINES, PROBLEM
-from penstock.api.synthetic_request import unseen
+from penstock.api.synthetic_request import is_synthetic
 from penstock.aws import emf
 from penstock.predict_settings import PredictSettings
 from penstock.scoring.problems import RequestError
@@ -50,7 +50,7 @@ class Passing:
         Raises:
             RequestError: what is wrong with the request before it is passed on, or no answer.
         """
-        given, captured = asked(event), not unseen(event)
+        given, captured = asked(event), not is_synthetic(event)
         if completing is not None and captured:
             given = _completed(given, *completing)
         request = headers["x-request-id"]
@@ -81,7 +81,7 @@ class Passing:
 
 def _completed(given: Asked, model: "Model", lookup: "Lookup") -> Asked:
     """The request with what its rows lacked, as JSON; whatever it came as, the answer goes as it would have."""
-    body = payloads.request(given.body, given.came, model.signature, header=given.header, most=model.max_rows)
+    body = payloads.to_json_request(given.body, given.came, model.signature, header=given.header, most=model.max_rows)
     return Asked(JSON, True, given.goes, lookup.completed(body))
 
 

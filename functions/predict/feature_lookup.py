@@ -30,7 +30,7 @@ class Lookup:
         self._fields = [
             field for field in signature.fields if field.name != self._entity and (names is None or field.name in names)
         ]
-        self._store = store or FeatureStore.impatient(bound["group"])
+        self._store = store or FeatureStore.for_request(bound["group"])
 
     def completed(self, body: bytes) -> bytes:
         """A request's body with what its rows lacked; one that lacks nothing, or is malformed, as it came.

@@ -17,7 +17,7 @@ from functions.predict.request import asked, query
 from functions.predict.response import MOST_BYTES
 from penstock.api import payloads
 from penstock.api.media_types import Media
-from penstock.api.synthetic_request import unseen
+from penstock.api.synthetic_request import is_synthetic
 from penstock.predict_settings import PredictSettings
 from penstock.scoring.problems import RequestError
 
@@ -139,7 +139,7 @@ def _predicted(live: "Model", event: Mapping[str, Any], headers: dict[str, str])
     predictions = _predictions(live, rows, headers["x-request-id"])
     seconds = time.perf_counter() - started
     reply = _answered(_explained(live, rows, predictions, event), kind, headers)
-    if not unseen(event):
+    if not is_synthetic(event):
         capture.send(rows, predictions, datetime.now(UTC), seconds)
     return reply
 
@@ -147,10 +147,10 @@ def _predicted(live: "Model", event: Mapping[str, Any], headers: dict[str, str])
 def _asked(live: "Model", event: Mapping[str, Any]) -> "tuple[Instances, Media]":
     """The rows, and the content type of the answer."""
     given = asked(event)
-    body = payloads.request(given.body, given.came, live.signature, header=given.header, most=live.max_rows)
-    if lookup is not None and not unseen(event):
+    body = payloads.to_json_request(given.body, given.came, live.signature, header=given.header, most=live.max_rows)
+    if lookup is not None and not is_synthetic(event):
         body = lookup.completed(body)
-    return payloads.decoded(live.instances, body, live.signature), given.goes
+    return payloads.decode_with(live.instances, body, live.signature), given.goes
 
 
 def _predictions(live: "Model", rows: "Instances", request: str) -> list[dict[str, Any]]:
@@ -167,15 +167,15 @@ def _explained(
     """
     if not (given := query(event)):
         return predictions
-    from penstock.api.explain import explained  # noqa: PLC0415 - no part of a cold start that does not explain
+    from penstock.api.explain import add_explanations  # noqa: PLC0415 - no part of a cold start that does not explain
 
-    return explained(live, rows, predictions, given)
+    return add_explanations(live, rows, predictions, given)
 
 
 def _answered(predictions: list[dict[str, Any]], kind: Media, headers: dict[str, str]) -> dict[str, Any]:
     answer = {"model": settings.model, "version": int(settings.version), "predictions": predictions}
     first = {"x-penstock-inference-id": predictions[0]["id"]}
-    reply = replies.reply(200, payloads.encoded(answer, kind), kind, headers | first)
+    reply = replies.reply(200, payloads.encode_response(answer, kind), kind, headers | first)
     if replies.too_large(reply["body"], MOST_ANSWERED):
         raise replies.too_many(len(predictions), MOST_ANSWERED)
     return reply

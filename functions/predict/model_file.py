@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from penstock.aws.client import AwsService, CallError, Reply, encoded
+from penstock.aws.client import AwsService, CallError, Reply, encode
 from penstock.predict_settings import PredictSettings
 
 TRIES, SECONDS, PAUSE_SECONDS = 3, 3.0, 0.2
@@ -36,7 +36,7 @@ def registered(settings: PredictSettings) -> bytes:
 
 
 def _asked(service: AwsService, settings: PredictSettings, version: str) -> Reply:
-    query = f"versionId={encoded(version)}" if version else ""
+    query = f"versionId={encode(version)}" if version else ""
     return _patiently(lambda: service.call("GET", f"/{settings.model_key}", query=query), settings)
 
 

@@ -102,7 +102,7 @@ class _Extension:
         connection = Connection(address, seconds=1.0)
         try:
             headers = {"lambda-extension-name": NAME, "content-type": "application/json"}
-            reply = connection.ask("POST", f"{VERSION}/register", headers, b'{"events":["INVOKE"]}')
+            reply = connection.request("POST", f"{VERSION}/register", headers, b'{"events":["INVOKE"]}')
             identifier = reply.headers.get("lambda-extension-identifier")
             if reply.status == 200 and identifier:
                 return cls(address, identifier)

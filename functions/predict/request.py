@@ -28,8 +28,8 @@ def asked(event: Mapping[str, Any]) -> Asked:
         RequestError: 406, 413 or 415.
     """
     given = {name.lower(): value for name, value in (event.get("headers") or NONE).items()}
-    came, header = media.sent(given.get("content-type"))
-    return Asked(came, header, media.wanted(given.get("accept"), came), _body(event))
+    came, header = media.parse_content_type(given.get("content-type"))
+    return Asked(came, header, media.negotiate(given.get("accept"), came), _body(event))
 
 
 def query(event: Mapping[str, Any]) -> Mapping[str, str]:

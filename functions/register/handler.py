@@ -1,16 +1,16 @@
-"""The gates, and registration of what passed them."""
+"""Judge a training job's artifact by the gates, and register what passes."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from functions.register.registration import Registration
 from penstock.aws.model_registry import Registry
 from penstock.aws.s3_store import Store
 from penstock.contract.odcs import read_contract
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger, timestamp
+from penstock.pipeline.registration import Registration
 from penstock.settings import RegisterSettings, model_folder
 from penstock.spec.model import read_model
 

@@ -1,1 +1,1 @@
-"""What the stacks are built of. Each construct refers forwards only; the loop closes by events."""
+"""Constructs of the stacks, by step of the journey. Each refers forwards only; the loop closes by events."""

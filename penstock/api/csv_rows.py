@@ -1,4 +1,4 @@
-"""CSV in a request: a header and rows of text, each cell in its field's type as an upload's would be."""
+"""Decode a CSV request body: cast each cell to its field's type, by the same rules as an upload."""
 
 import csv
 import io
@@ -15,14 +15,14 @@ Row = dict[str, Value]
 WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 EXACT = 2.0**53
-"""Up to which every whole number is a float."""
+"""Up to here a float64 holds every whole number exactly."""
 
 
-def rows(body: bytes, signature: Signature, *, header: bool, most: int) -> list[Row]:
-    """The rows of a CSV body; what an empty cell would give is left out.
+def read_rows(body: bytes, signature: Signature, *, header: bool, most: int) -> list[Row]:
+    """Read the rows of a CSV body; leave out the fields whose cells are empty.
 
-    A cell that cannot be its field's type stays text, and a column that is no field stays: what scores the rows says
-    what is wrong with them, as it does of JSON.
+    A cell that cannot be cast stays text, and an unknown column stays: the model's own decoder then refuses them with
+    the same message as for JSON.
 
     Args:
         body: UTF-8, comma-separated (RFC 4180).
@@ -36,12 +36,12 @@ def rows(body: bytes, signature: Signature, *, header: bool, most: int) -> list[
     lines = _lines(body)
     names = _header(lines) if header else [field.name for field in signature.fields]
     fields = {field.name: field for field in signature.fields}
-    known = [fields.get(name) for name in names]
-    return [_row(names, known, cells, index) for index, cells in enumerate(islice(lines, most))]
+    columns = [fields.get(name) for name in names]
+    return [_row(names, columns, cells, index) for index, cells in enumerate(islice(lines, most))]
 
 
 def _lines(body: bytes) -> Iterator[list[str]]:
-    """Cells of each line that has any."""
+    """Yield the cells of each line that is not empty."""
     try:
         text = body.decode("utf-8-sig")
         yield from (cells for cells in csv.reader(io.StringIO(text, newline=""), strict=True) if cells)
@@ -61,17 +61,19 @@ def _header(lines: Iterator[list[str]]) -> list[str]:
     return names
 
 
-def _row(names: Sequence[str], known: Sequence[Field | None], cells: Sequence[str], index: int) -> Row:
+def _row(names: Sequence[str], columns: Sequence[Field | None], cells: Sequence[str], index: int) -> Row:
     if len(cells) != len(names):
-        said = f"row {index} has {len(cells):,} cell{'s' * (len(cells) > 1)}, there are {len(names):,} columns"
-        raise RequestError(400, f"{said}: put a cell that holds a comma in quotes", row=index)
+        message = f"row {index} has {len(cells):,} cell{'s' * (len(cells) > 1)}, there are {len(names):,} columns"
+        raise RequestError(400, f"{message}: put a cell that holds a comma in quotes", row=index)
     return {
-        name: typed(field, cell) for name, field, cell in zip(names, known, cells, strict=True) if cell.strip(BLANKS)
+        name: cast_cell(field, cell)
+        for name, field, cell in zip(names, columns, cells, strict=True)
+        if cell.strip(BLANKS)
     }
 
 
-def typed(field: Field | None, cell: str) -> Value:
-    """A cell that says something, in its field's type; what cannot be is the text itself."""
+def cast_cell(field: Field | None, cell: str) -> Value:
+    """Cast a cell that is not blank to its field's type; return the text unchanged where it does not fit."""
     if field is None or field.type == "string":
         return cell
     text = cell.strip(BLANKS)
@@ -82,9 +84,9 @@ def typed(field: Field | None, cell: str) -> Value:
         return int(text) if field.type == "integer" else float(text)
     if not NUMBER.fullmatch(text):
         return text
-    return whole(float(text)) if field.type == "integer" else float(text)
+    return as_integer(float(text)) if field.type == "integer" else float(text)
 
 
-def whole(number: float) -> int | float:
-    """A number without fraction as an integer, where it is exactly one."""
+def as_integer(number: float) -> int | float:
+    """Return a number without a fraction as an integer, if a float holds it exactly."""
     return int(number) if abs(number) < EXACT and number.is_integer() else number

@@ -1,8 +1,8 @@
-"""Why a score is what it is: what each field of a row adds to the score, by Shapley values of the served file itself.
+"""Explain scores by Shapley values of the served file: how much each field of a row adds to its score.
 
-Nothing is known of the graph but its scores, so trees, linear models and networks are explained alike, by what serves
-and not by a second model. What a row is held against travels in the file, under its digest. Imported by the first
-request that asks: no part of a cold start.
+The method uses only the graph's scores, so it is the same for trees, linear models and networks, and needs no second
+model. The background rows are in the model file, under its digest. Only the first request for an explanation imports
+this module, so that it does not slow cold starts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,36 +20,36 @@ from penstock.scoring.shapley import Floats
 from penstock.scoring.signature import Value
 from penstock.scoring.tensors import Instances, Tensors
 
-AT_ONCE = 2048
-"""Mixtures that are scored in one call: what is in memory at a time."""
+BATCH = 2048
+"""Mixtures scored in one call; limits the memory."""
 Explanation = dict[str, Any]
 """`{"base": score, "contributions": {field: what it adds}}`."""
 
 
 class Background(msgspec.Struct, frozen=True):
-    """What a row is held against, as the model file has it."""
+    """The background of explanations in the model file: usual values, with which a row's values are mixed."""
 
     columns: dict[str, list[Value]]
-    """Each feature's usual values, as many of each: `training/steps/measure/background.py`."""
+    """Each feature's usual values, equally many for each (`training/steps/measure/background.py`)."""
     max_rows: int
-    """Most rows of a request that are explained."""
+    """Most rows of a request with explanations."""
     scorings: int
-    """How often the model is asked for one explained row, about."""
+    """Approximate number of scorings for one explained row."""
 
     @property
     def rows(self) -> int:
-        """How many background rows there are."""
+        """The number of background rows."""
         return len(next(iter(self.columns.values()), []))
 
 
 class Explainer:
-    """Explains scores of one model file."""
+    """Explainer of one model file's scores."""
 
     def __init__(self, model: Model) -> None:
-        """Read what the file has.
+        """Read the background from the file's metadata.
 
         Raises:
-            RequestError: 422, a file that was trained without explanations.
+            RequestError: 422, the file was trained without explanations.
         """
         if not model.explains:
             mend = "put `explain: {}` under `serving` in model.yaml, train, and approve the new version"
@@ -65,87 +65,87 @@ class Explainer:
             self._columns[name] = slice(places, places := places + tensor.shape[1])
 
     def of(self, row: Tensors, prediction: Mapping[str, Any]) -> Explanation:
-        """The explanation of a row's score, of several classes of the label's probability.
+        """Explain a row's score; with more than two classes, the label's probability.
 
-        A field that the graph does not take adds 0.
+        A field that is no input of the graph adds 0.
 
         Args:
-            row: as the graph takes it (`Model.feeds`), of one row.
-            prediction: as it is answered.
+            row: the graph's inputs (`Model.feeds`) of one row.
+            prediction: the row's prediction.
 
         Returns:
-            `base` (the mean score over the background) and the sum of the contributions are the score, to the rounding
-            of float64; both in the score's own unit.
+            `base`, the mean score over the background, and `contributions`, in the score's own unit. Together they sum
+            up to the score, to the rounding of float64.
         """
-        several = list(prediction.get("scores", {}).values())
-        place = several.index(prediction["score"]) if several else None
+        class_scores = list(prediction.get("scores", {}).values())
+        place = class_scores.index(prediction["score"]) if class_scores else None
         base, added = self._plan.parts(self._scores(row, place), prediction["score"])
-        known = dict(zip(self._names, added.tolist(), strict=True))
+        contributions = dict(zip(self._names, added.tolist(), strict=True))
         fields = [field.name for field in self._model.signature.fields]
-        return {"base": base, "contributions": {name: known.get(name, 0.0) for name in fields}}
+        return {"base": base, "contributions": {name: contributions.get(name, 0.0) for name in fields}}
 
     def _scores(self, row: Tensors, place: int | None) -> Floats:
-        """Of every mixture; of several classes the one at `place`."""
-        starts = range(0, len(self._plan.others), AT_ONCE)
-        found = [self._model.scored(self._mixed(row, slice(start, start + AT_ONCE))) for start in starts]
-        return np.concatenate([part if place is None else part[:, place] for part in found]).astype(np.float64)
+        """Score every mixture; `place` selects one of several classes."""
+        starts = range(0, len(self._plan.others), BATCH)
+        batches = [self._model.scored(self._mixtures(row, slice(start, start + BATCH))) for start in starts]
+        return np.concatenate([part if place is None else part[:, place] for part in batches]).astype(np.float64)
 
-    def _mixed(self, row: Tensors, part: slice) -> Tensors:
-        taken, others = self._plan.taken[part], self._plan.others[part]
+    def _mixtures(self, row: Tensors, part: slice) -> Tensors:
+        mask, others = self._plan.taken[part], self._plan.others[part]
         return {
-            name: np.where(taken[:, columns], row[name], self._others[name][others])
+            name: np.where(mask[:, columns], row[name], self._others[name][others])
             for name, columns in self._columns.items()
         }
 
 
 @lru_cache(maxsize=1)
 def explainer(model: Model) -> Explainer:
-    """One model's, made once.
+    """Return the model's explainer; build it once.
 
     Raises:
-        RequestError: as `Explainer`.
+        RequestError: as for `Explainer`.
     """
     return Explainer(model)
 
 
-def explained(
+def add_explanations(
     model: Model, instances: Instances, predictions: Sequence[Mapping[str, Any]], query: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """A request's predictions, each with its `explanation` where that is asked for.
+    """Add an `explanation` to each prediction, if the query requests it.
 
     Args:
-        model: that made them.
+        model: the model that made the predictions.
         instances: the rows, as `Model.instances` decodes them.
-        predictions: as they are answered.
-        query: the request's; what comes twice is joined by a comma.
+        predictions: one for each row.
+        query: the request's query; repeated values are joined by a comma.
 
     Raises:
-        RequestError: as `asked`; a version that explains nothing; more rows than it explains; a row whose explanation
-            is no number.
+        RequestError: as for `wants_explanation`; the version has no explanations; too many rows; an explanation that is
+            not finite.
     """
-    if not asked(query, strictly=bool(model.explains)):
+    if not wants_explanation(query, strictly=bool(model.explains)):
         return [dict(prediction) for prediction in predictions]
-    found = explainer(model)
-    if len(instances) > (most := found.background.max_rows):
-        said = f"at most {most} rows of a request are explained, this one has {len(instances):,}"
-        raise RequestError(413, f"{said}: give fewer, or ask without {PARAMETER}", field="instances")
+    own = explainer(model)
+    if len(instances) > (most := own.background.max_rows):
+        message = f"at most {most} rows of a request are explained, this one has {len(instances):,}"
+        raise RequestError(413, f"{message}: give fewer, or ask without {PARAMETER}", field="instances")
     rows = zip(instances, predictions, strict=True)
     return [
-        {**prediction, "explanation": _finite(found.of(model.feeds.of_instances([instance]), prediction), index)}
+        {**prediction, "explanation": _finite(own.of(model.feeds.of_instances([instance]), prediction), index)}
         for index, (instance, prediction) in enumerate(rows)
     ]
 
 
-def asked(query: Mapping[str, str], *, strictly: bool) -> bool:
-    """Whether a query asks for explanations.
+def wants_explanation(query: Mapping[str, str], *, strictly: bool) -> bool:
+    """Return whether a query requests explanations.
 
     Args:
         query: names and values.
-        strictly: whether other names are refused. A version that explains has a parameter that can be misspelt; one
-            that does not takes no notice of a query, as always.
+        strictly: whether to refuse other names. A version with explanations has a parameter that can be misspelt;
+            a version without them ignores the query.
 
     Raises:
-        RequestError: 400, neither true nor false, or another name.
+        RequestError: 400, a value that is neither true nor false, or an unknown name.
     """
     if strictly and (strange := [name for name in query if name != PARAMETER]):
         raise RequestError(400, f"{strange[0][:50]!r} is not known in a query: there is {PARAMETER}", field=PARAMETER)

@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document of a model's API: what the live version takes and answers.
+"""Build the OpenAPI 3.1 document of the live version's API.
 
-It is made of the signature in the model file, so it says what serves and not what a folder says by now. The routes'
-authorizer is the API's and not the version's: which one it is, the request for the document itself tells.
+The signature in the model file is its source, so it describes the version that serves, not the current model folder.
+The authorizer belongs to the API, not to the version; the request for the document shows which one it is.
 """
 
 import csv
@@ -35,9 +35,9 @@ HEADERS = {
     "x-penstock-version": "the model version that answered",
     "x-penstock-inference-id": "id of the first prediction",
 }
-REFUSED = {401: "no valid token", 403: "not signed, or not permitted", 429: "more requests than the API admits"}
-"""What API Gateway says itself."""
-ASKED = (400, 406, 413, 414, 415, 422, 503)
+GATEWAY_ERRORS = {401: "no valid token", 403: "not signed, or not permitted", 429: "more requests than the API admits"}
+"""Errors that API Gateway itself returns."""
+PREDICT_ERRORS = (400, 406, 413, 414, 415, 422, 503)
 PROBLEM_SCHEMA: Schema = {
     "type": "object",
     "additionalProperties": False,
@@ -63,55 +63,55 @@ def document(
     example: Row | None = None,
     background: Background | None = None,
 ) -> dict[str, Any]:
-    """The document.
+    """Build the document.
 
     Args:
-        signature: of the model that is live.
+        signature: the live version's signature.
         version: its model package version.
         max_rows: most rows in one request.
-        auth: how callers show who they are; None where nobody asks.
-        feature_store: the binding that completes requests, or nothing.
-        example: a row that the model takes; made of the fields unless given.
-        background: what the model's scores are explained by; None where they are not.
+        auth: the routes' authorizer; None if they have none.
+        feature_store: the binding that completes requests, or empty.
+        example: a valid row; None to derive one from the fields.
+        background: the background of explanations; None if the version has no explanations.
     """
-    row = example or openapi_fields.made(signature)
-    found: dict[str, Any] = {
+    row = example or openapi_fields.example_row(signature)
+    result: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": signature.model, "version": str(version), "description": _said(signature)},
+        "info": {"title": signature.model, "version": str(version), "description": _description(signature)},
         "servers": [{"url": "/"}],
         "paths": {
-            "/predict": {"post": _predict(signature, row) | _asking(background)},
+            "/predict": {"post": _predict(signature, row) | _explain_parameter(background)},
             "/openapi.json": {"get": _get("describe", "this document", {"type": "object"})},
             "/ping": {"get": _get("ping", "which version serves", {"$ref": "#/components/schemas/Serving"})},
         },
         "components": {"schemas": _schemas(signature, max_rows, feature_store, background)},
     }
     if auth:
-        found["components"]["securitySchemes"] = {auth: SCHEMES[auth]}
-        found["security"] = [{auth: []}]
-    return found
+        result["components"]["securitySchemes"] = {auth: SCHEMES[auth]}
+        result["security"] = [{auth: []}]
+    return result
 
 
-def _said(signature: Signature) -> str:
-    what = {"binary": "one of two classes", "multiclass": "one of several classes", "regression": "an amount"}
-    return f"Predicts {what[signature.task]} of rows of raw columns."
+def _description(signature: Signature) -> str:
+    outcomes = {"binary": "one of two classes", "multiclass": "one of several classes", "regression": "an amount"}
+    return f"Predicts {outcomes[signature.task]} of rows of raw columns."
 
 
 def _schemas(signature: Signature, max_rows: int, feature_store: str, background: Background | None) -> Schema:
     return {
         "Instance": openapi_fields.instance(signature, feature_store),
-        "Request": _closed(instances=_listed("Instance", maxItems=max_rows)),
+        "Request": _object(instances=_array("Instance", maxItems=max_rows)),
         "Prediction": openapi_fields.prediction(signature, explains=background is not None),
-        "Answer": _closed(
-            model={"type": "string"}, version={"type": "integer"}, predictions=_listed("Prediction", maxItems=max_rows)
+        "Answer": _object(
+            model={"type": "string"}, version={"type": "integer"}, predictions=_array("Prediction", maxItems=max_rows)
         ),
         "Problem": PROBLEM_SCHEMA,
         "Refusal": {"type": "object", "properties": {"message": {"type": "string"}}},
-        "Serving": _closed(model={"type": "string"}, version={"type": "integer"}, sha256={"type": "string"}),
+        "Serving": _object(model={"type": "string"}, version={"type": "integer"}, sha256={"type": "string"}),
     }
 
 
-def _closed(**properties: Schema) -> Schema:
+def _object(**properties: Schema) -> Schema:
     return {
         "type": "object",
         "additionalProperties": False,
@@ -120,15 +120,15 @@ def _closed(**properties: Schema) -> Schema:
     }
 
 
-def _listed(name: str, **limits: int) -> Schema:
+def _array(name: str, **limits: int) -> Schema:
     return {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}, "minItems": 1, **limits}
 
 
 def _predict(signature: Signature, row: Row | None) -> Schema:
-    text = "header row, then a line a row; an empty cell is missing; without header: text/csv; header=absent"
+    csv_rules = "header row, then a line a row; an empty cell is missing; without header: text/csv; header=absent"
     request = {
         JSON: _content({"$ref": "#/components/schemas/Request"}, row and {"instances": [row]}),
-        CSV: _content({"type": "string", "description": text}, row and _csv(row)),
+        CSV: _content({"type": "string", "description": csv_rules}, row and _csv(row)),
         JSON_LINES: _content({"type": "string", "description": "an Instance a line"}, row and f"{json.dumps(row)}\n"),
     }
     answer = {
@@ -142,19 +142,19 @@ def _predict(signature: Signature, row: Row | None) -> Schema:
         "requestBody": {"required": True, "content": request},
         "responses": {
             "200": {"description": "a prediction for each row, in order", "headers": _headers(), "content": answer},
-            **{str(status): _problem(status) for status in ASKED},
-            **_refused(),
+            **{str(status): _problem(status) for status in PREDICT_ERRORS},
+            **_gateway_errors(),
         },
     }
 
 
-def _asking(background: Background | None) -> Schema:
-    """How a request asks for explanations, where the version has any."""
+def _explain_parameter(background: Background | None) -> Schema:
+    """Return the query parameter that requests explanations, if the version has them."""
     if background is None:
         return {}
-    said = f"with what each field adds to the score; of at most {background.max_rows} rows"
-    asked = {"name": PARAMETER, "in": "query", "description": said, "schema": {"type": "boolean"}}
-    return {"parameters": [asked]}
+    description = f"with what each field adds to the score; of at most {background.max_rows} rows"
+    parameter = {"name": PARAMETER, "in": "query", "description": description, "schema": {"type": "boolean"}}
+    return {"parameters": [parameter]}
 
 
 def _content(schema: Schema, example: Any) -> Schema:
@@ -162,17 +162,17 @@ def _content(schema: Schema, example: Any) -> Schema:
 
 
 def _csv(row: Row) -> str:
-    written = io.StringIO()
-    lines = csv.writer(written, lineterminator="\r\n")
+    buffer = io.StringIO()
+    lines = csv.writer(buffer, lineterminator="\r\n")
     lines.writerow(row)
     lines.writerow("" if value is None else value for value in row.values())
-    return written.getvalue()
+    return buffer.getvalue()
 
 
-def _get(operation: str, what: str, schema: Schema) -> Schema:
+def _get(operation: str, summary: str, schema: Schema) -> Schema:
     content = {JSON: {"schema": schema}}
-    found = {"200": {"description": what, "content": content}, "503": _problem(503), **_refused()}
-    return {"operationId": operation, "summary": what, "responses": found}
+    responses = {"200": {"description": summary, "content": content}, "503": _problem(503), **_gateway_errors()}
+    return {"operationId": operation, "summary": summary, "responses": responses}
 
 
 def _headers() -> Schema:
@@ -184,6 +184,6 @@ def _problem(status: int) -> Schema:
     return {"description": TITLES[status], "content": content}
 
 
-def _refused() -> Schema:
+def _gateway_errors() -> Schema:
     content = {JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}}}
-    return {str(status): {"description": what, "content": content} for status, what in REFUSED.items()}
+    return {str(status): {"description": what, "content": content} for status, what in GATEWAY_ERRORS.items()}

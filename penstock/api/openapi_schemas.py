@@ -1,6 +1,6 @@
-"""A model's fields and predictions as JSON Schema 2020-12: what a request may hold, and what an answer does.
+"""JSON Schemas (2020-12) of a model's rows and predictions.
 
-A request that keeps the schema is taken, and one that is taken keeps it; the fuzz tests hold both ways.
+The model accepts exactly the requests that are valid under the schema; the fuzz tests check both directions.
 """
 
 import json
@@ -17,16 +17,16 @@ LARGEST = 1.7976931348623157e308
 
 
 def instance(signature: Signature, feature_store: str = "") -> Schema:
-    """One row of raw columns.
+    """Return the schema of one row of raw columns.
 
     Args:
-        signature: of the model.
-        feature_store: the binding that completes rows (`penstock.features.group`), or nothing.
+        signature: the model's signature.
+        feature_store: the binding that completes rows (`penstock.features.group`), or empty.
     """
     stored = _stored(signature, feature_store)
     fields = {field.name: _field(field) for field in signature.fields}
     required = [field.name for field in signature.fields if field.required and field.name not in stored]
-    carried = {name: _carried(name) for name in signature.carried}
+    carried = {name: _carried_field(name) for name in signature.carried}
     schema: Schema = {"type": "object", "additionalProperties": False, "properties": fields | carried}
     schema |= {"required": required} if required else {}
     if stored:
@@ -36,18 +36,18 @@ def instance(signature: Signature, feature_store: str = "") -> Schema:
 
 
 def prediction(signature: Signature, *, explains: bool = False) -> Schema:
-    """The answer to one row; its explanation is there where it was asked for."""
-    found = _plain(signature)
-    return _with_explanation(found, signature) if explains else found
+    """Return the schema of the prediction of one row; its explanation is optional."""
+    schema = _prediction(signature)
+    return _with_explanation(schema, signature) if explains else schema
 
 
-def _plain(signature: Signature) -> Schema:
+def _prediction(signature: Signature) -> Schema:
     properties: Schema = {"id": {"type": "string", "description": "the inference id: ground truth names it"}}
     if signature.task == "regression":
         properties["score"] = {"type": "number", "description": "the amount"}
         return _all_of(properties)
-    what = f"the probability of {signature.classes[-1]}" if signature.task == "binary" else "of the label"
-    properties["score"] = {"type": "number", "description": f"{what}, from 0 to 1"}
+    meaning = f"the probability of {signature.classes[-1]}" if signature.task == "binary" else "of the label"
+    properties["score"] = {"type": "number", "description": f"{meaning}, from 0 to 1"}
     properties["label"] = {"enum": list(signature.classes)}
     if signature.task == "multiclass":
         properties["scores"] = _all_of({str(name): {"type": "number"} for name in signature.classes})
@@ -56,16 +56,16 @@ def _plain(signature: Signature) -> Schema:
 
 def _with_explanation(schema: Schema, signature: Signature) -> Schema:
     number: Schema = {"type": "number"}
-    said = "what each field adds to the score, from the base on: with it they sum up to the score"
+    description = "what each field adds to the score, from the base on: with it they sum up to the score"
     fields = _all_of({field.name: number for field in signature.fields})
     base = number | {"description": "the mean score of usual values"}
-    about = _all_of({"base": base, "contributions": fields}) | {"description": said}
-    return schema | {"properties": schema["properties"] | {"explanation": about}}
+    explanation = _all_of({"base": base, "contributions": fields}) | {"description": description}
+    return schema | {"properties": schema["properties"] | {"explanation": explanation}}
 
 
-def made(signature: Signature) -> dict[str, Value] | None:
-    """A row that the model takes, of the required fields; None where a pattern leaves no telling."""
-    row = {field.name: _value(field) for field in signature.fields if field.required}
+def example_row(signature: Signature) -> dict[str, Value] | None:
+    """Return a valid row of the required fields; None if a value for some pattern is not known."""
+    row = {field.name: _example_value(field) for field in signature.fields if field.required}
     return None if None in row.values() else row
 
 
@@ -79,19 +79,19 @@ def _all_of(properties: Schema) -> Schema:
 
 
 def _stored(signature: Signature, feature_store: str) -> list[str]:
-    """Fields that the feature store fills in."""
+    """List the fields that the feature store fills in."""
     if not feature_store:
         return []
-    bound = json.loads(feature_store)
-    names = bound["features"]
+    binding = json.loads(feature_store)
+    names = binding["features"]
     return [
         field.name
         for field in signature.fields
-        if field.name != bound["entity"] and (names is None or field.name in names)
+        if field.name != binding["entity"] and (names is None or field.name in names)
     ]
 
 
-def _carried(name: str) -> Schema:
+def _carried_field(name: str) -> Schema:
     kinds = [{"type": ["string", "integer", "null"]}, {"type": "number", "minimum": -LARGEST, "maximum": LARGEST}]
     return {"anyOf": kinds, "description": f"{name} of the row: captured beside it, not scored"}
 
@@ -111,12 +111,12 @@ def _field(field: Field) -> Schema:
 
 def _text(field: Field) -> Schema:
     pattern = None if field.pattern is None else f"^(?:{field.pattern})$"
-    found = {"minLength": field.min_length, "maxLength": field.max_length, "pattern": pattern}
-    return {name: value for name, value in found.items() if value is not None}
+    limits = {"minLength": field.min_length, "maxLength": field.max_length, "pattern": pattern}
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def _bounds(field: Field) -> tuple[float, float]:
-    """As `scoring` decodes: within float32, a whole number within 64 bits."""
+    """Return the bounds that `scoring` enforces: float32, and 64 bits for an integer."""
     low = -FLOAT32_MAX if field.minimum is None else field.minimum
     high = FLOAT32_MAX if field.maximum is None else field.maximum
     if field.type == "number":
@@ -124,7 +124,7 @@ def _bounds(field: Field) -> tuple[float, float]:
     return max(math.ceil(low), -(2**63)), min(math.floor(high), 2**63 - 1)
 
 
-def _value(field: Field) -> Value:
+def _example_value(field: Field) -> Value:
     if field.allowed:
         return field.allowed[0]
     if field.type == "boolean":

@@ -1,7 +1,7 @@
-"""A request's body as rows and predictions as an answer's, in every content type, under one set of rules.
+"""Decode request bodies and encode responses in every content type, under one set of rules.
 
-CSV and JSON Lines become the JSON request that they stand for, and `scoring` decodes that: so a type, a range or a
-missing field is wrong in the same words, whatever the body was, with the field and the row.
+CSV and JSON Lines are translated to the equivalent JSON request, which `scoring` decodes. So a wrong type, a value out
+of range or a missing field gives the same message for every content type, with the field and the row.
 """
 
 import csv
@@ -22,105 +22,107 @@ Rows = TypeVar("Rows")
 
 
 class Decoder(Protocol):
-    """What `scoring.Model` is to this module."""
+    """The part of `scoring.Model` that this module uses."""
 
     signature: Signature
     max_rows: int
 
     def decode(self, body: bytes) -> list[dict[str, Value]]:
-        """Rows of a JSON request, or a `RequestError`."""
+        """Decode the rows of a JSON request, or raise `RequestError`."""
 
 
-def rows(model: Decoder, body: bytes) -> list[dict[str, Value]]:
-    """`Model.decode`, and a whole number that is written with a point (3.0) is one, as JSON Schema says.
+def decode_rows(model: Decoder, body: bytes) -> list[dict[str, Value]]:
+    """Decode a JSON request; accept 3.0 for an integer field, as JSON Schema does.
 
     Raises:
-        RequestError: whatever is wrong with the request, naming field and row.
+        RequestError: anything wrong with the request, with its field and row.
     """
-    return decoded(model.decode, body, model.signature)
+    return decode_with(model.decode, body, model.signature)
 
 
-def decoded(decode: Callable[[bytes], Rows], body: bytes, signature: Signature) -> Rows:
-    """`rows` by any decoder.
+def decode_with(decode: Callable[[bytes], Rows], body: bytes, signature: Signature) -> Rows:
+    """Decode as `decode_rows` does, by any decoder.
 
     Raises:
-        RequestError: as `rows`.
+        RequestError: as `decode_rows`.
     """
     try:
         return decode(body)
     except RequestError as error:
         if NOT_WHOLE not in error.detail:
             raise
-        return decode(_whole(body, signature))
+        return decode(_with_whole_numbers(body, signature))
 
 
-def request(body: bytes, media: Media, signature: Signature, *, header: bool = True, most: int = 500) -> bytes:
-    """The JSON request `{"instances": [{…}]}` that a body stands for; JSON as it came.
+def to_json_request(body: bytes, media: Media, signature: Signature, *, header: bool = True, most: int = 500) -> bytes:
+    """Translate a body to the JSON request `{"instances": [{…}]}`; return JSON unchanged.
 
     Args:
-        body: as it was sent.
-        media: what it is.
+        body: the bytes that were sent.
+        media: its media type.
         signature: the fields, for the types of a CSV's cells.
         header: whether a CSV's first row names its columns.
-        most: rows that will be taken; of more, one more is translated, for the decoder to refuse.
+        most: most rows of a request; one more is translated, so that the decoder refuses it.
 
     Raises:
-        RequestError: 400, where a body is not what it says it is.
+        RequestError: 400, the body is not of its media type.
     """
     if media == CSV:
-        found = csv_rows.rows(body, signature, header=header, most=most + 1)
-        return msgspec.json.encode({"instances": found})
-    return body if media == JSON else _joined(body, most + 1)
+        rows = csv_rows.read_rows(body, signature, header=header, most=most + 1)
+        return msgspec.json.encode({"instances": rows})
+    return body if media == JSON else _join_lines(body, most + 1)
 
 
-def encoded(document: Mapping[str, Any], media: Media) -> bytes:
-    """An answer `{"model", "version", "predictions"}`; as CSV or JSON Lines its predictions alone."""
+def encode_response(document: Mapping[str, Any], media: Media) -> bytes:
+    """Encode a response `{"model", "version", "predictions"}`; CSV and JSON Lines have the predictions alone."""
     predictions = document["predictions"]
     if media == JSON_LINES:
         return b"".join(msgspec.json.encode(prediction) + b"\n" for prediction in predictions)
-    return _table(predictions) if media == CSV else msgspec.json.encode(document)
+    return _to_csv(predictions) if media == CSV else msgspec.json.encode(document)
 
 
-def _joined(body: bytes, most: int) -> bytes:
+def _join_lines(body: bytes, most: int) -> bytes:
     lines = [line for line in body.split(b"\n") if line.strip()][:most]
     for index, line in enumerate(lines):
-        _be_one(line, index)
+        _require_one_document(line, index)
     return b'{"instances":[' + b",".join(lines) + b"]}"
 
 
-def _be_one(line: bytes, index: int) -> None:
-    """Each line by itself is JSON: two halves of a row, or two rows on one line, would join to something else."""
+def _require_one_document(line: bytes, index: int) -> None:
+    """Require one JSON document on the line: half a row, or two rows, would join to a different request."""
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
         try:
-            json.loads(line)  # takes NaN, of which the decoder says where it is
+            json.loads(line)  # accepts NaN, for which the decoder has a better message
         except (ValueError, RecursionError):
             raise RequestError(400, f"row {index} is not one line of JSON: {error}", row=index) from None
 
 
-def _whole(body: bytes, signature: Signature) -> bytes:
-    """The request with its whole numbers written as such; as it came, where it is wrong in another way too."""
+def _with_whole_numbers(body: bytes, signature: Signature) -> bytes:
+    """Write 3.0 as 3 in integer fields; return the request unchanged if it is no JSON."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return body
     names = [field.name for field in signature.fields if field.type == "integer"]
-    found = document.get("instances") if isinstance(document, dict) else None
-    for row in found if isinstance(found, list) else []:
-        given = row if isinstance(row, dict) else {}
-        given.update({name: csv_rows.whole(given[name]) for name in names if isinstance(given.get(name), float)})
+    rows = document.get("instances") if isinstance(document, dict) else None
+    for row in rows if isinstance(rows, list) else []:
+        values = row if isinstance(row, dict) else {}
+        values.update(
+            {name: csv_rows.as_integer(values[name]) for name in names if isinstance(values.get(name), float)}
+        )
     return json.dumps(document).encode()
 
 
-def _table(predictions: Sequence[Mapping[str, Any]]) -> bytes:
-    """A header, and a line for each; what is nested by its path: `scores.c`."""
+def _to_csv(predictions: Sequence[Mapping[str, Any]]) -> bytes:
+    """Format predictions as a header and lines; a nested value's column is its path, `scores.c`."""
     flat = [dict(_flat(prediction)) for prediction in predictions]
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\r\n")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(flat[0])
     writer.writerows([_cell(value) for value in row.values()] for row in flat)
-    return written.getvalue().encode()
+    return buffer.getvalue().encode()
 
 
 def _flat(prediction: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -1,7 +1,7 @@
-"""What predict tells the container of a request beside its body, in the headers that SageMaker hands on.
+"""Headers in which predict passes a request's id, query and capture flag to the SageMaker container.
 
-SageMaker hands on neither a path nor a query. It promises to forward custom attributes verbatim; of its own id for
-inferences it only says that data capture records it, so the id goes in both.
+SageMaker forwards neither a path nor a query. It documents that custom attributes are forwarded verbatim; of its own
+inference id it only documents that data capture records it. Therefore the id goes in both headers.
 """
 
 from collections.abc import Mapping
@@ -13,55 +13,56 @@ from penstock.scoring.problems import RequestError
 INFERENCE_ID = "x-amzn-sagemaker-inference-id"
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 MOST_ATTRIBUTES = 1024
-"""Characters that SageMaker takes."""
+"""Most characters that SageMaker accepts."""
 PARAMETER = "explain"
-"""Of the query, in every content type: whether answers are explained."""
+"""Query parameter, the same for every content type: whether predictions are explained."""
 
 
-class Told(NamedTuple):
-    """What a request's custom attributes say."""
+class RequestAttributes(NamedTuple):
+    """A request's custom attributes."""
 
     request: str = ""
-    """Its id; empty where nobody gave one."""
+    """The request's id; empty if the caller sent none."""
     captured: bool = True
-    """Whether it is to be captured."""
+    """Whether the request is to be captured."""
     query: Mapping[str, str] = {}
-    """As the predict function got it."""
+    """The query of the HTTPS request."""
 
 
 def headers(request: str, query: Mapping[str, str], *, captured: bool) -> dict[str, str]:
-    """The headers that tell the container of a request.
+    """Return the headers of a request to the container.
 
     Args:
-        request: its id.
-        query: its names and values.
-        captured: whether it is to be captured.
+        request: the request's id.
+        query: names and values.
+        captured: whether the request is to be captured.
 
     Raises:
-        RequestError: 414, a query that is too long to be handed on.
+        RequestError: 414, the query is too long for the header.
     """
-    told = {"id": request} | ({} if captured else {"captured": "false"})
-    attributes = urlencode(told | ({"query": urlencode(query)} if query else {}))
+    values = {"id": request} | ({} if captured else {"captured": "false"})
+    attributes = urlencode(values | ({"query": urlencode(query)} if query else {}))
     if len(attributes) > MOST_ATTRIBUTES:
         raise RequestError(414, f"the query is too long: {PARAMETER} is all that is known in it")
     return {INFERENCE_ID: request, ATTRIBUTES: attributes}
 
 
-def told(attributes: str | None) -> Told:
-    """What the custom attributes say.
+def parse_attributes(attributes: str | None) -> RequestAttributes:
+    """Parse the custom attributes.
 
-    Whoever asks the endpoint itself keeps there what is theirs, and may say `explain=true`.
+    A caller that invokes the endpoint directly may send attributes of its own, and `explain=true`.
 
     Args:
-        attributes: the header's value; None without it.
+        attributes: the header's value; None if it is absent.
     """
     if not attributes:
-        return Told()
-    found = named(attributes)
-    query = named(found["query"]) if "query" in found else {PARAMETER: found[PARAMETER]} if PARAMETER in found else {}
-    return Told(found.get("id", ""), found.get("captured") != "false", query)
+        return RequestAttributes()
+    values = parse_query(attributes)
+    direct = {PARAMETER: values[PARAMETER]} if PARAMETER in values else {}
+    query = parse_query(values["query"]) if "query" in values else direct
+    return RequestAttributes(values.get("id", ""), values.get("captured") != "false", query)
 
 
-def named(query: str) -> dict[str, str]:
-    """A query's names and values; what comes twice is joined by a comma, as API Gateway does."""
+def parse_query(query: str) -> dict[str, str]:
+    """Parse a query into names and values; join repeated values by a comma, as API Gateway does."""
     return {name: ",".join(values) for name, values in parse_qs(query, keep_blank_values=True).items()}

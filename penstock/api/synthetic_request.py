@@ -1,7 +1,7 @@
-"""Requests that a rollout makes of a version, and no caller: golden examples, and captured rows for a shadow.
+"""Synthetic requests: golden examples of a smoke test, and captured rows sent to a shadow version.
 
-They come as API Gateway's do, with a mark that its events have not. What answers them is not captured, and completes
-nothing: they are whole rows, and what they lack was missing when they were scored.
+They have the form of API Gateway's events, with an additional mark. They are not captured, and the feature store does
+not complete them: a value that is absent was missing when the row was scored first.
 """
 
 import json
@@ -13,10 +13,10 @@ MARKS: tuple[Mark, ...] = ("smoke_test", "shadow")
 
 
 def event(mark: Mark, request: str, instances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A request for predictions as the HTTPS API sends it, with its mark.
+    """Build a marked request for predictions, in the form of the HTTPS API's events.
 
     Args:
-        mark: who asks.
+        mark: the kind of synthetic request.
         request: the request's id.
         instances: its rows.
     """
@@ -28,6 +28,6 @@ def event(mark: Mark, request: str, instances: Sequence[Mapping[str, Any]]) -> d
     }
 
 
-def unseen(event: Mapping[str, Any]) -> bool:
-    """Whether it is one of these."""
+def is_synthetic(event: Mapping[str, Any]) -> bool:
+    """Return whether an event is a synthetic request."""
     return any(event.get(mark) for mark in MARKS)

@@ -1,4 +1,4 @@
-"""What changed from one dataset version to another: rows, parts, columns, and how each column is distributed."""
+"""The difference between two dataset versions: rows, parts, columns, and the distribution of each column."""
 
 import io
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from penstock.datasets.version import Dataset
 from penstock.monitoring import drift
 
 Read = Callable[[str], bytes]
-"""A part's content by its digest."""
+"""Reads a part's content by its digest."""
 
 
 def compare(one: Dataset, two: Dataset, read: Read) -> dict[str, Any]:
-    """The changes from `one` to `two`, as JSON.
+    """Compare two dataset versions; the changes from `one` to `two`, as JSON.
 
-    Distributions are compared over the columns that both have, in bins of the first version, as the monitor does; a
-    PSI above `noise` is more than two samples of one distribution show by chance. Text that hardly ever repeats (a row
-    key) says nothing by its frequencies and is left out.
+    Distributions are compared over the columns of both, in bins of the first version, as the monitor does; a PSI above
+    `noise` is more than two samples of one distribution show by chance. Text that hardly ever repeats (a row key) has
+    no meaningful frequencies and is left out.
     """
     before, after = ([part.sha256 for part in dataset.parts] for dataset in (one, two))
     first, second = _table(one, read), _table(two, read)
@@ -49,18 +49,18 @@ def _table(dataset: Dataset, read: Read) -> pl.DataFrame:
 
 
 def _distributions(first: pl.DataFrame, second: pl.DataFrame, names: list[str]) -> list[dict[str, Any]]:
-    told = [name for name in names if first.height and second.height and not _names_rows(first[name])]
-    found = []
-    for name in told:
+    compared = [name for name in names if first.height and second.height and not _is_key(first[name])]
+    distances = []
+    for name in compared:
         expected, actual = _values(first[name]), _values(second[name])
         bins = drift.bins_of(expected, numeric=first.schema[name] != pl.String)
         counts = [list(bins.count(values).values()) for values in (expected, actual)]
-        chance = drift.noise(len(counts[0]), first.height, second.height, drift.ALPHA / len(told))
-        found.append({"column": name, "psi": drift.psi(*counts), "noise": chance})
-    return sorted(found, key=lambda item: -item["psi"])
+        chance = drift.noise(len(counts[0]), first.height, second.height, drift.ALPHA / len(compared))
+        distances.append({"column": name, "psi": drift.psi(*counts), "noise": chance})
+    return sorted(distances, key=lambda item: -item["psi"])
 
 
-def _names_rows(values: pl.Series) -> bool:
+def _is_key(values: pl.Series) -> bool:
     return values.dtype == pl.String and values.n_unique() > max(drift.CATEGORIES, values.len() / 2)
 
 

@@ -1,7 +1,7 @@
-"""The chain of a version as OpenLineage events, for a catalogue that collects them from everywhere.
+"""The lineage of a version as OpenLineage events, for a data catalogue.
 
-Two jobs: `<model>.validate` made the dataset version from the uploads, `<model>.train` the model version from the
-dataset. Each gives a START and a COMPLETE event, as https://openlineage.io/spec/2-0-2/OpenLineage.json has them. Plain
+There are two jobs: `<model>.validate` made the dataset version from the uploads, `<model>.train` the model version from
+the dataset. Each has a START and a COMPLETE event (https://openlineage.io/spec/2-0-2/OpenLineage.json). They are plain
 JSON, because the official client would bring an HTTP stack for four dictionaries.
 """
 
@@ -20,12 +20,12 @@ _ROWS_OUT = f"{_FACETS}/1-0-2/OutputStatisticsOutputDatasetFacet.json#/$defs/Out
 _SPACE = uuid.uuid5(uuid.NAMESPACE_URL, PRODUCER)
 
 
-def events(chain: Record, making: Record, stage: str) -> list[Event]:
-    """START and COMPLETE of the validation and of the training, in the order of their times.
+def build_events(chain: Record, dataset_run: Record, stage: str) -> list[Event]:
+    """Build START and COMPLETE of the validation and of the training, in the order of their times.
 
     Args:
-        chain: what `why` gives.
-        making: the run that made the dataset; the training run itself, or an earlier one.
+        chain: the result of `why`.
+        dataset_run: the run that made the dataset; the training run itself, or an earlier one.
         stage: part of the namespace.
     """
     namespace, model = f"penstock-{stage}", chain["model"]
@@ -34,24 +34,24 @@ def events(chain: Record, making: Record, stage: str) -> list[Event]:
     rows = {"outputStatistics": _facet(_ROWS_OUT, rowCount=dataset["rows"])}
     uploads = [_upload(name) for name in sorted({item["upload"] for item in dataset["uploads"]})]
     version = _dataset(namespace, f"{model}/versions/{chain['version']}", chain["sha256"])
-    made = _events(
+    validation = _events(
         namespace,
         f"{model}.validate",
-        making,
+        dataset_run,
         uploads,
         data | {"outputFacets": rows},
         {"contract": dataset["contract"]},
     )
     tags = {"code": run["code"], "image": run["image"], "outcome": run["outcome"], "sha256": chain["sha256"]}
-    return made + _events(namespace, f"{model}.train", run, [data], version, tags)
+    return validation + _events(namespace, f"{model}.train", run, [data], version, tags)
 
 
 def _events(
     namespace: str, job: str, run: Record, inputs: list[Event], output: Event, tags: dict[str, str | None]
 ) -> list[Event]:
-    given = [{"key": key, "value": value, "source": "penstock"} for key, value in tags.items() if value]
+    tag_list = [{"key": key, "value": value, "source": "penstock"} for key, value in tags.items() if value]
     about = {
-        "run": {"runId": run_id(namespace, job, run["id"]), "facets": {"tags": _facet(_TAGS, tags=given)}},
+        "run": {"runId": run_id(namespace, job, run["id"]), "facets": {"tags": _facet(_TAGS, tags=tag_list)}},
         "job": {"namespace": namespace, "name": job},
         "inputs": inputs,
         "outputs": [output],
@@ -63,7 +63,7 @@ def _events(
 
 
 def run_id(namespace: str, job: str, run: str) -> str:
-    """A run's UUID, the same whenever it is asked for: OpenLineage takes no other names."""
+    """Derive a run's UUID, always the same for the same run; OpenLineage allows no other names."""
     return str(uuid.uuid5(_SPACE, f"{namespace}/{job}/{run}"))
 
 
@@ -73,7 +73,7 @@ def _upload(name: str) -> Event:
 
 
 def _place(uri: str) -> tuple[str, str]:
-    """Namespace and name of an object, by OpenLineage's naming: the bucket's URI, and the key."""
+    """Namespace and name of an object in OpenLineage's naming: the bucket's URI, and the key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return f"s3://{bucket}", key
 

@@ -1,4 +1,4 @@
-"""Runs and versions beside each other: parameters that differ, metrics with the best one, digests, gates."""
+"""Side-by-side comparison of runs or versions: differing parameters, metrics with the best one, digests, gates."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,20 +9,20 @@ from penstock.ledger.ledger import Ledger, Record
 from penstock.spec.model import LOWER_IS_BETTER
 
 DIGESTS = ("data", "code", "parameters", "image", "contract")
-"""Of a run's inputs, as validate notes them."""
+"""The digests of a run's inputs, as validate notes them."""
 
 
 def metrics(of: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """Each metric that any of them has: `{"metric", "values", "best"}`.
+    """Compare metrics: for each that any of them has `{"metric", "values", "best"}`.
 
-    `best` lists the places of the best value; it is empty where only one has a value, or all have the same.
+    `best` lists the indices of the best value; it is empty where only one has a value, or all have the same.
     """
     names = sorted({name for one in of for name, value in one.items() if _number(value)})
-    found = []
+    rows = []
     for name in names:
         values = [one[name] if _number(one.get(name)) else None for one in of]
-        found.append({"metric": name, "values": values, "best": _best(name, values)})
-    return found
+        rows.append({"metric": name, "values": values, "best": _best(name, values)})
+    return rows
 
 
 def _number(value: Any) -> bool:
@@ -30,15 +30,15 @@ def _number(value: Any) -> bool:
 
 
 def _best(name: str, values: Sequence[float | None]) -> list[int]:
-    known = [value for value in values if value is not None]
-    if len(known) < 2 or min(known) == max(known):
+    present = [value for value in values if value is not None]
+    if len(present) < 2 or min(present) == max(present):
         return []
-    best = min(known) if name in LOWER_IS_BETTER else max(known)
+    best = min(present) if name in LOWER_IS_BETTER else max(present)
     return [place for place, value in enumerate(values) if value == best]
 
 
 def parameters(of: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """The parameters that differ: `{"parameter": "training.params.depth", "values"}`; None where one has it not."""
+    """List differing parameters: `{"parameter": "training.params.depth", "values"}`; None where one lacks it."""
     flat = [_flat(one) for one in of]
     names = sorted({name for one in flat for name in one})
     rows = [{"parameter": name, "values": [one.get(name) for one in flat]} for name in names]
@@ -46,23 +46,23 @@ def parameters(of: Sequence[Mapping[str, Any]]) -> list[Record]:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists count as one value."""
+    """Flatten `{"a": {"b": 1}}` to `{"a.b": 1}`; lists count as one value."""
     if not isinstance(value, Mapping) or (name and not value):
         return {name: value}
     return {
-        key: found for part, inner in value.items() for key, found in _flat(inner, f"{name}.{part}".strip(".")).items()
+        key: leaf for part, inner in value.items() for key, leaf in _flat(inner, f"{name}.{part}".strip(".")).items()
     }
 
 
 def gates(of: Sequence[Sequence[Mapping[str, Any]]]) -> list[Record]:
-    """Each gate that any of them met: `{"gate", "verdicts"}`, a verdict None where it was not asked."""
+    """Compare gates: for each that any of them has `{"gate", "verdicts"}`, with None where it was not judged."""
     names = list(dict.fromkeys(verdict["gate"] for one in of for verdict in one if "gate" in verdict))
-    known = [{verdict["gate"]: verdict for verdict in one if "gate" in verdict} for one in of]
-    return [{"gate": name, "verdicts": [one.get(name) for one in known]} for name in names]
+    by_gate = [{verdict["gate"]: verdict for verdict in one if "gate" in verdict} for one in of]
+    return [{"gate": name, "verdicts": [one.get(name) for one in by_gate]} for name in names]
 
 
 def runs(ledger: Ledger, of: Sequence[Record]) -> Record:
-    """Runs beside each other, in the order they are given."""
+    """Compare runs, in the order they are given."""
     steps = [run["steps"] for run in of]
     validated = [step.get("validate", {}) for step in steps]
     judged = [step.get("gates", {}) for step in steps]
@@ -97,16 +97,16 @@ def _at(moment: str) -> datetime:
 
 
 def versions(ledger: Ledger, a: int, b: int) -> Record:
-    """Two registered versions beside each other, but for what is in their datasets (`comparison.compare`).
+    """Compare two registered versions, except for their datasets (`dataset_diff.compare`).
 
     Raises:
         NoRecordError: there is no such version.
     """
     both = [ledger.version(number) for number in (a, b)]
-    found = runs(ledger, [ledger.run(one["run"]) for one in both])
+    comparison = runs(ledger, [ledger.run(one["run"]) for one in both])
     names = ("version", "run", "registered", "decision", "dataset", "sha256", "code")
     numbers = metrics([one["metrics"] for one in both])
-    return found | {
+    return comparison | {
         "model": ledger.model,
         "versions": [{name: one.get(name) for name in names} for one in both],
         "metrics": [item | {"change": _change(*item["values"])} for item in numbers],

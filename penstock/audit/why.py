@@ -1,4 +1,4 @@
-"""Why is this version live, or why this answer? The chain back to the uploaded files, out of the ledger."""
+"""Why a version is live, or why an answer was given: the chain back to the uploaded files, from the ledger."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ DATASET_MARKS = ("forgotten", "replaces", "forgetting")
 
 
 def why(ledger: Ledger, lake: Lake, version: int | None = None, prediction: Record | None = None) -> Record:
-    """The chain of a version: prediction ← version ← rollout ← approval ← gates ← run ← dataset ← uploads.
+    """Read the chain of a version: prediction ← version ← rollout ← approval ← gates ← run ← dataset ← uploads.
 
     Args:
         ledger: of the model.
@@ -57,10 +57,10 @@ def why(ledger: Ledger, lake: Lake, version: int | None = None, prediction: Reco
 
 def _version(ledger: Ledger, live: Record | None, version: int | None, prediction: Record | None) -> int:
     if prediction is not None:
-        answered = int(prediction["version"])
-        if version not in {None, answered}:
-            raise NoRecordError(f"prediction {prediction['id']} of version {version}: version {answered} answered it")
-        return answered
+        author = int(prediction["version"])
+        if version not in {None, author}:
+            raise NoRecordError(f"prediction {prediction['id']} of version {version}: version {author} answered it")
+        return author
     if version is not None:
         return version
     if live is None:
@@ -74,39 +74,39 @@ def _endpoint(live: Record | None, version: int) -> str | None:
 
 
 def _served_by(rollouts: list[Record], at: str) -> str | None:
-    """The rollout that a version served by at a moment; a canary answers before its rollout has ended."""
+    """The rollout by which a version served at a moment; a canary answers before its rollout has ended."""
     return next((str(item["id"]) for item in rollouts if item["opened"] <= at), None)
 
 
 def _run(run: Record, about: Record) -> Record:
-    known = _of(run, "id", "trigger", "cause", "opened", "ended", "outcome", "reason")
-    found = run["steps"].get("validate", {})
-    digest = found.get("inputs", {}).get("image")
+    fields = _of(run, "id", "trigger", "cause", "opened", "ended", "outcome", "reason")
+    validation = run["steps"].get("validate", {})
+    digest = validation.get("inputs", {}).get("image")
     image = {
-        "image": found.get("image") or None,
+        "image": validation.get("image") or None,
         "image_sha256": digest,
         "image_digest": about.get("image_digest") or None,
     }
-    return known | {"tuning": run["steps"].get("tuning"), "code": about["code"]} | image
+    return fields | {"tuning": run["steps"].get("tuning"), "code": about["code"]} | image
 
 
 def _dataset(ledger: Ledger, lake: Lake, version: str) -> Record:
-    found = ledger.dataset(version)
+    record = ledger.dataset(version)
     uploads = [
         {"upload": upload, "part": part["sha256"], "rows": part["rows"]}
-        for part in found["parts"]
+        for part in record["parts"]
         for upload in part["uploads"]
     ]
     about = {
         "version": version,
-        "rows": found["rows"],
-        "contract": found["contract"],
-        "run": found.get("run"),
+        "rows": record["rows"],
+        "contract": record["contract"],
+        "run": record.get("run"),
         "manifest": lake.uri(lake.version(version)),
-        "manifest_version": found.get("document"),
+        "manifest_version": record.get("document"),
         "uploads": uploads,
     }
-    return about | {name: found[name] for name in DATASET_MARKS if name in found}
+    return about | {name: record[name] for name in DATASET_MARKS if name in record}
 
 
 def _of(record: Record, *names: str) -> dict[str, Any]:

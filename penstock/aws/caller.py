@@ -1,11 +1,11 @@
-"""Who this process is to AWS."""
+"""The identity of this process, as AWS has it."""
 
 from typing import Any
 
 import boto3
 
 
-def caller() -> str:
-    """ARN of the identity whose credentials are in use, as AWS tells it; it needs no permission."""
+def caller_arn() -> str:
+    """ARN of the identity whose credentials are in use; asking for it needs no permission."""
     client: Any = boto3.client("sts")
     return str(client.get_caller_identity()["Arn"])

@@ -1,4 +1,4 @@
-"""A model's own metrics: their names, and the line in the log that CloudWatch reads them off, without a call.
+"""Metrics in CloudWatch's embedded metric format: log lines that CloudWatch reads, without a call.
 
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 UNANSWERED = "Unanswered"
-"""1 for a request that the endpoint gave no answer, else 0; by `LAMBDA_VERSION`."""
+"""Metric: 1 for a request that the endpoint did not answer, else 0; by `LAMBDA_VERSION`."""
 LAMBDA_VERSION = "LambdaVersion"
 """Dimension: the published version."""
 
@@ -20,7 +20,7 @@ def namespace(stage: str, model: str) -> str:
 def document(
     namespace: str, values: Mapping[str, Any], seconds: float, dimensions: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """One line's document.
+    """Build the document of one log line.
 
     Args:
         namespace: of the metrics.

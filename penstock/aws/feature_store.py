@@ -1,4 +1,4 @@
-"""The one door to SageMaker's feature store: records of a group, each an entity with its latest features as text."""
+"""The gateway to SageMaker's feature store: the records of a group, each an entity with its latest features as text."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,27 +16,27 @@ from botocore.exceptions import BotoCoreError, ClientError
 Record = Mapping[str, str]
 """Feature → value."""
 THREADS = 16
-AT_ONCE = 1000
-"""Records handed to the threads before the next ones are looked at."""
+CHUNK = 1000
+"""Records given to the threads before the next ones are read."""
 CALL_RECORDS = 100
 TRIES = 3
-_NOT_TAKEN = re.compile(r"[\\\n\r\x85\u2028\u2029]")
-_PACKED = re.compile(r"\\u([0-9a-f]{4})")
+_NOT_ALLOWED = re.compile(r"[\\\n\r\x85\u2028\u2029]")
+_ESCAPE = re.compile(r"\\u([0-9a-f]{4})")
 PATIENT = Config(
     connect_timeout=5, read_timeout=20, max_pool_connections=THREADS, retries={"mode": "standard", "max_attempts": 10}
 )
-"""For a run: throttling is waited out."""
+"""For a run, which waits until throttling is over."""
 IMPATIENT = Config(connect_timeout=0.5, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
-"""For a request: somebody waits."""
+"""For a request, whose caller waits."""
 
 
 class FeatureStoreError(Exception):
-    """The store did not do what it was asked; the message says what and why."""
+    """A failed call of the store; the message says which and why."""
 
 
 @dataclass(frozen=True)
 class StoredGroup:
-    """A group that there is, by what SageMaker knows of it."""
+    """An existing group, as SageMaker has it."""
 
     name: str
     entity_name: str
@@ -50,77 +50,77 @@ class FeatureStore:
     """A feature group."""
 
     def __init__(self, group: str, client: Any) -> None:
-        """Use a client of `sagemaker-featurestore-runtime`; `patient` and `impatient` make one."""
+        """Use a client of `sagemaker-featurestore-runtime`; `for_run` and `for_request` make one."""
         self.group = group
         self._client = client
 
     @classmethod
-    def patient(cls, group: str) -> Self:
-        """The group as a run has it."""
+    def for_run(cls, group: str) -> Self:
+        """The group with a client that waits, for a run."""
         return cls(group, _client(PATIENT))
 
     @classmethod
-    def impatient(cls, group: str) -> Self:
-        """The group as a request has it."""
+    def for_request(cls, group: str) -> Self:
+        """The group with a client that gives up soon, for a request."""
         return cls(group, _client(IMPATIENT))
 
     def put(self, records: Iterator[Record]) -> int:
-        """Put records, some at a time; how many there were. The same record twice is the same as once.
+        """Put records, some at a time; their count. The same record twice is the same as once.
 
         Raises:
             FeatureStoreError: one was not taken; some of the others were.
         """
         count = 0
         with ThreadPoolExecutor(THREADS) as pool:
-            while some := list(islice(records, AT_ONCE)):
+            while chunk := list(islice(records, CHUNK)):
                 try:
-                    list(pool.map(self._put, some))
+                    list(pool.map(self._put, chunk))
                 except (BotoCoreError, ClientError) as error:
                     # Not which record: an entity's name may be personal.
-                    said = f"after {count:,} records that were taken: {error}"
-                    raise FeatureStoreError(f"the feature group {self.group} refused a record, {said}") from None
-                count += len(some)
+                    reason = f"after {count:,} records that were taken: {error}"
+                    raise FeatureStoreError(f"the feature group {self.group} refused a record, {reason}") from None
+                count += len(chunk)
         return count
 
     def _put(self, record: Record) -> None:
-        values = [{"FeatureName": name, "ValueAsString": packed(value)} for name, value in record.items()]
+        values = [{"FeatureName": name, "ValueAsString": escape(value)} for name, value in record.items()]
         self._client.put_record(FeatureGroupName=self.group, Record=values)
 
     def get(self, entities: Sequence[str]) -> dict[str, Record]:
-        """The latest record of each entity; those that are not there are left out.
+        """Read the latest record of each entity; entities without one are left out.
 
         Raises:
             FeatureStoreError: the store is down, busy, or refuses.
         """
-        found: dict[str, Record] = {}
+        records: dict[str, Record] = {}
         for start in range(0, len(entities), CALL_RECORDS):
             waiting = list(entities[start : start + CALL_RECORDS])
             for _ in range(TRIES):
-                waiting = self._get(waiting, found)
+                waiting = self._get(waiting, records)
                 if not waiting:
                     break
             else:
                 raise FeatureStoreError(f"the feature group {self.group} left {len(waiting)} records unread")
-        return found
+        return records
 
-    def _get(self, entities: list[str], found: dict[str, Record]) -> list[str]:
-        """One call; the entities that it left."""
-        asked = [{"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": [*map(packed, entities)]}]
+    def _get(self, entities: list[str], records: dict[str, Record]) -> list[str]:
+        """Add the records that one call gives; the entities that it left unread."""
+        identifiers = [{"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": [*map(escape, entities)]}]
         try:
-            reply = self._client.batch_get_record(Identifiers=asked)
+            reply = self._client.batch_get_record(Identifiers=identifiers)
         except (BotoCoreError, ClientError) as error:
             raise FeatureStoreError(f"the feature group {self.group} does not answer: {error}") from None
         if errors := reply["Errors"]:
             raise FeatureStoreError(f"the feature group {self.group} does not answer: {errors[0]['ErrorCode']}")
         for item in reply["Records"]:
-            found[_unpacked(item["RecordIdentifierValueAsString"])] = _values(item["Record"])
+            records[_unescape(item["RecordIdentifierValueAsString"])] = _values(item["Record"])
         left = reply["UnprocessedIdentifiers"]
-        return [_unpacked(name) for item in left for name in item["RecordIdentifiersValueAsString"]]
+        return [_unescape(name) for item in left for name in item["RecordIdentifiersValueAsString"]]
 
     def forget(self, entity: str, time_name: str) -> bool:
         """Delete an entity's record from the online store for good; whether there was one.
 
-        The offline store's files are the lake's, and are left to whoever rewrites those.
+        The offline store's files are part of the lake and are not touched.
 
         Args:
             entity: its name, as a request gives it.
@@ -132,12 +132,12 @@ class FeatureStore:
         record = self.get([entity]).get(entity)
         if record is None:
             return False
-        # A deletion counts from its event time on, which must be later than the record's.
+        # A deletion takes effect only with an event time later than the record's.
         later = max(datetime.fromisoformat(record[time_name]) + timedelta(seconds=1), datetime.now(UTC))
         try:
             self._client.delete_record(
                 FeatureGroupName=self.group,
-                RecordIdentifierValueAsString=packed(entity),
+                RecordIdentifierValueAsString=escape(entity),
                 EventTime=event_time(later),
                 TargetStores=["OnlineStore"],
                 DeletionMode="HardDelete",
@@ -147,25 +147,25 @@ class FeatureStore:
         return True
 
     def forget_all(self, entities: Sequence[str], time_name: str) -> None:
-        """Delete many entities' records; arguments and errors as `forget`."""
+        """Delete the records of many entities; arguments and errors as `forget`."""
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(lambda entity: self.forget(entity, time_name), entities))
 
 
-def stored_groups(pattern: str, client: Any = None) -> list[StoredGroup]:
-    """The groups whose names fit a pattern (`groups_pattern`).
+def find_groups(pattern: str, client: Any = None) -> list[StoredGroup]:
+    """Find the groups whose names fit a pattern (`groups_pattern`).
 
     A model has more than one when its specification or contract was changed: the earlier ones are kept.
 
     Raises:
-        FeatureStoreError: they cannot be listed; says which leave that needs.
+        FeatureStoreError: they cannot be listed; names the permissions that it needs.
     """
     try:
         sagemaker = client or _sagemaker()
         pages = sagemaker.get_paginator("list_feature_groups").paginate(NameContains=pattern.rstrip("?"))
-        listed = [item["FeatureGroupName"] for page in pages for item in page["FeatureGroupSummaries"]]
-        described = [
-            sagemaker.describe_feature_group(FeatureGroupName=name) for name in listed if fnmatchcase(name, pattern)
+        names = [item["FeatureGroupName"] for page in pages for item in page["FeatureGroupSummaries"]]
+        groups = [
+            sagemaker.describe_feature_group(FeatureGroupName=name) for name in names if fnmatchcase(name, pattern)
         ]
     except (BotoCoreError, ClientError) as error:
         needs = "sagemaker:ListFeatureGroups and sagemaker:DescribeFeatureGroup"
@@ -177,12 +177,12 @@ def stored_groups(pattern: str, client: Any = None) -> list[StoredGroup]:
             group["EventTimeFeatureName"],
             bool(group.get("OnlineStoreConfig", {}).get("EnableOnlineStore")),
         )
-        for group in described
+        for group in groups
     ]
 
 
 def event_time(moment: datetime) -> str:
-    """A moment as the store takes it: ISO 8601 in UTC, to the millisecond."""
+    """Format a moment for the store: ISO 8601 in UTC, to the millisecond."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
@@ -197,13 +197,13 @@ def _client(config: Config) -> Any:
 
 
 def _values(record: Sequence[Mapping[str, str]]) -> Record:
-    return {item["FeatureName"]: _unpacked(item["ValueAsString"]) for item in record if "ValueAsString" in item}
+    return {item["FeatureName"]: _unescape(item["ValueAsString"]) for item in record if "ValueAsString" in item}
 
 
-def packed(value: str) -> str:
-    """A value on one line: the API's pattern for values, `.*`, takes no line end."""
-    return _NOT_TAKEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
+def escape(value: str) -> str:
+    """Escape line ends in a value: the API's pattern for values, `.*`, allows none."""
+    return _NOT_ALLOWED.sub(lambda match: f"\\u{ord(match[0]):04x}", value)
 
 
-def _unpacked(value: str) -> str:
-    return _PACKED.sub(lambda found: chr(int(found[1], 16)), value)
+def _unescape(value: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), value)

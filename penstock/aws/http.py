@@ -1,24 +1,25 @@
-"""HTTP/1.1 over one socket, as much of it as S3, Firehose and a function's own runtime speak.
+"""A minimal HTTP/1.1 client over one socket, for S3, Firehose, endpoints and a function's own runtime.
 
 `http.client` parses headers with the package `email` and imports `ssl` for plain addresses too: a tenth of the predict
-function's cold start (docs/decisions/0027-cold-start.md). What is no cold start uses boto3.
+function's cold start (docs/decisions/0027-cold-start.md). Everything else uses boto3.
 """
 
 import socket
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
-MOST_LINE = 65_536
+LINE_LIMIT = 65_536
+"""Bytes."""
 BODILESS = (204, 304)
-"""Answers that have no body whatever their headers say (RFC 9112, 6.3); nothing asked here is a HEAD."""
+"""Statuses without a body, whatever the headers say (RFC 9112, 6.3); no request here is a HEAD."""
 
 
 class HttpError(Exception):
-    """A connection that ended early, or something that is not HTTP."""
+    """A connection that ended early, or a response that is not HTTP."""
 
 
 class Response(NamedTuple):
-    """An answer, whatever its status."""
+    """A response of any status."""
 
     status: int
     headers: Mapping[str, str]
@@ -27,16 +28,16 @@ class Response(NamedTuple):
 
 
 class Connection:
-    """One connection, made when it is first used; after an error, or when the server says so, made anew."""
+    """One connection, opened by its first request; after an error, or when the server closes it, opened anew."""
 
     def __init__(
         self, address: str, *, seconds: float | None, tls: bool = False, authorities: str | None = None
     ) -> None:
-        """Nothing is connected yet.
+        """Prepare a connection; the first request opens it.
 
         Args:
             address: host, or host:port.
-            seconds: how long connecting, and each silence, may take; None for ever.
+            seconds: how long connecting, and each silence, may take; None for no limit.
             tls: whether to encrypt.
             authorities: file of certificates to trust; the system's unless given.
         """
@@ -47,27 +48,27 @@ class Connection:
     def open(self) -> bool:
         return self._socket is not None
 
-    def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
-        """One request and its answer.
+    def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        """Send a request and read its response.
 
         Raises:
-            OSError: nobody there, or silence for too long.
-            HttpError: it ended early.
+            OSError: no connection, or silence for too long.
+            HttpError: the connection ended early.
         """
         self.send(method, target, headers, body)
         return self.receive()
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> socket.socket:
-        """The request alone; its answer comes by the socket, and `receive` reads it.
+        """Send a request alone; its response arrives at the returned socket, and `receive` reads it.
 
         Raises:
-            OSError: as `ask`.
+            OSError: as `request`.
         """
         try:
             if self._socket is None:
-                self._socket = self._connected()
-            given = {"host": self._address, "content-length": str(len(body)), **headers}
-            lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+                self._socket = self._connect()
+            all_headers = {"host": self._address, "content-length": str(len(body)), **headers}
+            lines = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
             self._socket.sendall(f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + body)
             return self._socket
         except BaseException:
@@ -75,54 +76,54 @@ class Connection:
             raise
 
     def receive(self) -> Response:
-        """The answer to what was sent.
+        """Read the response to what was sent.
 
         Raises:
-            OSError, HttpError: as `ask`.
+            OSError, HttpError: as `request`.
         """
         if self._socket is None:
-            raise HttpError("nothing was asked")
-        kept = False
+            raise HttpError("no request was sent")
+        reusable = False
         try:
             with self._socket.makefile("rb") as stream:
-                response, kept = _Reader(stream).response()
+                response, reusable = _Reader(stream).response()
             return response
         finally:
-            if not kept:
+            if not reusable:
                 self.close()
 
     def close(self) -> None:
-        """Let it go; the next request makes another."""
+        """Close it; the next request opens another."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
-    def _connected(self) -> socket.socket:
+    def _connect(self) -> socket.socket:
         host, _, port = self._address.partition(":")
-        made = socket.create_connection((host, int(port or (443 if self._tls else 80))), self._seconds)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = socket.create_connection((host, int(port or (443 if self._tls else 80))), self._seconds)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._tls:
-            return made
-        import ssl  # noqa: PLC0415 - a tenth of a cold start that asks plain addresses only
+            return connection
+        import ssl  # noqa: PLC0415 - a tenth of a cold start that uses plain addresses only
 
         try:
-            return ssl.create_default_context(cafile=self._authorities).wrap_socket(made, server_hostname=host)
+            return ssl.create_default_context(cafile=self._authorities).wrap_socket(connection, server_hostname=host)
         except BaseException:
-            made.close()
+            connection.close()
             raise
 
 
 class _Reader:
-    """One answer off a stream."""
+    """Reads one response from a stream."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def response(self) -> tuple[Response, bool]:
-        """The answer, and whether the connection can be used again."""
+        """Read the response, and whether the connection can be used again."""
         version, status = self._status()
         headers = self._headers()
-        while status // 100 == 1:  # it goes on
+        while status // 100 == 1:  # interim responses
             version, status = self._status()
             headers = self._headers()
         if status in BODILESS:
@@ -145,22 +146,22 @@ class _Reader:
         return version, _number(rest[:3], 10)
 
     def _headers(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        headers: dict[str, str] = {}
         while line := self._line():
             name, _, value = line.partition(":")
-            found[name.strip().lower()] = value.strip()
-        return found
+            headers[name.strip().lower()] = value.strip()
+        return headers
 
     def _chunks(self) -> bytes:
         parts = []
         while size := _number(self._line().partition(";")[0], 16):
             parts.append(self._exactly(size))
             self._line()
-        self._headers()  # what trails
+        self._headers()  # the trailer
         return b"".join(parts)
 
     def _line(self) -> str:
-        line = self._stream.readline(MOST_LINE)
+        line = self._stream.readline(LINE_LIMIT)
         if not line.endswith(b"\n"):
             raise HttpError(
                 "the connection ended within an answer" if line else "the connection ended without an answer"

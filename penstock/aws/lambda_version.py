@@ -1,4 +1,4 @@
-"""One published version of the predict function, asked by its number: no alias and no caller has a part in it."""
+"""Published versions of the predict function, invoked by their number instead of the alias that callers use."""
 
 import json
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-MOST_BYTES = 6_000_000
-"""What Lambda takes."""
+MAX_BYTES = 6_000_000
+"""Of an event, as Lambda takes it."""
 BUSY = {"TooManyRequestsException", "EC2ThrottledException", "ServiceException"}
-"""Lambda's own trouble, which says nothing about the version."""
+"""Error codes of Lambda itself, which say nothing about the version."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,39 @@ class Reply:
     raised: bool
 
 
-class PublishedVersion:
-    """One version; safe to ask from several threads."""
+class PublishedVersions:
+    """The published versions of one function; safe to use from several threads."""
 
-    def __init__(self, function: str, version: str) -> None:
-        self._name = f"{function}:{version}"
-        self._client: Any = boto3.client("lambda", config=Config(read_timeout=60, retries={"max_attempts": 1}))
+    def __init__(self, function: str, *, attempts: int = 1) -> None:
+        """Use one client for all of them.
 
-    def ask(self, event: dict[str, Any]) -> Reply | None:
-        """Its reply to an event; None where Lambda does not take it."""
+        Args:
+            function: its name.
+            attempts: botocore's `max_attempts` for a failed call.
+        """
+        self._function = function
+        self._client: Any = boto3.client("lambda", config=Config(read_timeout=60, retries={"max_attempts": attempts}))
+
+    def invoke(self, version: str, event: dict[str, Any]) -> Reply:
+        """A version's reply to an event.
+
+        Raises:
+            ClientError: Lambda does not take it.
+        """
+        return self._invoke(version, json.dumps(event).encode())
+
+    def try_invoke(self, version: str, event: dict[str, Any]) -> Reply | None:
+        """A version's reply to an event; None where the event is too large or Lambda is busy."""
         payload = json.dumps(event).encode()
-        if len(payload) > MOST_BYTES:
+        if len(payload) > MAX_BYTES:
             return None
         try:
-            found = self._client.invoke(FunctionName=self._name, Payload=payload)
+            return self._invoke(version, payload)
         except ClientError as error:
             if error.response["Error"]["Code"] in BUSY:
                 return None
             raise
-        return Reply(json.loads(found["Payload"].read()), raised="FunctionError" in found)
+
+    def _invoke(self, version: str, payload: bytes) -> Reply:
+        response = self._client.invoke(FunctionName=f"{self._function}:{version}", Payload=payload)
+        return Reply(json.loads(response["Payload"].read()), raised="FunctionError" in response)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import boto3
 
@@ -13,19 +13,19 @@ CONTENT_TYPES = ["application/json"]
 
 @dataclass(frozen=True)
 class Package:
-    """A registered version as the registry has it."""
+    """A registered version, as the registry has it."""
 
     arn: str
     version: int
     status: str
     description: str
-    """What was said at the last approval or rejection."""
+    """The reason given at the last approval or rejection."""
     changed_by: str
-    """ARN of the identity that last changed it; of its creator where nobody has."""
+    """ARN of the identity that last changed it, else of its creator."""
     changed: datetime
     created: datetime
     run: str = ""
-    """The run that registered it; empty where none of ours did."""
+    """The run that registered it; empty where no run of ours did."""
     image_digest: str = ""
     """`sha256:…` of the training image, where the registry resolved it."""
     artifact: str = ""
@@ -37,16 +37,21 @@ class Package:
 
 
 def group_of(arn: str) -> str:
-    """The group's name in a model package's ARN (`…:model-package/<group>/<version>`)."""
+    """Read the group's name from a model package's ARN (`…:model-package/<group>/<version>`)."""
     return arn.split("/")[1]
 
 
 class Registry:
-    """One group."""
+    """One model package group."""
 
     def __init__(self, group: str) -> None:
         self.group = group
         self._client: Any = boto3.client("sagemaker")
+
+    @classmethod
+    def of_package(cls, arn: str) -> Self:
+        """The group that holds a model package."""
+        return cls(group_of(arn))
 
     def register(
         self,
@@ -70,7 +75,7 @@ class Registry:
             image: the training image.
             artifact: S3 URI of `model.tar.gz`.
             metrics: S3 URI of the evaluation.
-            baseline: S3 URI of what drift is measured against.
+            baseline: S3 URI of the baseline for drift.
             properties: run, dataset, digests.
             card: the model card's content (`penstock.report.model_card`); empty for none.
         """
@@ -98,9 +103,9 @@ class Registry:
         return self.describe(arn)
 
     def _existing(self, run: str, since: datetime) -> str | None:
-        """The version that a run registered already: the token above expires, a retry may come later.
+        """Find the version that a run registered already: the token above expires, and a retry may come later.
 
-        Only what is newer than the run can be its own; the newest come first.
+        Only a version newer than the run can be its own; the newest come first.
         """
         newest_first = {"SortBy": "CreationTime", "SortOrder": "Descending", "CreationTimeAfter": since}
         pages = self._client.get_paginator("list_model_packages")
@@ -113,7 +118,7 @@ class Registry:
         return None
 
     def describe(self, arn: str) -> Package:
-        """A version."""
+        """Read a version."""
         about = self._client.describe_model_package(ModelPackageName=arn)
         by = about.get("LastModifiedBy") or about.get("CreatedBy") or {}
         created = about["CreationTime"]
@@ -131,7 +136,7 @@ class Registry:
         )
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
-        """Approve, reject, or set back."""
+        """Approve a version, reject it, or set it back."""
         self._client.update_model_package(
             ModelPackageArn=arn, ModelApprovalStatus=status, ApprovalDescription=reason[:1024]
         )

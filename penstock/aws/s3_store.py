@@ -1,4 +1,4 @@
-"""Objects in the lake's bucket: the one door to S3 for the functions."""
+"""Objects in the lake's bucket: the gateway to S3."""
 
 import hashlib
 import json
@@ -11,21 +11,21 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-GONE = {"NoSuchKey", "NoSuchVersion", "404"}
-"""What S3 says of an object or a version that is not there; to a HEAD it can say only the number."""
+NOT_FOUND = {"NoSuchKey", "NoSuchVersion", "404"}
+"""S3's error codes for an object or a version that is not there; for a HEAD only the number."""
 CHUNK = 4 << 20
 MARK = "penstock"
-"""The object metadata that holds a mark."""
+"""Object metadata: a mark."""
 UPLOADER = "penstock-by"
-"""The object metadata that holds the ARN of whoever pushed it."""
-MOST_DELETED = 1000
+"""Object metadata: the ARN of whoever pushed the object."""
+DELETE_LIMIT = 1000
 """Object versions that S3 deletes in one call."""
-ONE_PUT = 4 << 30
-"""Bytes up to which an object is put in one piece; S3 takes 5 GiB."""
+PUT_LIMIT = 4 << 30
+"""Bytes up to which an object is put in one call; S3 takes 5 GiB."""
 
 
 class NoObjectError(Exception):
-    """There is no such object (any more)."""
+    """An object that does not exist, or no longer."""
 
 
 class NotDeletedError(Exception):
@@ -51,7 +51,7 @@ class Store:
         self._client: Any = boto3.client("s3")
 
     def read(self, key: str, version_id: str | None = None) -> bytes:
-        """An object's content.
+        """Read an object's content.
 
         Args:
             key: where it is.
@@ -63,8 +63,8 @@ class Store:
         body: bytes = self._body(key, version_id).read()
         return body
 
-    def noted(self, key: str, version_id: str | None) -> bytes:
-        """An object as a record names it; where S3 has that version no more, the newest, for the caller to verify.
+    def read_recorded(self, key: str, version_id: str | None) -> bytes:
+        """Read an object by its recorded version; where that has expired, the newest, for the caller to verify.
 
         Args:
             key: where it is.
@@ -79,77 +79,77 @@ class Store:
             return self.read(key)
 
     def download(self, key: str, version_id: str | None, path: Path) -> None:
-        """An object's content into a file, never in memory as a whole; arguments and errors as `read`."""
+        """Read an object into a file, never in memory as a whole; arguments and errors as `read`."""
         with path.open("wb") as file:
             shutil.copyfileobj(self._body(key, version_id), file, CHUNK)
 
     def size(self, key: str, version_id: str | None) -> int | None:
-        """An object's bytes; None where it is not there."""
-        found = self._head(key, version_id)
-        return None if found is None else int(found["ContentLength"])
+        """An object's size in bytes; None where it is not there."""
+        head = self._head(key, version_id)
+        return None if head is None else int(head["ContentLength"])
 
     def _body(self, key: str, version_id: str | None) -> Any:
         try:
             return self._client.get_object(Bucket=self.bucket, Key=key, **_version(version_id))["Body"]
         except ClientError as error:
-            if error.response["Error"]["Code"] in GONE:
+            if error.response["Error"]["Code"] in NOT_FOUND:
                 raise NoObjectError(f"s3://{self.bucket}/{key} is not there") from None
             raise
 
     def json(self, key: str) -> Any:
-        """A JSON object's document."""
+        """Read an object as JSON."""
         return json.loads(self.read(key))
 
     def write(self, key: str, data: bytes, content_type: str = "application/octet-stream", mark: str = "") -> str:
-        """Put an object; the same content at the same key changes nothing that matters. Returns its version id.
+        """Put an object; its version id. The same content at the same key changes nothing that matters.
 
         Args:
             key: where.
             data: its content.
             content_type: its kind.
-            mark: a word for `mark` to tell.
+            mark: a word that `mark` reads back.
         """
         about = {"Metadata": {MARK: mark}} if mark else {}
         reply = self._client.put_object(Bucket=self.bucket, Key=key, Body=data, ContentType=content_type, **about)
         return str(reply.get("VersionId", "null"))
 
     def mark(self, key: str, version_id: str) -> str:
-        """The word that an object was written with; empty where there is none, or no object."""
+        """Read an object's mark; empty where it has none, or there is no object."""
         return self._metadata(key, version_id).get(MARK, "")
 
     def uploader(self, key: str, version_id: str) -> str:
-        """ARN of whoever pushed an object, as they said it; empty where nobody did, or there is no object."""
+        """Read the ARN that pushed an object, as its client stated it; empty where there is none, or no object."""
         return self._metadata(key, version_id).get(UPLOADER, "")
 
     def _metadata(self, key: str, version_id: str) -> dict[str, str]:
         return dict((self._head(key, version_id) or {}).get("Metadata", {}))
 
     def _head(self, key: str, version_id: str | None) -> dict[str, Any] | None:
-        """What S3 tells of an object without its content; None where it is not there."""
+        """An object's attributes without its content; None where it is not there."""
         try:
-            found: dict[str, Any] = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+            head: dict[str, Any] = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ClientError as error:
-            if error.response["Error"]["Code"] in GONE:
+            if error.response["Error"]["Code"] in NOT_FOUND:
                 return None
             raise
-        return found
+        return head
 
     def write_once(self, key: str, data: bytes) -> str:
         """Put an object unless its newest version has that content already; that version's id.
 
-        What names a version must find it as long as it is the newest: old ones expire.
+        A record names the version by its id, and versions that are not the newest expire.
         """
         try:
-            found = self._client.get_object(Bucket=self.bucket, Key=key)
+            existing = self._client.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in GONE:
+            if error.response["Error"]["Code"] not in NOT_FOUND:
                 raise
             return self.write(key, data)
-        return str(found.get("VersionId", "null")) if found["Body"].read() == data else self.write(key, data)
+        return str(existing.get("VersionId", "null")) if existing["Body"].read() == data else self.write(key, data)
 
     def write_file(self, key: str, path: Path) -> None:
         """Put a file as an object, never in memory as a whole."""
-        if path.stat().st_size > ONE_PUT:
+        if path.stat().st_size > PUT_LIMIT:
             self._client.upload_file(str(path), self.bucket, key)
             return
         with path.open("rb") as file:
@@ -159,7 +159,7 @@ class Store:
         self.write(key, json.dumps(document, indent=1).encode(), "application/json")
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Keys under a prefix, in order, from behind `after`."""
+        """List keys under a prefix, in order, those after `after`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, StartAfter=after
         )
@@ -167,11 +167,11 @@ class Store:
             yield from (item["Key"] for item in page.get("Contents", []))
 
     def versions(self, prefix: str) -> Iterator[Version]:
-        """The newest version of every object under a prefix, in order of their keys."""
-        return (version for version, is_newest in self.every_version(prefix) if is_newest)
+        """List the newest version of every object under a prefix, in order of their keys."""
+        return (version for version, is_newest in self.all_versions(prefix) if is_newest)
 
-    def every_version(self, prefix: str) -> Iterator[tuple[Version, bool]]:
-        """All versions of every object under a prefix, old and deleted ones too, each with whether it is the newest."""
+    def all_versions(self, prefix: str) -> Iterator[tuple[Version, bool]]:
+        """List all versions of all objects under a prefix, deleted ones too, each with whether it is the newest."""
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
         for page in pages:
             for item in page.get("Versions", []):
@@ -182,14 +182,14 @@ class Store:
         """Delete object versions (key, version id) for good; those that are gone already are no error.
 
         Raises:
-            NotDeletedError: S3 kept one, and says why.
+            NotDeletedError: S3 did not delete one; the message says why.
         """
-        for start in range(0, len(versions), MOST_DELETED):
-            objects = [{"Key": key, "VersionId": version} for key, version in versions[start : start + MOST_DELETED]]
+        for start in range(0, len(versions), DELETE_LIMIT):
+            objects = [{"Key": key, "VersionId": version} for key, version in versions[start : start + DELETE_LIMIT]]
             reply = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
-            if kept := reply.get("Errors"):
-                first = kept[0]
-                raise NotDeletedError(f"S3 kept {first['Key']} and {len(kept) - 1} others: {first.get('Message')}")
+            if errors := reply.get("Errors"):
+                first = errors[0]
+                raise NotDeletedError(f"S3 kept {first['Key']} and {len(errors) - 1} others: {first.get('Message')}")
 
 
 def _version(version_id: str | None) -> dict[str, str]:
@@ -197,10 +197,10 @@ def _version(version_id: str | None) -> dict[str, str]:
 
 
 def sha256(data: bytes) -> str:
-    """Hex digest."""
+    """SHA-256 as hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
-def changed_file(key: str, found: str, registered: str) -> str:
-    """Say that a model file is not the one that was registered, by its key and both digests."""
-    return f"{key} was changed since it was registered: its SHA-256 is {found}, registered was {registered}"
+def describe_change(key: str, actual: str, registered: str) -> str:
+    """Describe a model file that is not the registered one, by its key and both digests."""
+    return f"{key} was changed since it was registered: its SHA-256 is {actual}, registered was {registered}"

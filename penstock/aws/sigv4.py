@@ -1,7 +1,7 @@
-"""AWS Signature Version 4 in the standard library: what one signed call costs the predict function's cold start.
+"""AWS Signature Version 4 in the standard library, for the predict function's cold start.
 
-botocore's own signer imports urllib3 and four times the time of what is here (docs/decisions/0027-cold-start.md); a
-test holds each signature against botocore's. Everything that is no cold start uses boto3.
+botocore's own signer imports urllib3 and takes four times as long (docs/decisions/0027-cold-start.md); a test compares
+each signature with botocore's. Everything else uses boto3.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -17,7 +17,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Credentials(NamedTuple):
-    """Of a role; the token is empty for a key that does not expire."""
+    """The credentials of a role; the token is empty for a key that does not expire."""
 
     access_key: str
     secret_key: str
@@ -25,13 +25,13 @@ class Credentials(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Where a signature counts."""
+    """The region and service that a signature is for."""
 
     region: str
     service: str
 
 
-def signed(
+def sign(
     method: str,
     path: str,
     query: str,
@@ -42,37 +42,37 @@ def signed(
     credentials: Credentials,
     now: datetime,
 ) -> dict[str, str]:
-    """A request's headers with its signature.
+    """Sign a request; its headers with the signature among them.
 
     Args:
         method: in capitals.
-        path: percent-encoded as it is sent.
+        path: percent-encoded.
         query: percent-encoded, its parameters in order of their names.
         headers: with lower-case names, `host` among them; all are signed.
-        body: what is sent.
+        body: of the request.
         scope: region and service.
-        credentials: who asks.
-        now: with a time zone; AWS takes what is at most five minutes off.
+        credentials: to sign with.
+        now: with a time zone; AWS accepts a difference of at most five minutes.
     """
     at = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     digest = hashlib.sha256(body).hexdigest()
-    sent = {**headers, "x-amz-date": at, "x-amz-content-sha256": digest}
+    signed = {**headers, "x-amz-date": at, "x-amz-content-sha256": digest}
     if credentials.token:
-        sent["x-amz-security-token"] = credentials.token
-    names = ";".join(sorted(sent))
-    lines = "".join(f"{name}:{sent[name].strip()}\n" for name in sorted(sent))
+        signed["x-amz-security-token"] = credentials.token
+    names = ";".join(sorted(signed))
+    lines = "".join(f"{name}:{signed[name].strip()}\n" for name in sorted(signed))
     canonical = "\n".join([method, path, query, lines, names, digest])
-    where = f"{at[:8]}/{scope.region}/{scope.service}/aws4_request"
-    asked = "\n".join([ALGORITHM, at, where, hashlib.sha256(canonical.encode()).hexdigest()])
+    scope_text = f"{at[:8]}/{scope.region}/{scope.service}/aws4_request"
+    to_sign = "\n".join([ALGORITHM, at, scope_text, hashlib.sha256(canonical.encode()).hexdigest()])
     key = _key(credentials.secret_key, at[:8], scope)
-    signature = hmac.digest(key, asked.encode(), "sha256").hex()
-    who = f"Credential={credentials.access_key}/{where}"
-    return {**sent, "authorization": f"{ALGORITHM} {who}, SignedHeaders={names}, Signature={signature}"}
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    credential = f"Credential={credentials.access_key}/{scope_text}"
+    return {**signed, "authorization": f"{ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}"}
 
 
 @lru_cache(maxsize=4)
 def _key(secret: str, day: str, scope: Scope) -> bytes:
-    """The key of a day, region and service: the same for every request of it."""
+    """The signing key of a day, region and service, the same for all their requests."""
     key = f"AWS4{secret}".encode()
     for part in (day, scope.region, scope.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")

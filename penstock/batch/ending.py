@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.aws.executions import words
+from penstock.aws.executions import error_sentence
 from penstock.aws.notifier import Notifier
 from penstock.ledger.batches import SCORED
 from penstock.ledger.ledger import Ledger
@@ -28,14 +28,14 @@ class BatchEnding:
             at: the time.
         """
         batch, outcome = event["batch"], event["outcome"]
-        failure = f"{event.get('step', 'a step')} failed: {words(event.get('error') or {})}"
+        failure = f"{event.get('step', 'a step')} failed: {error_sentence(event.get('error') or {})}"
         reason = (event.get("reason") or f"{failure[:1200]}; {PUSH_AGAIN}")[:1500]
         counts = {name: event[name] for name in ("scored", "errors") if name in event}
         self.ledger.end_batch(batch, outcome, reason, at, **counts)
         record = self.ledger.batch(batch)
         if outcome == SCORED and record["outcome"] == SCORED:
-            self.ledger.note_batched(record["work"], batch)
+            self.ledger.note_scored(record["work"], batch)
         if record["outcome"] == outcome and not record.get("told"):
-            self.notifier.tell(f"{self.model}: batch {record['name']} {outcome}", f"{reason}\n")
+            self.notifier.send(f"{self.model}: batch {record['name']} {outcome}", f"{reason}\n")
             self.ledger.note_batch(batch, told=True)  # after the notice: after a crash rather two notices than none
         return {"batch": batch, "outcome": outcome, "reason": reason}

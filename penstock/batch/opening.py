@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from penstock import lake
-from penstock.aws.executions import Ended, Executions
+from penstock.aws.executions import ExecutionOutcome, Executions
 from penstock.batch.ending import PUSH_AGAIN
 from penstock.batch.names import batch_id
 from penstock.events import ExecutionEnded, ObjectCreated
@@ -48,11 +48,11 @@ class BatchOpening:
 
     def close(self, event: ExecutionEnded, at: str) -> Result:
         """Close the batch of an execution that ended, unless its last step did."""
-        return self._close(event.name, Ended(event.status, event.cause), at)
+        return self._close(event.name, ExecutionOutcome(event.status, event.cause), at)
 
-    def _close(self, batch: str, ended: Ended, at: str) -> Result:
+    def _close(self, batch: str, ended: ExecutionOutcome, at: str) -> Result:
         """Close a batch whose execution was stopped, timed out, or lost with its cloud."""
-        if self.ledger.known_batch(batch) is None:
+        if self.ledger.find_batch(batch) is None:
             return Result(f"{batch} is no batch")
         reason = f"{ended.sentence('the execution')}; {PUSH_AGAIN}"
         is_closed_now = self.ledger.end_batch(batch, "failed", reason, at)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from penstock.aws.s3_store import NoObjectError, Store, changed_file, sha256
+from penstock.aws.s3_store import NoObjectError, Store, describe_change, sha256
 from penstock.batch.names import PLAN, SCORED, part_key, work_id
 from penstock.batch.part_splitter import PartSplitter, part_lines
 from penstock.batch.plan import Plan
 from penstock.batch.row_contract import NO_KEY, row_contract
 from penstock.contract.model import Column
-from penstock.contract.row_check import Check
+from penstock.contract.row_check import RowCheck
 from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger.ledger import Ledger, Record
 from penstock.readers.open_table import ENDINGS, TableError, open_table
@@ -78,9 +78,9 @@ class Planner:
                 "then push the file again"
             )
         key = self.lake.model_file(live["sha256"], MODEL_FILE)
-        data = self.store.noted(key, live["model_version_id"])
+        data = self.store.read_recorded(key, live["model_version_id"])
         if (digest := sha256(data)) != live["sha256"]:
-            raise RefusedError(changed_file(key, digest, live["sha256"]))
+            raise RefusedError(describe_change(key, digest, live["sha256"]))
         try:
             return signature_of(data)
         except NoSignatureError as error:
@@ -95,7 +95,7 @@ class Planner:
 
     def _reason_to_skip(self, work: str, record: Record) -> str | None:
         """Return why the batch is skipped: the same version scored the same file, and its output still exists."""
-        if (earlier := self.ledger.batched(work)) is None:
+        if (earlier := self.ledger.find_scoring(work)) is None:
             return None
         name = self.ledger.batch(earlier)["name"]
         # Under another name it gets an output of its own, joined from the same scores.
@@ -119,14 +119,14 @@ class Planner:
         contract = row_contract(signature, self.key)
         splitter = PartSplitter(lambda part, data: self._write_part(work, part, data), self.part_rows)
         with open_table(path, record["name"], scratch=path.parent) as table:
-            check = Check(contract, table.names)
+            row_check = RowCheck(contract, table.names)
             columns = {column.name for column in contract.columns}
             for rows in table.batches([name for name in table.names if name in columns]):
-                first = check.tally.rows + 1
-                splitter.add(part_lines(check.batch(rows), first, work, contract.key.name))
+                first = row_check.tally.rows + 1
+                splitter.add(part_lines(row_check.check(rows), first, work, contract.key.name))
             splitter.close()
             has_key = contract.key.name != NO_KEY and contract.key.name in table.names
-        tally, live = check.tally, record["live"]
+        tally, live = row_check.tally, record["live"]
         if not tally.rows:
             raise TableError("there are no rows")
         plan = Plan(

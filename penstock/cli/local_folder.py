@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.cli.target import UsageError
 from penstock.lake import holds_rows
-from penstock.readers.open_table import ENDINGS, readable
+from penstock.readers.open_table import ENDINGS, is_readable
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def data_files(path: Path) -> list[str]:
     names = sorted(_names(path))
     if not names:
         raise UsageError(f"{path} holds no files to push (names that begin with . or _ are left out)")
-    if unreadable := [name for name in names if not readable(name)]:
+    if unreadable := [name for name in names if not is_readable(name)]:
         more = f", and {len(unreadable) - 1} more files" if len(unreadable) > 1 else ""
         raise UsageError(f"{path / unreadable[0]} ends in none of {', '.join(ENDINGS)}{more}: nothing was sent")
     return names

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import ClientError
 
-from penstock.aws.caller import caller
+from penstock.aws.caller import caller_arn
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger
 from penstock.local.host.cloud import LaptopCloud
@@ -126,7 +126,7 @@ class Target:
 
     def caller(self) -> str:
         """Return the ARN of the user, which is recorded with what the command starts."""
-        return caller()
+        return caller_arn()
 
 
 _ORIGINAL = dict(os.environ)

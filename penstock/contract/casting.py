@@ -1,4 +1,4 @@
-"""Cells as they come, in a contract's types: what text or a typed value means, and what it cannot mean."""
+"""Casts raw cells to a contract's types; a value that does not fit its type becomes null."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from penstock.contract.model import Column
 from penstock.literals import BLANKS, FALSE, TRUE
 
 NESTED = "\x00"
-"""What the text of a JSON array or object starts with: it is no cell, and no text."""
+"""Start of the text that stands for a JSON array or object, which is no cell."""
 TYPES: dict[str, pl.DataType] = {
     "string": pl.String(),
     "integer": pl.Int64(),
@@ -39,58 +39,58 @@ PLAIN = (
     pl.UInt32,
     pl.UInt64,
 )
-"""Types that have one natural text."""
+"""Types that have one natural representation as text."""
 ISO = ["%+", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f"]
-"""ISO 8601 with or without zone (without: UTC), `T` or a blank; tried one by one, so that a row is judged by itself."""
+"""ISO 8601 with or without zone (without: UTC), `T` or a blank; the formats are tried in turn for each row."""
 EARLIEST, LATEST = -62_135_596_800, 253_402_300_799
-"""Seconds since 1970 of the years 1 to 9999: what a date is in Python, in databases and in ISO 8601."""
+"""Seconds since 1970 of the years 1 to 9999, the range of dates in Python, in databases and in ISO 8601."""
 EXACT = 2.0**53
-"""Up to which every whole number is a float."""
+"""Every whole number up to this is exact as a float."""
 
 
 def blank_is_null(name: str) -> pl.Expr:
-    """The column of text, a cell of nothing but blanks as null."""
+    """Return a text column with null for each cell of blanks only."""
     column = pl.col(name)
     return pl.when(column.str.strip_chars(BLANKS).str.len_bytes() > 0).then(column).alias(name)
 
 
-def typed_cell(given: Mapping[str, pl.DataType], column: Column, *, nested: bool) -> pl.Expr:
-    """The column in its contract's type; what cannot be it is null.
+def cast_column(raw: Mapping[str, pl.DataType], column: Column, *, nested: bool) -> pl.Expr:
+    """Cast a column to its contract's type; a value that does not fit becomes null.
 
     Args:
-        given: the types of the columns as they came.
-        column: what it should be.
+        raw: the types of the raw columns.
+        column: of the contract.
         nested: whether a text may stand for a JSON array or object.
     """
-    kind, wanted, value = given[column.name], TYPES[column.type], pl.col(column.name)
-    if wanted.is_temporal():
-        return _real(_typed(kind, column), column)
-    if kind == wanted and not nested:
+    kind, target, value = raw[column.name], TYPES[column.type], pl.col(column.name)
+    if target.is_temporal():
+        return _within_years(_cast(kind, column), column)
+    if kind == target and not nested:
         return value
-    return _typed(kind, column)
+    return _cast(kind, column)
 
 
-def _typed(kind: pl.DataType, column: Column) -> pl.Expr:
-    wanted, value = TYPES[column.type], pl.col(column.name)
+def _cast(kind: pl.DataType, column: Column) -> pl.Expr:
+    target, value = TYPES[column.type], pl.col(column.name)
     if isinstance(kind, pl.Categorical | pl.Enum):
-        return _parsed(value.cast(pl.String), column).alias(column.name)
+        return _parse(value.cast(pl.String), column).alias(column.name)
     if kind == pl.String:
-        return _parsed(value, column).alias(column.name)
+        return _parse(value, column).alias(column.name)
     if kind.is_nested() or kind in UNFIT or (column.type == "string" and kind not in PLAIN):
-        return pl.lit(None, wanted).alias(column.name)
+        return pl.lit(None, target).alias(column.name)
     if column.type in {"timestamp", "date"} and not kind.is_temporal():
-        return pl.lit(None, wanted).alias(column.name)
+        return pl.lit(None, target).alias(column.name)
     if column.type in {"boolean", "integer", "number"} and kind.is_temporal():
-        return pl.lit(None, wanted).alias(column.name)
+        return pl.lit(None, target).alias(column.name)
     if column.type == "boolean" and kind.is_numeric():
         value = pl.when((value == 0) | (value == 1)).then(value != 0)
     if column.type == "integer" and (kind.is_float() or kind.is_decimal()):
-        value = _whole(value)
-    return value.cast(wanted, strict=False)
+        value = _whole_or_null(value)
+    return value.cast(target, strict=False)
 
 
-def _parsed(value: pl.Expr, column: Column) -> pl.Expr:
-    """Text in its contract's type."""
+def _parse(value: pl.Expr, column: Column) -> pl.Expr:
+    """Parse text as its contract's type."""
     if column.type == "string":
         return pl.when(~value.str.starts_with(NESTED)).then(value)
     text = value.str.strip_chars(BLANKS)
@@ -108,16 +108,16 @@ def _parsed(value: pl.Expr, column: Column) -> pl.Expr:
         return text.str.to_date("%Y-%m-%d", strict=False)
     if column.type == "integer":
         near = text.cast(pl.Float64, strict=False)
-        whole = pl.when(near.abs() < EXACT).then(_whole(near)).cast(pl.Int64, strict=False)
+        whole = pl.when(near.abs() < EXACT).then(_whole_or_null(near)).cast(pl.Int64, strict=False)
         return pl.coalesce(text.cast(pl.Int64, strict=False), whole)
     return text.cast(pl.Float64, strict=False)
 
 
-def _real(value: pl.Expr, column: Column) -> pl.Expr:
-    """A time, or null where it is in a year that is none."""
+def _within_years(value: pl.Expr, column: Column) -> pl.Expr:
+    """Return a time, or null outside of the years 1 to 9999."""
     unit = 1_000_000 if column.type == "timestamp" else 1 / 86_400
     return pl.when(value.to_physical().is_between(EARLIEST * unit, LATEST * unit)).then(value).alias(column.name)
 
 
-def _whole(value: pl.Expr) -> pl.Expr:
+def _whole_or_null(value: pl.Expr) -> pl.Expr:
     return pl.when(value == value.round()).then(value)

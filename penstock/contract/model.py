@@ -1,7 +1,7 @@
-"""The data contract as values: the columns an upload has, and every rule that its rows and the file must keep.
+"""The data contract: the columns of an upload, and the rules for its rows and for the file.
 
-`penstock.contract.odcs` reads it from Open Data Contract Standard YAML. Kept apart, so that code which only applies a
-contract loads neither YAML nor Pydantic.
+`penstock.contract.odcs` reads it from Open Data Contract Standard YAML. It is apart, so that code which only applies a
+contract loads neither YAML nor Pydantic. `Contract.rulings` hashes the names of these fields, so they never change.
 """
 
 import hashlib
@@ -16,16 +16,14 @@ TYPES: tuple[Type, ...] = ("string", "integer", "number", "boolean", "timestamp"
 Privacy = Literal["drop", "hash"]
 ROLES: tuple[Role, ...] = ("feature", "target", "key", "event_time", "ignore")
 ROW_HASH = "row_hash"
-"""As a key column's `transformLogic`: a file without the column gets it, a hash of the row's other values."""
+"""A key column's `transformLogic`: in a file without the column the key is a hash of the row's other values."""
+RESERVED_NAMES = {"_row", "_reasons", "_side", "_first", "*"}
+"""Columns that are added to rows internally, and the pattern for all columns."""
 
 
-OWN_NAMES = {"_row", "_reasons", "_side", "_first", "*"}
-"""Columns that are added to rows on their way, and what stands for all columns."""
-
-
-def own_name(name: str) -> bool:
-    """Whether a column cannot have that name: it means something else, or a pattern of names."""
-    return name in OWN_NAMES or (name.startswith("^") and name.endswith("$"))
+def is_reserved_name(name: str) -> bool:
+    """Return whether no column may have that name: it is used internally, or is a pattern to Polars."""
+    return name in RESERVED_NAMES or (name.startswith("^") and name.endswith("$"))
 
 
 class ContractError(Exception):
@@ -34,15 +32,15 @@ class ContractError(Exception):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a number must be: the operators of the standard."""
+    """Bounds of a number: the operators of the standard."""
 
     least: float | None = None
     most: float | None = None
     above: float | None = None
     below: float | None = None
 
-    def hold(self, number: float) -> bool:
-        """Whether a number keeps them."""
+    def include(self, number: float) -> bool:
+        """Return whether a number is within the bounds."""
         return not (
             (self.least is not None and number < self.least)
             or (self.most is not None and number > self.most)
@@ -57,7 +55,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Column:
-    """One column and what its values must be."""
+    """A column and the rules for its values."""
 
     name: str
     type: Type
@@ -71,15 +69,15 @@ class Column:
     pattern: str | None = None
     allowed: tuple[str | int | float, ...] = ()
     nulls: Bounds | None = None
-    """How many values of a file may be missing."""
+    """Bounds of a file's missing values."""
     nulls_in: Unit = "rows"
     tolerance: float | None = None
     """Share of a file's rows (0–1) in which the column may be wrong; beyond it the file is refused."""
     personal: bool = False
     privacy: Privacy = "drop"
-    """What becomes of a personal value before it is captured: left out, or a keyed hash."""
+    """What captures hold of a personal value: nothing, or a keyed hash."""
     derived: bool = False
-    """Whether a file without this key gets it from its rows' content."""
+    """Whether the key is derived from the row's content where a file lacks it."""
     description: str = ""
 
     @property
@@ -98,30 +96,30 @@ class RowRule:
     """A rule over several columns."""
 
     bad: str
-    """An SQL condition that is true for a bad row; one that is null is not."""
+    """An SQL condition that is true for a bad row; a row for which it is null is good."""
     sentence: str
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What an upload must look like, and what each column is for."""
+    """The rules for uploads, and the role of each column."""
 
     name: str
     version: str
     columns: tuple[Column, ...]
     tolerance: float
-    """Share of bad rows (0–1) up to which a file is taken without them."""
+    """Share of bad rows (0–1) up to which a file is accepted without them."""
     digest: str
     """SHA-256 (hex) of the contract file."""
     rules: tuple[RowRule, ...] = ()
     together: tuple[tuple[str, ...], ...] = ()
-    """Columns whose values taken together are unique."""
+    """Columns whose values are unique together."""
     row_count: Bounds | None = None
     max_age: float | None = None
-    """Seconds that a file's newest event time may lie before its upload."""
+    """Maximum seconds between a file's newest event time and its upload."""
 
     def role(self, role: Role) -> list[Column]:
-        """The columns with a role, in order."""
+        """Return the columns with a role, in order."""
         return [column for column in self.columns if column.role == role]
 
     @property
@@ -142,15 +140,15 @@ class Contract:
 
     @property
     def unique(self) -> list[tuple[str, ...]]:
-        """What appears once in a file: columns, each alone or several together."""
+        """Columns whose values occur once in a file, alone or together."""
         return [*((column.name,) for column in self.columns if column.unique), *self.together]
 
     @property
     def rulings(self) -> str:
-        """SHA-256 (hex) of all that decides what becomes of a file: another comment or description changes nothing."""
-        said = replace(self, name="", version="", digest="", columns=tuple(map(_bare, self.columns)))
-        return hashlib.sha256(json.dumps(asdict(said), sort_keys=True).encode()).hexdigest()
+        """SHA-256 (hex) of all rules: the same whatever comments and descriptions say."""
+        rules = replace(self, name="", version="", digest="", columns=tuple(map(_without_description, self.columns)))
+        return hashlib.sha256(json.dumps(asdict(rules), sort_keys=True).encode()).hexdigest()
 
 
-def _bare(column: Column) -> Column:
+def _without_description(column: Column) -> Column:
     return replace(column, description="")

@@ -1,10 +1,9 @@
-"""The data contract from Open Data Contract Standard v3 YAML.
+"""Reads the data contract from Open Data Contract Standard v3 YAML.
 
-The standard says what a column is; what it has no field for stands in `customProperties`: a column's `role` (`feature`
-unless said otherwise; `target`, `event_time`, `ignore`), a personal column's `privacy` (`drop` unless said otherwise;
-`hash`), and the `tolerance`: on the schema object the share of bad
-rows up to which a file is taken without them, on a column the share of rows in which it may be wrong. A rule that
-would not be checked is refused, except those of `type: text`, which are for people.
+What the standard has no field for is in `customProperties`: a column's `role` (`feature` by default; `target`,
+`event_time`, `ignore`), a personal column's `privacy` (`drop` by default; `hash`), and the `tolerance`: on the schema
+object the share of bad rows up to which a file is accepted without them, on a column the share of rows in which it may
+be wrong. A rule that would not be checked is refused, except those of `type: text`, which are for people.
 """
 
 import hashlib
@@ -23,20 +22,30 @@ from open_data_contract_standard.model import (
 )
 
 from penstock import yamlfile
-from penstock.contract.model import ROLES, ROW_HASH, TYPES, Column, Contract, ContractError, Privacy, Role, own_name
+from penstock.contract.model import (
+    ROLES,
+    ROW_HASH,
+    TYPES,
+    Column,
+    Contract,
+    ContractError,
+    Privacy,
+    Role,
+    is_reserved_name,
+)
 from penstock.contract.odcs_quality import column_quality, object_quality
 
 OPTIONS = {"minimum", "maximum", "minLength", "maxLength", "pattern", "format"}
 FRESHNESS = {"latency", "freshness"}
-"""Names of the service level: the standard's own, and the one that other tools write."""
-KNOWN = ("role", "tolerance", "privacy")
-"""Custom properties that mean something here; others are anybody's."""
+"""Names of the service level: the standard's, and that of other tools."""
+CUSTOM_PROPERTIES = ("role", "tolerance", "privacy")
+"""Custom properties of Penstock; others are ignored."""
 SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600}
 SECONDS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800, "y": 31557600, "yr": 31557600, "year": 31557600}
 
 
 def read_contract(folder: Path) -> Contract:
-    """The contract of a model folder.
+    """Read the contract of a model folder.
 
     Raises:
         ContractError: naming file and field.
@@ -60,14 +69,14 @@ def _contract(document: OpenDataContractStandard, digest: str) -> Contract:
     rows: SchemaObject = document.schema_[0]
     columns = tuple(_column(item) for item in rows.properties or [])
     quality = object_quality(rows.quality or [], rows.name or "", [column.name for column in columns])
-    own = [rule for item in rows.properties or [] for rule in column_quality(item).rules]
+    column_rules = [rule for item in rows.properties or [] for rule in column_quality(item).rules]
     contract = Contract(
         name=document.name or document.id or rows.name or "",
         version=document.version or "",
         columns=columns,
         tolerance=_tolerance(_custom(rows.customProperties, "tolerance", 0.0), "schema"),
         digest=digest,
-        rules=(*own, *quality.rules),
+        rules=(*column_rules, *quality.rules),
         together=quality.together,
         row_count=quality.row_count,
         max_age=_max_age(document.slaProperties or [], columns),
@@ -80,11 +89,11 @@ def _check_roles(contract: Contract) -> None:
     names = [column.name for column in contract.columns]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ContractError(f"schema: the column {min(twice)!r} stands there twice")
-    wanted: list[tuple[Role, str]] = [
+    singles: list[tuple[Role, str]] = [
         ("key", "primaryKey: true"),
         ("target", "customProperties: [{property: role, value: target}]"),
     ]
-    for role, mend in wanted:
+    for role, mend in singles:
         if len(contract.role(role)) != 1:
             raise ContractError(f"schema: exactly one column is the {role} ({mend}), not {len(contract.role(role))}")
     if len(contract.role("event_time")) > 1:
@@ -96,7 +105,7 @@ def _check_roles(contract: Contract) -> None:
 def _column(item: SchemaProperty) -> Column:
     if not item.name:
         raise ContractError("schema.properties: a column has no name")
-    if own_name(item.name):
+    if is_reserved_name(item.name):
         raise ContractError(f"column {item.name!r}: the name has a meaning of its own here: give it another")
     try:
         return _named_column(item, item.name)
@@ -130,7 +139,7 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         nulls=quality.nulls,
         nulls_in=quality.nulls_in,
         tolerance=None if tolerance is None else _tolerance(tolerance, "column"),
-        personal=_personal(item),
+        personal=_is_personal(item),
         privacy=_privacy(item, role),
         derived=item.transformLogic == ROW_HASH,
         description=item.description or "",
@@ -145,20 +154,20 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
     return column
 
 
-def _personal(item: SchemaProperty) -> bool:
+def _is_personal(item: SchemaProperty) -> bool:
     return (item.classification or "").strip().lower() in {"personal", "pii"}
 
 
 def _privacy(item: SchemaProperty, role: str) -> Privacy:
-    """Labels are joined by the row key, so it is never dropped."""
-    personal, said = _personal(item), _custom(item.customProperties, "privacy", None)
-    if said not in (None, "drop", "hash"):
-        raise ContractError(f"privacy: {said!r} is not one of drop, hash")
-    if said and not personal:
+    """Return what captures hold of a column; labels are joined by the row key, so it is never dropped."""
+    is_personal, privacy = _is_personal(item), _custom(item.customProperties, "privacy", None)
+    if privacy not in (None, "drop", "hash"):
+        raise ContractError(f"privacy: {privacy!r} is not one of drop, hash")
+    if privacy and not is_personal:
         raise ContractError("privacy: it is for personal columns; say classification: personal, or leave it out")
-    if not personal or role != "key":
-        return said or "drop"
-    if said == "drop":
+    if not is_personal or role != "key":
+        return privacy or "drop"
+    if privacy == "drop":
         raise ContractError("privacy: a row key is hashed, labels are joined by it; leave it out, or say hash")
     if item.logicalType != "string":
         raise ContractError("logicalType: a personal row key is captured as a keyed hash, which is text: say string")
@@ -172,8 +181,8 @@ def _check_options(column: Column) -> None:
     bounds = [name for name in ("minimum", "maximum") if getattr(column, name) is not None]
     if bounds and column.type not in {"integer", "number"}:
         raise ContractError(f"logicalTypeOptions: {bounds[0]} is for numbers, this column is {column.type}")
-    if strange := [name for name in bounds if not isinstance(getattr(column, name), int | float)]:
-        raise ContractError(f"logicalTypeOptions: {strange[0]} is {getattr(column, strange[0])!r}, a number is needed")
+    if invalid := [name for name in bounds if not isinstance(getattr(column, name), int | float)]:
+        raise ContractError(f"logicalTypeOptions: {invalid[0]} is {getattr(column, invalid[0])!r}, a number is needed")
     for low, high in (("minimum", "maximum"), ("min_length", "max_length")):
         least, most = getattr(column, low), getattr(column, high)
         if least is not None and most is not None and least > most:
@@ -187,28 +196,28 @@ def _check_options(column: Column) -> None:
         "boolean": (bool,),
     }
     kind = kinds.get(column.type, ())
-    if odd := [value for value in column.allowed if not isinstance(value, kind)]:
-        raise ContractError(f"quality: the valid value {odd[0]!r} is no {column.type}")
+    if misfits := [value for value in column.allowed if not isinstance(value, kind)]:
+        raise ContractError(f"quality: the valid value {misfits[0]!r} is no {column.type}")
 
 
 def _pattern_fault(pattern: str) -> str | None:
-    """Why a pattern cannot be used; rows and requests are matched by engines without look-around or back-references."""
+    """Return why a pattern cannot be used; the engines for rows and requests lack look-around and back-references."""
     try:
         re.compile(pattern)
     except re.error as error:
         return f"is no regular expression: {error}"
-    found = re.search(r"\(\?(=|!|<=|<!|P=|\(|#|>|[a-zA-Z]*x)|\\[1-9Z]|\{,\d|[*+?}]\+", pattern)
-    return f"uses {found[0]!r}, which cannot be checked in a column" if found else None
+    match = re.search(r"\(\?(=|!|<=|<!|P=|\(|#|>|[a-zA-Z]*x)|\\[1-9Z]|\{,\d|[*+?}]\+", pattern)
+    return f"uses {match[0]!r}, which cannot be checked in a column" if match else None
 
 
 def _max_age(levels: Sequence[ServiceLevelAgreementProperty], columns: Sequence[Column]) -> float | None:
-    """The service level `latency` of the event time, in seconds; the others are for people."""
-    found = [level for level in levels if level.property in FRESHNESS]
-    if not found:
+    """Return the service level `latency` of the event time, in seconds; other levels are for people."""
+    latencies = [level for level in levels if level.property in FRESHNESS]
+    if not latencies:
         return None
-    if len(found) > 1:
-        raise ContractError(f"slaProperties: at most one of {' and '.join(sorted(FRESHNESS))}, not {len(found)}")
-    level = found[0]
+    if len(latencies) > 1:
+        raise ContractError(f"slaProperties: at most one of {' and '.join(sorted(FRESHNESS))}, not {len(latencies)}")
+    level = latencies[0]
     times = [column.name for column in columns if column.role == "event_time"]
     if not times or (level.element or times[0]).rpartition(".")[2] != times[0]:
         raise ContractError(
@@ -233,7 +242,9 @@ def _tolerance(value: object, where: str) -> float:
 
 
 def _custom(properties: Sequence[CustomProperty] | None, name: str, default: object) -> Any:
-    for given in properties or []:
-        if given.property not in KNOWN and (meant := get_close_matches(str(given.property).lower(), KNOWN, 1, 0.75)):
-            raise ContractError(f"customProperties: {given.property!r} says nothing here: is {meant[0]!r} meant?")
-    return next((p.value for p in properties or [] if p.property == name), default)
+    for item in properties or []:
+        if item.property not in CUSTOM_PROPERTIES and (
+            close := get_close_matches(str(item.property).lower(), CUSTOM_PROPERTIES, 1, 0.75)
+        ):
+            raise ContractError(f"customProperties: {item.property!r} says nothing here: is {close[0]!r} meant?")
+    return next((item.value for item in properties or [] if item.property == name), default)

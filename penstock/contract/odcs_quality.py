@@ -1,7 +1,7 @@
-"""The standard's quality rules: those that are checked here, as values; a sentence for every other.
+"""Reads the standard's quality rules; a rule that cannot be checked here is refused with a sentence.
 
-Of the library metrics: `invalidValues` (the allowed ones), `nullValues`, `duplicateValues`, `rowCount`. Of SQL: a count
-of the rows that break a rule, which is none; so the rows themselves can be told from the others.
+Supported library metrics: `invalidValues` (the allowed values), `nullValues`, `duplicateValues`, `rowCount`. Supported
+SQL: a count of the rows that break a rule, which must be 0; its condition then identifies the bad rows.
 """
 
 import re
@@ -58,86 +58,88 @@ class ObjectQuality:
 
 
 def column_quality(item: SchemaProperty) -> ColumnQuality:
-    """The rules that stand at a column.
+    """Read the rules of a column.
 
     Raises:
-        ContractError: one that cannot be checked.
+        ContractError: a rule cannot be checked.
     """
-    found: dict[str, Any] = {"rules": ()}
+    fields: dict[str, Any] = {"rules": ()}
     for rule in item.quality or []:
         if rule.type == "text":
             continue
         if rule.type == "sql":
-            found["rules"] += (_row_rule(rule, None, item.name or ""),)
+            fields["rules"] += (_row_rule(rule, None, item.name or ""),)
         elif rule.metric == "invalidValues" and rule.mustBe == 0 and (rule.arguments or {}).get("validValues"):
-            found["allowed"] = tuple((rule.arguments or {})["validValues"])
+            fields["allowed"] = tuple((rule.arguments or {})["validValues"])
         elif rule.metric == "nullValues":
-            found |= {"nulls": _bounds(rule), "nulls_in": _unit(rule)}
+            fields |= {"nulls": _bounds(rule), "nulls_in": _unit(rule)}
         elif rule.metric == "duplicateValues" and rule.mustBe == 0 and not rule.arguments:
-            found["unique"] = True
+            fields["unique"] = True
         else:
-            raise ContractError(f"quality: {_said(rule)} as it stands cannot be checked here; {COLUMN_MEND}")
-    return ColumnQuality(**found)
+            raise ContractError(f"quality: {_name(rule)} as it stands cannot be checked here; {COLUMN_MEND}")
+    return ColumnQuality(**fields)
 
 
 def object_quality(rules: Sequence[DataQuality], name: str, columns: Sequence[str]) -> ObjectQuality:
-    """The rules that stand at the schema object of that name.
+    """Read the rules of the schema object of that name.
 
     Raises:
-        ContractError: one that cannot be checked.
+        ContractError: a rule cannot be checked.
     """
-    found: dict[str, Any] = {"rules": (), "together": ()}
+    fields: dict[str, Any] = {"rules": (), "together": ()}
     for rule in rules:
         if rule.type == "text":
             continue
         if rule.type == "sql":
-            found["rules"] += (_row_rule(rule, name, ""),)
+            fields["rules"] += (_row_rule(rule, name, ""),)
         elif rule.metric == "rowCount" and _unit(rule) == "rows":
-            found["row_count"] = _bounds(rule)
+            fields["row_count"] = _bounds(rule)
         elif rule.metric == "duplicateValues" and rule.mustBe == 0 and (rule.arguments or {}).get("properties"):
-            found["together"] += (_together((rule.arguments or {})["properties"], columns),)
+            fields["together"] += (_together((rule.arguments or {})["properties"], columns),)
         else:
-            raise ContractError(f"schema.quality: {_said(rule)} as it stands cannot be checked here; {OBJECT_MEND}")
-    return ObjectQuality(**found)
+            raise ContractError(f"schema.quality: {_name(rule)} as it stands cannot be checked here; {OBJECT_MEND}")
+    return ObjectQuality(**fields)
 
 
 def _together(names: Any, columns: Sequence[str]) -> tuple[str, ...]:
-    given = tuple(names) if isinstance(names, list) else (names,)
-    if unknown := [name for name in given if name not in columns]:
+    together = tuple(names) if isinstance(names, list) else (names,)
+    if unknown := [name for name in together if name not in columns]:
         raise ContractError(f"schema.quality: duplicateValues: there is no column {unknown[0]!r}")
-    return given
+    return together
 
 
 def _row_rule(rule: DataQuality, table: str | None, column: str) -> RowRule:
-    """`SELECT COUNT(*) FROM rows WHERE condition`, which must be 0: a row for which the condition is true is bad."""
+    """Read `SELECT COUNT(*) FROM rows WHERE condition`, which must be 0; rows where the condition is true are bad."""
     query = re.sub(r"\$?\{(object|table|model)\}", "rows", rule.query or "")
     query = re.sub(r"\$?\{(property|column|field)\}", f'"{column}"', query)
-    found = COUNT.fullmatch(query)
-    if found is None or rule.mustBe != 0:
+    match = COUNT.fullmatch(query)
+    if match is None or rule.mustBe != 0:
         raise ContractError(f"quality: the query {rule.query!r} cannot be held against rows; {SQL_MEND}")
-    if table and found["table"].strip('"') not in {table, "rows"}:
-        raise ContractError(f"quality: the query asks {found['table']!r}, the rows here are {table!r}")
-    bad = " ".join(found["bad"].split())
-    said = rule.description or rule.name or f"must not be: {bad}"
-    return RowRule(bad, f"{column}: {said}" if column else said)
+    if table and match["table"].strip('"') not in {table, "rows"}:
+        raise ContractError(f"quality: the query asks {match['table']!r}, the rows here are {table!r}")
+    bad = " ".join(match["bad"].split())
+    sentence = rule.description or rule.name or f"must not be: {bad}"
+    return RowRule(bad, f"{column}: {sentence}" if column else sentence)
 
 
 def _bounds(rule: DataQuality) -> Bounds:
-    given: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for operator, name in OPERATORS.items():
         if (value := getattr(rule, operator)) is not None:
-            given[name] = value
+            numbers[name] = value
     if rule.mustBe is not None:
-        given |= {"least": rule.mustBe, "most": rule.mustBe}
+        numbers |= {"least": rule.mustBe, "most": rule.mustBe}
     if rule.mustBeBetween is not None:
-        given |= dict(zip(("least", "most"), rule.mustBeBetween, strict=True))
-    if rule.mustNotBe is not None or rule.mustNotBeBetween is not None or not given:
+        numbers |= dict(zip(("least", "most"), rule.mustBeBetween, strict=True))
+    if rule.mustNotBe is not None or rule.mustNotBeBetween is not None or not numbers:
         raise ContractError(
-            f"quality: {_said(rule)} needs one of mustBe, mustBeBetween, {', '.join(OPERATORS)}, with a number"
+            f"quality: {_name(rule)} needs one of mustBe, mustBeBetween, {', '.join(OPERATORS)}, with a number"
         )
-    if odd := [value for value in given.values() if isinstance(value, bool) or not isinstance(value, int | float)]:
-        raise ContractError(f"quality: {rule.metric}: {odd[0]!r} is no number")
-    bounds = Bounds(**given)
+    if invalid := [
+        value for value in numbers.values() if isinstance(value, bool) or not isinstance(value, int | float)
+    ]:
+        raise ContractError(f"quality: {rule.metric}: {invalid[0]!r} is no number")
+    bounds = Bounds(**numbers)
     if bounds.least is not None and bounds.most is not None and bounds.least > bounds.most:
         raise ContractError(f"quality: {rule.metric}: no number is {bounds}")
     return bounds
@@ -149,5 +151,5 @@ def _unit(rule: DataQuality) -> Unit:
     return cast("Unit", UNITS[rule.unit])
 
 
-def _said(rule: DataQuality) -> str:
+def _name(rule: DataQuality) -> str:
     return repr(rule.metric or rule.name or rule.rule or rule.type or "a rule without a type")

@@ -1,34 +1,34 @@
-"""What personal columns mean for the rows that come back: captured, labelled, learned from again."""
+"""Contracts for rows that lack personal values: captured rows with ground truth, and parts of unknown origin."""
 
 from dataclasses import replace
 
 from penstock.contract.model import Column, Contract
 
 FORGOTTEN = "forgotten"
-"""The mark of an object that a forgetting wrote anew."""
+"""Mark of an object that `penstock forget` rewrote."""
 
 
-def of_labelled(contract: Contract) -> Contract:
-    """The contract that captured rows with their ground truth are held to.
+def labelled_rows_contract(contract: Contract) -> Contract:
+    """Return the contract for captured rows with their ground truth.
 
-    They hold no personal value, so that such a column may be missing, and of a personal key perhaps a hash, which keeps
-    none of the key's own rules. How many there are and how old they are is no fault of theirs.
+    They hold no personal values, so such a column may be missing, and a personal key may be a hash, which follows none
+    of the key's rules. Their number and age are not checked.
     """
-    columns = tuple(map(_of_labelled, contract.columns))
+    columns = tuple(map(_without_personal_rules, contract.columns))
     return replace(contract, columns=columns, row_count=None, max_age=None)
 
 
-def of_part(contract: Contract) -> Contract:
-    """The contract that a part is held to whose upload is gone: row by row, as it is no file that somebody sent.
+def part_contract(contract: Contract) -> Contract:
+    """Return the contract for a part whose upload no longer exists: the rules for rows, without those for files.
 
-    Whether its rows were once captured ones is not known any more, so that none is asked for personal values.
+    Its rows may once have been captured, so personal values are not required.
     """
-    rows = of_labelled(contract)
+    rows = labelled_rows_contract(contract)
     columns = tuple(replace(column, nulls=None, tolerance=None) for column in rows.columns)
     return replace(rows, columns=columns, tolerance=1.0)
 
 
-def _of_labelled(column: Column) -> Column:
+def _without_personal_rules(column: Column) -> Column:
     if not column.personal or column.role == "target":
         return column
     key = column.role == "key"

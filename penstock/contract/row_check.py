@@ -1,7 +1,7 @@
-"""The contract applied to rows: which are good, and every reason why the others are not.
+"""Applies the contract to rows: which are good, and every reason why the others are bad.
 
-A file is checked batch after batch, so that its size does not matter. Which rules were broken is asked first, and rows
-and sentences are only put together where one was. `penstock.contract.file_check` checks the file as a whole.
+A file is checked batch after batch, so that its size does not matter. First it is determined which rules are broken at
+all; reasons are assembled only for those. `penstock.contract.file_check` checks the file as a whole.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import polars as pl
 
-from penstock.contract.casting import blank_is_null, typed_cell
+from penstock.contract.casting import blank_is_null, cast_column
 from penstock.contract.model import Contract
 from penstock.contract.row_identity import Repeated, RowKeys, Uniqueness
 from penstock.contract.row_rules import Rule, Suspects, broken_rules, column_rules, conditions, suspects
@@ -29,11 +29,11 @@ class Checked:
     good: pl.DataFrame
     """Accepted rows, in order, with the contract's columns and types (those with the role `ignore` left out)."""
     bad: pl.DataFrame
-    """Refused rows as they came, with `_row` (1-based, without the header) and `_reasons` (list of sentences)."""
+    """Refused rows, not cast, with `_row` (1-based, without the header) and `_reasons` (list of sentences)."""
     reasons: dict[str, int] = field(default_factory=dict)
     """How many rows broke each rule; a row may break several."""
     unknown: tuple[str, ...] = ()
-    """Columns that the contract does not know; left out."""
+    """Columns that are not in the contract; left out."""
 
     @property
     def rows(self) -> int:
@@ -47,95 +47,96 @@ class Checked:
 
 @dataclass
 class Tally:
-    """What was found in a file so far; all that its refusal depends on."""
+    """Counts over a file so far; all that its refusal depends on."""
 
     rows: int = 0
     bad: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     """How many rows broke each rule; a row may break several."""
     wrong: Counter[str] = field(default_factory=Counter)
-    """In how many rows a column that has a tolerance of its own is wrong."""
+    """Rows in which a column is wrong, for columns with a tolerance of their own."""
     nulls: Counter[str] = field(default_factory=Counter)
-    """How many values of a column are missing, where the contract bounds that."""
+    """Missing values of a column, where the contract bounds them."""
     newest: datetime | None = None
     """The newest event time of a good row."""
     unknown: tuple[str, ...] = ()
-    """Columns that the contract does not know; left out."""
+    """Columns that are not in the contract; left out."""
 
 
-class Check:
-    """One file's check. Give it the file's batches in order; then ask `repeated` whether to go through it again."""
+class RowCheck:
+    """The check of one file: `check` its batches in order; then `repeated` says whether to read the file again."""
 
     def __init__(self, contract: Contract, names: Sequence[str], repeated: Repeated | None = None) -> None:
         """Begin.
 
         Args:
-            contract: what each row must be.
+            contract: the rules.
             names: the file's columns, in any order; extra ones are left out.
-            repeated: what an earlier reading of the same file found to come more than once.
+            repeated: what `repeated` returned after an earlier reading of the same file.
 
         Raises:
-            TableError: a required column is not there.
+            TableError: a required column is missing.
         """
         self._contract = contract
         self._keys = RowKeys() if contract.key.derived and contract.key.name not in names else None
-        given = [*names, contract.key.name] if self._keys else list(names)
-        _be_complete(contract, given)
+        all_names = [*names, contract.key.name] if self._keys else list(names)
+        _check_columns(contract, all_names)
         self._names = [column.name for column in contract.columns]
-        self._kept = [column.name for column in contract.columns if column.role != "ignore"]
-        self._counted = [(contract.event_time or contract.key).name]
+        self._output = [column.name for column in contract.columns if column.role != "ignore"]
+        self._output_to_count = [(contract.event_time or contract.key).name]
         self._uniqueness = Uniqueness(contract.unique, repeated)
         self._conditions = conditions(contract)
-        self.tally = Tally(unknown=tuple(name for name in given if name not in self._names))
+        self.tally = Tally(unknown=tuple(name for name in all_names if name not in self._names))
 
-    def batch(self, rows: pl.DataFrame, *, count: bool = False) -> Checked:
+    def check(self, rows: pl.DataFrame, *, count: bool = False) -> Checked:
         """Check the next rows, any number of them.
 
         Args:
-            rows: with the columns that were given.
-            count: the good rows are only counted: of their columns there is one.
+            rows: with the columns that `names` lists.
+            count: return only one column of the good rows, enough to count them.
         """
-        known = rows.select(name for name in rows.columns if name in self._names)
-        look = suspects(known, self._contract.columns)
-        raw = self._raw(known, look)
-        typed = self._typed(raw, look)
+        raw = rows.select(name for name in rows.columns if name in self._names)
+        look = suspects(raw, self._contract.columns)
+        raw = self._complete(raw, look)
+        typed = self._cast(raw, look)
         rules = [rule for column in self._contract.columns for rule in column_rules(raw, column, look)]
         broken = broken_rules(typed, [*rules, *self._conditions])
         good = ~_any([bad for _, bad in broken]) if broken else pl.repeat(value=True, n=raw.height, eager=True)
         broken += [(_repeats(names), bad) for names, bad in self._uniqueness.repeats(typed, good)]
-        checked = self._sorted(raw, typed.select(self._counted if count else self._kept), broken)
+        checked = self._separate(raw, typed.select(self._output_to_count if count else self._output), broken)
         self._count(raw, checked, broken)
         return checked
 
     def repeated(self) -> Repeated | None:
-        """What must be unique and is not: the file has to be read again with it; None where all is said."""
+        """Return the repeated values, with which the file must be read again; None where once is enough."""
         return self._uniqueness.repeated()
 
-    def _raw(self, known: pl.DataFrame, look: Suspects) -> pl.DataFrame:
-        """The contract's columns as they came; absent ones and blank cells are null."""
-        known = known.with_columns(blank_is_null(name) for name in sorted(look.text))
+    def _complete(self, raw: pl.DataFrame, look: Suspects) -> pl.DataFrame:
+        """Return all of the contract's columns, not cast; absent ones and blank cells are null."""
+        raw = raw.with_columns(blank_is_null(name) for name in sorted(look.text))
         if self._keys:
-            known = known.with_columns(self._keys.derive(self._typed(known, look)).alias(self._contract.key.name))
-        return known.with_columns(pl.lit(None, pl.String).alias(n) for n in self._names if n not in known.columns)
+            raw = raw.with_columns(self._keys.derive(self._cast(raw, look)).alias(self._contract.key.name))
+        return raw.with_columns(pl.lit(None, pl.String).alias(n) for n in self._names if n not in raw.columns)
 
-    def _typed(self, raw: pl.DataFrame, look: Suspects) -> pl.DataFrame:
+    def _cast(self, raw: pl.DataFrame, look: Suspects) -> pl.DataFrame:
         columns = [column for column in self._contract.columns if column.name in raw.columns]
-        return raw.select(typed_cell(raw.schema, column, nested=column.name in look.text) for column in columns)
+        return raw.select(cast_column(raw.schema, column, nested=column.name in look.text) for column in columns)
 
-    def _sorted(self, raw: pl.DataFrame, kept: pl.DataFrame, broken: list[tuple[Rule, pl.Series]]) -> Checked:
+    def _separate(self, raw: pl.DataFrame, output: pl.DataFrame, broken: list[tuple[Rule, pl.Series]]) -> Checked:
+        """Separate good rows from bad ones."""
         if not broken:
             none = raw.clear().with_row_index(ROW).with_columns(pl.lit(None, pl.List(pl.String)).alias(REASONS))
-            return Checked(kept, none, {}, self.tally.unknown)
+            return Checked(output, none, {}, self.tally.unknown)
         is_bad = _any([bad for _, bad in broken])
         flags = pl.DataFrame({str(i): bad.filter(is_bad) for i, (_, bad) in enumerate(broken)})
-        said = [pl.when(pl.col(str(i))).then(pl.lit(rule.sentence)) for i, (rule, _) in enumerate(broken)]
-        reasons = flags.select(pl.concat_list(said).list.drop_nulls().alias(REASONS))
+        sentences = [pl.when(pl.col(str(i))).then(pl.lit(rule.sentence)) for i, (rule, _) in enumerate(broken)]
+        reasons = flags.select(pl.concat_list(sentences).list.drop_nulls().alias(REASONS))
         numbers = pl.select(pl.int_range(1, raw.height + 1, dtype=pl.UInt32).alias(ROW) + self.tally.rows)
         counts: Counter[str] = Counter()
         for rule, bad in broken:
             counts[rule.sentence] += int(bad.sum())
         return Checked(
-            good=kept.filter(~is_bad),
+            good=output.filter(~is_bad),
             bad=pl.concat([numbers.filter(is_bad), raw.filter(is_bad), reasons], how="horizontal"),
             reasons=dict(counts),
             unknown=self.tally.unknown,
@@ -149,22 +150,22 @@ class Check:
         for column in self._contract.columns:
             if column.nulls is not None:
                 tally.nulls[column.name] += raw[column.name].null_count()
-            own = [bad for rule, bad in broken if rule.column == column.name]
-            if column.tolerance is not None and own:
-                tally.wrong[column.name] += int(_any(own).sum())
+            flags = [bad for rule, bad in broken if rule.column == column.name]
+            if column.tolerance is not None and flags:
+                tally.wrong[column.name] += int(_any(flags).sum())
         if self._contract.event_time and checked.good.height:
             newest = checked.good.select(pl.col(self._contract.event_time.name).cast(pl.Datetime("us", "UTC"))).max()
             tally.newest = max((at for at in (tally.newest, newest.item()) if at is not None), default=None)
 
 
 class Sink(Protocol):
-    """Takes rows as they come."""
+    """Receives checked rows."""
 
     def add(self, rows: pl.DataFrame) -> None:
-        """Take the next rows."""
+        """Receive the next rows."""
 
     def clear(self) -> None:
-        """Forget all rows; they come again."""
+        """Discard all rows; they are sent again."""
 
 
 def examine(
@@ -172,61 +173,60 @@ def examine(
     table: Table,
     good: Sink | None = None,
     bad: Sink | None = None,
-    seen: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Tally:
     """Check a file's rows.
 
     Args:
-        contract: what each row must be.
+        contract: the rules.
         table: the file.
-        good: takes the accepted rows, in the contract's types.
-        bad: takes the refused ones as they came, with row number and reasons.
-        seen: told how many rows have been looked at.
+        good: receives the accepted rows, in the contract's types.
+        bad: receives the refused rows, not cast, with row number and reasons.
+        progress: called with the number of rows checked so far.
 
     Raises:
         TableError: the file cannot be read to its end, or lacks a column.
     """
-    known = {column.name for column in contract.columns}
-    columns = [name for name in table.names if name in known]
+    in_contract = {column.name for column in contract.columns}
+    columns = [name for name in table.names if name in in_contract]
     repeated: Repeated | None = None
     while True:
         try:
-            one = Check(contract, table.names, repeated)
+            row_check = RowCheck(contract, table.names, repeated)
         except TableError:
-            next(
-                table.batches(), None
-            )  # a file that is damaged as well hears that: it may be why the column is missing
+            # In a damaged file the column may be missing for that reason: raise the damage instead.
+            next(table.batches(), None)
             raise
         for rows in table.batches(columns):
-            checked = one.batch(rows, count=good is None)
-            seen(one.tally.rows)
+            checked = row_check.check(rows, count=good is None)
+            progress(row_check.tally.rows)
             if good:
                 good.add(checked.good)
             if bad:
                 bad.add(checked.bad.with_columns(pl.col(REASONS).list.join("; ")))
-        if repeated is not None or (repeated := one.repeated()) is None:
-            return one.tally
-        for writer in (good, bad):
-            if writer:
-                writer.clear()
+        if repeated is not None or (repeated := row_check.repeated()) is None:
+            return row_check.tally
+        for sink in (good, bad):
+            if sink:
+                sink.clear()
 
 
 def check(contract: Contract, table: pl.DataFrame) -> Checked:
-    """A table in memory against the contract, as `Check` does it.
+    """Check a table in memory.
 
     Raises:
-        TableError: a required column is not there, or there are no rows.
+        TableError: a required column is missing, or there are no rows.
     """
-    first = Check(contract, table.columns)
+    first = RowCheck(contract, table.columns)
     if not table.height:
         raise TableError("there are no rows")
-    checked = first.batch(table)
+    checked = first.check(table)
     if repeated := first.repeated():
-        checked = Check(contract, table.columns, repeated).batch(table)
+        checked = RowCheck(contract, table.columns, repeated).check(table)
     return checked
 
 
-def _be_complete(contract: Contract, names: Sequence[str]) -> None:
+def _check_columns(contract: Contract, names: Sequence[str]) -> None:
     missing = [column.name for column in contract.columns if column.required and column.name not in names]
     if not missing:
         return
@@ -242,5 +242,5 @@ def _any(flags: Sequence[pl.Series]) -> pl.Series:
 
 
 def _repeats(names: tuple[str, ...]) -> Rule:
-    said = "appears more than once" if len(names) == 1 else "appear together more than once"
-    return Rule(pl.lit(value=False), f"{' and '.join(names)}: {said}", names[0] if len(names) == 1 else "")
+    fault = "appears more than once" if len(names) == 1 else "appear together more than once"
+    return Rule(pl.lit(value=False), f"{' and '.join(names)}: {fault}", names[0] if len(names) == 1 else "")

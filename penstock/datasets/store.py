@@ -20,7 +20,7 @@ def read_dataset(store: Store, lake: Lake, record: Record) -> Dataset:
         NoObjectError: it is not there; as OtherDatasetError, what is there is not that version.
     """
     version, key = record["version"], lake.version(record["version"])
-    dataset = Dataset.read(store.noted(key, record.get("document")))
+    dataset = Dataset.read(store.read_recorded(key, record.get("document")))
     if dataset.version != version:
         said = f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}"
         raise OtherDatasetError(said)

@@ -76,7 +76,7 @@ def look(
         for version, _ in _holding(store, folder, dealt, found, unreadable)
     }
     for work in sorted(works):
-        whole = store.every_version(lake.batch_work(work))
+        whole = store.all_versions(lake.batch_work(work))
         found.remove += [(version.key, version.version_id) for version, _ in whole]
     return found
 
@@ -90,7 +90,7 @@ def _holding(
 ) -> list[tuple[Version, int]]:
     """The object versions with rows of the subject, and how many."""
     held = []
-    for version, _ in store.every_version(prefix):
+    for version, _ in store.all_versions(prefix):
         if not version.size or not holds_rows(version.key.removeprefix(prefix)):
             continue
         try:

@@ -203,10 +203,10 @@ class Eraser:
 
     def _tidy(self) -> None:
         """Plans that were carried out."""
-        held = self.store.every_version(self.lake.prefix(FOLDER))
+        held = self.store.all_versions(self.lake.prefix(FOLDER))
         self.store.delete_versions([(version.key, version.version_id) for version, _ in held])
 
 
 def _versions(store: Store, keys: Iterable[str]) -> list[tuple[str, str]]:
     """All versions of these objects."""
-    return [(v.key, v.version_id) for key in keys for v, _ in store.every_version(key) if v.key == key]
+    return [(v.key, v.version_id) for key in keys for v, _ in store.all_versions(key) if v.key == key]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from penstock.aws.feature_store import StoredGroup, packed
+from penstock.aws.feature_store import StoredGroup, escape
 from penstock.contract.model import Contract
 from penstock.datasets.version import Dataset, Part
 from penstock.erasure import file_rewrite as erasing
@@ -76,7 +76,7 @@ class FeatureSurvey:
         another one, more rows would be theirs and not fewer: it holds what the removed rows held in it.
         """
         feature = group.entity_name if group else rows.columns[0]
-        known = {packed(name) for name in self._entities(feature)}
+        known = {escape(name) for name in self._entities(feature)}
         if not known or feature not in rows.columns:
             return pl.Series([False] * rows.height, dtype=pl.Boolean)
         return rows[feature].cast(pl.String).is_in(sorted(known)).fill_null(value=False)

@@ -78,7 +78,7 @@ def lines(data: bytes, subject: Subject, seen: Callable[[Mapping[str, Any]], obj
 
 
 def shadows(data: bytes, subject: Subject) -> Cut:
-    """What a version answered unseen (`functions/watch_rollout/shadow.py`); what is left names the captures it read."""
+    """What a version answered unseen (`penstock/release/shadow_replay.py`); what is left names the captures it read."""
     document = json.loads(gzip.decompress(data))
     left = [pair for pair in document["answers"] if not subject.captured(pair)]
     gone = len(document["answers"]) - len(left)

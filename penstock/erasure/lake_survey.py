@@ -134,7 +134,7 @@ class Survey:
     def _rewrite(self, found: Found, folder: str, kind: str, edit: Edit, ending: str = "") -> None:
         """Look at every version under a folder; the newest is to be written anew, all that hold rows are to go."""
         counted: set[str] = set()
-        for version, newest in self._store.every_version(self._lake.prefix(folder)):
+        for version, newest in self._store.all_versions(self._lake.prefix(folder)):
             if not version.key.endswith(ending) or not version.size:
                 continue
             try:
@@ -154,7 +154,7 @@ class Survey:
 
     def _parts(self, found: Found) -> None:
         versions: dict[str, list[Version]] = defaultdict(list)
-        for version, _ in self._store.every_version(self._lake.parts()):
+        for version, _ in self._store.all_versions(self._lake.parts()):
             versions[version.key].append(version)
         for key, held in versions.items():
             left, gone = erasing.table(self._store.read(key, held[0].version_id), key, self._subject, self._theirs)
@@ -197,7 +197,7 @@ class Survey:
     def _raw(self, found: Found) -> None:
         """Uploads are not written anew, which would be another upload: their other rows are in the parts."""
         sources = self._sources(found)
-        for version, _ in self._store.every_version(self._lake.prefix(RAW)):
+        for version, _ in self._store.all_versions(self._lake.prefix(RAW)):
             name = f"{version.key}?versionId={version.version_id}"
             if not version.size or not holds_rows(version.key.removeprefix(self._lake.prefix(RAW))):
                 continue
@@ -221,7 +221,7 @@ class Survey:
             return
         for key, data in features.notes(found.parts, self._next(found)).items():
             found.written[key] = data
-        for version, _ in self._store.every_version(self._lake.notes()):
+        for version, _ in self._store.all_versions(self._lake.notes()):
             if found.parts.keys() & json.loads(self._store.read(version.key, version.version_id))["parts"].keys():
                 found.remove.append((version.key, version.version_id))
 

@@ -1,9 +1,9 @@
-"""How sure a difference is: the interval of challenger against rival, by paired bootstrap on the same holdout rows.
+"""Confidence intervals of challenger minus rival, by paired bootstrap on the same holdout rows.
 
-Both models are measured on the same resamples, so what makes rows easy or hard for both cancels out. It is the
-percentile interval of the differences (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), as
+Both models are measured on the same resamples, so that the difficulty of the rows cancels out. It is the percentile
+interval of the differences (Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13), as
 `scipy.stats.bootstrap(…, paired=True, method="percentile")` computes it; its two ends leave out (1 - confidence) / 2
-each. It speaks of these two files and of rows like the holdout's, not of what another training would have given.
+each. It is valid for these two model files on rows like the holdout's; it does not cover the variance of training.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,16 @@ Rival = Literal["baseline", "champion"]
 
 @dataclass(frozen=True)
 class Scored:
-    """A model's answers to the holdout rows."""
+    """A model's scores of the holdout rows."""
 
     scores: Scores
-    """Shape (rows,); (rows, classes) where there are more than two."""
+    """Shape (rows,), or (rows, classes) for more than two classes."""
     threshold: float | None
-    """Score from which the label is positive; None where there are not two classes."""
+    """Score from which the label is positive; None unless there are two classes."""
 
 
 class Interval(TypedDict):
-    """One difference, as the gates read it; JSON. Positive is better, whichever way the metric goes."""
+    """The interval of one difference, as the gates read it (JSON). Positive is better for every metric."""
 
     metric: str
     against: Rival
@@ -53,23 +53,23 @@ def intervals(
     rivals: dict[Rival, Scored],
     times: int = RESAMPLES,
 ) -> list[Interval]:
-    """The intervals that gates ask for; while there is no champion, the baseline's in its place.
+    """Compute the intervals that gates need; without a champion, against the baseline instead.
 
     Args:
-        gates: of the model.
-        truth: shape (rows,): whether a row is positive, its class' place, or the amount.
-        challenger: on these rows.
-        rivals: on these rows; always the baseline, and the champion where one is compared with.
-        times: how many resamples.
+        gates: the model's gates.
+        truth: shape (rows,): whether a row is positive, the index of its class, or the amount.
+        challenger: its scores of these rows.
+        rivals: their scores of these rows: the baseline, and the champion if there is one to compare with.
+        times: number of resamples.
     """
-    asked = {
+    requests = {
         (gate.metric, gate.against if gate.against in rivals else "baseline", gate.confidence)
         for gate in gates
         if gate.against is not None and gate.confidence is not None
     }
     return [
         _interval(metric, against, confidence, truth, (challenger, rivals[against]), times)
-        for metric, against, confidence in sorted(asked)
+        for metric, against, confidence in sorted(requests)
     ]
 
 
@@ -83,14 +83,15 @@ def _interval(
 ) -> Interval:
     first, second = (_statistic(metric, truth, side) for side in pair)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    found = np.concatenate([first(counts) - second(counts) for counts in resamples(len(truth), times, SEED)]) * sign
-    once = np.ones((1, len(truth)))
-    low, high = np.nanquantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
+    blocks = resamples(len(truth), times, SEED)
+    differences = np.concatenate([first(counts) - second(counts) for counts in blocks]) * sign
+    each_row_once = np.ones((1, len(truth)))
+    low, high = np.nanquantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(
         metric=metric,
         against=against,
         confidence=confidence,
-        difference=float((first(once) - second(once))[0] * sign),
+        difference=float((first(each_row_once) - second(each_row_once))[0] * sign),
         low=float(low),
         high=float(high),
         resamples=times,

@@ -1,6 +1,6 @@
-"""Metrics of scores against what really happened; champion, challenger and naive baseline on the same rows.
+"""Metrics of champion, challenger and naive baseline on the same rows.
 
-The numbers are scikit-learn's; here is only which of them, and which way is better.
+scikit-learn computes the numbers; this module selects them.
 """
 
 from collections.abc import Sequence
@@ -19,44 +19,44 @@ Truth = npt.NDArray[np.bool_]
 Amounts = npt.NDArray[np.float64]
 Metrics = dict[str, float]
 BINS = 10
-"""Of the calibration error."""
+"""Number of bins of the calibration error."""
 
 
 class Evaluation(TypedDict):
-    """What the training job hands to the gates; JSON."""
+    """The training job's result for the gates (JSON)."""
 
     task: Task
     holdout_rows: int
     positives: float | None
-    """Share of positive rows in the holdout, 0–1; None where there are not two classes."""
+    """Share of positive rows in the holdout, 0–1; None unless there are two classes."""
     spread: float | None
-    """Standard deviation of a regression's target in the holdout, in its unit; None where there are classes."""
+    """Standard deviation of a regression's target in the holdout, in its unit; None for a classification."""
     threshold: float | None
-    """The challenger's; None where there are not two classes."""
+    """The challenger's decision threshold; None unless there are two classes."""
     challenger: Metrics
     baseline: Metrics
     champion: Metrics | None
     champion_version: int | None
     per_class: NotRequired[list[Any]]
-    """`multiclass_metrics.ClassMetrics` of the challenger, where there are more than two classes."""
+    """`multiclass_metrics.ClassMetrics` of the challenger, for more than two classes."""
     intervals: NotRequired[list[Interval]]
-    """Of the differences that gates ask for."""
+    """Intervals of the differences, for gates with `confidence`."""
     slices: NotRequired[list[Any]]
-    """`penstock.evaluation.slices.Slice`, of the columns that the spec names."""
+    """`penstock.evaluation.slices.Slice`, for the slice columns of the spec."""
     disparities: NotRequired[list[Any]]
-    """`penstock.evaluation.slices.Disparity`, of the groups that the spec names."""
+    """`penstock.evaluation.slices.Disparity`, for the group columns of the spec."""
     beside: NotRequired[Metrics]
-    """What the challenger costs and what it is suspected of: `penstock.spec.model.BESIDE`."""
+    """Measures that are no metrics, such as latency, size and leakage: `penstock.spec.model.BESIDE`."""
     leaking: NotRequired[str]
-    """The feature that tells most alone, where leakage was asked for."""
+    """The feature that predicts best alone, if a gate needs `leakage`."""
 
 
 class EvaluationError(Exception):
-    """Rows on which nothing can be measured."""
+    """The rows allow no measurement; the message says why."""
 
 
 def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
-    """The metrics of scores.
+    """Measure the scores of a binary classification.
 
     Args:
         truth: shape (rows,), whether the row is positive.
@@ -86,27 +86,27 @@ def measure(truth: Truth, scores: Scores, threshold: float) -> Metrics:
 
 
 def calibration_error(truth: Truth, scores: Scores) -> float:
-    """Expected calibration error: how far a score is from the share of positives among rows that score like it.
+    """Compute the expected calibration error: the distance of scores from the share of positives at that score.
 
     The mean over ten equally full bins of scikit-learn's `calibration_curve`, weighted by their rows (Naeini, Cooper &
-    Hauskrecht 2015, AAAI). 0 is best; a share of 1.
+    Hauskrecht 2015, AAAI). From 0 (best) to 1.
     """
-    scores = np.clip(scores, 0, 1)  # a float32 probability may be a hair above 1
-    happened, said = calibration_curve(truth, scores, n_bins=BINS, strategy="quantile")
-    # The curve leaves out how many rows its bins have; these are its bins.
-    inner = np.percentile(scores, np.linspace(0, 1, BINS + 1) * 100)[1:-1]
-    rows = np.bincount(np.searchsorted(inner, scores), minlength=BINS)
-    return float(np.average(np.abs(happened - said), weights=rows[rows > 0]))
+    scores = np.clip(scores, 0, 1)  # a float32 probability may be slightly above 1
+    observed, predicted = calibration_curve(truth, scores, n_bins=BINS, strategy="quantile")
+    # `calibration_curve` does not return the rows per bin, so they are counted in the same bins.
+    edges = np.percentile(scores, np.linspace(0, 1, BINS + 1) * 100)[1:-1]
+    rows = np.bincount(np.searchsorted(edges, scores), minlength=BINS)
+    return float(np.average(np.abs(observed - predicted), weights=rows[rows > 0]))
 
 
 def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
-    """The metrics of a regression's scores; all but `r2` in the target's unit.
+    """Measure the scores of a regression; all metrics but `r2` are in the target's unit.
 
-    The pinball losses say what it costs to answer too much (`pinball_10`: nine times what too little costs) or too
-    little (`pinball_90`).
+    In `pinball_10` a score that is too high costs nine times as much as one that is too low; in `pinball_90` it is the
+    other way round.
 
     Args:
-        truth: shape (rows,), what the target really was.
+        truth: shape (rows,), the target's values.
         scores: shape (rows,).
 
     Raises:
@@ -128,28 +128,28 @@ def measure_amounts(truth: Amounts, scores: Scores) -> Metrics:
 
 
 def measure_part(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
-    """The metrics of some of the holdout's rows; where they are all alike, those that such rows allow.
+    """Measure a part of the holdout; if the target is constant, only the metrics that are defined then.
 
     Args:
         truth: shape (rows,), at least one: whether a row is positive, or the amount.
         scores: shape (rows,).
         threshold: score from which the label is positive; None for a regression.
     """
-    alike = len(np.unique(truth)) < 2
+    is_constant = len(np.unique(truth)) < 2
     if threshold is None:
-        found = measure_amounts(truth, scores) if not alike else _amounts_alike(truth, scores)
-    elif not alike:
-        found = measure(truth, scores, threshold)
+        result = measure_amounts(truth, scores) if not is_constant else _measure_constant_amounts(truth, scores)
+    elif not is_constant:
+        result = measure(truth, scores, threshold)
     else:
-        found = {
+        result = {
             "log_loss": float(metrics.log_loss(truth, scores, labels=[False, True])),
             "brier": float(np.mean((truth - scores) ** 2)),
             "accuracy": float(metrics.accuracy_score(truth, scores >= threshold)),
         }
-    return found
+    return result
 
 
-def _amounts_alike(truth: Amounts, scores: Scores) -> Metrics:
+def _measure_constant_amounts(truth: Amounts, scores: Scores) -> Metrics:
     return {
         "rmse": float(metrics.root_mean_squared_error(truth, scores)),
         "mae": float(metrics.mean_absolute_error(truth, scores)),
@@ -159,7 +159,7 @@ def _amounts_alike(truth: Amounts, scores: Scores) -> Metrics:
 
 
 def best_f1_threshold(truth: Truth, scores: Scores) -> float:
-    """The score from which labelling positive gives the highest F1."""
+    """Return the threshold with the highest F1."""
     precision, recall, thresholds = metrics.precision_recall_curve(truth, scores)
     total = precision + recall
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)[:-1]
@@ -167,7 +167,7 @@ def best_f1_threshold(truth: Truth, scores: Scores) -> float:
 
 
 def naive_scores(train_truth: Truth | Amounts, rows: int) -> Scores:
-    """The naive baseline: every row gets the training rows' share of positives, or their mean. Shape (rows,)."""
+    """Return the naive baseline: the training rows' share of positives, or their mean. Shape (rows,)."""
     return np.full(rows, float(np.mean(train_truth)))
 
 
@@ -179,14 +179,14 @@ def evaluate(
     baseline: Scores,
     champion: tuple[int, Scores, float] | None,
 ) -> Evaluation:
-    """Everything that gates decide on, for the same holdout rows.
+    """Evaluate a binary classification for the gates, all models on the same holdout rows.
 
     Args:
         truth: shape (rows,).
         challenger: its scores, shape (rows,).
         threshold: the challenger's decision threshold.
         baseline: the naive scores, shape (rows,).
-        champion: package version, scores and threshold of the live model, if there is one.
+        champion: package version, scores and threshold of the live model; None without one.
     """
     return Evaluation(
         task="binary",
@@ -204,7 +204,7 @@ def evaluate(
 def evaluate_amounts(
     truth: Amounts, *, challenger: Scores, baseline: Scores, champion: tuple[int, Scores] | None
 ) -> Evaluation:
-    """`evaluate` of a regression; the champion as package version and scores."""
+    """Evaluate a regression, as `evaluate` does; the champion as package version and scores."""
     return Evaluation(
         task="regression",
         holdout_rows=len(truth),
@@ -219,5 +219,5 @@ def evaluate_amounts(
 
 
 def positives(values: Sequence[Any], positive: bool | int | str) -> Truth:
-    """Which values are the positive class. Shape (rows,)."""
+    """Mark the values that are the positive class. Shape (rows,)."""
     return np.array([value == positive for value in values], dtype=np.bool_)

@@ -1,6 +1,6 @@
-"""The answers of a model that tells three classes or more apart: a probability for each, the largest being the label.
+"""Labels of a model with three classes or more: the class with the largest probability.
 
-Apart from what measures them, so that metrics and their resamples share it.
+In a module of its own, so that metrics and bootstrap share it.
 """
 
 import numpy as np
@@ -9,20 +9,20 @@ import numpy.typing as npt
 from penstock.scoring.signature import Class, Scores
 
 Places = npt.NDArray[np.int64]
-"""Shape (rows,): which of the classes a row really is, as its place among them."""
+"""Shape (rows,): the index of each row's class."""
 
 
-def named(item: Class) -> str:
-    """A class as it is written for people."""
+def class_name(item: Class) -> str:
+    """Format a class for people."""
     return str(item).lower() if isinstance(item, bool) else str(item)
 
 
 def labels(scores: Scores) -> Places:
-    """The most probable class of each row, the first of equals, as its place. Shape (rows,)."""
+    """Return the index of each row's most probable class, the first among equals. Shape (rows,)."""
     return np.asarray(scores.argmax(axis=1), dtype=np.int64)
 
 
-def in_all_one(scores: Scores) -> Scores:
-    """Probabilities whose rows sum to 1 in float64 too: a file computes them in float32, which scikit-learn refuses."""
+def normalised(scores: Scores) -> Scores:
+    """Scale each row to sum 1 in float64: scikit-learn refuses the float32 sums of a model file."""
     whole: Scores = scores / scores.sum(axis=1, keepdims=True)
     return whole

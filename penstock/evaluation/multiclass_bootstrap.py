@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penstock.evaluation.bootstrap import Counts, Statistic, mean_of, roc_auc, share
-from penstock.evaluation.multiclass import Places, in_all_one, labels
+from penstock.evaluation.multiclass import Places, labels, normalised
 from penstock.scoring.signature import Scores
 
 Numbers = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ def statistic_of_classes(metric: str, truth: Places, scores: Scores) -> Statisti
 
 def _losses(metric: str, truth: Places, scores: Scores) -> Scores:
     """What each row adds to a metric that is a mean over rows. Shape (rows,)."""
-    whole, each = in_all_one(scores), np.arange(len(truth))
+    whole, each = normalised(scores), np.arange(len(truth))
     match metric:
         case "log_loss":
             least = np.finfo(np.float64).eps

@@ -1,7 +1,7 @@
-"""Metrics of a model that tells three classes or more apart; the numbers are scikit-learn's, as in `evaluation`.
+"""Metrics of a model with three classes or more, computed by scikit-learn.
 
-A mean over classes is over those that really occur in the rows: a slice or a resample may lack one, and a class that is
-not there has no recall and no curve. The holdout has all of them, or the training job refuses it.
+A mean over classes includes only those that occur in the rows: a slice or a resample may lack a class, which then has
+no recall and no ROC curve. The training job refuses a holdout that lacks one.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ import numpy.typing as npt
 from sklearn import metrics
 
 from penstock.evaluation.metrics import Evaluation, EvaluationError, Metrics, calibration_error, measure_part
-from penstock.evaluation.multiclass import Places, in_all_one, labels, named
+from penstock.evaluation.multiclass import Places, class_name, labels, normalised
 from penstock.scoring.signature import Class, Scores
 from penstock.spec.model import METRICS
 
 
 class ClassMetrics(TypedDict):
-    """What a model is worth for one class, against all others; JSON."""
+    """The metrics of one class against all others (JSON)."""
 
     name: str
     rows: int
-    """Of the holdout that really are of it."""
+    """Rows of the holdout that are of this class."""
     precision: float
     recall: float
     f1: float
@@ -30,26 +30,26 @@ class ClassMetrics(TypedDict):
 
 
 def places(values: Sequence[Any], classes: Sequence[Class]) -> Places:
-    """Which of the classes each value is. Shape (rows,).
+    """Return the index of each value's class. Shape (rows,).
 
     Raises:
         EvaluationError: a value that is none of them.
     """
-    known = {item: place for place, item in enumerate(classes)}
-    if strange := sorted(set(values) - set(known)):
-        raise EvaluationError(f"{strange[0]!r} is none of the {len(classes)} classes of the training rows")
-    return np.array([known[value] for value in values], dtype=np.int64)
+    place_of = {item: place for place, item in enumerate(classes)}
+    if unknown := sorted(set(values) - set(place_of)):
+        raise EvaluationError(f"{unknown[0]!r} is none of the {len(classes)} classes of the training rows")
+    return np.array([place_of[value] for value in values], dtype=np.int64)
 
 
 def measure_classes(truth: Places, scores: Scores) -> Metrics:
-    """The metrics of scores.
+    """Measure the scores of a multiclass classification.
 
     `roc_auc` is the mean over the classes of one against the rest, `brier` the mean squared distance to the truth over
     all classes (0-2), `calibration_error` that of the label's own probability (Guo et al. 2017, ICML); `f1`, `recall`
     and `precision` are means over the classes.
 
     Args:
-        truth: shape (rows,), places of the classes.
+        truth: shape (rows,), indices of the classes.
         scores: shape (rows, classes), probabilities.
 
     Raises:
@@ -59,64 +59,64 @@ def measure_classes(truth: Places, scores: Scores) -> Metrics:
         raise EvaluationError(
             f"the {len(truth)} rows to measure on are all of one class: more data, or another split, is needed"
         )
-    said, there = labels(scores), np.unique(truth)
-    about: Any = {"labels": there, "average": "macro", "zero_division": 0.0}
-    recall = float(metrics.recall_score(truth, said, **about))
-    found = _of_any_rows(truth, scores) | {
+    predicted, present = labels(scores), np.unique(truth)
+    options: Any = {"labels": present, "average": "macro", "zero_division": 0.0}
+    recall = float(metrics.recall_score(truth, predicted, **options))
+    numbers = _measure_any_rows(truth, scores) | {
         "roc_auc": one_against_rest(truth, scores),
         "balanced_accuracy": recall,
-        "f1": float(metrics.f1_score(truth, said, **about)),
+        "f1": float(metrics.f1_score(truth, predicted, **options)),
         "recall": recall,
-        "precision": float(metrics.precision_score(truth, said, **about)),
-        "calibration_error": calibration_error(said == truth, in_all_one(scores).max(axis=1)),
+        "precision": float(metrics.precision_score(truth, predicted, **options)),
+        "calibration_error": calibration_error(predicted == truth, normalised(scores).max(axis=1)),
     }
-    return {name: found[name] for name in METRICS["multiclass"]}
+    return {name: numbers[name] for name in METRICS["multiclass"]}
 
 
 def measure_classes_part(truth: Places, scores: Scores) -> Metrics:
-    """The metrics of some of the holdout's rows, at least one; where they are all alike, those that such rows allow."""
-    return measure_classes(truth, scores) if len(np.unique(truth)) > 1 else _of_any_rows(truth, scores)
+    """Measure a part of the holdout, at least one row; of one class only, the metrics that are defined then."""
+    return measure_classes(truth, scores) if len(np.unique(truth)) > 1 else _measure_any_rows(truth, scores)
 
 
 def measure_rows(truth: npt.NDArray[Any], scores: Scores, threshold: float | None) -> Metrics:
-    """The metrics of some rows, whichever the task is; where they are all alike, those that such rows allow.
+    """Measure some rows of any task; if the target is constant, only the metrics that are defined then.
 
     Args:
-        truth: shape (rows,), at least one: whether a row is positive, the amount, or the class's place.
-        scores: shape (rows,); of several classes (rows, classes).
-        threshold: score from which the label is positive; None but for two classes.
+        truth: shape (rows,), at least one: whether a row is positive, the amount, or the index of its class.
+        scores: shape (rows,), or (rows, classes) for more than two classes.
+        threshold: score from which the label is positive; None unless there are two classes.
     """
     if scores.ndim == 2:
         return measure_classes_part(truth, scores)
     return measure_part(truth, scores, threshold)
 
 
-def _of_any_rows(truth: Places, scores: Scores) -> Metrics:
-    every, whole = list(range(scores.shape[1])), in_all_one(scores)
+def _measure_any_rows(truth: Places, scores: Scores) -> Metrics:
+    classes, probabilities = list(range(scores.shape[1])), normalised(scores)
     return {
-        "log_loss": float(metrics.log_loss(truth, whole, labels=every)),
-        "brier": float(metrics.brier_score_loss(truth, whole, labels=every)),
+        "log_loss": float(metrics.log_loss(truth, probabilities, labels=classes)),
+        "brier": float(metrics.brier_score_loss(truth, probabilities, labels=classes)),
         "accuracy": float(metrics.accuracy_score(truth, labels(scores))),
     }
 
 
 def one_against_rest(truth: Places, scores: Scores) -> float:
-    """The mean ROC AUC of each class that occurs against all others; at least two must."""
-    found = [metrics.roc_auc_score(truth == place, scores[:, place]) for place in np.unique(truth)]
-    return float(np.mean(found))
+    """Return the mean ROC AUC of each class that occurs against all others; at least two must occur."""
+    areas = [metrics.roc_auc_score(truth == place, scores[:, place]) for place in np.unique(truth)]
+    return float(np.mean(areas))
 
 
 def per_class(truth: Places, scores: Scores, classes: Sequence[Class]) -> list[ClassMetrics]:
-    """What a model is worth for each class; all of them occur."""
+    """Measure each class against all others; every class must occur."""
     every = range(len(classes))
-    found = metrics.precision_recall_fscore_support(truth, labels(scores), labels=list(every), zero_division=0.0)
+    numbers = metrics.precision_recall_fscore_support(truth, labels(scores), labels=list(every), zero_division=0.0)
     return [
         ClassMetrics(
-            name=named(classes[place]),
-            rows=int(found[3][place]),
-            precision=float(found[0][place]),
-            recall=float(found[1][place]),
-            f1=float(found[2][place]),
+            name=class_name(classes[place]),
+            rows=int(numbers[3][place]),
+            precision=float(numbers[0][place]),
+            recall=float(numbers[1][place]),
+            f1=float(numbers[2][place]),
             roc_auc=float(metrics.roc_auc_score(truth == place, scores[:, place])),
         )
         for place in every
@@ -124,7 +124,7 @@ def per_class(truth: Places, scores: Scores, classes: Sequence[Class]) -> list[C
 
 
 def naive_shares(train_truth: Places, classes: int, rows: int) -> Scores:
-    """The naive baseline: every row gets the classes' shares of the training rows. Shape (rows, classes)."""
+    """Return the naive baseline: the classes' shares of the training rows. Shape (rows, classes)."""
     counts = np.bincount(train_truth, minlength=classes)
     return np.tile(counts / counts.sum(), (rows, 1))
 
@@ -137,7 +137,7 @@ def evaluate_classes(
     baseline: Scores,
     champion: tuple[int, Scores] | None,
 ) -> Evaluation:
-    """`evaluation.evaluate` of many classes; the champion as package version and scores."""
+    """Evaluate a multiclass classification for the gates; the champion as package version and scores."""
     return Evaluation(
         task="multiclass",
         holdout_rows=len(truth),

@@ -1,6 +1,6 @@
-"""The holdout in parts: what the models are worth in each slice, and how differently groups are treated.
+"""Metrics of each slice of the holdout, and disparities between groups.
 
-Values that too few rows have are taken together, so that no slice is named after a handful of people.
+Rare values share one slice, so that no slice identifies a few people.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from penstock.evaluation.slice_rules import Mask, parts
 
 
 class Slice(TypedDict):
-    """The rows that have one value, or lie between two quartiles; JSON. Too few rows have no metrics."""
+    """The rows with one value, or between two quartiles (JSON). A slice of too few rows has no metrics."""
 
     column: str
     value: str
     rows: int
     metrics: dict[str, Metrics]
-    """Of `challenger`, `baseline` and, where there is one, `champion`; those that such rows allow."""
+    """By `challenger`, `baseline` and, if there is one, `champion`; only the metrics defined on these rows."""
 
 
 class Disparity(TypedDict):
-    """How far apart the groups of a column are, at the challenger's threshold; JSON.
+    """Differences between the groups of a column, at the challenger's threshold (JSON).
 
     As Fairlearn defines them: the largest less the smallest of the groups' selection rates (demographic parity), true
     positive rates (equal opportunity: Hardt, Price & Srebro 2016) and false positive rates, and the smallest selection
-    rate over the largest (the four-fifths rule asks for 0.8). None where fewer than two groups have it.
+    rate over the largest (the four-fifths rule asks for 0.8). None if fewer than two groups have the rate.
     """
 
     column: str
@@ -43,13 +43,13 @@ class Disparity(TypedDict):
 def slices(
     columns: dict[str, Sequence[Any]], truth: npt.NDArray[Any], models: dict[str, Scored], min_rows: int
 ) -> list[Slice]:
-    """The metrics of each slice of each column.
+    """Measure each slice of each column.
 
     Args:
         columns: the columns' values, each shape (rows,); numbers are cut at their quartiles.
-        truth: shape (rows,): whether a row is positive, its class' place, or the amount.
-        models: by role (`challenger`, …), on these rows.
-        min_rows: fewer are not measured.
+        truth: shape (rows,): whether a row is positive, the index of its class, or the amount.
+        models: scores of these rows, by role (`challenger`, …).
+        min_rows: least rows of a slice that is measured.
     """
     return [
         Slice(
@@ -70,7 +70,7 @@ def _metrics(truth: npt.NDArray[Any], model: Scored, mask: Mask) -> Metrics:
 
 
 def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scored, min_rows: int) -> Disparity:
-    """How far apart a column's groups of at least `min_rows` rows are."""
+    """Compare the groups of a column that have at least `min_rows` rows."""
     labels = challenger.scores >= float(challenger.threshold or 0)
     groups: list[dict[str, Any]] = [
         {
@@ -87,10 +87,10 @@ def disparity(column: str, values: Sequence[Any], truth: Truth, challenger: Scor
     return Disparity(
         column=column,
         groups=groups,
-        selection_rate_difference=_apart(selected),
+        selection_rate_difference=_range(selected),
         selection_rate_ratio=_ratio(selected),
-        tpr_difference=_apart([group["tpr"] for group in groups]),
-        fpr_difference=_apart([group["fpr"] for group in groups]),
+        tpr_difference=_range([group["tpr"] for group in groups]),
+        fpr_difference=_range([group["fpr"] for group in groups]),
     )
 
 
@@ -98,13 +98,13 @@ def _rate(labels: Mask, mask: Mask) -> float | None:
     return float(labels[mask].mean()) if mask.any() else None
 
 
-def _apart(rates: list[float | None]) -> float | None:
-    known = [rate for rate in rates if rate is not None]
-    return max(known) - min(known) if len(known) > 1 else None
+def _range(rates: list[float | None]) -> float | None:
+    present = [rate for rate in rates if rate is not None]
+    return max(present) - min(present) if len(present) > 1 else None
 
 
 def _ratio(rates: list[float]) -> float | None:
-    """1 where nobody is selected: nobody is selected less often."""
+    """Return the smallest rate over the largest; 1 if all are 0, as no group is selected less often."""
     if len(rates) < 2:
         return None
     return min(rates) / max(rates) if max(rates) > 0 else 1.0

@@ -1,4 +1,4 @@
-"""The score from which a label is positive, chosen on the validation rows as the spec says."""
+"""Choose the decision threshold on the validation rows, by the spec's `decision`."""
 
 import numpy as np
 from sklearn import metrics
@@ -8,14 +8,14 @@ from penstock.scoring.signature import Scores
 from penstock.spec.model import Aim, Cost
 
 ABOVE_ALL = float(np.nextafter(1.0, 2.0))
-"""No probability reaches it."""
+"""A threshold above every probability."""
 
 
 def threshold(decision: float | str | Aim, truth: Truth, scores: Scores) -> float:
-    """The threshold for a decision.
+    """Choose the score from which a label is positive.
 
     Args:
-        decision: of the spec.
+        decision: the spec's `decision`.
         truth: shape (rows,), whether the row is positive.
         scores: shape (rows,), probability of positive.
 
@@ -32,7 +32,7 @@ def threshold(decision: float | str | Aim, truth: Truth, scores: Scores) -> floa
         return cheapest(decision.cost, truth, scores)
     precision, recall, thresholds = metrics.precision_recall_curve(truth, scores)
     if decision.recall is not None:
-        # Recall falls as the threshold rises, so the last that still reaches it has the fewest false alarms.
+        # Recall falls as the threshold rises, so the last one that reaches the aim has the fewest false positives.
         return float(thresholds[np.flatnonzero(recall[:-1] >= decision.recall)[-1]])
     reached = np.flatnonzero(precision[:-1] >= float(decision.precision or 0))
     if len(reached) == 0:
@@ -44,8 +44,8 @@ def threshold(decision: float | str | Aim, truth: Truth, scores: Scores) -> floa
 
 
 def cheapest(cost: Cost, truth: Truth, scores: Scores) -> float:
-    """The threshold at which wrong labels cost least on these rows; above all scores where none is cheaper."""
+    """Return the threshold with the lowest cost of errors; `ABOVE_ALL` if labelling nothing positive is cheapest."""
     false_positive, true_positive, thresholds = metrics.roc_curve(truth, scores, drop_intermediate=False)
     missed = (1 - true_positive) * truth.sum() * cost.false_negative
-    paid = missed + false_positive * (~truth).sum() * cost.false_positive
-    return min(float(thresholds[int(np.argmin(paid))]), ABOVE_ALL)
+    costs = missed + false_positive * (~truth).sum() * cost.false_positive
+    return min(float(thresholds[int(np.argmin(costs))]), ABOVE_ALL)

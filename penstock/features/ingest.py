@@ -87,7 +87,7 @@ def features_of(
     group = feature_group(stage, spec, contract)
     if group is None:
         return None
-    return Features(group=group, feature_store=FeatureStore.patient(group.name), lake=lake, store=store, made=made)
+    return Features(group=group, feature_store=FeatureStore.for_run(group.name), lake=lake, store=store, made=made)
 
 
 def of_captures(part: Part, lake: Lake) -> bool:

@@ -7,7 +7,7 @@ what there is that counts, and not what the specification asks for.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGroup, stored_groups
+from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGroup, find_groups
 from penstock.aws.s3_store import Store
 from penstock.features.group import groups_pattern
 from penstock.lake import FEATURES, Lake
@@ -24,8 +24,8 @@ class StoredFeatures:
     store: Store
     asked: bool
     """Whether `model.yaml` asks for a feature store; otherwise groups are looked for where one was filled before."""
-    list_groups: Callable[[str], Sequence[StoredGroup]] = stored_groups
-    open_group: Callable[[str], FeatureStore] = FeatureStore.patient
+    list_groups: Callable[[str], Sequence[StoredGroup]] = find_groups
+    open_group: Callable[[str], FeatureStore] = FeatureStore.for_run
 
     def groups(self) -> Sequence[StoredGroup]:
         """Those that there are; a model that never had one needs no leave to ask.
@@ -33,7 +33,7 @@ class StoredFeatures:
         Raises:
             FeatureStoreError: they cannot be listed.
         """
-        traces = (next(self.store.every_version(place), None) for place in (self.lake.notes(), self._files()))
+        traces = (next(self.store.all_versions(place), None) for place in (self.lake.notes(), self._files()))
         if not self.asked and not any(traces):
             return []
         return self.list_groups(groups_pattern(self.stage, self.lake.model))

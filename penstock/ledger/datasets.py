@@ -1,4 +1,4 @@
-"""Dataset versions in the ledger, and the forgettings that took rows out of them."""
+"""Records of dataset versions in the ledger, and of the forgettings that removed rows from them."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from penstock.ledger.runs import RunRecords
 from penstock.ledger.table import Record, StaleError
 
 FORGETTING = "forgetting-"
-"""Begins the holder of the run's lock that is no run: rows are removed, and nobody may train meanwhile."""
-MOST_PARTS = 500
-"""Parts that a dataset's record names; an item holds 400 kB, and the version's file in the lake names all."""
+"""Prefix of a holder of the run's lock that is a forgetting: rows are removed, and no run may start meanwhile."""
+PART_LIMIT = 500
+"""Parts that a dataset's record lists; an item holds 400 kB, and the version's file in the lake lists all."""
 
 
 class DatasetRecords(RunRecords):
@@ -21,68 +21,78 @@ class DatasetRecords(RunRecords):
 
         Args:
             version: its name.
-            run: what makes it; only the run that is under way may.
+            run: that makes it, and must be the one under way.
             current: whether it is the newest from now on.
-            about: the record.
+            about: further fields.
 
         Raises:
             StaleError: `run` is no longer under way.
         """
         parts = about.get("parts", [])
-        about |= {"parts": parts[-MOST_PARTS:], "part_count": len(parts)}
+        about |= {"parts": parts[-PART_LIMIT:], "part_count": len(parts)}
         writes = [self._put(f"dataset#{version}", {"version": version, "run": run} | about)]
         if current:
             writes.append(self._put("current", {"dataset": version}))
         if run is not None:
-            writes.append(self._holds("lock#run", run))
+            writes.append(self._check_holder("lock#run", run))
         if not self._transact(*writes):
             raise StaleError(f"run {run} was given up meanwhile, so its dataset version {version[:12]} is not taken")
 
     def current_dataset(self) -> str | None:
+        """Name of the newest dataset version; None where there is none."""
         item = self._find("current")
         return str(item["dataset"]) if item else None
 
     def dataset(self, version: str) -> Record:
+        """Read a dataset version.
+
+        Raises:
+            NoRecordError: there is none of that name.
+        """
         return self._get(f"dataset#{version}", f"dataset {version!r} of {self.model}")
 
     def datasets(self) -> list[Record]:
-        """All dataset versions, newest first."""
+        """List all dataset versions, newest first."""
         return sorted(self._all("dataset#"), key=lambda item: str(item.get("at", "")), reverse=True)
 
-    def replace_dataset(self, old: str, new: str | None, *, holder: str, about: Record | None, **said: Any) -> None:
-        """A dataset version gave way to one without some of its rows; the same again changes nothing.
+    def replace_dataset(self, old: str, new: str | None, *, holder: str, about: Record | None, **values: Any) -> None:
+        """Replace a dataset version by one without some of its rows; the same again changes nothing.
 
         Args:
-            old: what there was.
-            new: what took its place; None where no row was left.
+            old: the version with these rows.
+            new: the version without them; None where no row was left.
             holder: the forgetting that is under way.
-            about: the new one's record; None where there is one.
-            said: by whom, when and why, kept with the old one.
+            about: the new one's record; None where it exists.
+            values: by whom, when and why, stored with the old one.
 
         Raises:
             StaleError: the forgetting is no longer under way.
         """
-        writes = [self._holds("lock#run", holder), self._set(f"dataset#{old}", {"forgotten": said | {"into": new}})]
+        writes = [
+            self._check_holder("lock#run", holder),
+            self._set(f"dataset#{old}", {"forgotten": values | {"into": new}}),
+        ]
         if about is not None:
-            named = about | {"version": new, "parts": about["parts"][-MOST_PARTS:], "part_count": len(about["parts"])}
-            writes.append(self._put(f"dataset#{new}", named))
+            record = about | {"version": new, "parts": about["parts"][-PART_LIMIT:], "part_count": len(about["parts"])}
+            writes.append(self._put(f"dataset#{new}", record))
         if self.current_dataset() == old:
             writes.append(self._put("current", {"dataset": new}) if new else self._delete("current"))
         if not self._transact(*writes):
             raise StaleError("another forgetting took over from this one")
 
     def note_trained(self, dataset: str, code: str, run: str) -> None:
-        """Remember which run trained this code on this data."""
+        """Note the run that trained this code on this data."""
         self._table.put_item(Item=self._key(f"trained#{dataset}#{code}") | {"run": run})
 
-    def trained(self, dataset: str, code: str) -> str | None:
+    def find_trained(self, dataset: str, code: str) -> str | None:
+        """Find the run that trained this code on this data; None where none has."""
         item = self._find(f"trained#{dataset}#{code}")
         return str(item["run"]) if item else None
 
     # Forgettings
 
     def begin_forgetting(self, holder: str, at: str) -> Record:
-        """Take the run's lock, also from a forgetting that was cut off; its plan, where it had begun to carry one out.
+        """Take the run's lock, also from a forgetting that was cut off; the plan of that one, if it had begun one.
 
         Raises:
             StaleError: a run is under way.
@@ -101,7 +111,7 @@ class DatasetRecords(RunRecords):
         return (self.holder("run") or "").startswith(FORGETTING)
 
     def plan_forgetting(self, holder: str, plan: str) -> None:
-        """From here on whoever comes next carries out what is planned under this key of the lake.
+        """Note the plan in the lake, by its key; if this forgetting is cut off, the next one carries it out.
 
         Raises:
             StaleError: the forgetting is no longer under way.
@@ -110,7 +120,7 @@ class DatasetRecords(RunRecords):
             raise StaleError("another forgetting took over from this one: nothing was removed by this one")
 
     def drop_waiting(self, key: str) -> None:
-        """What waited under a key is no more; nothing where nothing waits."""
+        """Drop the uploads that wait under a key; nothing happens where none does."""
         for upload in self.waiting():
             if upload.key == key:
                 self._transact(
@@ -118,10 +128,10 @@ class DatasetRecords(RunRecords):
                 )
 
     def end_forgetting(self, holder: str, record: Record | None = None) -> None:
-        """Give the lock back, with the record of what was done."""
-        said = [self._put(f"forgotten#{record['at']}#{record['token']}", record, new=True)] if record else []
-        self._transact(self._delete("lock#run", holder=holder), *said)
+        """Release the lock, and record what was removed."""
+        writes = [self._put(f"forgotten#{record['at']}#{record['token']}", record, new=True)] if record else []
+        self._transact(self._delete("lock#run", holder=holder), *writes)
 
     def forgettings(self) -> list[Record]:
-        """What was forgotten, newest first."""
+        """List all forgettings, newest first."""
         return self._all("forgotten#")[::-1]

@@ -1,9 +1,9 @@
-"""The ledger: what happened, to what, by whom and why. DynamoDB behind one door.
+"""The ledger: a record of what happened, to what, by whom and why, in DynamoDB.
 
-One table a stage; `pk` is the model, `sk` the kind of record and its name. What must not happen twice is a conditional
-write; what belongs together is one transaction. Decisions, endings and forgettings are added, never written over.
+Each stage has one table; `pk` is the model, `sk` the kind of record and its name. What must not happen twice is a
+conditional write; what belongs together is one transaction. Decisions, endings and forgettings are only added.
 
-    upload#<key>#<version id>     an object that came, and what became of it
+    upload#<key>#<version id>     an uploaded object and its outcome
     waiting#<key>#<version id>    the same while no run has taken it
     run#<run>                     a run, its steps' results, its ending
     occasion#<occasion>           the alarm's change or the operator's request that a run was opened for
@@ -17,22 +17,22 @@ write; what belongs together is one transaction. Decisions, endings and forgetti
     batch#<batch>                 a file that is scored as a whole, and its ending
     batched#<work>                the batch that scored that file by that version
     drift#<time>                  a look of the monitor
-    forgotten#<time>#<token>      a subject's rows were removed: how many, by whom, why; the subject only as a hash
+    forgotten#<time>#<token>      a removal of a subject's rows: how many, by whom, why; the subject only as a hash
 """
 
 from datetime import UTC, datetime
 
 from penstock.ledger.batches import BatchRecords
-from penstock.ledger.datasets import FORGETTING, MOST_PARTS, DatasetRecords
+from penstock.ledger.datasets import FORGETTING, PART_LIMIT, DatasetRecords
 from penstock.ledger.releases import ReleaseRecords
-from penstock.ledger.runs import MOST_TRIES, MOST_UPLOADS, Lock, Run, Upload, UploadEnd
+from penstock.ledger.runs import TRY_LIMIT, UPLOAD_LIMIT, Lock, Run, Upload, UploadEnd
 from penstock.ledger.table import NoRecordError, Record, StaleError
 
 __all__ = [
     "FORGETTING",
-    "MOST_PARTS",
-    "MOST_TRIES",
-    "MOST_UPLOADS",
+    "PART_LIMIT",
+    "TRY_LIMIT",
+    "UPLOAD_LIMIT",
     "Ledger",
     "Lock",
     "NoRecordError",
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def timestamp(now: datetime) -> str:
-    """A moment as the ledger writes it: UTC, to the millisecond, sortable."""
+    """Format a moment for the ledger: UTC, to the millisecond, sortable."""
     return now.astimezone(UTC).isoformat(timespec="milliseconds")
 
 

@@ -1,11 +1,11 @@
-"""Registered versions, the decisions on them and their rollouts in the ledger; what the monitor saw of what is live."""
+"""Records of versions, decisions and rollouts in the ledger, and of the monitor's looks at the live version."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from boto3.dynamodb.conditions import Key
 
-from penstock.ledger.table import Record, Table, plain, stored
+from penstock.ledger.table import Record, Table, from_dynamodb, to_dynamodb
 
 
 class ReleaseRecords(Table):
@@ -14,11 +14,11 @@ class ReleaseRecords(Table):
     # Versions, approvals, rollouts
 
     def put_version(self, version: int, **about: Any) -> bool:
-        """Record a registered version; False when it is there already."""
+        """Record a registered version; False where it is recorded already."""
         return self._transact(self._put(f"version#{version:06d}", {"version": version} | about, new=True))
 
     def version(self, version: int) -> Record:
-        """A registered version.
+        """Read a registered version.
 
         Raises:
             NoRecordError: not registered by a run of ours.
@@ -26,40 +26,40 @@ class ReleaseRecords(Table):
         return self._get(f"version#{version:06d}", f"version {version} of {self.model}")
 
     def versions(self) -> list[Record]:
-        """All registered versions, newest first."""
+        """List all registered versions, newest first."""
         return self._all("version#")[::-1]
 
     def decide(self, version: int, at: str, *, approved: bool, **about: Any) -> None:
-        """Record a decision and what follows from it for the version; the same again changes nothing."""
-        follows = self._set(
+        """Record a decision and its effect on the version; the same again changes nothing."""
+        effect = self._set(
             f"version#{version:06d}", {"approved": at if approved else None, "decision": about["decision"]}
         )
-        # A record is never written over. Where it is there, a crash may have kept what follows from being written.
-        if not self._transact(self._approval(version, at, about), follows):
-            self._transact(follows)
+        # A record is never overwritten. Where it exists, a crash may have prevented the write of its effect.
+        if not self._transact(self._approval(version, at, about), effect):
+            self._transact(effect)
 
     def put_approval(self, version: int, at: str, **about: Any) -> bool:
-        """Record a decision of a person, or its refusal; False when this change is recorded already."""
+        """Record a person's decision or its refusal; False where this change is recorded already."""
         return self._transact(self._approval(version, at, about))
 
     def _approval(self, version: int, at: str, about: Record) -> Record:
-        """One change may be approved, wait, and be refused after all: each of that is a record of its own."""
+        """One change may be approved, wait and be refused after all; each of these is a record of its own."""
         name = f"approval#{version:06d}#{at}#{about['decision']}"
         return self._put(name, {"version": version, "at": at} | about, new=True)
 
     def approvals(self, version: int) -> list[Record]:
-        """Decisions on a version, oldest first."""
+        """List the decisions on a version, oldest first."""
         return self._all(f"approval#{version:06d}#")
 
     def open_rollout(self, rollout: str, version: int, at: str, *, approved: str | None = None, **about: Any) -> bool:
-        """Open a rollout; False when another is under way, this one is known, or its approval is not what it was.
+        """Open a rollout; False where another is under way, this one exists, or its approval has changed.
 
         Args:
             rollout: its name.
             version: of the model package.
             at: now.
             approved: when the version was approved; None for a rollout that follows from no approval.
-            about: kept with it.
+            about: further fields.
         """
         record = {"id": rollout, "version": version, "opened": at, "state": "open"} | about
         writes = [
@@ -67,8 +67,8 @@ class ReleaseRecords(Table):
             self._put(f"rollout#{rollout}", record, new=True),
         ]
         if approved is not None:
-            told = {"rolled_out": approved}
-            writes.append(self._set(f"version#{version:06d}", told, condition=("approved", approved)))
+            mark = {"rolled_out": approved}
+            writes.append(self._set(f"version#{version:06d}", mark, condition=("approved", approved)))
         return self._transact(*writes)
 
     def open_rollback(
@@ -80,21 +80,21 @@ class ReleaseRecords(Table):
             rollout: its name.
             to: the earlier version's record.
             version: the live one.
-            at: when it was asked for, as the registry has it.
+            at: when it was requested, as the registry has it.
             opened: now.
-            by: who asked, kept with both versions and with the rollout.
-            reason: why; the rollout has it as `because`, for its own reason is that of its ending.
+            by: who requested it, stored with both versions and with the rollout.
+            reason: why; the rollout has it as `because`, as its own reason is that of its ending.
 
         Returns:
-            False when the version is not live, a rollout is under way, or the earlier one's approval has changed.
+            False where the version is not live, a rollout is under way, or the earlier one's approval has changed.
         """
         back = int(to["version"])
-        said = {"by": by, "reason": reason}
+        author = {"by": by, "reason": reason}
         record = {"id": rollout, "version": back, "opened": opened, "state": "open"}
         record |= {"arn": to["arn"], "sha256": to["sha256"], "model_version_id": to.get("model_version_id", "")}
         record |= {"rolls_back": version, "by": by, "because": reason}
-        granted = {"decision": "approved", "rollback": version} | said
-        taken = {"decision": "rolled back", "rollback_to": back} | said
+        granted = {"decision": "approved", "rollback": version} | author
+        withdrawal = {"decision": "rolled back", "rollback_to": back} | author
         marks = {"approved": at, "rolled_out": at}
         return self._transact(
             self._check("live", "version", version),
@@ -102,29 +102,34 @@ class ReleaseRecords(Table):
             self._put(f"rollout#{rollout}", record, new=True),
             self._approval(back, at, granted),
             self._set(f"version#{back:06d}", marks, condition=("approved", to["approved"])),
-            self._approval(version, at, taken),
-            self._set(f"version#{version:06d}", {"approved": None, "decision": taken["decision"]}),
+            self._approval(version, at, withdrawal),
+            self._set(f"version#{version:06d}", {"approved": None, "decision": withdrawal["decision"]}),
         )
 
     def name_endpoint(self, rollout: str, endpoint: str) -> bool:
-        """Record the endpoint that a rollout makes; False when it has ended."""
+        """Record the endpoint that a rollout makes; False where it has ended."""
         return self._transact(self._set(f"rollout#{rollout}", {"endpoint": endpoint}, condition=("state", "open")))
 
     def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str, **about: Any) -> bool:
-        """Record how far a rollout is: percent of the requests, until when, what was seen; False when it has ended."""
+        """Record a rollout's progress: percent of requests, until when, last finding; False where it has ended."""
         progress = {"weight": weight, "bakes_until": bakes_until, "saw": saw} | about
         return self._transact(self._set(f"rollout#{rollout}", progress, condition=("state", "open")))
 
     def supersede_rollout(self, rollout: str, version: int) -> bool:
-        """Ask a rollout to end for another version's; False when it has ended."""
-        asked = {"superseded_by": version}
-        return self._transact(self._set(f"rollout#{rollout}", asked, condition=("state", "open")))
+        """Mark a rollout to end for another version's; False where it has ended."""
+        mark = {"superseded_by": version}
+        return self._transact(self._set(f"rollout#{rollout}", mark, condition=("state", "open")))
 
     def rollout(self, rollout: str) -> Record:
+        """Read a rollout.
+
+        Raises:
+            NoRecordError: there is none of that name.
+        """
         return self._get(f"rollout#{rollout}", f"rollout {rollout!r} of {self.model}")
 
     def rollouts(self) -> list[Record]:
-        """All rollouts, newest first."""
+        """List all rollouts, newest first."""
         return sorted(self._all("rollout#"), key=lambda item: str(item["opened"]), reverse=True)
 
     def end_rollout(
@@ -137,11 +142,11 @@ class ReleaseRecords(Table):
         *,
         code: str | None = None,
     ) -> bool:
-        """End a rollout, once; False when it had ended.
+        """End a rollout, once; False where it had ended.
 
         Args:
             rollout: its name.
-            outcome: what became of it.
+            outcome: `live`, `rolled back` or `failed`.
             reason: why, in a sentence.
             at: now.
             live: what serves from now on; None if nothing changed.
@@ -158,16 +163,17 @@ class ReleaseRecords(Table):
         return self._transact(*writes)
 
     def live(self) -> Record | None:
-        """What serves now: version, lambda_version, sha256, rollout, since; endpoint, where one scores."""
+        """Read what serves now: version, lambda_version, sha256, rollout, since; endpoint, where one scores."""
         return self._find("live")
 
     # Drift
 
     def put_drift(self, at: str, **about: Any) -> None:
-        self._table.put_item(Item=self._key(f"drift#{at}") | stored({"at": at} | about))
+        """Record a look of the monitor."""
+        self._table.put_item(Item=self._key(f"drift#{at}") | to_dynamodb({"at": at} | about))
 
     def drifts(self, limit: int) -> list[Record]:
-        """The monitor's last looks, newest first."""
+        """List the monitor's last looks, newest first."""
         condition = Key("pk").eq(self.model) & Key("sk").begins_with("drift#")
-        found = self._table.query(KeyConditionExpression=condition, ScanIndexForward=False, Limit=limit)
-        return [plain(item) for item in found["Items"]]
+        response = self._table.query(KeyConditionExpression=condition, ScanIndexForward=False, Limit=limit)
+        return [from_dynamodb(item) for item in response["Items"]]

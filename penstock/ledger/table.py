@@ -1,4 +1,4 @@
-"""The ledger's table: conditional writes and transactions on the records of one model, of whichever kind."""
+"""The ledger's table: conditional writes and transactions on the records of one model, of any kind."""
 
 import json
 import time
@@ -12,15 +12,15 @@ from botocore.exceptions import ClientError
 
 Record = dict[str, Any]
 CONFLICTS = 5
-"""Attempts at a transaction that another one meets."""
+"""Attempts at a transaction that conflicts with another one."""
 
 
 class NoRecordError(Exception):
-    """The ledger has no such record; the message names it."""
+    """A record that the ledger does not have; the message names it."""
 
 
 class StaleError(Exception):
-    """A run wrote that is no longer the one under way: it was given up, and what it took belongs to another."""
+    """A write of a run that is no longer under way: it was given up, and its uploads belong to another."""
 
 
 class Table:
@@ -34,7 +34,7 @@ class Table:
 
     @classmethod
     def of(cls, settings: Any) -> Self:
-        """The ledger that a function's settings name."""
+        """The ledger in a function's settings."""
         return cls(settings.ledger, settings.model)
 
     def _key(self, sk: str) -> Record:
@@ -42,7 +42,7 @@ class Table:
 
     def _find(self, sk: str) -> Record | None:
         item = self._table.get_item(Key=self._key(sk), ConsistentRead=True).get("Item")
-        return plain(item) if item else None
+        return from_dynamodb(item) if item else None
 
     def _get(self, sk: str, name: str) -> Record:
         item = self._find(sk)
@@ -55,27 +55,27 @@ class Table:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._name, KeyConditionExpression=condition, ConsistentRead=True
         )
-        return [plain(item) for page in pages for item in page["Items"]]
+        return [from_dynamodb(item) for page in pages for item in page["Items"]]
 
     def _update(self, sk: str, values: Record) -> None:
         self._client.update_item(**self._set(sk, values)["Update"])
 
     def _put(self, sk: str, values: Record, *, new: bool = False) -> Record:
-        put = {"TableName": self._name, "Item": self._key(sk) | stored(values)}
+        put = {"TableName": self._name, "Item": self._key(sk) | to_dynamodb(values)}
         return {"Put": put | ({"ConditionExpression": "attribute_not_exists(pk)"} if new else {})}
 
     def _set(self, sk: str, values: Record, condition: tuple[str, str] | None = None) -> Record:
         names = {f"#{i}": name for i, name in enumerate(values)}
-        given = {f":{i}": stored(value) for i, value in enumerate(values.values())}
+        attributes = {f":{i}": to_dynamodb(value) for i, value in enumerate(values.values())}
         update = {
             "TableName": self._name,
             "Key": self._key(sk),
             "UpdateExpression": "SET " + ", ".join(f"#{i} = :{i}" for i in range(len(values))),
         }
         if condition:
-            names["#if"], given[":if"] = condition
+            names["#if"], attributes[":if"] = condition
             update["ConditionExpression"] = "#if = :if"
-        return {"Update": update | {"ExpressionAttributeNames": names, "ExpressionAttributeValues": given}}
+        return {"Update": update | {"ExpressionAttributeNames": names, "ExpressionAttributeValues": attributes}}
 
     def _delete(self, sk: str, *, exists: bool = False, holder: str | None = None) -> Record:
         delete: Record = {"TableName": self._name, "Key": self._key(sk)}
@@ -86,16 +86,16 @@ class Table:
             delete["ExpressionAttributeValues"] = {":holder": holder}
         return {"Delete": delete}
 
-    def _holds(self, sk: str, holder: str) -> Record:
+    def _check_holder(self, sk: str, holder: str) -> Record:
         return self._check(sk, "holder", holder)
 
     def _check(self, sk: str, name: str, value: Any) -> Record:
         check: Record = {"TableName": self._name, "Key": self._key(sk), "ConditionExpression": "#name = :value"}
-        given = {"ExpressionAttributeNames": {"#name": name}, "ExpressionAttributeValues": {":value": value}}
-        return {"ConditionCheck": check | given}
+        attributes = {"ExpressionAttributeNames": {"#name": name}, "ExpressionAttributeValues": {":value": value}}
+        return {"ConditionCheck": check | attributes}
 
     def _transact(self, *writes: Record) -> bool:
-        """All writes or none; False when a condition did not hold."""
+        """Make all writes or none; False where a condition did not hold."""
         for attempt in range(1, CONFLICTS + 1):
             try:
                 self._client.transact_write_items(TransactItems=list(writes))
@@ -112,17 +112,17 @@ class Table:
         raise AssertionError("the last attempt returns or raises")
 
 
-def stored(value: Any) -> Any:
-    """A JSON value as DynamoDB takes it: numbers as Decimal, tuples as lists."""
+def to_dynamodb(value: Any) -> Any:
+    """Convert a JSON value to DynamoDB's types: numbers to Decimal, tuples to lists."""
     return json.loads(json.dumps(value), parse_float=Decimal)
 
 
-def plain(value: Any) -> Any:
-    """An item as JSON has it."""
+def from_dynamodb(value: Any) -> Any:
+    """Convert an item to JSON types, without its keys."""
     if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items() if name not in {"pk", "sk"}}
+        return {name: from_dynamodb(item) for name, item in value.items() if name not in {"pk", "sk"}}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
+        return [from_dynamodb(item) for item in value]
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value

@@ -12,7 +12,7 @@ from penstock.aws.s3_store import NoObjectError, Store, sha256
 from penstock.captures import reader as captures
 from penstock.captures.pseudonyms import Pseudonyms
 from penstock.contract.model import Contract
-from penstock.contract.personal import FORGOTTEN, of_labelled
+from penstock.contract.personal import FORGOTTEN, labelled_rows_contract
 from penstock.contract.row_check import check
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger, NoRecordError, Record, Upload, timestamp
@@ -124,7 +124,8 @@ class GroundTruth:
     def _check(self, rows: list[Record]) -> pl.DataFrame:
         """Return the rows that the contract accepts, in its types."""
         text = {name: [None if row[name] is None else str(row[name]) for row in rows] for name in rows[0]}
-        return check(of_labelled(self.contract), pl.DataFrame(text, schema=dict.fromkeys(text, pl.String))).good
+        table = pl.DataFrame(text, schema=dict.fromkeys(text, pl.String))
+        return check(labelled_rows_contract(self.contract), table).good
 
     def _measure(self, pairs: list[tuple[Record, Any]]) -> tuple[Quality, list[LiveSlice], str]:
         """Return the live quality, its slices and the remarks on both; empty for predictions of another task."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 from penstock.aws.s3_store import NoObjectError, Store, sha256
 from penstock.contract.file_check import refusal
 from penstock.contract.model import Contract
-from penstock.contract.personal import of_labelled, of_part
+from penstock.contract.personal import labelled_rows_contract, part_contract
 from penstock.contract.row_check import examine
 from penstock.datasets.part_writer import PartWriter
 from penstock.datasets.version import Part
@@ -86,8 +86,8 @@ class Inspection:
 
     def _contract_of(self, key: str) -> Contract:
         if key.startswith(self.lake.parts()):
-            return of_part(self.contract)
-        return of_labelled(self.contract) if key.startswith(f"{LABELLED}/") else self.contract
+            return part_contract(self.contract)
+        return labelled_rows_contract(self.contract) if key.startswith(f"{LABELLED}/") else self.contract
 
     def _checked(self, run: str, upload: Upload, path: Path, scratch: Path) -> Found:
         time = self.contract.event_time.name if self.contract.event_time else None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from penstock.ledger.ledger import FORGETTING, MOST_UPLOADS, Ledger, Run, Upload, timestamp
+from penstock.ledger.ledger import FORGETTING, UPLOAD_LIMIT, Ledger, Run, Upload, timestamp
 from penstock.spec.model import Retraining
 
 Trigger = Literal["upload", "alarm", "operator"]
@@ -76,8 +76,8 @@ def _taken(waiting: Sequence[Upload], trigger: Trigger) -> tuple[Upload, ...]:
     suspect = [upload for upload in waiting if upload.tries >= SUSPECT]
     willing = sorted((u for u in waiting if u.tries < SUSPECT), key=lambda upload: not upload.asks_for_run)
     company = suspect if trigger == "operator" else suspect[:1]
-    room = MOST_UPLOADS - min(len(company), 1)
-    chosen = [*willing[:room], *company][:MOST_UPLOADS]
+    room = UPLOAD_LIMIT - min(len(company), 1)
+    chosen = [*willing[:room], *company][:UPLOAD_LIMIT]
     return tuple(sorted(chosen, key=lambda upload: upload.place))
 
 

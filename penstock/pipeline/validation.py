@@ -20,7 +20,7 @@ from penstock.ledger.ledger import Ledger, Record, Upload
 from penstock.pipeline import run_inputs as inputs
 from penstock.pipeline.inspection import Found, Inspection
 from penstock.pipeline.revalidation import Renewal, refused, renewals, stale
-from penstock.readers.table import shortened
+from penstock.readers.table import shorten
 from penstock.spec.model import ModelSpec
 
 TOLD = 200_000
@@ -208,7 +208,7 @@ class Validation:
         # The digests tell whether something differs; what differs is told by the values.
         parameters = self.spec.model_dump(mode="json", exclude={"description"})
         about: Record = {"inputs": given, "compared": compared, "parameters": parameters, "image": self.image}
-        if (earlier := self.ledger.trained(version, self.code)) and self._equals(earlier, given):
+        if (earlier := self.ledger.find_trained(version, self.code)) and self._equals(earlier, given):
             reason = f"same data, code and parameters as run {earlier}: nothing would come out differently"
             same = inputs.equal(earlier)
             return nothing | {"outcome": "skipped", "reason": reason, "same_as": earlier} | about | {"compared": same}
@@ -285,7 +285,7 @@ def _all_refused(renewed: Sequence[tuple[Renewal, Found]]) -> Record:
 
 def _refusals(found: Sequence[Found]) -> str:
     """Why the first of them were refused."""
-    return "; ".join(f"{item.upload.key}: {shortened(item.refusal or '', SAID)}" for item in found[:5])
+    return "; ".join(f"{item.upload.key}: {shorten(item.refusal or '', SAID)}" for item in found[:5])
 
 
 def _told(report: list[Record]) -> list[Record]:

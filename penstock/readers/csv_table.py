@@ -1,7 +1,7 @@
-"""CSV, block by block: Polars parses what was seen to be whole rows in UTF-8, and every row has to be complete.
+"""CSV, block by block: Polars parses blocks that are known to be whole rows of UTF-8, and every row must be complete.
 
-Polars fills a short row up with nulls and takes a lone carriage return for text; so the cells are counted against the
-header, and line ends made alike, before a row is believed. Cells stay text: the check gives them types.
+Polars fills a short row with nulls and takes a lone carriage return for text. So cells are counted against the header
+and line ends are normalized before a row is accepted. Cells stay text: the row check gives them types.
 """
 
 import csv
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from penstock.readers.csv_blocks import BLOCK, Block, FaultError, blocks, plain
+from penstock.readers.csv_blocks import BLOCK, Block, FaultError, normalize_lines, read_blocks
 from penstock.readers.file_type import BOM, HEAD
-from penstock.readers.table import COLUMNS, Table, TableError, be_names, rows_of_a_batch, shortened, sliced
-from penstock.readers.text_faults import be_text, located
+from penstock.readers.table import COLUMNS, Table, TableError, batch_rows, check_names, shorten, split_rows
+from penstock.readers.text_faults import check_text, table_error
 
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -31,32 +31,33 @@ class CsvTable(Table):
             size: bytes of a block.
 
         Raises:
-            TableError: there is no header, or none that can be taken.
+            TableError: the header is missing or cannot be used.
         """
         self._path, self._size = path, size
-        self.names, self._rows_at = self._header()
+        self.names, self._first_row = self._read_header()
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        most = rows_of_a_batch(len(self.names))
-        for block in self._blocks(self._rows_at):
-            yield from sliced(self._frame(block, columns), most)
+        most = batch_rows(len(self.names))
+        for block in self._blocks(self._first_row):
+            yield from split_rows(self._frame(block, columns), most)
 
     def _blocks(self, start: int) -> Iterator[Block]:
-        """From a byte on.
+        """Read the blocks from a byte on.
 
         Raises:
-            TableError: for what is wrong in a block, also where it is found by who asked for it.
+            TableError: for a fault in a block, also one that the caller found while it used the block.
         """
         with self._path.open("rb") as file:
             file.seek(start)
             try:
-                for block in blocks(file, self._size):
-                    be_text(block.start, block.data)
+                for block in read_blocks(file, self._size):
+                    check_text(block.start, block.data)
                     yield block
             except FaultError as fault:
-                raise located(self._path, fault) from None
+                raise table_error(self._path, fault) from None
 
-    def _header(self) -> tuple[tuple[str, ...], int]:
+    def _read_header(self) -> tuple[tuple[str, ...], int]:
+        """Return the columns' names and the position of the first row."""
         with self._path.open("rb") as file:
             head = file.read(HEAD)
         if head.removeprefix(BOM).lstrip().startswith((b"{", b"[")):
@@ -64,14 +65,14 @@ class CsvTable(Table):
         start = len(BOM) if head.startswith(BOM) else 0
         for block in self._blocks(start):
             first = 0
-            for end in (*block.ends(), len(block.data)):
+            for end in (*block.row_ends(), len(block.data)):
                 if block.data[first:end].strip(b"\r\n"):
                     return self._names(Block(block.start + first, block.data[first:end])), block.start + int(end) + 1
                 first = int(end) + 1
         raise TableError("the file is empty: there is nothing in it but line ends")
 
     def _names(self, header: Block) -> tuple[str, ...]:
-        if (count := header.delimiters() + 1) > COLUMNS:
+        if (count := header.count_delimiters() + 1) > COLUMNS:
             raise TableError(f"the header names {count:,} columns, at most {COLUMNS:,} are taken")
         try:
             text = header.data.strip(b"\r\n").decode()
@@ -80,33 +81,33 @@ class CsvTable(Table):
             raise TableError("the header has a column name that is longer than 100,000 characters") from None
         if len(names) == 1 and not names[0].strip():
             raise TableError("the file has no header: its first line is blank")
-        if len(names) == 1 and (found := next((sign for sign in DELIMITERS if sign in names[0]), None)):
+        if len(names) == 1 and (delimiter := next((sign for sign in DELIMITERS if sign in names[0]), None)):
             raise TableError(
-                f"the header {shortened(names[0])!r} is one column: the file is separated by {DELIMITERS[found]}, "
+                f"the header {shorten(names[0])!r} is one column: the file is separated by {DELIMITERS[delimiter]}, "
                 "not by commas"
             )
-        be_names(names)
+        check_names(names)
         return tuple(names)
 
     def _frame(self, block: Block, columns: Sequence[str] | None) -> pl.DataFrame:
         width = len(self.names)
-        data = plain(block) if b"\r" in block.data or width == 1 else block.data
-        frame = self._parsed(data, columns)
-        if frame is not None and frame.height * (width - 1) == block.delimiters():
+        data = normalize_lines(block) if b"\r" in block.data or width == 1 else block.data
+        frame = self._parse(data, columns)
+        if frame is not None and frame.height * (width - 1) == block.count_delimiters():
             return frame
-        # Empty lines are rows of nulls to Polars; they are no rows.
-        frame = self._parsed(plain(block), columns)
-        if frame is None or frame.height * (width - 1) != block.delimiters():
-            raise located(self._path, _ragged(block, width))
+        # Empty lines are rows of nulls to Polars; here they are no rows.
+        frame = self._parse(normalize_lines(block), columns)
+        if frame is None or frame.height * (width - 1) != block.count_delimiters():
+            raise table_error(self._path, _first_ragged_row(block, width))
         return frame
 
-    def _parsed(self, data: bytes, columns: Sequence[str] | None) -> pl.DataFrame | None:
-        """The rows; None where Polars finds one too long."""
+    def _parse(self, data: bytes, columns: Sequence[str] | None) -> pl.DataFrame | None:
+        """Return the rows; None where Polars finds one that is too long."""
         schema = dict.fromkeys(self.names, pl.String)
         if not data:
             return pl.DataFrame(schema=schema).select(self.names if columns is None else columns)
         try:
-            # Polars takes this for a mark and not for text wherever it begins to read.
+            # Polars drops a byte order mark wherever it begins to read, although here it is text.
             data = BOM + data if data.startswith(BOM) else data
             lazy = pl.scan_csv(data, has_header=False, schema=schema, infer_schema=False)
             return (lazy if columns is None else lazy.select(columns)).collect()
@@ -114,17 +115,21 @@ class CsvTable(Table):
             return None
 
 
-def _ragged(block: Block, width: int) -> FaultError:
-    """The first row that has more or fewer cells than the header."""
-    ends = np.append(block.ends(), len(block.data))
+def _first_ragged_row(block: Block, width: int) -> FaultError:
+    """Return the fault of the first row that has more or fewer cells than the header."""
+    ends = np.append(block.row_ends(), len(block.data))
     starts = np.concatenate([[0], ends[:-1] + 1])
-    commas = block.outside(block.places(ord(",")))
+    commas = block.outside_quotes(block.positions(ord(",")))
     cells = commas.searchsorted(ends) - commas.searchsorted(starts) + 1
     for row in np.flatnonzero(cells != width):
         if not block.data[starts[row] : ends[row]].strip(b"\r\n"):
             continue
-        few = cells[row] < width
-        mend = "a row needs a cell, be it empty, for every column" if few else "put a cell that holds a comma in quotes"
-        said = f"{cells[row]:,} cell{'s' if cells[row] > 1 else ''}, the header has {width:,}"
-        return FaultError(block.start + int(starts[row]), f"line {{line}} has {said}: {mend}")
+        is_short = cells[row] < width
+        mend = (
+            "a row needs a cell, be it empty, for every column"
+            if is_short
+            else "put a cell that holds a comma in quotes"
+        )
+        counts = f"{cells[row]:,} cell{'s' if cells[row] > 1 else ''}, the header has {width:,}"
+        return FaultError(block.start + int(starts[row]), f"line {{line}} has {counts}: {mend}")
     return FaultError(block.start, "the rows from line {line} on cannot be read as CSV")

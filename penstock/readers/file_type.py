@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, for the sentence that refuses one whose ending says something else."""
+"""Recognises a file's type by its first bytes, to refuse one whose extension says something else."""
 
 from pathlib import Path
 
@@ -47,12 +47,12 @@ MENDS = {
 }
 
 
-def looks_like(head: bytes) -> str | None:
-    """What a file that starts so is; None where it may be text in UTF-8."""
+def file_type(head: bytes) -> str | None:
+    """Return the type of a file by its first bytes; None where it may be text in UTF-8."""
     if head.startswith(b"PK\x03\x04") and (b"xl/" in head or b"[Content_Types].xml" in head):
         return "an Excel workbook or another Office document"
-    if found := next((kind for start, kind in STARTS if head.startswith(start)), None):
-        return found
+    if kind := next((kind for start, kind in STARTS if head.startswith(start)), None):
+        return kind
     if head[257:262] == b"ustar":
         return "a tar archive"
     if encoding := _encoding(head):
@@ -63,39 +63,39 @@ def looks_like(head: bytes) -> str | None:
     return "an XML document" if text.startswith((b"<?xml", b"<error", b"<!--")) else None
 
 
-def be(path: Path, wanted: str, name: str) -> None:
-    """Make sure of a file's kind.
+def check_type(path: Path, expected: str, name: str) -> None:
+    """Check that a file has the type that its extension says.
 
     Args:
         path: where it is.
-        wanted: `gzip`, `Parquet` or `text`.
-        name: what it was uploaded as.
+        expected: `gzip`, `Parquet` or `text`.
+        name: its name as uploaded.
 
     Raises:
-        TableError: it is of another kind.
+        TableError: it has another type.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
-    kind = looks_like(head)
-    if kind == wanted or (wanted == "text" and kind is None):
+    kind = file_type(head)
+    if kind == expected or (expected == "text" and kind is None):
         return
     own = name.rpartition("/")[2].partition(".")[2]
-    raise TableError(_sentence(kind, wanted, f".{own}", head))
+    raise TableError(_refusal(kind, expected, f".{own}", head))
 
 
-def _sentence(kind: str | None, wanted: str, ending: str, head: bytes) -> str:
-    if kind is None and wanted == "gzip":
+def _refusal(kind: str | None, expected: str, ending: str, head: bytes) -> str:
+    if kind is None and expected == "gzip":
         return f"the file's name ends in {ending}, but the content is not compressed: leave out the .gz, or compress it"
     if kind is None:
-        said = "plain text" if b"\x00" not in head else "something else"
-        return f"the file's name ends in {ending}, but the content is {said}, not {wanted}"
+        content = "plain text" if b"\x00" not in head else "something else"
+        return f"the file's name ends in {ending}, but the content is {content}, not {expected}"
     mend = MENDS.get(kind.split(" in ")[0], "")
     return f"the file's name ends in {ending}, but the content is {kind}" + (f": {mend}" if mend else "")
 
 
 def _encoding(head: bytes) -> str | None:
-    if found := next((encoding for mark, encoding in ENCODED if head.startswith(mark)), None):
-        return found
+    if encoding := next((encoding for mark, encoding in ENCODED if head.startswith(mark)), None):
+        return encoding
     zeros = [head[i::4].count(0) * 4 > 0.8 * len(head) for i in range(4)] if len(head) >= 8 else [False] * 4
     if sum(zeros) == 3:
         return "UTF-32"

@@ -1,4 +1,4 @@
-"""A gzip file unpacked to disk, with bounds on what it may grow to."""
+"""Unpacks a gzip file to disk, within limits on the unpacked size."""
 
 import shutil
 import zlib
@@ -6,23 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from penstock.readers import file_type as magic
+from penstock.readers.file_type import HEAD, file_type
 from penstock.readers.table import TableError
 
 CHUNK = 1 << 20
 SMALL = 256 << 20
-"""Bytes that any file may unpack to."""
+"""Bytes to which any file may unpack."""
 RATIO = 200
-"""How many times its size a file may unpack to above `SMALL`; data comes to 3 to 50, a bomb to 1,000."""
+"""Above `SMALL`, a file may unpack to this many times its size; data has a ratio of 3 to 50, a bomb of 1,000."""
 SPARE = 64 << 20
-"""Bytes that are left free on the disk."""
+"""Bytes to leave free on the disk."""
 
 
-def unpacked(path: Path, folder: Path) -> Path:
-    """The content of a gzip file of one or more members, as a new file in the folder.
+def unpack(path: Path, folder: Path) -> Path:
+    """Unpack a gzip file of one or more members into a new file in the folder.
 
     Raises:
-        TableError: it is damaged, cut short, followed by something else, gzip once more, or a bomb.
+        TableError: it is damaged, cut short, followed by other bytes, gzip within gzip, or a bomb.
     """
     target = folder / "unpacked"
     most = max(SMALL, RATIO * path.stat().st_size)
@@ -41,42 +41,35 @@ def unpacked(path: Path, folder: Path) -> Path:
             sink.write(piece)
     if not size:
         raise TableError("the file is empty: it is gzip of nothing")
-    _be_plain(target)
+    with target.open("rb") as file:
+        if file_type(file.read(HEAD)) == "gzip":
+            raise TableError("the content is gzip within gzip: compress it once")
     return target
 
 
-def _be_plain(path: Path) -> None:
-    with path.open("rb") as file:
-        kind = magic.looks_like(file.read(magic.HEAD))
-    if kind == "gzip":
-        raise TableError("the content is gzip within gzip: compress it once")
-
-
 def _pieces(source: BinaryIO) -> Iterator[bytes]:
-    """The content, at most `CHUNK` bytes at a time."""
-    at, data, members = 0, source.read(CHUNK), 0
+    """Yield the content, at most `CHUNK` bytes at a time."""
+    at, data = 0, source.read(CHUNK)
     while data:
         if not data.startswith(b"\x1f"):
-            # gzip itself takes padding with zeros, as tapes have it.
+            # gzip itself accepts padding with zeros, as on tapes.
             if data.strip(b"\x00") or any(piece.strip(b"\x00") for piece in iter(lambda: source.read(CHUNK), b"")):
                 raise TableError(f"there is something else behind the compressed content, at byte {at:,}")
             return
-        members += 1
-        one = zlib.decompressobj(wbits=31)
-        while not one.eof:
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
             if not data:
                 raise TableError("the file is cut short: its compressed content has no end; upload it again")
-            yield _next(one, data)
-            at += len(data) - len(one.unconsumed_tail)
-            data = one.unconsumed_tail or (b"" if one.eof else source.read(CHUNK))
-        at -= len(one.unused_data)
-        data = one.unused_data or source.read(CHUNK)
+            yield _decompress(member, data)
+            at += len(data) - len(member.unconsumed_tail)
+            data = member.unconsumed_tail or (b"" if member.eof else source.read(CHUNK))
+        at -= len(member.unused_data)
+        data = member.unused_data or source.read(CHUNK)
 
 
-def _next(one: "zlib._Decompress", data: bytes) -> bytes:
+def _decompress(member: "zlib._Decompress", data: bytes) -> bytes:
     try:
-        return one.decompress(data, CHUNK)
+        return member.decompress(data, CHUNK)
     except zlib.error as error:
-        check = "check" in str(error)
-        said = "does not have the checksum that it should have" if check else "is damaged"
-        raise TableError(f"the compressed content {said}; upload the file again") from None
+        fault = "does not have the checksum that it should have" if "check" in str(error) else "is damaged"
+        raise TableError(f"the compressed content {fault}; upload the file again") from None

@@ -1,6 +1,6 @@
-"""What is wrong with a block of JSON Lines that cannot be taken as it is, found line by line.
+"""Finds the fault in a block of JSON Lines that was refused, line by line.
 
-Only a block with a fault, or one that may have one, comes here: how long it takes does not matter.
+Only a block with a fault, or with a possible one, is searched, so that speed does not matter here.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from penstock.readers.csv_blocks import Block, FaultError
-from penstock.readers.table import shortened
+from penstock.readers.table import shorten
 
 ONE = msgspec.json.Decoder(dict[str, msgspec.Raw])
 SPACED = (b" :", b"\t:", b"\n:", b"\r:")
@@ -19,14 +19,15 @@ WORDS = ("NaN", "Infinity", "-Infinity", "nan")
 
 
 class _RepeatedError(Exception):
-    """A key that an object has twice."""
+    """An object has a key twice."""
 
 
-def be_single(block: Block, rows: Sequence[dict[str, Any]]) -> None:
-    """Make sure that no object has a key twice: a decoder keeps one of the values and says nothing.
+def check_keys(block: Block, rows: Sequence[dict[str, Any]]) -> None:
+    """Check that no object has a key twice: the decoder would silently keep one of the values.
 
-    Keys that were decoded are counted against the places in the block where a string ends and a colon follows, and
-    objects against lines; a block with an escaped quote before a colon is gone through line by line.
+    The number of decoded keys is compared with the number of places in the block where a string ends and a colon
+    follows, and the number of objects with that of lines. A block with an escaped quote before a colon is read line by
+    line.
 
     Raises:
         FaultError: naming the line and the key, or the line that is not one object.
@@ -38,51 +39,51 @@ def be_single(block: Block, rows: Sequence[dict[str, Any]]) -> None:
             return
     for at, line in _lines(block):
         try:
-            json.loads(line, object_pairs_hook=_pairs, parse_int=str, parse_float=str)
+            json.loads(line, object_pairs_hook=_unique_keys, parse_int=str, parse_float=str)
         except _RepeatedError as repeated:
-            said = f"line {{line}} has the key {shortened(str(repeated))!r} twice: leave one of them out"
-            raise FaultError(at, said) from None
+            sentence = f"line {{line}} has the key {shorten(str(repeated))!r} twice: leave one of them out"
+            raise FaultError(at, sentence) from None
         except (ValueError, RecursionError) as error:
-            # The decoder of whole blocks also takes an object over two lines, or two on one.
-            raise FaultError(at, f"line {{line}} {_said(line.strip(), error, last=False)}") from None
+            # The decoder of whole blocks also accepts an object over two lines, or two on one.
+            raise FaultError(at, f"line {{line}} {_fault(line.strip(), error, last=False)}") from None
 
 
 def first_fault(block: Block) -> FaultError:
-    """What is wrong with the first line that is no object."""
+    """Return the fault of the first line that is no object."""
     for at, line in _lines(block):
         try:
             ONE.decode(line)
             msgspec.json.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             last = at + len(line) >= block.start + len(block.data)
-            return FaultError(at, f"line {{line}} {_said(line.strip(), error, last=last)}")
+            return FaultError(at, f"line {{line}} {_fault(line.strip(), error, last=last)}")
     return FaultError(block.start, "the rows from line {line} on cannot be read as JSON Lines: " + MEND)
 
 
-def _said(line: bytes, error: Exception, *, last: bool) -> str:
-    """The rest of the sentence: the first of these that is so."""
-    bare = next((word for word in WORDS if _bare(line, word)), "")
+def _fault(line: bytes, error: Exception, *, last: bool) -> str:
+    """Return the rest of the sentence: the first cause that applies."""
+    word = next((word for word in WORDS if _is_value(line, word)), "")
     causes = {
         "has arrays or objects within each other, deeper than is read": isinstance(error, RecursionError),
         "has a number of more digits than a number may have: write it as text, in quotes": "range" in str(error),
         f"is an array, and not an object: {MEND}, without brackets and commas around it": line.startswith(b"["),
         f"is no JSON object: {MEND}": not line.startswith(b"{"),
-        f"has {bare}, which is not JSON: write null for a value that is missing": bare,
+        f"has {word}, which is not JSON: write null for a value that is missing": word,
         f"is cut short: {'upload the file again' if last else MEND}": "truncated" in str(error) and line[-1:] != b"}",
         f"ends with a comma: {MEND}, without commas between them": line.endswith(b"},"),
         "has keys in single quotes, which is not JSON: write double quotes": b"'" in line[:3],
     }
-    return next((said for said, so in causes.items() if so), f"is not a JSON object: {MEND}")
+    return next((cause for cause, applies in causes.items() if applies), f"is not a JSON object: {MEND}")
 
 
-def _bare(line: bytes, word: str) -> bool:
-    """Whether a word stands where a value does."""
-    squeezed = line.replace(b" ", b"")
-    return any(before + word.encode() in squeezed for before in (b'":', b"[", b","))
+def _is_value(line: bytes, word: str) -> bool:
+    """Return whether a word without quotes stands where a value does."""
+    without_blanks = line.replace(b" ", b"")
+    return any(before + word.encode() in without_blanks for before in (b'":', b"[", b","))
 
 
 def _lines(block: Block) -> Iterator[tuple[int, bytes]]:
-    """Lines that hold something, each with the byte of the file that is its first."""
+    """Yield the lines that are not blank, each with the position of its first byte in the file."""
     at = block.start
     for line in block.data.split(b"\n"):
         if line.strip():
@@ -90,9 +91,9 @@ def _lines(block: Block) -> Iterator[tuple[int, bytes]]:
         at += len(line) + 1
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         raise _RepeatedError(next(name for name in names if names.count(name) > 1))
-    return made
+    return row

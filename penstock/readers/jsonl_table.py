@@ -1,8 +1,8 @@
-"""JSON Lines: each object once from JSON into columns of text, as a CSV would have them, kept on disk block by block.
+"""JSON Lines: each object is decoded once into columns of text, as in a CSV, stored on disk block by block.
 
-A column may appear on any line, so the names are known at the end only; what was decoded on the way there is not
-decoded again. A number keeps its literal and a column may mix types: each row is judged by itself. Polars' own reader
-rewrites numbers and takes the first of two values under one key, so msgspec decodes.
+A column may first appear on any line, so the names are known only at the end of the file; the blocks are stored so that
+they are not decoded again. A number keeps its literal and a column may mix types: each row is checked by itself.
+Polars' own reader rewrites numbers and takes the first of two values under one key, so msgspec decodes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,14 +15,14 @@ import polars as pl
 
 from penstock.readers.csv_blocks import Block, FaultError
 from penstock.readers.file_type import BOM
-from penstock.readers.jsonl_faults import be_single, first_fault
-from penstock.readers.table import CELLS, Table, TableError, be_names, rows_of_a_batch
-from penstock.readers.text_faults import be_text, located
+from penstock.readers.jsonl_faults import check_keys, first_fault
+from penstock.readers.table import CELLS, Table, TableError, batch_rows, check_names
+from penstock.readers.text_faults import check_text, table_error
 
 BLOCK = 8 << 20
-"""Bytes of a block, and of a line at most."""
+"""Maximum bytes of a block, and of a line."""
 NESTED = "\x00"
-"""The text of an array or object, whatever is in it: it is no cell."""
+"""Text that stands for an array or object, which is no cell."""
 Rows = list[dict[str, Any]]
 Names = dict[str, None]
 ROWS = msgspec.json.Decoder(dict[str, Any], float_hook=str)
@@ -32,11 +32,11 @@ class JsonTable(Table):
     """A file of JSON Lines."""
 
     def __init__(self, path: Path, folder: Path, size: int = BLOCK) -> None:
-        """Read all of it.
+        """Read the whole file and store its columns.
 
         Args:
             path: a file of UTF-8 text.
-            folder: where to keep the columns; not removed.
+            folder: where to store the columns; not removed.
             size: bytes of a block.
 
         Raises:
@@ -46,13 +46,13 @@ class JsonTable(Table):
         self._parts: list[tuple[int, Names]] = []
         names: Names = {}
         try:
-            for block in _blocks(path, size):
-                for rows, own in _chunked(_decoded(block)):
+            for block in _read_blocks(path, size):
+                for rows, own in _chunks(_decode(block)):
                     names |= own
-                    be_names(tuple(names))
-                    self._keep(rows, own)
+                    check_names(tuple(names))
+                    self._store(rows, own)
         except FaultError as fault:
-            raise located(path, fault) from None
+            raise table_error(path, fault) from None
         if not self._parts:
             raise TableError("the file is empty: there is nothing in it but blanks")
         if not names:
@@ -60,19 +60,19 @@ class JsonTable(Table):
         self.names = tuple(names)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        wanted = self.names if columns is None else tuple(columns)
-        most = rows_of_a_batch(len(self.names))
+        selected = self.names if columns is None else tuple(columns)
+        most = batch_rows(len(self.names))
         for number, (height, own) in enumerate(self._parts):
             part = pl.read_ipc(self._part(number)) if own else pl.DataFrame()
             for start in range(0, height, most):
                 rows = min(most, height - start)
                 nulls = pl.repeat(None, rows, dtype=pl.String, eager=True)
-                # From a dict, for a list of series would give a nameless one a name.
-                yield pl.DataFrame({name: part[name].slice(start, rows) if name in own else nulls for name in wanted})
+                # From a dict, since a list of series would give one without a name a name.
+                yield pl.DataFrame({name: part[name].slice(start, rows) if name in own else nulls for name in selected})
 
-    def _keep(self, rows: Rows, own: Names) -> None:
+    def _store(self, rows: Rows, own: Names) -> None:
         if own:
-            columns = {name: _texts(values) for name, values in _columns(rows, own)}
+            columns = {name: _text_column(values) for name, values in _columns(rows, own)}
             pl.DataFrame(columns).write_ipc(self._part(len(self._parts)), compression="lz4")
         self._parts.append((len(rows), own))
 
@@ -80,48 +80,48 @@ class JsonTable(Table):
         return self._folder / f"{number:06}.arrow"
 
 
-def _blocks(path: Path, size: int) -> Iterator[Block]:
-    """The file in blocks of whole lines."""
+def _read_blocks(path: Path, size: int) -> Iterator[Block]:
+    """Read a file in blocks of whole lines."""
     with path.open("rb") as file:
         start = len(BOM) if file.read(len(BOM)) == BOM else 0
         file.seek(start)
-        kept = b""
-        while data := kept + file.read(size - len(kept)):
-            final = len(data) < size
-            cut = len(data) if final else data.rfind(b"\n") + 1
+        remainder = b""
+        while data := remainder + file.read(size - len(remainder)):
+            is_last = len(data) < size
+            cut = len(data) if is_last else data.rfind(b"\n") + 1
             if not cut:
-                said = f"line {{line}} is longer than {size >> 20:,} MB, more than a row may have"
-                raise FaultError(start, f"{said}: write each row as one object on a line of its own")
-            be_text(start, data[:cut])
+                fault = f"line {{line}} is longer than {size >> 20:,} MB, more than a row may have"
+                raise FaultError(start, f"{fault}: write each row as one object on a line of its own")
+            check_text(start, data[:cut])
             yield Block(start, data[:cut])
-            start, kept = start + cut, data[cut:]
-            if final:
+            start, remainder = start + cut, data[cut:]
+            if is_last:
                 return
 
 
-def _decoded(block: Block) -> Rows:
+def _decode(block: Block) -> Rows:
     try:
         rows = ROWS.decode_lines(block.data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         raise first_fault(block) from None
-    be_single(block, rows)
+    check_keys(block, rows)
     return rows
 
 
-def _chunked(rows: Rows) -> Iterator[tuple[Rows, Names]]:
-    """The rows in lists that come to at most `CELLS` cells once each row has every column of its list."""
+def _chunks(rows: Rows) -> Iterator[tuple[Rows, Names]]:
+    """Split rows into lists of at most `CELLS` cells, when each row has every column of its list."""
     own = dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, rows))))
     if len(rows) < 2 or len(rows) * len(own) <= CELLS:
         yield from [(rows, own)] if rows else []
         return
     half = len(rows) // 2
-    yield from _chunked(rows[:half])
-    yield from _chunked(rows[half:])
+    yield from _chunks(rows[:half])
+    yield from _chunks(rows[half:])
 
 
 def _columns(rows: Rows, own: Names) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Each name with its values."""
-    # Mostly all objects have the same keys in one order, and then this takes a tenth of the time.
+    """Yield each column with its values."""
+    # Mostly all objects have the same keys in the same order, and then this takes a tenth of the time.
     if all(map(tuple(own).__eq__, map(tuple, rows))):
         yield from zip(own, zip(*map(dict.values, rows), strict=True), strict=True)
         return
@@ -129,8 +129,8 @@ def _columns(rows: Rows, own: Names) -> Iterator[tuple[str, Sequence[Any]]]:
         yield name, [row.get(name) for row in rows]
 
 
-def _texts(values: Sequence[Any]) -> pl.Series:
-    """Values as a CSV would have them: text, or null."""
+def _text_column(values: Sequence[Any]) -> pl.Series:
+    """Return values as a CSV has them: text, or null."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds == {int}:
         try:

@@ -1,4 +1,4 @@
-"""What a Parquet file says of itself at its end, and whether that can be true of a file of its size.
+"""Reads the footer of a Parquet file, and checks that its claims are plausible for the file's size.
 
 Fields by their numbers in https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
@@ -14,13 +14,13 @@ from penstock.readers.thrift import Reader, ThriftError
 MAGIC = b"PAR1"
 ENCRYPTED = 8
 FOOTER = 64 << 20
-"""Bytes of a footer at most."""
+"""Maximum bytes of a footer."""
 MANY = 5_000_000
-"""Rows that any file may have."""
+"""Rows that a file of any size may have."""
 ROWS_PER_BYTE = 20
-"""How many rows there may be for a byte of the file when there are more than `MANY`: real rows differ."""
+"""Maximum rows per byte of the file above `MANY` rows: real rows differ from each other and take space."""
 GROUP, GROUP_CELLS = 750_000_000, 250_000_000
-"""Bytes, uncompressed, and cells of a row group at most: it is what is held at a time."""
+"""Maximum uncompressed bytes and cells of a row group, which is held in memory as a whole."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class Chunk:
     """One column of one row group."""
 
     start: int
-    """Byte of the file that is its first."""
+    """Position of its first byte in the file."""
     size: int
-    """Bytes of it in the file."""
+    """Bytes in the file."""
     unpacked: int
-    """Bytes of it, uncompressed."""
+    """Uncompressed bytes."""
     values: int
 
 
 @dataclass(frozen=True)
 class Footer:
-    """As the file claims it."""
+    """What the file claims about itself."""
 
     rows: int
     names: tuple[str, ...]
@@ -47,10 +47,10 @@ class Footer:
 
 
 def read_footer(path: Path) -> Footer:
-    """The footer of a file that begins as Parquet.
+    """Read the footer of a file that begins as Parquet.
 
     Raises:
-        TableError: there is none, or none that can be read.
+        TableError: it is missing or cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -73,26 +73,26 @@ def read_footer(path: Path) -> Footer:
         raise TableError("the Parquet file is damaged: its footer cannot be read; upload it again") from None
 
 
-def be_sound(footer: Footer, size: int) -> None:
-    """Make sure that what the footer claims fits a file of so many bytes.
+def check_footer(footer: Footer, size: int) -> None:
+    """Check that the footer's claims are plausible for a file of so many bytes.
 
     Raises:
-        TableError: saying what does not.
+        TableError: naming the claim that is not.
     """
     if not footer.names:
         raise TableError("the Parquet file has no columns")
     if sum(rows for rows, _ in footer.groups) != footer.rows:
         raise TableError("the Parquet file is damaged: its row groups are not the rows that it says it has")
     if footer.rows > max(MANY, ROWS_PER_BYTE * size):
-        said = f"the Parquet file claims {footer.rows:,} rows in {size:,} bytes"
-        raise TableError(f"{said}: this is no table but a compression bomb, or damaged")
+        claim = f"the Parquet file claims {footer.rows:,} rows in {size:,} bytes"
+        raise TableError(f"{claim}: this is no table but a compression bomb, or damaged")
     for rows, chunks in footer.groups:
         if any(chunk.start < 4 or chunk.start + chunk.size > size for chunk in chunks):
             raise TableError("the Parquet file is damaged or cut short: a column is said to be where there is no file")
         cells = sum(max(rows, chunk.values) for chunk in chunks)
         if sum(chunk.unpacked for chunk in chunks) > GROUP or cells > GROUP_CELLS:
-            said = f"a row group of the Parquet file has over {GROUP >> 30} GB or {GROUP_CELLS:,} cells"
-            raise TableError(f"{said}: write it with smaller row groups, of some 100,000 rows")
+            claim = f"a row group of the Parquet file has over {GROUP >> 30} GB or {GROUP_CELLS:,} cells"
+            raise TableError(f"{claim}: write it with smaller row groups, of some 100,000 rows")
 
 
 def _footer(fields: Mapping[int, Any]) -> Footer:
@@ -103,26 +103,26 @@ def _footer(fields: Mapping[int, Any]) -> Footer:
         raise TableError(f"the file has more than {COLUMNS:,} columns, at most {COLUMNS:,} are taken")
     return Footer(
         rows=_int(fields[3]),
-        names=tuple(_top(schema)),
+        names=tuple(_column_names(schema)),
         groups=tuple((_int(group[3]), tuple(_chunk(chunk[3]) for chunk in group[1])) for group in fields[4]),
     )
 
 
-def _top(schema: list[Mapping[int, Any]]) -> list[str]:
-    """The columns' names out of the schema, which is a tree in depth-first order."""
+def _column_names(schema: list[Mapping[int, Any]]) -> list[str]:
+    """Return the columns' names from the schema, which is a tree in depth-first order."""
     names, at = [], 1
     for _ in range(schema[0].get(5, 0)):
         names.append(schema[at][4].decode())
-        waiting = 1
-        while waiting:
-            waiting += schema[at].get(5, 0) - 1
+        missing = 1
+        while missing:
+            missing += schema[at].get(5, 0) - 1
             at += 1
     return names
 
 
 def _chunk(meta: Mapping[int, Any]) -> Chunk:
     start = _int(meta[9])
-    # A dictionary comes before the data; some writers say 0 where there is none.
+    # A dictionary precedes the data; some writers say 0 where there is none.
     dictionary = _int(meta.get(11, 0)) or start
     return Chunk(start=min(start, dictionary), size=_int(meta[7]), unpacked=_int(meta[6]), values=_int(meta[5]))
 

@@ -1,7 +1,7 @@
-"""Parquet: its footer is read here and believed only where it fits the file; then Polars reads row groups one by one.
+"""Parquet: the footer and the page headers are checked against the file first; then Polars reads it by row groups.
 
-A few kilobytes can claim 2^31 rows, and a footer with one flipped bit can make Polars panic or ask for all memory; so
-what the footer claims is bounded before Polars sees the file. A panic that is left is a damaged file too.
+A file of a few kilobytes can claim 2^31 rows, and a footer with one flipped bit can make Polars panic or allocate all
+memory. So these claims are bounded before Polars reads the file. A panic that still occurs means a damaged file too.
 """
 
 import os
@@ -12,11 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
-from penstock.readers.parquet_footer import be_sound, read_footer
-from penstock.readers.parquet_pages import be_pages
-from penstock.readers.table import Table, TableError, be_names, rows_of_a_batch, sliced
+from penstock.readers.parquet_footer import check_footer, read_footer
+from penstock.readers.parquet_pages import check_pages
+from penstock.readers.table import Table, TableError, batch_rows, check_names, split_rows
 
 DAMAGED = "the Parquet file is damaged: write or upload it again"
+UNSUPPORTED = "the Parquet file has a column of a type or an encoding that is not supported: write it as plain columns"
 
 
 class ParquetTable(Table):
@@ -26,54 +27,54 @@ class ParquetTable(Table):
         """Read the footer.
 
         Raises:
-            TableError: it is damaged, or claims what cannot be.
+            TableError: it is damaged, or its claims are not plausible.
         """
         footer = read_footer(path)
-        be_names(footer.names)
-        be_sound(footer, path.stat().st_size)
-        be_pages(path, footer)
+        check_names(footer.names)
+        check_footer(footer, path.stat().st_size)
+        check_pages(path, footer)
         self._lazy = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        with _read(), _quietly():
+        with _errors_as_sentences(), _silence():
             self.names = tuple(self._lazy.collect_schema().names())
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        most = rows_of_a_batch(len(self.names))
+        most = batch_rows(len(self.names))
         lazy = self._lazy if columns is None else self._lazy.select(columns)
-        with _read():
-            with _quietly():
-                found = iter(lazy.collect_batches(chunk_size=most, maintain_order=True))
+        with _errors_as_sentences():
+            with _silence():
+                frames = iter(lazy.collect_batches(chunk_size=most, maintain_order=True))
             while True:
-                with _quietly():
-                    frame = next(found, None)
+                with _silence():
+                    frame = next(frames, None)
                 if frame is None:
                     return
-                yield from sliced(frame, most)
+                yield from split_rows(frame, most)
 
 
 @contextmanager
-def _read() -> Iterator[None]:
+def _errors_as_sentences() -> Iterator[None]:
+    """Raise what Polars raises as a refusal."""
     try:
         yield
     except pl.exceptions.PanicException:
         raise TableError(DAMAGED) from None
     except (pl.exceptions.PolarsError, OSError, NotImplementedError, ValueError) as error:
-        known = any(word in str(error).lower() for word in ("not supported", "not implemented", "unsupported"))
-        said = "the Parquet file has a column of a type or an encoding that is not supported: write it as plain columns"
-        raise TableError(said if known else DAMAGED) from None
+        is_unsupported = any(word in str(error).lower() for word in ("not supported", "not implemented", "unsupported"))
+        raise TableError(UNSUPPORTED if is_unsupported else DAMAGED) from None
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep what a panic prints to the standard error stream from whoever runs this."""
+def _silence() -> Iterator[None]:
+    """Discard what a panic prints to the standard error stream."""
     try:
         stream = sys.stderr.fileno()
     except (OSError, ValueError, AttributeError):
         stream = 2
-    kept, nowhere = os.dup(stream), os.open(os.devnull, os.O_WRONLY)
+    original, devnull = os.dup(stream), os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, stream)
+        os.dup2(devnull, stream)
         yield
     finally:
-        os.dup2(kept, stream)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(original, stream)
+        os.close(original)
+        os.close(devnull)

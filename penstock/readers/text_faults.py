@@ -1,4 +1,4 @@
-"""Places in a text file: which line a byte is in, and where it is no text."""
+"""Faults in a text file: bytes that are no text, and the line that a byte is in."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ CHUNK = 4 << 20
 
 
 def line_of(path: Path, at: int) -> int:
-    """The line that a byte is in, the first being 1; a lone CR ends a line too."""
+    """Return the line that a byte is in, the first being 1; a lone CR ends a line too."""
     lines, after = 1, b""
     with path.open("rb") as file:
         while at > 0 and (data := file.read(min(CHUNK, at))):
@@ -20,24 +20,24 @@ def line_of(path: Path, at: int) -> int:
     return lines
 
 
-def located(path: Path, fault: FaultError) -> TableError:
-    """The fault as a refusal that names the line."""
+def table_error(path: Path, fault: FaultError) -> TableError:
+    """Return a fault as a refusal that names the line."""
     return TableError(fault.sentence.replace("{line}", f"{line_of(path, fault.at):,}"))
 
 
-def be_text(start: int, data: bytes) -> None:
-    """Make sure that bytes are text.
+def check_text(start: int, data: bytes) -> None:
+    """Check that bytes are UTF-8 without NUL.
 
     Args:
-        start: the byte of the file that is the first of them.
+        start: position of the first of them in the file.
         data: whole lines.
 
     Raises:
-        FaultError: there is a NUL, or something that is no UTF-8.
+        FaultError: naming the first byte that is not.
     """
     if (zero := data.find(b"\x00")) >= 0:
-        said = f"line {{line}} holds a NUL at byte {start + zero:,}: the file is damaged or no text"
-        raise FaultError(start + zero, said)
+        sentence = f"line {{line}} holds a NUL at byte {start + zero:,}: the file is damaged or no text"
+        raise FaultError(start + zero, sentence)
     if data.isascii():
         return
     try:

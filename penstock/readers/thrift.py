@@ -1,36 +1,36 @@
-"""Thrift's compact protocol, as far as the headers in a Parquet file need it, read without trust.
+"""Reads Thrift's compact protocol from untrusted bytes, as far as the headers in a Parquet file need it.
 
-A struct becomes `{field id: value}`, a list a list; every length is bounded by the bytes that are there, and depth by
-`DEEP`. https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
+A struct becomes `{field id: value}`, a list a list. Every length is bounded by the bytes that exist, depth by
+`MAX_DEPTH`. https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-DEEP = 32
+MAX_DEPTH = 32
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 
 
 class ThriftError(Exception):
-    """These bytes are no struct."""
+    """The bytes are no struct."""
 
 
 @dataclass
 class Reader:
-    """A place in bytes; what is read moves it on."""
+    """A position in bytes, which advances as values are read."""
 
     data: bytes
     at: int = 0
     fields: dict[int, Any] = field(default_factory=dict)
-    """Of the struct that was read, for who wants it with its end."""
+    """Fields of the struct that was read, for callers that also need where it ends."""
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """The struct that begins here.
+        """Read the struct that begins here.
 
         Raises:
-            ThriftError: it has no end, or a field of no type there is.
+            ThriftError: it has no end, or a field of an unknown type.
         """
-        if depth > DEEP:
+        if depth > MAX_DEPTH:
             raise ThriftError
         fields: dict[int, Any] = {}
         number = 0
@@ -58,7 +58,7 @@ class Reader:
     def _list(self, depth: int) -> list[Any]:
         head = self._byte()
         size = head >> 4 if head >> 4 < 15 else self._varint()
-        if size > len(self.data) - self.at or depth > DEEP:
+        if size > len(self.data) - self.at or depth > MAX_DEPTH:
             raise ThriftError
         return [self._value(head & 15, depth + 1) for _ in range(size)]
 

@@ -1,7 +1,7 @@
-"""Whether a version that takes a share of the traffic answers like the one that it is to replace.
+"""Canary comparison: compare the answers of the new version with those of the live one, in distribution.
 
-Both get requests of the same time, drawn at random, so what is asked is alike and only the answers can differ. Pure:
-captured rows in, a finding out.
+Both get requests of the same time, drawn at random, so that the requests are alike and only the answers can differ.
+Pure: captured rows in, a finding out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ ALPHA = 0.001
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found."""
+    """The result of one look at the new version."""
 
     verdict: Verdict
     reason: str
@@ -28,7 +28,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Versions:
-    """What is compared, by the numbers of the model's versions."""
+    """The two versions of the model that are compared, by their numbers."""
 
     new: int
     old: int | None
@@ -36,7 +36,7 @@ class Versions:
 
     @property
     def alone(self) -> str:
-        """Why captures tell no two versions apart; empty where they do."""
+        """Why there are no two versions to compare; empty where there are."""
         if self.old is None:
             return f"scores not compared: no other version than {self.new} was live"
         if self.old == self.new:
@@ -44,43 +44,45 @@ class Versions:
         return ""
 
 
-def answers(rows: Iterable[Mapping[str, Any]], since: str, *, by_label: bool) -> dict[int, list[Any]]:
-    """What each version answered: its scores, or of several classes its labels; None for an answer without one.
+def group_answers(rows: Iterable[Mapping[str, Any]], since: str, *, by_label: bool) -> dict[int, list[Any]]:
+    """Group answers by version: scores, or of several classes labels; None for an answer without one.
 
     Args:
         rows: as the predict function captured them.
         since: the first moment that counts, ISO 8601 in UTC.
         by_label: whether there are several classes.
     """
-    found: dict[int, list[Any]] = {}
+    answers: dict[int, list[Any]] = {}
     start = since.removesuffix("Z").removesuffix("+00:00")
     for row in rows:
         if str(row["at"]).removesuffix("+00:00") >= start:
-            found.setdefault(int(row["version"]), []).append(row.get("label" if by_label else "score"))
-    return found
+            answers.setdefault(int(row["version"]), []).append(row.get("label" if by_label else "score"))
+    return answers
 
 
-def compare(answered: Mapping[int, Sequence[Any]], versions: Versions, spec: Rollout, *, by_label: bool) -> Finding:
-    """The new version's answers against the old one's, in bins of the old one's.
+def compare(answers: Mapping[int, Sequence[Any]], versions: Versions, spec: Rollout, *, by_label: bool) -> Finding:
+    """Compare the new version's answers with the old one's, in bins of the old one's.
 
     The population stability index must reach the limit and be more than chance gives (`penstock.monitoring.drift`).
     """
     if versions.old is None or versions.alone:
         return Finding("not judged", versions.alone)
-    new, old = answered.get(versions.new, ()), answered.get(versions.old, ())
+    new, old = answers.get(versions.new, ()), answers.get(versions.old, ())
     if min(len(new), len(old)) < spec.min_rows:
         counts = f"{len(new)} rows of version {versions.new} and {len(old)} of version {versions.old} were answered"
         return Finding("not judged", f"scores not compared: {counts}, {spec.min_rows} of each are needed")
     distance, chance = distance_of(new, old, by_label=by_label)
-    what = f"{'labels' if by_label else 'scores'} of versions {versions.new} and {versions.old}: PSI {distance:.3f}"
-    said = f"{what} over {len(new)} and {len(old)} rows, the limit is {spec.max_score_psi:g}"
+    measure = f"{'labels' if by_label else 'scores'} of versions {versions.new} and {versions.old}: PSI {distance:.3f}"
+    sentence = f"{measure} over {len(new)} and {len(old)} rows, the limit is {spec.max_score_psi:g}"
     if distance < spec.max_score_psi:
-        return Finding("fine", said)
-    return Finding("bad", said) if distance > chance else Finding("fine", f"{said}, and chance gives {chance:.3f}")
+        return Finding("fine", sentence)
+    if distance > chance:
+        return Finding("bad", sentence)
+    return Finding("fine", f"{sentence}, and chance gives {chance:.3f}")
 
 
 def distance_of(new: Sequence[Any], old: Sequence[Any], *, by_label: bool) -> tuple[float, float]:
     """The population stability index of answers in bins of the old ones, and what chance gives in one look of many."""
     bins = bins_of(old, numeric=not by_label)
-    counted = [list(bins.count(values).values()) for values in (old, new)]
-    return psi(*counted), noise(len(counted[0]), len(old), len(new), ALPHA)
+    counts = [list(bins.count(values).values()) for values in (old, new)]
+    return psi(*counts), noise(len(counts[0]), len(old), len(new), ALPHA)

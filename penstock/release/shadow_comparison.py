@@ -1,31 +1,147 @@
-"""Whether a version that answers unseen answers like the one that is live, request by request.
+"""Shadow comparison: captured requests, asked again of a version that takes no traffic, and how its answers differ.
 
-Both answered the very same rows, so that two equal versions differ in nothing, however few the rows are. Pure: pairs of
-answers in, a finding out.
+A request is asked as it came, with all of its captured rows, so that the version works as it would for callers. Both
+versions answered the very same rows, so that two equal versions differ in nothing, however few the rows are. Pure:
+captured rows and replies in, requests, pairs of answers and a finding out.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
+from penstock.api import synthetic_request
 from penstock.release.canary_comparison import Finding, Versions, distance_of
-from penstock.release.shadow_requests import ANSWERED, Pair, first_reason
 from penstock.scoring.signature import Kind
 from penstock.spec.rollout import Rollout
 
+ANSWERED, REFUSED, FAILED = "answered", "refused", "failed"
+"""Outcomes of a row: `refused` is a 4xx, with what is wrong; `failed` is everything else."""
+REASON_LIMIT = 300
+"""Characters of a refusal or an error that are stored."""
+_STORED = ("score", "label")
+
+Row = Mapping[str, Any]
+Pair = dict[str, Any]
+"""`id`, `at`, `live` (the caller's answer) and `outcome`; with `shadow` (the new version's answer), or why it has none
+as `reason`."""
+
+
+# Requests and replies
+
 
 @dataclass(frozen=True)
-class Paired:
-    """What both versions answered to the same rows; values of shape (rows,)."""
+class Request:
+    """An answered request, as far as it was captured."""
+
+    name: str
+    """Its id, as API Gateway gave it."""
+    rows: tuple[Row, ...]
+    """As they were captured."""
+
+    def event(self) -> dict[str, Any]:
+        """The request as the HTTPS API sends it.
+
+        A value that is null was missing, and a version that has no such column any more need not know its name.
+        """
+        instances = [{name: value for name, value in row["instance"].items() if value is not None} for row in self.rows]
+        return synthetic_request.event("shadow", self.name, instances)
+
+
+def group_requests(rows: Iterable[Row]) -> list[Request]:
+    """Group captured rows by their request: an inference id is the request's, a hyphen and the row's."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(str(row["id"]).rpartition("-")[0], []).append(row)
+    return [Request(name, tuple(members)) for name, members in groups.items()]
+
+
+def sample(requests: Iterable[Request], max_rows: int) -> list[Request]:
+    """Choose whole requests by their names' hashes, with at most so many rows together, and at least one request."""
+    chosen: list[Request] = []
+    for request in sorted(requests, key=lambda request: hashlib.sha256(request.name.encode()).digest()):
+        if chosen and len(request.rows) > max_rows:
+            continue
+        chosen.append(request)
+        max_rows -= len(request.rows)
+    return chosen
+
+
+def pair_answers(request: Request, reply: Mapping[str, Any], *, failed: bool) -> list[Pair]:
+    """Pair each row's two answers.
+
+    Args:
+        request: with the live version's answers.
+        reply: the shadow's, or the error that it raised.
+        failed: whether it raised one.
+    """
+    predictions = None if failed or reply.get("statusCode") != 200 else json.loads(reply["body"])["predictions"]
+    if predictions is None or len(predictions) != len(request.rows):
+        outcome, reason = _trouble(reply, failed=failed)
+        return [_live_half(row) | {"outcome": outcome, "reason": reason} for row in request.rows]
+    rows = zip(request.rows, predictions, strict=True)
+    return [_live_half(row) | {"outcome": ANSWERED, "shadow": _stored(prediction)} for row, prediction in rows]
+
+
+def _live_half(row: Row) -> Pair:
+    return {"id": row["id"], "at": row["at"], "live": _stored(row)}
+
+
+def _stored(prediction: Row) -> dict[str, Any]:
+    return {name: prediction[name] for name in _STORED if name in prediction}
+
+
+def _trouble(reply: Mapping[str, Any], *, failed: bool) -> tuple[str, str]:
+    """How a reply without predictions is counted, and its own words."""
+    if failed:
+        return FAILED, str(reply.get("errorMessage") or reply)[:REASON_LIMIT]
+    status = int(reply.get("statusCode", 0))
+    if 400 <= status < 500:
+        return REFUSED, str(json.loads(reply["body"]).get("detail"))[:REASON_LIMIT]
+    return FAILED, f"status {status}, and not as many predictions as rows"
+
+
+# Comparison
+
+
+def compare(pairs: Sequence[Pair], versions: Versions, spec: Rollout, task: Kind) -> Finding:
+    """Compare a shadow's answers with the live version's; the finding has the numbers behind it."""
+    subject = f"shadow of version {versions.new}" + (" with new code" if versions.new == versions.old else "")
+    unanswered = sum(pair["outcome"] != ANSWERED for pair in pairs)
+    numbers: dict[str, Any] = {"rows": len(pairs), "unanswered": unanswered}
+    if unanswered > spec.max_error_rate * len(pairs):
+        limit = f"limit {100 * spec.max_error_rate:g}%"
+        reason = f"{unanswered} of {len(pairs)} rows got no answer ({limit}), {_first_reason(pairs)}"
+        return Finding("bad", f"{subject}: {reason}", numbers)
+    answered = len(pairs) - unanswered
+    if answered < spec.min_rows:
+        reason = f"not compared, {answered} captured rows were answered again and {spec.min_rows} are needed"
+        return Finding("not judged", f"{subject}: {reason}", numbers)
+    measures = list(_measures(_Paired.of(pairs), spec, task))
+    numbers |= {measure.name: round(measure.value, 6) for measure in measures}
+    comparison = ", ".join(measure.sentence for measure in measures)
+    reason = f"{subject} on {len(pairs)} rows that version {versions.old} answered: {comparison}"
+    return Finding("bad" if any(measure.is_bad for measure in measures) else "fine", reason, numbers)
+
+
+def _first_reason(pairs: Sequence[Pair]) -> str:
+    """The words of the first row without an answer; empty where all have one."""
+    return next((f"{pair['outcome']}: {pair['reason']}" for pair in pairs if pair["outcome"] != ANSWERED), "")
+
+
+@dataclass(frozen=True)
+class _Paired:
+    """Both versions' answers to the same rows; values of shape (rows,)."""
 
     live: Sequence[dict[str, Any]]
     shadow: Sequence[dict[str, Any]]
 
     @classmethod
-    def of(cls, found: Sequence[Pair]) -> "Paired":
+    def of(cls, pairs: Sequence[Pair]) -> "_Paired":
         """The rows that both answered."""
-        both = [pair for pair in found if pair["outcome"] == ANSWERED]
+        both = [pair for pair in pairs if pair["outcome"] == ANSWERED]
         return cls([pair["live"] for pair in both], [pair["shadow"] for pair in both])
 
     def distance(self, *, by_label: bool) -> tuple[float, float]:
@@ -49,56 +165,39 @@ class Paired:
         return fmean(abs(score - middle) for score in scores)
 
 
-def compare(found: Sequence[Pair], versions: Versions, spec: Rollout, task: Kind) -> Finding:
-    """What a shadow's answers come to, with the numbers behind it."""
-    what = f"shadow of version {versions.new}" + (" with new code" if versions.new == versions.old else "")
-    without = sum(pair["outcome"] != ANSWERED for pair in found)
-    numbers: dict[str, Any] = {"rows": len(found), "unanswered": without}
-    if without > spec.max_error_rate * len(found):
-        limit = f"limit {100 * spec.max_error_rate:g}%"
-        said = f"{without} of {len(found)} rows got no answer ({limit}), {first_reason(found)}"
-        return Finding("bad", f"{what}: {said}", numbers)
-    if len(found) - without < spec.min_rows:
-        said = f"not compared, {len(found) - without} captured rows were answered again and {spec.min_rows} are needed"
-        return Finding("not judged", f"{what}: {said}", numbers)
-    measured = list(_measured(Paired.of(found), spec, task))
-    numbers |= {item.name: round(item.value, 6) for item in measured}
-    said = f"{what} on {len(found)} rows that version {versions.old} answered: " + ", ".join(i.said for i in measured)
-    return Finding("bad" if any(item.bad for item in measured) else "fine", said, numbers)
-
-
 @dataclass(frozen=True)
 class _Measure:
     name: str
     value: float
-    bad: bool
-    said: str
+    is_bad: bool
+    sentence: str
 
 
-def _measured(paired: Paired, spec: Rollout, task: Kind) -> Iterator[_Measure]:
-    """How far the answers are from each other, each number with its limit.
+def _measures(paired: _Paired, spec: Rollout, task: Kind) -> Iterator[_Measure]:
+    """The distances between the answers, each with its limit.
 
     Of several classes the score is the most probable one's, perhaps of another class: its differences say nothing.
     """
-    yield _psi(paired, spec, by_label=task == "multiclass")
+    yield _measure_psi(paired, spec, by_label=task == "multiclass")
     if task != "regression":
         changed = paired.changed()
-        said = f"{changed:.1%} other labels (limit {100 * spec.max_changed:g}%)"
-        yield _Measure("changed", changed, changed > spec.max_changed, said)
+        sentence = f"{changed:.1%} other labels (limit {100 * spec.max_changed:g}%)"
+        yield _Measure("changed", changed, changed > spec.max_changed, sentence)
     if task != "multiclass":
-        yield _difference(paired, spec.max_difference * paired.spread() if task == "regression" else None)
+        yield _measure_difference(paired, spec.max_difference * paired.spread() if task == "regression" else None)
 
 
-def _psi(paired: Paired, spec: Rollout, *, by_label: bool) -> _Measure:
+def _measure_psi(paired: _Paired, spec: Rollout, *, by_label: bool) -> _Measure:
     distance, chance = paired.distance(by_label=by_label)
     far = distance >= spec.max_score_psi
     by_chance = f", chance gives {chance:.3f}" if far and distance <= chance else ""
-    said = f"PSI of the {'labels' if by_label else 'scores'} {distance:.3f} (limit {spec.max_score_psi:g}{by_chance})"
-    return _Measure("psi", distance, far and not by_chance, said)
+    subject = "labels" if by_label else "scores"
+    sentence = f"PSI of the {subject} {distance:.3f} (limit {spec.max_score_psi:g}{by_chance})"
+    return _Measure("psi", distance, far and not by_chance, sentence)
 
 
-def _difference(paired: Paired, limit: float | None) -> _Measure:
+def _measure_difference(paired: _Paired, limit: float | None) -> _Measure:
     mean = paired.difference()
-    shown = "" if limit is None else f" (limit {limit:.4g})"
-    bad = limit is not None and mean > limit
-    return _Measure("difference", mean, bad, f"scores {mean:.4g} apart on average{shown}")
+    limit_clause = "" if limit is None else f" (limit {limit:.4g})"
+    is_bad = limit is not None and mean > limit
+    return _Measure("difference", mean, is_bad, f"scores {mean:.4g} apart on average{limit_clause}")

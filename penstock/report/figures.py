@@ -1,15 +1,79 @@
-"""The figures that reports of several tasks share: curves of challenger and champion, calibration, confusion."""
+"""Figures that reports of several tasks share: curves of challenger and champion, calibration, confusion."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from penstock.report.html import Html, join, number, percent, tag, text
-from penstock.report.svg import Axis, Plot, swatch
+from penstock.report.formatting import number
+from penstock.report.svg import Axis, Element, Kind, Plot, swatch
 
 Curves = Mapping[str, Any]
-KINDS = {"challenger": "a", "champion": "b"}
-MANY = 8
-"""Classes from which on a confusion shows counts only."""
+KINDS: Mapping[str, Kind] = {"challenger": "a", "champion": "b"}
+MANY_CLASSES = 8
+"""Classes above which a confusion matrix shows counts only."""
+UNIT_SQUARE = ((0, 0), (1, 1))
+"""Ends of the diagonal of a plot whose axes go from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend."""
+
+    label: str
+    mark: Sequence[Element]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot with its caption."""
+
+    plot: Plot
+    note: str
+    keys: Sequence[Key] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One count of a confusion matrix."""
+
+    count: int
+    share: float
+    """Of the actual class' rows, 0-1."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts by actual class (rows) and predicted class (columns)."""
+
+    title: str
+    classes: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there is room for counts only."""
+        return len(self.classes) > MANY_CLASSES
+
+
+@dataclass(frozen=True)
+class Block:
+    """Figures or confusion matrices that belong together."""
+
+    figures: Sequence[Figure] = ()
+    confusions: Sequence[Confusion] = ()
+    title: str = ""
+    note: str = ""
+    small: bool = False
+
+
+def legend(labels: Mapping[str, Kind], shape: Literal["line", "bar"] = "line") -> list[Key]:
+    """Return the legend of several series; none where there is one series."""
+    return [Key(label, swatch(kind, shape)) for label, kind in labels.items()] if len(labels) > 1 else []
+
+
+def legend_of_models(models: Sequence[str], shape: Literal["line", "bar"] = "line") -> list[Key]:
+    """Return the legend of challenger and champion."""
+    return legend({name: KINDS[name] for name in models}, shape)
 
 
 def curve(
@@ -19,64 +83,42 @@ def curve(
     labels: tuple[str, str],
     note: str,
     guide: tuple[tuple[float, float], tuple[float, float]] | None,
-) -> list[Html]:
-    """A line for each model that has points under `key`, both axes from 0 to 1; none where no model has."""
-    drawn = {name: model[key] for name, model in models.items() if model.get(key)}
-    if not drawn:
+) -> list[Figure]:
+    """Plot a line for each model that has points under `key`, both axes from 0 to 1; nothing where no model has."""
+    lines = {name: model[key] for name, model in models.items() if model.get(key)}
+    if not lines:
         return []
     plot = Plot(title, Axis(labels[0], 0, 1), Axis(labels[1], 0, 1))
     if guide:
         plot.guide(*guide)
-    for name, points in reversed(drawn.items()):
+    for name, points in reversed(lines.items()):
         plot.line(points, KINDS[name])
-    return [figure(plot, note, list(drawn))]
+    return [Figure(plot, note, legend_of_models(list(lines)))]
 
 
-def calibration(models: Mapping[str, Curves], labels: tuple[str, str], note: str) -> list[Html]:
-    """What scores said and what happened, bin by bin; none where it was not measured."""
-    drawn = {name: model["calibration"] for name, model in models.items() if model.get("calibration")}
-    if not drawn:
+def calibration(models: Mapping[str, Curves], labels: tuple[str, str], note: str) -> list[Figure]:
+    """Plot scores against observed shares, bin by bin; nothing where it was not measured."""
+    lines = {name: model["calibration"] for name, model in models.items() if model.get("calibration")}
+    if not lines:
         return []
     plot = Plot("Calibration", Axis(labels[0], 0, 1), Axis(labels[1], 0, 1))
-    plot.guide((0, 0), (1, 1))
-    for name, bins in reversed(drawn.items()):
+    plot.guide(*UNIT_SQUARE)
+    for name, bins in reversed(lines.items()):
         plot.line([(item["score"], item["positive"]) for item in bins], KINDS[name], dots=True)
-    return [figure(plot, note, list(drawn))]
+    return [Figure(plot, note, legend_of_models(list(lines)))]
 
 
-def confusion(name: str, found: Mapping[str, Any]) -> Html:
-    """Counts by actual and predicted class; a cell's shade is its share of the actual class."""
-    classes = [str(item) for item in found["classes"]]
-    many = len(classes) > MANY
+def confusions(models: Mapping[str, Curves]) -> list[Confusion]:
+    """Return the confusion matrix of each model that has one."""
+    return [_confusion(name, model["confusion"]) for name, model in models.items() if model.get("confusion")]
+
+
+def _confusion(model: str, matrix: Mapping[str, Any]) -> Confusion:
+    classes = [str(item) for item in matrix["classes"]]
     rows = []
-    for actual, counts in zip(classes, found["rows"], strict=True):
+    for counts in matrix["rows"]:
         total = sum(counts) or 1
-        cells = "".join(_shaded(count, count / total, many=many) for count in counts)
-        rows.append(f'<tr><th scope="row">{text(f"really {actual}")}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">{text(f"said {label}")}</th>' for label in classes)
-    threshold = found.get("threshold")
-    title = f"Confusion: {name}" + ("" if threshold is None else f", {classes[-1]} from {number(threshold)}")
-    inside = f'<table class="confusion{" many" if many else ""}"><tr><td></td>{heads}</tr>{"".join(rows)}</table>'
-    grid = f'<div class="wide" tabindex="0">{inside}</div>'
-    return tag("div", tag("h3", title), Html(grid))
-
-
-def _shaded(count: int, share: float, *, many: bool) -> str:
-    more = "" if many else f"<br><small>{percent(share)}</small>"
-    return f'<td style="--part:{share * 0.6:.3f}">{number(count)}{more}</td>'
-
-
-def figure(plot: Plot, note: str, names: Sequence[str], shape: str = "line") -> Html:
-    """A plot with its note, and a legend where several models are in it."""
-    legend = [key(KINDS[name], name, shape) for name in names] if len(names) > 1 else []
-    return captioned(plot, join([f"{note} " if note else "", *legend]))
-
-
-def key(kind: str, name: str, shape: str) -> Html:
-    """One entry of a legend."""
-    return join((tag("span", Html(swatch(kind, shape=shape)), name, css="key"), " "))
-
-
-def captioned(plot: Plot, caption: Html) -> Html:
-    """A plot with whatever stands below it."""
-    return tag("figure", tag("b", plot.title), Html(plot.svg()), tag("figcaption", caption))
+        rows.append([Cell(count, count / total) for count in counts])
+    threshold = matrix.get("threshold")
+    title = f"Confusion: {model}" + ("" if threshold is None else f", {classes[-1]} from {number(threshold)}")
+    return Confusion(title, classes, rows)

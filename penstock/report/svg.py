@@ -1,28 +1,41 @@
-"""Plots as inline SVG text: what a report needs of them, themed by the page's CSS and readable without it.
+"""Plots as lists of SVG elements, which a template prints inline; colours come from the page's CSS.
 
-A plot is 360 units wide, so that its words stay legible on a telephone. Colours are classes (`a` challenger,
-`b` champion, `c` a third), never values; series differ by more than colour (dashes, hollow bars), for print.
+A plot is 360 units wide, so that its labels stay legible on a telephone. Colours are CSS classes (`a` challenger,
+`b` champion), never values. Series differ by more than colour, for print and for curves that coincide: the champion is
+a wide dashed band with hollow squares, the challenger a thin line on top of it with filled circles.
 """
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Literal
 
 WIDTH, HEIGHT = 360, 250
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 42
+MARKERS = 6
+"""Markers along a curve of many points."""
 
 UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
-"""From which number on ticks are written in what size, and its sign."""
+"""The number from which ticks are written in a unit, the unit's size, and its sign."""
 
 Point = Sequence[float]
 """x and y."""
+Kind = Literal["a", "b"]
+
+
+@dataclass(frozen=True)
+class Element:
+    """An SVG element."""
+
+    name: str
+    attributes: Mapping[str, object]
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis shows, its unit in the label, and from where to where."""
+    """An axis: its label, with the unit, and its range."""
 
     label: str
     low: float
@@ -30,90 +43,105 @@ class Axis:
 
     @classmethod
     def over(cls, label: str, values: Iterable[float]) -> "Axis":
-        """An axis that holds all values with a little air; one value, or none, gets room too."""
-        found = [value for value in values if math.isfinite(value)] or [0.0]
-        low, high = min(found), max(found)
-        air = (high - low) * 0.04 or abs(high) * 0.5 or 1.0
-        return cls(label, low - air, high + air)
+        """Return an axis that holds all values with a margin; one value, or none, gets a range too."""
+        finite = [value for value in values if math.isfinite(value)] or [0.0]
+        low, high = min(finite), max(finite)
+        margin = (high - low) * 0.04 or abs(high) * 0.5 or 1.0
+        return cls(label, low - margin, high + margin)
 
     def ticks(self) -> list[float]:
-        """About five round numbers within: multiples of 1, 2 or 5 times a power of ten."""
-        span = self.high - self.low
-        rough = span / 5
+        """Return about five round numbers within: multiples of 1, 2 or 5 times a power of ten."""
+        rough = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, last + 1)]
 
 
+@dataclass
 class Plot:
-    """One plot: axes first, then marks in the order in which they lie over each other."""
+    """One plot: axes first, then marks, each above those before it."""
 
-    def __init__(self, title: str, x: Axis, y: Axis) -> None:
-        self.title, self.x, self.y = title, x, y
-        self._marks: list[str] = []
+    title: str
+    x: Axis
+    y: Axis
+    width: int = WIDTH
+    height: int = HEIGHT
+    _marks: list[Element] = field(default_factory=list)
 
-    def across(self, value: float) -> float:
-        """A value's place from the left."""
-        return LEFT + (value - self.x.low) / (self.x.high - self.x.low) * (WIDTH - LEFT - RIGHT)
+    def line(self, points: Iterable[Point], kind: Kind, *, dots: bool = False) -> None:
+        """Draw a line through points, with a marker on each point (`dots`) or on a few along the line."""
+        places = [(self._left(x), self._top(y)) for x, y in points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        self._marks.append(Element("polyline", {"class": f"line {kind}", "points": path}))
+        self._marks += [marker(kind, *place) for place in (places if dots else _spread(places, kind))]
 
-    def up(self, value: float) -> float:
-        """A value's place from the top."""
-        return HEIGHT - BOTTOM - (value - self.y.low) / (self.y.high - self.y.low) * (HEIGHT - TOP - BOTTOM)
+    def cloud(self, points: Iterable[Point], kind: Kind) -> None:
+        """Draw many half-transparent points."""
+        for x, y in points:
+            at = {"cx": f"{self._left(x):.1f}", "cy": f"{self._top(y):.1f}", "r": 2}
+            self._marks.append(Element("circle", {"class": f"cloud {kind}", **at}))
 
-    def line(self, points: Iterable[Point], kind: str, *, dots: bool = False) -> None:
-        """A line through points, which may be marked."""
-        places = [(self.across(x), self.up(y)) for x, y in points]
-        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        self._marks.append(f'<polyline class="line {kind}" points="{drawn}"/>')
-        if dots:
-            self._marks += [f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places]
-
-    def cloud(self, points: Iterable[Point], kind: str) -> None:
-        """Many points, seen through each other."""
-        self._marks += [
-            f'<circle class="cloud {kind}" cx="{self.across(x):.1f}" cy="{self.up(y):.1f}" r="2"/>' for x, y in points
-        ]
-
-    def bars(self, edges: Sequence[float], heights: Sequence[float], kind: str) -> None:
-        """A histogram's bars; as many heights as there are gaps between edges."""
-        for low, high, height in zip(edges, edges[1:], heights, strict=False):
-            left, right, top = self.across(low), self.across(high), self.up(height)
-            size = f'width="{max(right - left - 0.6, 0.4):.1f}" height="{max(self.up(self.y.low) - top, 0):.1f}"'
-            self._marks.append(f'<rect class="bar {kind}" x="{left:.1f}" y="{top:.1f}" {size}/>')
+    def bars(self, edges: Sequence[float], heights: Sequence[float], kind: Kind) -> None:
+        """Draw a histogram's bars; as many heights as there are gaps between edges."""
+        for low, high, value in zip(edges, edges[1:], heights, strict=False):
+            left, right, top = self._left(low), self._left(high), self._top(value)
+            width, height = max(right - left - 0.6, 0.4), max(self._top(self.y.low) - top, 0)
+            place = {"x": f"{left:.1f}", "y": f"{top:.1f}", "width": f"{width:.1f}", "height": f"{height:.1f}"}
+            self._marks.append(Element("rect", {"class": f"bar {kind}", **place}))
 
     def guide(self, start: Point, end: Point) -> None:
-        """A thin line to compare with."""
-        (x1, y1), (x2, y2) = start, end
-        ends = f'x1="{self.across(x1):.1f}" y1="{self.up(y1):.1f}" x2="{self.across(x2):.1f}" y2="{self.up(y2):.1f}"'
-        self._marks.append(f'<line class="guide" {ends}/>')
+        """Draw a thin line to compare with."""
+        self._marks.append(_line("guide", *map(self._place, (start, end))))
 
-    def svg(self) -> str:
-        """The drawing."""
-        name = escape(self.title)
-        start = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}"><title>{name}</title>'
-        return "".join([start, *self._grid(), *self._marks, *self._labels(), "</svg>"])
+    def elements(self) -> Iterator[Element]:
+        """Yield everything, lowest first."""
+        yield from self._grid()
+        yield from self._marks
+        yield from self._labels()
 
-    def _grid(self) -> Iterable[str]:
+    def _place(self, point: Point) -> tuple[float, float]:
+        return self._left(point[0]), self._top(point[1])
+
+    def _left(self, value: float) -> float:
+        return LEFT + (value - self.x.low) / (self.x.high - self.x.low) * (WIDTH - LEFT - RIGHT)
+
+    def _top(self, value: float) -> float:
+        return HEIGHT - BOTTOM - (value - self.y.low) / (self.y.high - self.y.low) * (HEIGHT - TOP - BOTTOM)
+
+    def _grid(self) -> Iterator[Element]:
         bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-        for tick, word in zip(self.x.ticks(), words(self.x.ticks()), strict=True):
-            at = self.across(tick)
-            yield f'<line class="grid" x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{bottom}"/>'
-            yield f'<text class="tick" x="{at:.1f}" y="{bottom + 14}" text-anchor="middle">{word}</text>'
-        for tick, word in zip(self.y.ticks(), words(self.y.ticks()), strict=True):
-            at = self.up(tick)
-            yield f'<line class="grid" x1="{LEFT}" y1="{at:.1f}" x2="{right}" y2="{at:.1f}"/>'
-            yield f'<text class="tick" x="{LEFT - 5}" y="{at + 3.5:.1f}" text-anchor="end">{word}</text>'
+        for tick, label in zip(self.x.ticks(), words(self.x.ticks()), strict=True):
+            at = self._left(tick)
+            yield _line("grid", (at, TOP), (at, bottom))
+            yield _text("tick", label, x=f"{at:.1f}", y=bottom + 14, **{"text-anchor": "middle"})
+        for tick, label in zip(self.y.ticks(), words(self.y.ticks()), strict=True):
+            at = self._top(tick)
+            yield _line("grid", (LEFT, at), (right, at))
+            yield _text("tick", label, x=LEFT - 5, y=f"{at + 3.5:.1f}", **{"text-anchor": "end"})
 
-    def _labels(self) -> Iterable[str]:
+    def _labels(self) -> Iterator[Element]:
         middle = TOP + (HEIGHT - TOP - BOTTOM) / 2
-        yield f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}">{escape(self.x.label)}</text>'
-        turned = f'transform="rotate(-90 11 {middle})"'
-        yield f'<text class="axis" {turned} x="11" y="{middle}">{escape(self.y.label)}</text>'
+        yield _text("axis", self.x.label, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 8)
+        yield _text("axis", self.y.label, transform=f"rotate(-90 11 {middle})", x=11, y=middle)
+
+
+def marker(kind: Kind, x: float, y: float) -> Element:
+    """Return a series' marker: a filled circle, or a hollow square around it where both lie on the same point."""
+    if kind == "a":
+        return Element("circle", {"class": "dot a", "cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": 2.6})
+    return Element("rect", {"class": "dot b", "x": f"{x - 4:.1f}", "y": f"{y - 4:.1f}", "width": 8, "height": 8})
+
+
+def swatch(kind: Kind, shape: Literal["line", "bar"]) -> list[Element]:
+    """Return a legend's mark, 26 by 10 units, which looks like the series."""
+    if shape == "bar":
+        return [Element("rect", {"class": f"bar {kind}", "x": 5, "y": 1, "width": 16, "height": 8})]
+    return [_line(f"line {kind}", (1, 5), (25, 5)), marker(kind, 13, 5)]
 
 
 def words(ticks: Sequence[float]) -> list[str]:
-    """The ticks as text, all with the decimals that their distance needs; thousands as k, millions as M."""
+    """Format ticks, all with the decimals that their distance needs; thousands as k, millions as M."""
     largest = max(map(abs, ticks), default=0.0)
     size, unit = next(((size, unit) for least, size, unit in UNITS if largest >= least), (1.0, ""))
     step = min((abs(b - a) for a, b in pairwise(ticks)), default=1.0) / size
@@ -123,20 +151,24 @@ def words(ticks: Sequence[float]) -> list[str]:
     return [f"{tick / size + 0.0:.{decimals}f}{unit if tick else ''}" for tick in ticks]
 
 
-def swatch(kind: str, *, shape: str = "line") -> str:
-    """A series' mark for a legend, as it is drawn."""
-    mark = (
-        f'<line class="line {kind}" x1="1" y1="5" x2="21" y2="5"/>'
-        if shape == "line"
-        else f'<rect class="bar {kind}" x="4" y="1" width="14" height="8"/>'
-    )
-    return f'<svg class="swatch" viewBox="0 0 22 10" aria-hidden="true">{mark}</svg>'
+def _spread(places: Sequence[tuple[float, float]], kind: Kind) -> list[tuple[float, float]]:
+    """Choose points for markers, evenly along a line; the two series' fall on different places."""
+    lengths = [math.dist(before, after) for before, after in pairwise(places)]
+    total = sum(lengths)
+    wanted = [(index + (0.25 if kind == "a" else 0.75)) / MARKERS * total for index in range(MARKERS)]
+    chosen, along = [], 0.0
+    for length, place in zip(lengths, places[1:], strict=True):
+        along += length
+        if wanted and along >= wanted[0]:
+            chosen.append(place)
+            wanted = [at for at in wanted if at > along]
+    return chosen
 
 
-def share_bar(share: float) -> str:
-    """A bar in a table's cell, 0–1 of its width."""
-    width = f"{min(max(share, 0.0), 1.0) * 100:.1f}"
-    return (
-        '<svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="bar a" width="{width}" height="10"/></svg>'
-    )
+def _line(css: str, start: Point, end: Point) -> Element:
+    (x1, y1), (x2, y2) = start, end
+    return Element("line", {"class": css, "x1": f"{x1:.1f}", "y1": f"{y1:.1f}", "x2": f"{x2:.1f}", "y2": f"{y2:.1f}"})
+
+
+def _text(css: str, text: str, **attributes: object) -> Element:
+    return Element("text", {"class": css, **attributes}, text)

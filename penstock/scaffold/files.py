@@ -1,4 +1,4 @@
-"""A draft as the three files of a model folder; each guess stands beside what was guessed, as a comment."""
+"""Write a draft as the three files of a model folder, with the reason of each guess as a comment."""
 
 import json
 import re
@@ -16,10 +16,10 @@ PLAIN = re.compile(r"[A-Za-z_](?:[\w -]*\w)?")
 
 
 def write(draft: Draft, root: Path) -> Path:
-    """Write the model folder of a draft; the folder.
+    """Write the model folder of a draft and return its path.
 
     Raises:
-        InitError: there is such a model.
+        InitError: the model's folder exists already.
     """
     folder = root / MODELS / draft.name
     if folder.exists():
@@ -32,11 +32,14 @@ def write(draft: Draft, root: Path) -> Path:
 
 
 def contract(draft: Draft) -> str:
-    """`contract.yaml`."""
+    """Return the text of `contract.yaml`."""
     head = [
-        f"# Drafted by `penstock init` from {draft.rows} rows of {_line(draft.source)}.",
+        f"# Drafted by `penstock init` from {draft.rows} rows of {_comment_text(draft.source)}.",
         "# Each comment is the reason of a guess: correct what is wrong. Uploads and requests are held against this.",
-        *(f"# Left out: {_line(name) or '(a column without a name)'}: {why}." for name, why in draft.left_out.items()),
+        *(
+            f"# Left out: {_comment_text(name) or '(a column without a name)'}: {why}."
+            for name, why in draft.left_out.items()
+        ),
         "apiVersion: v3.1.0",
         "kind: DataContract",
         f"id: urn:penstock:contract:{draft.name}",
@@ -51,13 +54,13 @@ def contract(draft: Draft) -> str:
         f"      - {{property: tolerance, value: {draft.tolerance:g}}}",
         "    properties:",
     ]
-    return "\n".join([*head, *(line for guess in draft.guesses for line in _column(guess))]) + "\n"
+    return "\n".join([*head, *(line for guess in draft.guesses for line in _column_lines(guess))]) + "\n"
 
 
-def _column(guess: Guess) -> list[str]:
+def _column_lines(guess: Guess) -> list[str]:
     column = guess.column
     indent = " " * 8
-    lines = textwrap.wrap(_line(guess.why), 104, initial_indent="      # ", subsequent_indent="      # ")
+    lines = textwrap.wrap(_comment_text(guess.why), 104, initial_indent="      # ", subsequent_indent="      # ")
     lines += [f"      - name: {scalar(column.name)}", f"{indent}logicalType: {column.type}"]
     if column.role == "key":
         lines.append(f"{indent}primaryKey: true")
@@ -68,13 +71,13 @@ def _column(guess: Guess) -> list[str]:
     if column.personal:
         lines.append(f"{indent}classification: personal")
     options = {"minimum": column.minimum, "maximum": column.maximum, "maxLength": column.max_length}
-    if given := [f"{name}: {scalar(value)}" for name, value in options.items() if value is not None]:
-        lines.append(f"{indent}logicalTypeOptions: {{{', '.join(given)}}}")
+    if limits := [f"{name}: {scalar(value)}" for name, value in options.items() if value is not None]:
+        lines.append(f"{indent}logicalTypeOptions: {{{', '.join(limits)}}}")
     if column.allowed:
-        listed = ", ".join(scalar(value) for value in column.allowed)
+        allowed = ", ".join(scalar(value) for value in column.allowed)
         lines += [
             f"{indent}quality:",
-            f"{indent}  - {{metric: invalidValues, arguments: {{validValues: [{listed}]}}, mustBe: 0}}",
+            f"{indent}  - {{metric: invalidValues, arguments: {{validValues: [{allowed}]}}, mustBe: 0}}",
         ]
     if column.role not in {"feature", "key"}:
         lines.append(f"{indent}customProperties: [{{property: role, value: {column.role}}}]")
@@ -82,7 +85,7 @@ def _column(guess: Guess) -> list[str]:
 
 
 def model(draft: Draft) -> str:
-    """`model.yaml`."""
+    """Return the text of `model.yaml`."""
     target = draft.role("target")[0].name
     first = METRICS[draft.task][0]
     if draft.task == "multiclass":
@@ -129,7 +132,7 @@ TARGET = {target}
 
 
 def fit(train: pl.DataFrame, validation: pl.DataFrame, params: dict[str, Any]) -> Pipeline:
-    """A fitted pipeline from raw columns to {what}."""
+    """Fit a pipeline from raw columns to {what}."""
 {prepare}    columns = ColumnTransformer(
         [
 {steps}
@@ -162,53 +165,53 @@ PREPARE = """    # LightGBM takes the classes as they are to train on, but wants
 
 
 def train(draft: Draft) -> str:
-    """`train.py`."""
+    """Return the text of `train.py`."""
     features = draft.role("feature")
     target = draft.role("target")[0].name
-    named = {
+    candidates = {
         "TEXT": [column.name for column in features if not column.numeric],
         "NUMBERS": [column.name for column in features if column.numeric],
     }
-    given = {name: columns for name, columns in named.items() if columns}
-    how = {"TEXT": "text is one-hot encoded", "NUMBERS": "numbers go in as they are, missing values included"}
+    columns = {name: names for name, names in candidates.items() if names}
+    descriptions = {"TEXT": "text is one-hot encoded", "NUMBERS": "numbers go in as they are, missing values included"}
     steps = {
         "TEXT": '("text", OneHotEncoder(handle_unknown="ignore", sparse_output=False), TEXT),',
         "NUMBERS": '("numbers", "passthrough", NUMBERS),',
     }
     encoders = [
-        name for name, needed in (("LabelEncoder", draft.classes), ("OneHotEncoder", "TEXT" in given)) if needed
+        name for name, is_needed in (("LabelEncoder", draft.classes), ("OneHotEncoder", "TEXT" in columns)) if is_needed
     ]
     truth = "validation[TARGET].to_numpy()"
     return TRAIN.format(
-        how=", ".join(how[name] for name in given),
+        how=", ".join(descriptions[name] for name in columns),
         estimator="LGBMRegressor" if draft.task == "regression" else "LGBMClassifier",
         imports=f"from sklearn.preprocessing import {', '.join(encoders)}\n" if encoders else "",
         prepare=PREPARE if draft.classes else "",
         truth=f"places.transform({truth})" if draft.classes else truth,
-        columns="\n".join(_listed(name, columns) for name, columns in given.items()),
-        target=_quoted(target),
-        what=_answer(draft, _words(target)),
-        steps="\n".join(f"            {steps[name]}" for name in given),
-        features=" + ".join(given),
+        columns="\n".join(_list_literal(name, names) for name, names in columns.items()),
+        target=_string_literal(target),
+        what=_prediction_phrase(draft, _docstring_text(target)),
+        steps="\n".join(f"            {steps[name]}" for name in columns),
+        features=" + ".join(columns),
     )
 
 
-def _answer(draft: Draft, target: str) -> str:
-    """What the pipeline gives, for a docstring."""
+def _prediction_phrase(draft: Draft, target: str) -> str:
+    """Name what the pipeline predicts, for a docstring."""
     if draft.task == "multiclass":
         return f"the probabilities of the {len(draft.classes)} values of {target}"
-    return f"the probability that {target} is {_words(draft.classes[1])}" if draft.classes else target
+    return f"the probability that {target} is {_docstring_text(draft.classes[1])}" if draft.classes else target
 
 
-def _listed(name: str, columns: list[str]) -> str:
-    line = f"{name} = [{', '.join(_quoted(column) for column in columns)}]"
+def _list_literal(name: str, columns: list[str]) -> str:
+    line = f"{name} = [{', '.join(_string_literal(column) for column in columns)}]"
     if len(line) <= 120:
         return line
-    return "\n".join([f"{name} = [", *(f"    {_quoted(column)}," for column in columns), "]"])
+    return "\n".join([f"{name} = [", *(f"    {_string_literal(column)}," for column in columns), "]"])
 
 
 def scalar(value: object) -> str:
-    """A YAML scalar that reads back as the value, inside `[…]` and `{…}` too."""
+    """Format a value as a YAML scalar that reads back unchanged, inside `[…]` and `{…}` too."""
     if isinstance(value, str):
         safe = PLAIN.fullmatch(value) and yaml.safe_load(value) == value
         return value if safe else json.dumps(value)
@@ -217,15 +220,15 @@ def scalar(value: object) -> str:
     return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text
 
 
-def _quoted(text: str) -> str:
+def _string_literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)
 
 
-def _words(value: Any) -> str:
-    """A value within a docstring."""
-    return re.sub(r'["\\]', "'", _line(str(value)))
+def _docstring_text(value: Any) -> str:
+    """Format a value for a docstring."""
+    return re.sub(r'["\\]', "'", _comment_text(str(value)))
 
 
-def _line(text: str) -> str:
-    """Text on one line, of characters that can stand in a comment."""
+def _comment_text(text: str) -> str:
+    """Put text on one line of printable characters, so that it can be a comment."""
     return "".join(c if c.isprintable() else " " for c in text).strip()

@@ -1,6 +1,6 @@
-"""The corpus of bad files: every kind of file that must end in quarantine with a sentence that names the cause.
+"""The corpus of bad files: every kind of file that must be quarantined with a sentence that names the cause.
 
-Made and not kept: each is some lines here, and some would be hundreds of megabytes. The same bytes every time.
+The files are generated, since some have hundreds of megabytes, and have the same bytes every time.
 """
 
 from tests.corpus import foreign, json_files, packed, parquet_files, rows, text

@@ -1,4 +1,4 @@
-"""Files that are something else than their names say."""
+"""Files whose content is not what their names say."""
 
 import io
 import tarfile

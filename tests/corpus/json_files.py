@@ -1,4 +1,4 @@
-"""JSON Lines that are none."""
+"""Files that are not valid JSON Lines."""
 
 import json
 

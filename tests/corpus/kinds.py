@@ -1,25 +1,25 @@
-"""What a kind of bad file is."""
+"""A kind of bad file: its name, its content, and the words of its refusal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 Content = bytes | Callable[[Path], object]
-"""The bytes, or what writes them to a path."""
+"""The bytes, or a function that writes them to a path."""
 
 
 @dataclass(frozen=True)
 class Kind:
     name: str
-    """The file's name, as it is uploaded."""
+    """The file's name as uploaded."""
     content: Content
     words: tuple[str, ...]
-    """What the sentence that refuses it has to hold."""
+    """Words that its refusal must contain."""
     bomb: bool = False
-    """Whether it is made to take memory."""
+    """Whether reading it carelessly takes much memory."""
 
     def put(self, folder: Path) -> Path:
-        """The file, made."""
+        """Write the file to a folder; return its path."""
         path = folder / "upload"
         if isinstance(self.content, bytes):
             path.write_bytes(self.content)

@@ -1,4 +1,4 @@
-"""Compressed files that are damaged, are not what they seem, or are made to fill a disk."""
+"""Compressed files that are damaged, have other content, or are bombs."""
 
 import gzip
 
@@ -12,7 +12,7 @@ def packed(data: bytes) -> bytes:
 
 WHOLE = packed(GOOD)
 PIECE = packed(b"1,2\n" * (MEGABYTE // 4))
-"""A megabyte in one kilobyte; gzip members add up."""
+"""A megabyte compressed to one kilobyte; the content of gzip members is concatenated."""
 
 KINDS = {
     "gzip as CSV": kind("a.csv", WHOLE, "ends in .csv", "gzip", "name it .csv.gz"),

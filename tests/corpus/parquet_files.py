@@ -1,4 +1,4 @@
-"""Parquet files that are cut, damaged, sealed, or claim what cannot be."""
+"""Parquet files that are cut short, damaged, encrypted, or make impossible claims."""
 
 import io
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from tests.corpus.kinds import kind
 ROWS = 3001
 
 
-def written(frame: pl.DataFrame) -> bytes:
+def as_parquet(frame: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="uncompressed", statistics=False)
     return buffer.getvalue()
 
 
-PARQUET = written(pl.DataFrame({"id": [f"r{i}" for i in range(ROWS)], "x": [i / 7 for i in range(ROWS)]}))
+PARQUET = as_parquet(pl.DataFrame({"id": [f"r{i}" for i in range(ROWS)], "x": [i / 7 for i in range(ROWS)]}))
 LENGTH = int.from_bytes(PARQUET[-8:-4], "little")
 PAGES, FOOTER = PARQUET[: -8 - LENGTH], PARQUET[-8 - LENGTH : -8]
 
@@ -27,7 +27,7 @@ def closed(pages: bytes, footer: bytes) -> bytes:
 
 
 def number(value: int) -> bytes:
-    """A number as Thrift's compact protocol writes it."""
+    """Return a number as Thrift's compact protocol writes it."""
     value, out = value << 1, bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -36,13 +36,13 @@ def number(value: int) -> bytes:
 
 
 def claiming(rows: int) -> bytes:
-    """A file that says, wherever it says how many rows there are, another number."""
+    """Return a file that claims another number of rows, wherever the number occurs."""
     return closed(PAGES, FOOTER.replace(number(ROWS), number(rows)))
 
 
 def page_claiming(size: int) -> bytes:
-    """A file of one page that says that it unpacks to a number of bytes."""
-    one = written(pl.DataFrame({"x": ["a" * 5000]}))
+    """Return a file of one page that claims to unpack to so many bytes."""
+    one = as_parquet(pl.DataFrame({"x": ["a" * 5000]}))
     length = int.from_bytes(one[-8:-4], "little")
     pages, footer = one[: -8 - length], one[-8 - length : -8]
     header = pages.index(number(5004), 4)
@@ -50,12 +50,12 @@ def page_claiming(size: int) -> bytes:
 
 
 def constant(path: Path) -> None:
-    """Six million rows in some kilobytes."""
+    """Write six million equal rows, which take some kilobytes."""
     pl.select(x=pl.repeat(1, 6_000_000, dtype=pl.Int8)).write_parquet(path, compression="zstd")
 
 
 def flipped(start: int, count: int = 8) -> bytes:
-    """With some bytes turned over."""
+    """Return the file with some bytes inverted."""
     return PARQUET[:start] + bytes(255 - byte for byte in PARQUET[start : start + count]) + PARQUET[start + count :]
 
 
@@ -88,7 +88,7 @@ KINDS = {name: kind("a.parquet", content, *words, bomb=True) for name, (content,
     "Parquet with fewer rows than it says": kind("a.parquet", claiming(4000), "Parquet file is damaged"),
     "encrypted Parquet": kind("a.parquet", b"PARE" + PARQUET[4:-4] + b"PARE", "encrypted", "without encryption"),
     "Parquet with an encrypted footer": kind("a.parquet", PARQUET[:-4] + b"PARE", "encrypted", "without encryption"),
-    "Parquet without columns": kind("a.parquet", written(pl.DataFrame()), "no columns"),
+    "Parquet without columns": kind("a.parquet", as_parquet(pl.DataFrame()), "no columns"),
     "Parquet with a name twice": kind(
         "a.parquet", closed(PAGES, FOOTER.replace(b"\x02id", b"\x01x")), "have the same name"
     ),

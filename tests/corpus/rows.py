@@ -1,4 +1,4 @@
-"""Files that are read well and that only the contract for flight delays refuses."""
+"""Readable files that only the contract of flight-delay refuses."""
 
 import json
 
@@ -6,18 +6,18 @@ import polars as pl
 
 from demo.flights import flights
 from tests.corpus.kinds import kind
-from tests.corpus.parquet_files import written
+from tests.corpus.parquet_files import as_parquet
 
 GOOD = flights([1]).head(400)
 HALF = pl.int_range(pl.len()) % 10 < 6
 
 
-def csv(*changes: pl.Expr, **named: pl.Expr) -> bytes:
-    return GOOD.with_columns(*changes, **named).write_csv().encode()
+def csv(*changes: pl.Expr, **columns: pl.Expr) -> bytes:
+    return GOOD.with_columns(*changes, **columns).write_csv().encode()
 
 
 def part(column: str, value: str) -> pl.Expr:
-    """Another text in six of ten rows of a column."""
+    """Return a column with another text in six of ten rows."""
     return pl.when(HALF).then(pl.lit(value)).otherwise(pl.col(column).cast(pl.String)).alias(column)
 
 
@@ -25,10 +25,10 @@ NESTED = [row | {"distance": [row["distance"]]} for row in json.loads(GOOD.write
 
 KINDS = {
     "header only": kind("a.csv", GOOD.clear().write_csv().encode(), "there are no rows"),
-    "zero rows in Parquet": kind("a.parquet", written(GOOD.clear()), "there are no rows"),
+    "zero rows in Parquet": kind("a.parquet", as_parquet(GOOD.clear()), "there are no rows"),
     "other columns": kind("a.csv", b"a,b\n1,2\n", "'flight_id' is missing", "departs_at"),
     "a required column missing": kind("a.csv", GOOD.drop("dep_delay").write_csv().encode(), "'dep_delay' is missing"),
-    "the target missing": kind("a.parquet", written(GOOD.drop("late")), "'late' is missing"),
+    "the target missing": kind("a.parquet", as_parquet(GOOD.drop("late")), "'late' is missing"),
     "a column in other letters": kind(
         "a.csv", GOOD.rename({"distance": "Distance"}).write_csv().encode(), "'distance' is missing"
     ),
@@ -62,6 +62,6 @@ KINDS = {
     ),
     "arrays for numbers": kind("a.jsonl", "\n".join(map(json.dumps, NESTED)).encode(), "distance: not a number"),
     "times for numbers in Parquet": kind(
-        "a.parquet", written(GOOD.with_columns(distance=pl.lit("2013-01-01").str.to_date())), "distance"
+        "a.parquet", as_parquet(GOOD.with_columns(distance=pl.lit("2013-01-01").str.to_date())), "distance"
     ),
 }

@@ -1,4 +1,4 @@
-"""CSV files that are no table: nothing in them, no UTF-8, headers and rows that do not fit."""
+"""CSV files that are no table: empty, not UTF-8, or with rows that do not fit the header."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ GOOD = TABLE.encode()
 
 
 def repeated(before: bytes, piece: bytes, times: int, after: bytes = b"") -> Callable[[Path], None]:
-    """A writer of a file larger than anyone should hold."""
+    """Return a function that writes a file too large to hold in memory."""
 
     def write(path: Path) -> None:
         with path.open("wb") as file:

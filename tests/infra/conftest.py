@@ -1,4 +1,4 @@
-"""The app synthesised once for each stage, with the rules and without, and shared by every test here."""
+"""Fixtures that synthesise the app once for each stage, with validation and without."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import pytest
 
 from infra.bundling import FOLDER, GROUPS, bundle
 from infra.stages import PROD
+from tests.support.shared_folder import shared_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("local", "dev", "prod")
@@ -55,7 +56,7 @@ class Synthesis:
 def synthesise(
     folder: Path, context: Mapping[str, str], *, root: Path, validation: bool = False, module: str = "infra.app"
 ) -> Synthesis:
-    """Run the app as somebody with an empty environment would: no credentials, no region, no Docker on the PATH."""
+    """Run the app in an empty environment: no credentials, no region, no Docker on the PATH."""
     environment = {
         "PATH": str(folder / "no-programs-here"),
         "HOME": os.environ["HOME"],
@@ -64,46 +65,49 @@ def synthesise(
         "CDK_VALIDATION": str(validation).lower(),
     }
     command = [sys.executable, "-m", module]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    return Synthesis(done.returncode, done.stderr, folder)
+    completed = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    return Synthesis(completed.returncode, completed.stderr, folder)
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as it was when the tests began, so that an edit meanwhile is no difference between two runs.
+    """A copy of the project, so that an edit during the tests makes no difference between two runs.
 
     Packages come over the network, with whatever this machine needs for that; the app then finds them bundled.
     """
-    root = copy_of_project(tmp_path_factory.mktemp("project"))
-    (ROOT / FOLDER).mkdir(exist_ok=True)
-    (root / FOLDER).symlink_to(ROOT / FOLDER)
-    for function in GROUPS:
-        bundle(root, function, "flight-delay", python=PROD.python, vendored=True)
-    return root
+
+    def fill(root: Path) -> None:
+        copy_of_project(root)
+        (ROOT / FOLDER).mkdir(exist_ok=True)
+        (root / FOLDER).symlink_to(ROOT / FOLDER)
+        for function in GROUPS:
+            bundle(root, function, "flight-delay", python=PROD.python, vendored=True)
+
+    return shared_folder(tmp_path_factory, "infra-project", fill)
 
 
 @pytest.fixture(scope="session")
 def runs(project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, bool], Synthesis]:
     """Every stage, with validation and without: the same tree twice."""
-    folders = {
-        (stage, validation): tmp_path_factory.mktemp(f"{stage}-{validation}")
-        for stage in STAGES
-        for validation in (True, False)
-    }
+    kinds = [(stage, validation) for stage in STAGES for validation in (True, False)]
 
-    def run(stage: str) -> dict[tuple[str, bool], Synthesis]:
-        return {
-            (stage, validation): synthesise(
-                folders[stage, validation], {"stage": stage}, root=project, validation=validation
-            )
-            for validation in (True, False)
-        }
+    def fill(root: Path) -> None:
+        def run(kind: tuple[str, bool]) -> None:
+            stage, validation = kind
+            folder = root / f"{stage}-{validation}"
+            folder.mkdir()
+            synthesis = synthesise(folder, {"stage": stage}, root=project, validation=validation)
+            assert synthesis.code == 0, synthesis.errors
+            (root / f"{folder.name}.errors").write_text(synthesis.errors)
 
-    with ThreadPoolExecutor(2) as pool:
-        made = {key: found for part in pool.map(run, STAGES) for key, found in part.items()}
-    for synthesis in made.values():
-        assert synthesis.code == 0, synthesis.errors
-    return made
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(run, kinds))
+
+    root = shared_folder(tmp_path_factory, "infra-runs", fill)
+    names = {kind: f"{kind[0]}-{kind[1]}" for kind in kinds}
+    return {kind: Synthesis(0, (root / f"{name}.errors").read_text(), root / name) for kind, name in names.items()}
 
 
 @pytest.fixture(scope="session", params=STAGES)
@@ -129,7 +133,7 @@ def local(runs: dict[tuple[str, bool], Synthesis]) -> Synthesis:
 
 
 def copy_of_project(target: Path, source_root: Path = ROOT) -> Path:
-    """A copy of what the app reads, to change."""
+    """Copy what the app reads into a folder that a test may change."""
     for name in PARTS:
         source = source_root / name
         if source.is_dir():
@@ -141,4 +145,4 @@ def copy_of_project(target: Path, source_root: Path = ROOT) -> Path:
 
 def resources(template: Json, kind: str) -> dict[str, Json]:
     """A template's resources of a type, by logical id."""
-    return {name: found for name, found in template["Resources"].items() if found["Type"] == kind}
+    return {name: resource for name, resource in template["Resources"].items() if resource["Type"] == kind}

@@ -1,4 +1,4 @@
-"""What `serving` says of the API, in the template: who may call, from where, under which name."""
+"""The API in the template as `serving` configures it: authorization, CORS, domain name."""
 
 from pathlib import Path
 from typing import Any
@@ -31,20 +31,20 @@ def saying(target: Path, source: Path, serving: str) -> Path:
 
 @pytest.fixture(scope="module")
 def tokens(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    """Prod with all that the spec has to say of the API, through the rules."""
+    """The prod stage with every API setting of the specification, validated."""
     root = saying(tmp_path_factory.mktemp("tokens") / "project", project, JWT)
-    made = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
-    assert made.code == 0, made.errors
-    return made
+    synthesis = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis
 
 
 def only(synthesis: Synthesis, kind: str) -> dict[str, Any]:
-    (found,) = resources(synthesis.model(), f"AWS::ApiGatewayV2::{kind}").values()
-    properties: dict[str, Any] = found["Properties"]
+    (resource,) = resources(synthesis.model(), f"AWS::ApiGatewayV2::{kind}").values()
+    properties: dict[str, Any] = resource["Properties"]
     return properties
 
 
-def test_tokens_of_the_issuer_are_asked_on_every_route(tokens: Synthesis) -> None:
+def test_every_route_requires_a_token_of_the_issuer(tokens: Synthesis) -> None:
     # Given the one authorizer
     (name,) = resources(tokens.model(), "AWS::ApiGatewayV2::Authorizer")
     about = only(tokens, "Authorizer")
@@ -60,7 +60,7 @@ def test_tokens_of_the_issuer_are_asked_on_every_route(tokens: Synthesis) -> Non
     assert "authorizer.claims.sub" in only(tokens, "Stage")["AccessLogSettings"]["Format"]
 
 
-def test_pages_of_the_origin_may_call(tokens: Synthesis) -> None:
+def test_cors_allows_the_configured_origin(tokens: Synthesis) -> None:
     cors = only(tokens, "Api")["CorsConfiguration"]
     assert (cors["AllowOrigins"], cors["MaxAge"]) == (["https://app.example.com"], 600)
     assert set(cors["AllowMethods"]) == {"GET", "POST"}
@@ -68,7 +68,7 @@ def test_pages_of_the_origin_may_call(tokens: Synthesis) -> None:
     assert {"x-penstock-version", "x-penstock-inference-id", "x-request-id"} <= set(cors["ExposeHeaders"])
 
 
-def test_the_name_is_the_stages_own(tokens: Synthesis) -> None:
+def test_the_domain_name_is_the_stages_own(tokens: Synthesis) -> None:
     # Given a domain of stage prod
     about = only(tokens, "DomainName")
     assert about["DomainName"] == "flights.example.com"
@@ -79,13 +79,13 @@ def test_the_name_is_the_stages_own(tokens: Synthesis) -> None:
     assert "DomainTarget" in tokens.model()["Outputs"]
 
 
-def test_nothing_admits_more_than_the_spec_says(tokens: Synthesis) -> None:
+def test_the_api_admits_no_more_than_the_spec_says(tokens: Synthesis) -> None:
     stage = only(tokens, "Stage")
     assert stage["RouteSettings"]["POST /predict"]["ThrottlingRateLimit"] == 5
     assert stage["DefaultRouteSettings"]["ThrottlingRateLimit"] == 5
 
 
-def test_without_a_word_there_is_no_page_no_name_no_token(synthesis: Synthesis) -> None:
+def test_by_default_there_is_no_cors_no_domain_and_no_token(synthesis: Synthesis) -> None:
     assert "CorsConfiguration" not in only(synthesis, "Api")
     for kind in ("Authorizer", "DomainName", "ApiMapping"):
         assert resources(synthesis.model(), f"AWS::ApiGatewayV2::{kind}") == {}
@@ -93,16 +93,16 @@ def test_without_a_word_there_is_no_page_no_name_no_token(synthesis: Synthesis) 
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
-def test_an_api_that_asks_nobody_is_for_the_laptop(project: Path, tmp_path: Path, stage: str) -> None:
+def test_an_api_without_authorization_is_for_the_laptop_only(project: Path, tmp_path: Path, stage: str) -> None:
     # Given a spec that asks nobody
     root = saying(tmp_path / "project", project, "\nserving: {auth: none}\n")
     # When it is synthesised, with the rules
-    made = synthesise(tmp_path / "out", {"stage": stage}, root=root, validation=True)
+    synthesis = synthesise(tmp_path / "out", {"stage": stage}, root=root, validation=True)
     # Then it is, on the laptop, and elsewhere it says why not
-    assert (made.code == 0) == (stage == "local"), made.errors
+    assert (synthesis.code == 0) == (stage == "local"), synthesis.errors
     if stage != "local":
-        assert "serving.auth: none is for the laptop" in made.errors
-        assert "Traceback" not in made.errors
+        assert "serving.auth: none is for the laptop" in synthesis.errors
+        assert "Traceback" not in synthesis.errors
         return
-    routes = resources(made.model(), "AWS::ApiGatewayV2::Route").values()
+    routes = resources(synthesis.model(), "AWS::ApiGatewayV2::Route").values()
     assert {item["Properties"]["AuthorizationType"] for item in routes} == {"NONE"}

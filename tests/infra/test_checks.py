@@ -1,4 +1,4 @@
-"""The house rules: a stack that breaks one is refused, with a sentence that names the construct and the mend."""
+"""House rules refuse a stack that breaks one, with a sentence that names the construct and the mend."""
 
 import json
 import os
@@ -117,13 +117,13 @@ def test_a_stack_that_breaks_a_rule(fill: Callable[[Stack], None], rule: str, se
     # Given a stack that breaks one rule
     document = template(fill, tmp_path)
     # When it is checked
-    found = findings(document)
+    results = findings(document)
     # Then there is that one finding
-    assert [finding.rule for finding in found] == [rule]
-    assert sentence in found[0].sentence
+    assert [finding.rule for finding in results] == [rule]
+    assert sentence in results[0].sentence
 
 
-def test_a_stack_that_breaks_none(tmp_path: Path) -> None:
+def test_a_stack_that_breaks_no_rule(tmp_path: Path) -> None:
     def sound(stack: Stack) -> None:
         called = function(stack, log_group=log_group(stack), dead_letter_queue=queue(stack))
         called.add_to_role_policy(iam.PolicyStatement(actions=["xray:PutTraceSegments"], resources=["*"]))
@@ -131,9 +131,9 @@ def test_a_stack_that_breaks_none(tmp_path: Path) -> None:
     assert findings(template(sound, tmp_path)) == []
 
 
-def test_the_app_breaks_none(synthesis: Synthesis) -> None:
-    found: list[Finding] = [finding for document in synthesis.templates() for finding in findings(document)]
-    assert found == []
+def test_the_app_breaks_no_rule(synthesis: Synthesis) -> None:
+    results: list[Finding] = [finding for document in synthesis.templates() for finding in findings(document)]
+    assert results == []
 
 
 def test_a_finding_ends_the_synthesis(tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ app.synth()
     start = f"{sys.executable} {tmp_path / 'app.py'}"
     programs = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     environment = {"PATH": programs, "PYTHONPATH": str(ROOT), "HOME": os.environ["HOME"]}
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, "--app", start], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     # Then it fails, and says what to do
-    assert done.returncode != 0
-    assert "keeps its lines for ever: set retention=" in done.stdout + done.stderr
+    assert completed.returncode != 0
+    assert "keeps its lines for ever: set retention=" in completed.stdout + completed.stderr

@@ -1,4 +1,4 @@
-"""The state machines: nothing unreachable, nothing that fails in silence, every expression JSONata."""
+"""State machine definitions: every state reachable, every failure caught, every expression JSONata."""
 
 import json
 import re
@@ -115,13 +115,13 @@ def successors(state: State) -> Iterator[str]:
 
 
 def reached(definition: Definition) -> set[str]:
-    found, waiting = set(), [definition["StartAt"]]
+    reached, waiting = set(), [definition["StartAt"]]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             waiting += successors(definition["States"][name])
-    return found
+    return reached
 
 
 def expressions(value: Any) -> Iterator[str]:
@@ -160,14 +160,14 @@ def test_every_choice_has_a_default(definition: Definition) -> None:
 
 @ALL
 def test_every_expression_is_jsonata(definition: Definition) -> None:
-    found = list(expressions(definition))
-    assert found
-    for expression in found:
+    texts = list(expressions(definition))
+    assert texts
+    for expression in texts:
         jsonata.Jsonata(expression)
 
 
 @ALL
-def test_it_ends_in_success_or_in_failure_and_nowhere_else(definition: Definition) -> None:
+def test_an_execution_ends_only_in_success_or_failure(definition: Definition) -> None:
     ends = [state["Type"] for state in definition["States"].values() if not list(successors(state))]
     assert sorted(ends) == ["Fail", "Succeed"]
 
@@ -239,10 +239,10 @@ def test_the_inspections_request_is_one_that_sagemaker_takes() -> None:
 
 
 def evaluated(expression: str, **variables: Any) -> Any:
-    found = jsonata.Jsonata(expression.removeprefix("{%").removesuffix("%}"))
+    program = jsonata.Jsonata(expression.removeprefix("{%").removesuffix("%}"))
     for name, value in variables.items():
-        found.assign(name, value)
-    return found.evaluate(None)
+        program.assign(name, value)
+    return program.evaluate(None)
 
 
 @pytest.mark.parametrize(("kind", "refused", "wait", "stopped"), [
@@ -260,8 +260,8 @@ def test_a_job_that_did_not_complete(
     def following(status: str, reason: str, attempt: int = 1) -> str:
         described = {f"{kind}JobName": "Stopped", f"{kind}JobStatus": status, "FailureReason": reason}
         error = {"Error": "States.TaskFailed", "Cause": json.dumps(described, separators=separators)}
-        taken = (c for c in state["Choices"] if evaluated(c["Condition"], error=error, attempt=attempt))
-        return str(next(taken, {"Next": state["Default"]})["Next"])
+        matches = (c for c in state["Choices"] if evaluated(c["Condition"], error=error, attempt=attempt))
+        return str(next(matches, {"Next": state["Default"]})["Next"])
 
     # Then it waits where there was no capacity, some times, and tells a job that was stopped from one that failed
     assert following("Failed", "CapacityError: Unable to provision requested ML compute capacity") == wait
@@ -279,7 +279,7 @@ def test_spot_waits_for_capacity() -> None:
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 1800}
 
 
-def test_on_demand_has_neither() -> None:
+def test_on_demand_has_no_checkpoints_and_no_wait() -> None:
     job = training(spot=False, max_runtime_minutes=10)["States"]["Train"]["Arguments"]
     assert not {"EnableManagedSpotTraining", "CheckpointConfig"} & set(job)
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 600}
@@ -306,13 +306,13 @@ def test_jobs_are_isolated_and_their_names_fit() -> None:
     assert training()["States"]["Train"]["Arguments"]["EnableNetworkIsolation"] is True
 
 
-def test_after_the_shift_every_error_goes_back() -> None:
+def test_every_error_after_the_shift_reverts_the_alias() -> None:
     states = rollout()["States"]
     # Given every step from the smoke test on, but those that end the rollout
     loop = [name for name in rollout_canary.states(WATCHING, "arn:watch") if states[name]["Type"] == "Task"]
     assert len(loop) == 7
-    asked = ("Confirm endpoint", "Confirm configuration", "Confirm its model")
-    for name in ("SmokeTest", *loop, "Shift", "Confirm", "Confirm model", *asked):
+    confirmations = ("Confirm endpoint", "Confirm configuration", "Confirm its model")
+    for name in ("SmokeTest", *loop, "Shift", "Confirm", "Confirm model", *confirmations):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Revert"], name
     assert states["Lost"]["Next"] == states["Endpoint lost"]["Next"] == "Revert"
     assert states["Revert"]["Arguments"]["FunctionVersion"] == "{% $previous %}"
@@ -321,14 +321,14 @@ def test_after_the_shift_every_error_goes_back() -> None:
     assert states["Drain back"]["Next"] == states["Drains back?"]["Default"] == "EndRolledBack"
 
 
-def test_a_shadow_goes_round_the_same_loop_and_never_to_the_alias() -> None:
+def test_a_shadow_uses_the_canary_loop_and_never_moves_the_alias() -> None:
     states = rollout(UNSEEN)["States"]
 
     # Given the choice of what is next, for a shadow and the weight after it
     def following(at: int, weights: list[int]) -> str:
         choices = states["Next weight?"]["Choices"]
-        taken = (item["Next"] for item in choices if evaluated(item["Condition"], at=at, weights=weights))
-        return str(next(taken, states["Next weight?"]["Default"]))
+        matches = (item["Next"] for item in choices if evaluated(item["Condition"], at=at, weights=weights))
+        return str(next(matches, states["Next weight?"]["Default"]))
 
     assert [following(at, [0, 10]) for at in range(3)] == ["Shadow", "Weigh", "Shift"]
     assert [following(at, [0]) for at in range(2)] == ["Shadow", "Shift"]
@@ -345,11 +345,11 @@ def test_a_shadow_goes_round_the_same_loop_and_never_to_the_alias() -> None:
     dimensions = {item["Name"]: item["Value"] for item in alarm["Arguments"]["Dimensions"]}
     assert evaluated(dimensions["Resource"], function="f", version="7") == "f:7"
     assert "ExecutedVersion" not in dimensions
-    named = evaluated(alarm["Arguments"]["AlarmName"], version="7")
+    alarm_name = evaluated(alarm["Arguments"]["AlarmName"], version="7")
     for name in ("Look at alarms", "Quiet live", "Quiet rolled back"):
-        asked = states[name]["Arguments"]["AlarmNames"]
-        assert named in evaluated(asked, version="7", endpoint={"name": ""})
-        assert named in evaluated(asked, version="7", endpoint={"name": "e"})
+        names = states[name]["Arguments"]["AlarmNames"]
+        assert alarm_name in evaluated(names, version="7", endpoint={"name": ""})
+        assert alarm_name in evaluated(names, version="7", endpoint={"name": "e"})
     # And a rollout without a shadow knows nothing of it
     assert not {"Shadow", "Watch shadow"} & set(rollout()["States"])
 
@@ -358,27 +358,27 @@ def test_a_shadow_goes_round_the_same_loop_and_never_to_the_alias() -> None:
     ("state", "then"),
     [("Active", "SmokeTest"), ("Pending", "Wait for version"), ("Failed", "Not active"), ("Inactive", "Not active")],
 )
-def test_a_version_is_asked_nothing_before_its_snapshot_is_taken(state: str, then: str) -> None:
+def test_a_version_gets_no_request_before_its_snapshot_is_taken(state: str, then: str) -> None:
     states = rollout()["States"]
     # Given what Lambda says of the version that was just published
     assert states["Publish"]["Next"] == "Look at version"
     assert states["Look at version"]["Arguments"]["Qualifier"] == "{% $version %}"
-    found = {"State": state, "StateReason": "the handler raised"} if state == "Failed" else {"State": state}
-    output = {name: evaluated(text, states={"result": found}) for name, text in looked(states).items()}
+    response = {"State": state, "StateReason": "the handler raised"} if state == "Failed" else {"State": state}
+    output = {name: evaluated(text, states={"result": response}) for name, text in looked(states).items()}
     # When it is looked at
     choice = states["Active?"]
-    taken = (c["Next"] for c in choice["Choices"] if evaluated(c["Condition"], states={"input": output}))
+    matches = (c["Next"] for c in choice["Choices"] if evaluated(c["Condition"], states={"input": output}))
     # Then it is tested once it is active, waited for, or taken back with Lambda's own reason
-    assert next(taken, choice["Default"]) == then
+    assert next(matches, choice["Default"]) == then
     assert states["Wait for version"]["Next"] == "Look at version"
     assert states["Not active"]["Next"] == "Revert"
-    said = evaluated(states["Not active"]["Assign"]["error"]["Cause"], version="7", states={"input": output})
+    message = evaluated(states["Not active"]["Assign"]["error"]["Cause"], version="7", states={"input": output})
     reason = "the handler raised" if state == "Failed" else "no reason given"
-    assert said == f"Lambda version 7 does not start: {reason}"
+    assert message == f"Lambda version 7 does not start: {reason}"
 
 
 @pytest.mark.parametrize("weights", [[], [10], [0, 10, 50]])
-def test_a_version_that_is_live_already_gets_no_share_beside_itself(weights: list[int]) -> None:
+def test_a_version_that_is_live_gets_no_canary_share_of_itself(weights: list[int]) -> None:
     states = rollout()["States"]
     # Given the number that Lambda gives: where nothing has changed since the last version, it is that one's
     assigned = states["Publish"]["Assign"]["weights"]
@@ -394,8 +394,8 @@ def test_a_version_that_is_live_already_gets_no_share_beside_itself(weights: lis
 
 
 def looked(states: dict[str, State]) -> dict[str, str]:
-    found: dict[str, str] = states["Look at version"]["Output"]
-    return found
+    output: dict[str, str] = states["Look at version"]["Output"]
+    return output
 
 
 def test_the_parts_of_a_batch_are_executions_of_their_own() -> None:
@@ -447,7 +447,7 @@ ENDPOINT = PLAN.document(3, "f" * 64, "s3://lake/runs/m/1/model.tar.gz")
 
 
 def filled(arguments: Any) -> Any:
-    """A task's arguments with the expressions evaluated, as Step Functions sends them."""
+    """Evaluate the expressions in a task's arguments, as Step Functions does."""
     if isinstance(arguments, dict):
         return {name: filled(value) for name, value in arguments.items()}
     if isinstance(arguments, list):
@@ -459,14 +459,14 @@ def filled(arguments: Any) -> Any:
     "Make model", "Make configuration", "Make endpoint", "Look at endpoint", "Scale", "Scale by requests",
     "Confirm endpoint",
 ])  # fmt: skip
-def test_what_is_asked_for_an_endpoint_is_what_the_service_takes(name: str) -> None:
+def test_the_endpoint_requests_are_valid_for_the_service(name: str) -> None:
     # Given a step's request for a version of the longest name
     state = rollout()["States"][name]
     service, action = state["Resource"].split(":")[-2:]
     request = filled(state["Arguments"])
     # Then botocore's model of the service has nothing to say
-    known = {"applicationautoscaling": "application-autoscaling"}
-    model = botocore.session.get_session().get_service_model(known.get(service, service))
+    other_names = {"applicationautoscaling": "application-autoscaling"}
+    model = botocore.session.get_session().get_service_model(other_names.get(service, service))
     shape = model.operation_model(action[0].upper() + action[1:]).input_shape
     assert shape is not None
     report = ParamValidator().validate(request, shape)
@@ -488,11 +488,11 @@ def test_an_endpoints_name_fits_and_follows_from_its_content() -> None:
 
 
 def chosen(name: str, **variables: Any) -> str:
-    """Where a choice of the rollout leads, the state's input given as `input`."""
+    """Return the next state of one of the rollout's choices for an `input`."""
     state = rollout()["States"][name]
     states = {"input": variables.pop("input", {})}
-    taken = (c["Next"] for c in state["Choices"] if evaluated(c["Condition"], states=states, **variables))
-    return str(next(taken, state["Default"]))
+    matches = (c["Next"] for c in state["Choices"] if evaluated(c["Condition"], states=states, **variables))
+    return str(next(matches, state["Default"]))
 
 
 def test_an_endpoint_is_made_waited_for_and_made_once() -> None:
@@ -511,13 +511,13 @@ def test_an_endpoint_is_made_waited_for_and_made_once() -> None:
     assert states["Wait for its end"]["Next"] == "Make endpoint"
     # And one that went between being asked for and being looked at is asked for once more
     assert [caught["Next"] for caught in states["Look at endpoint"]["Catch"]] == ["Is it gone?"]
-    gone = {"Cause": 'Could not find endpoint "arn:x". (Service: SageMaker, Status Code: 400)'}
-    assert chosen("Is it gone?", error=gone) == "Wait for its end"
+    not_found = {"Cause": 'Could not find endpoint "arn:x". (Service: SageMaker, Status Code: 400)'}
+    assert chosen("Is it gone?", error=not_found) == "Wait for its end"
     assert chosen("Is it gone?", error={"Cause": "AccessDenied"}) == chosen("Is it gone?", error={}) == "EndFailed"
 
 
 @pytest.mark.parametrize(("least", "most", "following"), [(1, 1, "Configure"), (1, 4, "Scale")])
-def test_what_has_room_to_scale_does(least: int, most: int, following: str) -> None:
+def test_an_endpoint_with_more_than_its_minimum_scales(least: int, most: int, following: str) -> None:
     assert chosen("Scales?", endpoint={**ENDPOINT, "least": least, "most": most}) == following
 
 
@@ -528,7 +528,7 @@ def test_an_endpoint_that_binds_another_model_is_not_live() -> None:
     assert chosen("Is it in service?", input={"status": "Failed"}) == "Endpoint lost"
 
 
-def test_an_alarm_on_answers_is_put_and_removed_where_there_is_an_endpoint() -> None:
+def test_the_endpoint_alarm_is_put_and_removed_only_for_an_endpoint() -> None:
     states = rollout()["States"]
     assert chosen("By an endpoint?", endpoint={"name": ""}) == "Ask"
     assert chosen("By an endpoint?", endpoint=ENDPOINT) == "Watch answers"
@@ -543,8 +543,8 @@ def test_an_alarm_on_answers_is_put_and_removed_where_there_is_an_endpoint() -> 
 def test_the_templates_hold_these_definitions(synthesis: Synthesis) -> None:
     # Given the state machines of the template, tokens put aside
     machines = resources(synthesis.model(), "AWS::StepFunctions::StateMachine").values()
-    texts = [found["Properties"]["DefinitionString"] for found in machines]
+    texts = [resource["Properties"]["DefinitionString"] for resource in machines]
     joined = ["".join(part if isinstance(part, str) else "x" for part in text["Fn::Join"][1]) for text in texts]
     # Then they are the three definitions
     states = sorted(sorted(json.loads(text)["States"]) for text in joined)
-    assert states == sorted(sorted(found["States"]) for found in (training(), rollout(), batch()))
+    assert states == sorted(sorted(resource["States"]) for resource in (training(), rollout(), batch()))

@@ -1,4 +1,4 @@
-"""A model that is served by endpoints: who makes, asks and deletes them, and where each permission ends."""
+"""Endpoint target: which roles may create, invoke and delete endpoints, and the limit of each permission."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 
 from infra.bundling import FOLDER
 from tests.infra.conftest import ROOT, Json, Synthesis, copy_of_project, resources, synthesise
-from tests.infra.test_nag import test_cfn_lint_has_nothing_to_say as cfn_lint
+from tests.infra.test_nag import test_cfn_lint_finds_nothing as cfn_lint
 from tests.infra.test_nag import test_every_acknowledgement_has_a_reason as acknowledged
 from tests.infra.test_nag import test_nothing_is_unacknowledged as unacknowledged
 from tests.infra.test_permissions import allowed, folders, listed, statements
-from tests.infra.test_permissions import test_no_wildcard_but_where_iam_has_nothing_else as no_wildcard
+from tests.infra.test_permissions import test_wildcards_stand_only_where_iam_takes_no_resource as no_wildcard
 from tests.support.specs import say_serving
 
 SERVED = "serving: {target: endpoint, endpoint: {instances: {min: 1, max: 4}}}"
@@ -26,9 +26,9 @@ def served(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis
     (root / FOLDER).symlink_to(ROOT / FOLDER)
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
     say_serving(path, SERVED)
-    made = synthesise(tmp_path_factory.mktemp("served"), {"stage": "prod"}, root=root, validation=True)
-    assert made.code == 0, made.errors
-    return made
+    synthesis = synthesise(tmp_path_factory.mktemp("served"), {"stage": "prod"}, root=root, validation=True)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis
 
 
 def holders(template: Json, action: str) -> set[str]:
@@ -36,7 +36,7 @@ def holders(template: Json, action: str) -> set[str]:
     return {role[:-8] for role, statement in statements(template) if action in listed(statement["Action"])}
 
 
-def test_the_rules_have_nothing_to_say(served: Synthesis) -> None:
+def test_no_rule_is_broken(served: Synthesis) -> None:
     for rule in (unacknowledged, acknowledged, cfn_lint, no_wildcard):
         rule(served)
 
@@ -55,7 +55,7 @@ def test_the_rules_have_nothing_to_say(served: Synthesis) -> None:
         ("sagemaker:DeleteModel", {"ServiceRolloutEndRolloutRole", "RegistryAuthorizeRole"}),
     ],
 )
-def test_each_may_do_its_part_to_this_models_endpoints(served: Synthesis, action: str, roles: set[str]) -> None:
+def test_each_role_may_do_its_part_on_this_models_endpoints(served: Synthesis, action: str, roles: set[str]) -> None:
     template = served.model()
     assert holders(template, action) == roles
     for _, statement in statements(template):
@@ -76,15 +76,15 @@ def test_the_endpoints_role_is_passed_to_sagemaker_by_the_rollout_alone(served: 
     assert list(statement["Resource"]) == ["Fn::GetAtt"]
 
 
-def test_a_container_reads_archives_captures_and_logs_and_no_more(served: Synthesis) -> None:
+def test_a_container_may_read_archives_capture_and_log_and_nothing_else(served: Synthesis) -> None:
     # Given the role that containers run by
     template, role = served.model(), "ServiceEndpointsRole"
-    found = allowed(template, role)
+    grants = allowed(template, role)
     assert folders(template, role, "s3:GetObject") == {"runs"}
-    assert {action for action in found if action.startswith("firehose:")} == {"firehose:PutRecordBatch"}
-    assert "Endpoints/prod-flight-delay--*" in found["logs:PutLogEvents"]
+    assert {action for action in grants if action.startswith("firehose:")} == {"firehose:PutRecordBatch"}
+    assert "Endpoints/prod-flight-delay--*" in grants["logs:PutLogEvents"]
     # Then neither ledger nor registry, nor anything that can be written but captures, logs and metrics
-    assert not [name for name in found if name.startswith(("dynamodb:", "sagemaker:", "lambda:", "iam:", "s3:Put"))]
+    assert not [name for name in grants if name.startswith(("dynamodb:", "sagemaker:", "lambda:", "iam:", "s3:Put"))]
 
 
 def test_scaling_ends_at_sagemakers_targets(served: Synthesis) -> None:
@@ -100,28 +100,28 @@ def test_scaling_ends_at_sagemakers_targets(served: Synthesis) -> None:
         }
 
 
-def test_what_is_deployed_and_what_is_asked_for_are_one_plan(served: Synthesis) -> None:
+def test_the_deployed_plan_and_the_requested_plan_are_one(served: Synthesis) -> None:
     # Given the plan that authorize binds versions to
     template = served.model()
     (authorize,) = [
-        found["Properties"]
-        for found in resources(template, "AWS::Lambda::Function").values()
-        if found["Properties"]["Handler"] == "functions.authorize.handler.handler"
+        resource["Properties"]
+        for resource in resources(template, "AWS::Lambda::Function").values()
+        if resource["Properties"]["Handler"] == "functions.authorize.handler.handler"
     ]
     plan = authorize["Environment"]["Variables"]["PENSTOCK_ENDPOINT"]
     # Then the command reads the same, and a change of it is told as new code
     assert template["Outputs"]["EndpointPlan"]["Value"] == plan
-    (told,) = resources(template, "Custom::PenstockNewCode").values()
-    assert json.dumps(plan["Fn::Join"][1][0])[1:-1] in json.dumps(told["Properties"]["Code"])
+    (new_code,) = resources(template, "Custom::PenstockNewCode").values()
+    assert json.dumps(plan["Fn::Join"][1][0])[1:-1] in json.dumps(new_code["Properties"]["Code"])
     assert "container-assets" in json.dumps(plan)
     assert "ServiceEndpointsRole" in json.dumps(plan)
 
 
-def test_a_model_that_lambda_serves_makes_none_but_may_ask_and_delete_what_it_has_left(prod: Synthesis) -> None:
+def test_a_lambda_target_may_invoke_and_delete_endpoints_and_create_none(prod: Synthesis) -> None:
     # A version that was rolled out with an endpoint serves by it until its rollout, whatever is deployed.
     template = prod.model()
-    made = {action for _, statement in statements(template) for action in listed(statement["Action"])}
-    assert made & MAKING == {"iam:PassRole"}  # the jobs' roles
+    actions = {action for _, statement in statements(template) for action in listed(statement["Action"])}
+    assert actions & MAKING == {"iam:PassRole"}  # the jobs' roles
     assert holders(template, "sagemaker:InvokeEndpoint") == {"ServicePredictRole"}
     assert holders(template, "sagemaker:DeleteEndpoint") == {"ServiceRolloutEndRolloutRole", "RegistryAuthorizeRole"}
     assert "EndpointPlan" not in template["Outputs"]

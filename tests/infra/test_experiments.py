@@ -1,4 +1,4 @@
-"""A model whose specification names an MLflow server: what register's bundle holds and its role may do."""
+"""MLflow server in the specification: register's bundle and the permissions of its role."""
 
 import zipfile
 from pathlib import Path
@@ -32,39 +32,39 @@ def logging(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pyt
     """Prod with a server of SageMaker's, through the rules."""
     root = naming(tmp_path_factory.mktemp("logging") / "project", project, request.param)
     bundle(root, "register", MODEL, python=PROD.python, vendored=True, group=EXPERIMENTS)  # packages, by the network
-    made = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
-    assert made.code == 0, made.errors
-    return made
+    synthesis = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis
 
 
 def mlflow(actions: dict[str, str]) -> dict[str, str]:
     return {name: where for name, where in actions.items() if "mlflow" in name.lower()}
 
 
-def test_register_logs_to_that_server_only(logging: Synthesis) -> None:
+def test_register_may_log_to_the_named_server_only(logging: Synthesis) -> None:
     # Given the role that logs
-    found = mlflow(allowed(logging.model(), "PipelineRegisterRole"))
+    grants = mlflow(allowed(logging.model(), "PipelineRegisterRole"))
     # Then it may do what logging needs, there
-    assert set(found.values()) <= {SERVER, APP}
-    if SERVER in found.values():
-        assert set(found) == {
+    assert set(grants.values()) <= {SERVER, APP}
+    if SERVER in grants.values():
+        assert set(grants) == {
             f"sagemaker-mlflow:{name}"
             for name in (
                 "CreateExperiment", "CreateRun", "GetExperimentByName", "GetRun", "LogBatch", "SearchRuns", "UpdateRun",
             )
         }  # fmt: skip
     else:
-        assert found == {"sagemaker:CallMlflowAppApi": APP}
+        assert grants == {"sagemaker:CallMlflowAppApi": APP}
     # And no other role may do any of it
-    assert mlflow(allowed(logging.model(), "")) == found
+    assert mlflow(allowed(logging.model(), "")) == grants
 
 
 @pytest.mark.parametrize("uri", ["https://mlflow.example.org"])
-def test_a_server_of_ones_own_needs_no_permission(project: Path, tmp_path: Path, uri: str) -> None:
+def test_a_self_hosted_server_needs_no_permission(project: Path, tmp_path: Path, uri: str) -> None:
     root = naming(tmp_path / "project", project, uri)
-    made = synthesise(tmp_path / "out", {"stage": "local"}, root=root)
-    assert made.code == 0, made.errors
-    assert mlflow(allowed(made.model(), "")) == {}
+    synthesis = synthesise(tmp_path / "out", {"stage": "local"}, root=root)
+    assert synthesis.code == 0, synthesis.errors
+    assert mlflow(allowed(synthesis.model(), "")) == {}
 
 
 def test_without_a_server_there_is_no_permission(synthesis: Synthesis) -> None:
@@ -74,9 +74,11 @@ def test_without_a_server_there_is_no_permission(synthesis: Synthesis) -> None:
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_a_folder_is_for_the_laptop(project: Path, tmp_path: Path, stage: str) -> None:
     root = naming(tmp_path / "project", project, "file:///tmp/runs")
-    made = synthesise(tmp_path / "out", {"stage": stage}, root=root)
-    assert made.code == 1
-    assert f"experiments.mlflow: a folder is for the laptop, and in stage {stage} nobody would find it" in made.errors
+    synthesis = synthesise(tmp_path / "out", {"stage": stage}, root=root)
+    assert synthesis.code == 1
+    assert (
+        f"experiments.mlflow: a folder is for the laptop, and in stage {stage} nobody would find it" in synthesis.errors
+    )
 
 
 def top(path: Path) -> tuple[set[str], int]:
@@ -86,13 +88,13 @@ def top(path: Path) -> tuple[set[str], int]:
     return {entry.filename.split("/")[0] for entry in entries}, sum(entry.file_size for entry in entries)
 
 
-def test_registers_bundle_has_mlflow_where_the_specification_has(project: Path) -> None:
+def test_registers_bundle_has_mlflow_only_where_the_specification_names_a_server(project: Path) -> None:
     # Given prod's bundle with and without
     plain = bundle(project, "register", MODEL, python=PROD.python, vendored=True)
-    asked = bundle(project, "register", MODEL, python=PROD.python, vendored=True, group=EXPERIMENTS)
+    package = bundle(project, "register", MODEL, python=PROD.python, vendored=True, group=EXPERIMENTS)
     # Then only one has MLflow, Lambda takes it, and what the runtime has is not in it
-    found, size = top(asked.path)
-    assert {"mlflow", "sagemaker_mlflow"} <= found
+    names, size = top(package.path)
+    assert {"mlflow", "sagemaker_mlflow"} <= names
     assert size * BYTECODE < LAMBDA_LIMIT
-    assert not {"boto3", "botocore", "s3transfer"} & found
+    assert not {"boto3", "botocore", "s3transfer"} & names
     assert "mlflow" not in top(plain.path)[0]

@@ -1,4 +1,4 @@
-"""A model whose specification asks for a feature store: the group, what may use it, and what the rules say."""
+"""Feature store in the specification: the feature group, its permissions, and validation."""
 
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,14 @@ def with_store(target: Path, source: Path, section: str) -> Path:
 def stored(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
     """Prod with a store that takes every default, through the rules."""
     root = with_store(tmp_path_factory.mktemp("stored") / "project", project, "{}")
-    made = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
-    assert made.code == 0, made.errors
-    return made
+    synthesis = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis
 
 
 def group_of(template: Json) -> Json:
-    (found,) = resources(template, GROUP).values()
-    return found
+    (group,) = resources(template, GROUP).values()
+    return group
 
 
 def test_without_a_store_there_is_no_group(prod: Synthesis) -> None:
@@ -57,7 +57,7 @@ def test_the_group_holds_what_the_contract_says(stored: Synthesis) -> None:
     assert len(kinds) == 2 + 13
 
 
-def test_it_is_encrypted_on_demand_and_outlives_its_replacement(stored: Synthesis) -> None:
+def test_the_group_is_encrypted_on_demand_and_retained_on_replacement(stored: Synthesis) -> None:
     group = group_of(stored.model())
     properties = group["Properties"]
     storage = properties["OfflineStoreConfig"]["S3StorageConfig"]
@@ -69,7 +69,7 @@ def test_it_is_encrypted_on_demand_and_outlives_its_replacement(stored: Synthesi
     assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
-def test_who_may_use_it(stored: Synthesis) -> None:
+def test_roles_that_may_use_the_group(stored: Synthesis) -> None:
     model = stored.model()
     name = group_of(model)["Properties"]["FeatureGroupName"]
     may = {
@@ -94,30 +94,34 @@ def ends_with(resource: Any, end: str) -> bool:
     return str(resource["Fn::Join"][1][-1]).endswith(end)
 
 
-def test_a_rollout_binds_it(stored: Synthesis, prod: Synthesis) -> None:
+def test_a_rollout_binds_the_group(stored: Synthesis, prod: Synthesis) -> None:
     def bindings(template: Json) -> list[str]:
         functions = resources(template, "AWS::Lambda::Function").values()
-        found = [function["Properties"]["Environment"]["Variables"] for function in functions]
-        return [variables["PENSTOCK_FEATURE_STORE"] for variables in found if "PENSTOCK_FEATURE_STORE" in variables]
+        environments = [function["Properties"]["Environment"]["Variables"] for function in functions]
+        return [
+            variables["PENSTOCK_FEATURE_STORE"] for variables in environments if "PENSTOCK_FEATURE_STORE" in variables
+        ]
 
     (binding,) = bindings(stored.model())
     assert group_of(stored.model())["Properties"]["FeatureGroupName"] in binding
     assert bindings(prod.model()) == []
 
 
-def test_validate_knows_when_it_was_made(stored: Synthesis) -> None:
+def test_validate_gets_the_groups_creation_time(stored: Synthesis) -> None:
     (group,) = resources(stored.model(), GROUP)
     functions = resources(stored.model(), "AWS::Lambda::Function").values()
-    found = [function["Properties"]["Environment"]["Variables"].get("PENSTOCK_FEATURES_MADE") for function in functions]
-    assert [value for value in found if value] == [{"Fn::GetAtt": [group, "CreationTime"]}]
+    values = [
+        function["Properties"]["Environment"]["Variables"].get("PENSTOCK_FEATURES_MADE") for function in functions
+    ]
+    assert [value for value in values if value] == [{"Fn::GetAtt": [group, "CreationTime"]}]
 
 
-def test_cfn_lint_has_nothing_to_say_of_it(stored: Synthesis) -> None:
+def test_cfn_lint_finds_nothing_in_the_group(stored: Synthesis) -> None:
     (text,) = [text for name, text in stored.texts().items() if "model-flight-delay" in name]
     assert lint(text, config=ManualArgs(regions=REGIONS, ignore_checks=list(IGNORED))) == []
 
 
-def test_twice_the_same_bytes(stored: Synthesis, project: Path, tmp_path: Path) -> None:
+def test_two_syntheses_give_the_same_bytes(stored: Synthesis, project: Path, tmp_path: Path) -> None:
     root = with_store(tmp_path / "project", project, "{}")
     again = synthesise(tmp_path / "out", {"stage": "prod"}, root=root)
     assert again.texts() == stored.texts()

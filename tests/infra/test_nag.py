@@ -1,4 +1,4 @@
-"""cdk-nag and cfn-lint have nothing to say, and what was acknowledged has a reason."""
+"""cdk-nag and cfn-lint find nothing, and every acknowledged finding has a reason."""
 
 import json
 from collections.abc import Iterator
@@ -33,9 +33,9 @@ def test_nothing_is_unacknowledged(synthesis: Synthesis) -> None:
 
 
 def test_every_acknowledgement_has_a_reason(synthesis: Synthesis) -> None:
-    found = list(acknowledged(synthesis))
-    assert len(found) > 20
-    assert all(rule.startswith("AwsSolutions::AwsSolutions-") and len(reason.split()) > 3 for rule, reason in found)
+    pairs = list(acknowledged(synthesis))
+    assert len(pairs) > 20
+    assert all(rule.startswith("AwsSolutions::AwsSolutions-") and len(reason.split()) > 3 for rule, reason in pairs)
 
 
 def test_an_acknowledgement_without_a_reason_is_refused() -> None:
@@ -43,7 +43,7 @@ def test_an_acknowledgement_without_a_reason_is_refused() -> None:
         acknowledge(Stack(App(), "house"), {"S1": "todo"})
 
 
-def test_cfn_lint_has_nothing_to_say(synthesis: Synthesis) -> None:
+def test_cfn_lint_finds_nothing(synthesis: Synthesis) -> None:
     for text in synthesis.texts().values():
-        found = lint(text, config=ManualArgs(regions=REGIONS, ignore_checks=list(IGNORED)))
-        assert [f"{match.rule.id} {match.message}" for match in found] == []
+        matches = lint(text, config=ManualArgs(regions=REGIONS, ignore_checks=list(IGNORED)))
+        assert [f"{match.rule.id} {match.message}" for match in matches] == []

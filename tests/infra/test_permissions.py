@@ -1,4 +1,4 @@
-"""Who may do what: single actions, the model's own prefixes, and no machine that approves."""
+"""Permissions of the roles: single actions, limited to the model's own resources, and none to approve."""
 
 import json
 import re
@@ -28,15 +28,15 @@ def listed(value: object) -> list[str]:
 
 
 def folders(template: Json, role: str, action: str) -> set[str]:
-    """Folders of the lake that a role may use so."""
-    found: set[str] = set()
+    """Return the lake's folders on which a role has an action."""
+    paths: set[str] = set()
     for name, statement in statements(template):
         if role in name and action in listed(statement["Action"]):
             for resource in listed(statement["Resource"]):
                 outer, _, inner = resource.partition("/flight-delay/")
                 within = inner.partition("*")[0].rstrip("/")
-                found.add("/".join([outer.rsplit("/", 1)[-1], *([within] if within else [])]))
-    return found
+                paths.add("/".join([outer.rsplit("/", 1)[-1], *([within] if within else [])]))
+    return paths
 
 
 def test_roles_have_no_aws_managed_policy(synthesis: Synthesis) -> None:
@@ -45,17 +45,17 @@ def test_roles_have_no_aws_managed_policy(synthesis: Synthesis) -> None:
             assert "ManagedPolicyArns" not in role["Properties"], name
 
 
-def test_no_wildcard_but_where_iam_has_nothing_else(synthesis: Synthesis) -> None:
-    seen = 0
+def test_wildcards_stand_only_where_iam_takes_no_resource(synthesis: Synthesis) -> None:
+    count = 0
     for role, statement in statements(synthesis.model()):
-        seen += 1
+        count += 1
         assert not [action for action in listed(statement["Action"]) if "*" in action], role
         if "*" in listed(statement["Resource"]):
             assert set(listed(statement["Action"])) <= set(WITHOUT_RESOURCE), role
-    assert seen > 20
+    assert count > 20
 
 
-def test_every_object_permission_ends_at_the_model(synthesis: Synthesis) -> None:
+def test_every_object_permission_is_limited_to_the_model(synthesis: Synthesis) -> None:
     objects = [
         resource
         for _, statement in statements(synthesis.model())
@@ -99,7 +99,7 @@ def test_folders(prod: Synthesis, role: str, action: str, expected: set[str]) ->
 
 
 def allowed(template: Json, role: str) -> dict[str, str]:
-    """Each action that a role has, with where."""
+    """Return each action of a role with its resources."""
     return {
         action: ", ".join(listed(statement["Resource"]))
         for name, statement in statements(template)
@@ -109,10 +109,10 @@ def allowed(template: Json, role: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["Training", "Processing"])
-def test_the_pipeline_runs_the_models_own_jobs_and_hears_of_their_end(synthesis: Synthesis, kind: str) -> None:
-    found = allowed(synthesis.model(), "PipelineMachineRole")
+def test_the_pipeline_may_run_the_models_own_jobs_and_wait_for_them(synthesis: Synthesis, kind: str) -> None:
+    grants = allowed(synthesis.model(), "PipelineMachineRole")
     for verb in ("Create", "Describe", "Stop"):
-        where = found[f"sagemaker:{verb}{kind}Job"]
+        where = grants[f"sagemaker:{verb}{kind}Job"]
         assert f":{kind.lower()}-job/" in where
         assert "-flight-delay-*" in where
     rules = [
@@ -123,55 +123,55 @@ def test_the_pipeline_runs_the_models_own_jobs_and_hears_of_their_end(synthesis:
     assert any(f"rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule" in rule for rule in rules)
 
 
-def test_the_inspection_knows_neither_ledger_nor_models(synthesis: Synthesis) -> None:
-    found = allowed(synthesis.model(), "PipelineInspectionRole")
-    assert "/aws/sagemaker/ProcessingJobs:*" in found["logs:PutLogEvents"]
-    assert {"kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"} <= set(found)
-    assert not [action for action in found if action.startswith(("dynamodb:", "sns:", "lambda:", "sagemaker:"))]
+def test_the_inspection_may_use_neither_ledger_nor_registry(synthesis: Synthesis) -> None:
+    grants = allowed(synthesis.model(), "PipelineInspectionRole")
+    assert "/aws/sagemaker/ProcessingJobs:*" in grants["logs:PutLogEvents"]
+    assert {"kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"} <= set(grants)
+    assert not [action for action in grants if action.startswith(("dynamodb:", "sns:", "lambda:", "sagemaker:"))]
 
 
-def test_register_asks_for_the_digest_in_the_images_repository_only(prod: Synthesis) -> None:
+def test_register_may_read_the_image_digest_in_its_repository_only(prod: Synthesis) -> None:
     # Given the repository that the image is pushed to, which the role's name of it ends at
     where = json.dumps(allowed(prod.model(), "PipelineRegisterRole")["ecr:DescribeImages"])
     assert "cdk-hnb659fds-container-assets-" in where
     assert "*" not in where
 
 
-def test_scoring_a_part_knows_neither_ledger_nor_topic(synthesis: Synthesis) -> None:
-    found = allowed(synthesis.model(), "BatchScorePartRole")
-    assert not [action for action in found if action.startswith(("dynamodb:", "sns:", "lambda:", "states:"))]
+def test_score_part_may_use_neither_ledger_nor_topic(synthesis: Synthesis) -> None:
+    grants = allowed(synthesis.model(), "BatchScorePartRole")
+    assert not [action for action in grants if action.startswith(("dynamodb:", "sns:", "lambda:", "states:"))]
     assert "dynamodb:PutItem" not in allowed(synthesis.model(), "BatchJoinBatchRole")
 
 
 def test_a_batchs_machine_runs_its_own_items_only(synthesis: Synthesis) -> None:
     # Given what a Distributed Map wants: to start executions of its own machine, and to see, stop and redrive them
-    found = {
+    grants = {
         action: json.dumps(statement["Resource"])
         for role, statement in statements(synthesis.model())
         if role.startswith("BatchRole")
         for action in listed(statement["Action"])
     }
-    assert "BatchMachine" in found["states:StartExecution"]
+    assert "BatchMachine" in grants["states:StartExecution"]
     for action in ("states:DescribeExecution", "states:RedriveExecution", "states:StopExecution"):
-        assert ":execution:" in found[action]
-        assert "BatchMachine" in found[action]
-        assert "/*" in found[action]
+        assert ":execution:" in grants[action]
+        assert "BatchMachine" in grants[action]
+        assert "/*" in grants[action]
     # And it invokes its steps and nothing else
-    assert found["lambda:InvokeFunction"].count("Fn::GetAtt") == 4
+    assert grants["lambda:InvokeFunction"].count("Fn::GetAtt") == 4
 
 
 def test_only_the_rollout_changes_what_serves(synthesis: Synthesis) -> None:
     moving = {"lambda:UpdateAlias", "lambda:PublishVersion", "lambda:UpdateFunctionConfiguration"}
-    movers = {role for role, found in statements(synthesis.model()) if moving & set(listed(found["Action"]))}
+    movers = {role for role, statement in statements(synthesis.model()) if moving & set(listed(statement["Action"]))}
     assert len(movers) == 1
     assert movers.pop().startswith("ServiceRolloutRole")
 
 
-def test_the_rollout_has_alarms_of_its_own_and_no_others(prod: Synthesis) -> None:
-    found = allowed(prod.model(), "ServiceRolloutRole")
+def test_the_rollout_may_manage_its_own_alarms_only(prod: Synthesis) -> None:
+    grants = allowed(prod.model(), "ServiceRolloutRole")
     for action in ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"):
-        assert found[action].endswith(':alarm:penstock-prod-flight-delay-rollout-*"]]}'), found[action]
-    assert "alarm:" in found["cloudwatch:DescribeAlarms"]
+        assert grants[action].endswith(':alarm:penstock-prod-flight-delay-rollout-*"]]}'), grants[action]
+    assert "alarm:" in grants["cloudwatch:DescribeAlarms"]
 
 
 def test_pruning_deletes_versions_and_never_the_function(prod: Synthesis) -> None:
@@ -182,18 +182,18 @@ def test_pruning_deletes_versions_and_never_the_function(prod: Synthesis) -> Non
     assert not [action for action in watcher if action.startswith(("lambda:", "sagemaker:", "sns:"))]
 
 
-def test_no_machine_decides(synthesis: Synthesis) -> None:
+def test_no_role_of_the_stack_may_approve_or_reject(synthesis: Synthesis) -> None:
     # Given every statement that can give a version a status
     giving = ("sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage")
-    found = [
+    pairs = [
         (role, statement)
         for role, statement in statements(synthesis.model())
         if any(fnmatchcase(action, allowed) for action in giving for allowed in listed(statement["Action"]))
     ]
     # Then three roles have one, and it ends at the status that is no decision
     holders = ("PipelineRegisterRole", "RegistryAuthorizeRole", "ServiceRolloutEndRolloutRole")
-    assert sorted(next(name for name in holders if role.startswith(name)) for role, _ in found) == sorted(holders)
-    for _, statement in found:
+    assert sorted(next(name for name in holders if role.startswith(name)) for role, _ in pairs) == sorted(holders)
+    for _, statement in pairs:
         allowed = statement["Condition"]["StringEqualsIfExists"]["sagemaker:ModelApprovalStatus"]
         assert allowed == ["PendingManualApproval"]
 
@@ -215,13 +215,13 @@ def test_the_group_denies_decisions_to_this_stacks_roles(synthesis: Synthesis) -
 
 
 def test_ledger_permissions_end_at_the_models_records(synthesis: Synthesis) -> None:
-    found = [
+    denials = [
         statement
         for _, statement in statements(synthesis.model())
         if any(action.startswith("dynamodb:") for action in listed(statement["Action"]))
     ]
-    assert found
-    for statement in found:
+    assert denials
+    for statement in denials:
         assert statement["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["flight-delay"]}}
         # A scan names no key, so that the condition would let it pass.
         assert "dynamodb:Scan" not in listed(statement["Action"])

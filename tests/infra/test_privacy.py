@@ -1,4 +1,4 @@
-"""The key that hashes personal values: made where a contract asks for it, and read by what captures and joins."""
+"""The secret for hashing personal values: made where a contract asks for it; who may read it."""
 
 from pathlib import Path
 
@@ -20,16 +20,16 @@ def hashing(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesi
     contract = root / "training/models/flight-delay/contract.yaml"
     text = contract.read_text(encoding="utf-8")
     contract.write_text(text.replace("- name: flight_id\n", "- name: flight_id\n        classification: personal\n"))
-    made = synthesise(tmp_path_factory.mktemp("prod"), {"stage": "prod"}, root=root, validation=True)
-    assert made.code == 0, made.errors
-    return made
+    synthesis = synthesise(tmp_path_factory.mktemp("prod"), {"stage": "prod"}, root=root, validation=True)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis
 
 
 def test_without_a_hashed_column_there_is_no_key(synthesis: Synthesis) -> None:
     template = synthesis.model()
     assert resources(template, KIND) == {}
     assert "HashSecretArn" not in template["Outputs"]
-    assert not [role for role, found in statements(template) if "secretsmanager" in str(found["Action"])]
+    assert not [role for role, statement in statements(template) if "secretsmanager" in str(statement["Action"])]
 
 
 def test_the_key_is_random_encrypted_and_kept(hashing: Synthesis) -> None:
@@ -40,7 +40,7 @@ def test_the_key_is_random_encrypted_and_kept(hashing: Synthesis) -> None:
     assert "SecretString" not in secret["Properties"]
 
 
-def test_predict_endpoints_and_monitor_read_it_and_nobody_else(hashing: Synthesis) -> None:
+def test_only_predict_endpoints_and_monitor_may_read_the_key(hashing: Synthesis) -> None:
     template = hashing.model()
     (name,) = resources(template, KIND)
     readers = {

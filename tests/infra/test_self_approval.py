@@ -1,4 +1,4 @@
-"""Every role of a model's stack tries to approve, by simulation of its own policies and the group's."""
+"""Policy simulation: no role of a model's stack may approve, by its own policies and the group's."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,15 +13,15 @@ GIVING = ("sagemaker:UpdateModelPackage", "sagemaker:CreateModelPackage")
 
 
 def holds(conditions: Json, context: dict[str, str]) -> bool:
-    """Whether a statement's conditions hold of a request; a role's ARN is written as its logical id."""
+    """Return whether a statement's conditions hold for a request; a role's ARN is written as its logical id."""
     for operator, keys in conditions.items():
-        for key, wanted in keys.items():
+        for key, values in keys.items():
             if key not in context:
                 if not operator.endswith("IfExists"):
                     return False
                 continue
-            named = [item["Fn::GetAtt"][0] if isinstance(item, dict) else item for item in _list(wanted)]
-            if (context[key] in named) is (operator.removesuffix("IfExists") in {"ArnNotEquals", "StringNotEquals"}):
+            texts = [item["Fn::GetAtt"][0] if isinstance(item, dict) else item for item in _list(values)]
+            if (context[key] in texts) is (operator.removesuffix("IfExists") in {"ArnNotEquals", "StringNotEquals"}):
                 return False
     return True
 
@@ -59,7 +59,7 @@ def test_every_role_is_denied_its_decision(synthesis: Synthesis, status: str) ->
     assert {verdict(template, role, action, status) for role in roles for action in GIVING} == {"nothing"}
 
 
-def test_taking_back_is_what_two_roles_may(synthesis: Synthesis) -> None:
+def test_only_two_roles_may_withdraw_an_approval(synthesis: Synthesis) -> None:
     template = synthesis.model()
     roles = resources(template, "AWS::IAM::Role")
     may = [role for role in roles if verdict(template, role, GIVING[0], "PendingManualApproval") == "allowed"]
@@ -79,7 +79,7 @@ def automatic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_where_the_policy_is_auto_exactly_authorize_may(automatic: Path, tmp_path: Path) -> None:
+def test_with_policy_auto_only_authorize_may_approve(automatic: Path, tmp_path: Path) -> None:
     synthesis = synthesise(tmp_path, {"stage": "local"}, root=automatic)
     assert synthesis.code == 0, synthesis.errors
     template = synthesis.model()

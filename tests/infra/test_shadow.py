@@ -1,4 +1,4 @@
-"""A rollout with a shadow: what it may do more, and that nothing else may."""
+"""Rollout with a shadow: its additional permissions, which no other role gets."""
 
 import re
 from pathlib import Path
@@ -19,12 +19,14 @@ def unseen(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis
     (root / FOLDER).symlink_to((project / FOLDER).resolve())
     path = root / "training/models/flight-delay/model.yaml"
     path.write_text(path.read_text(encoding="utf-8") + "\nrollout: {strategy: shadow}\n", encoding="utf-8")
-    made = synthesise(tmp_path_factory.mktemp("prod"), {"stage": "prod"}, root=root, validation=True)
-    assert made.code == 0, made.errors
-    return made
+    synthesis = synthesise(tmp_path_factory.mktemp("prod"), {"stage": "prod"}, root=root, validation=True)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis
 
 
-def test_the_watcher_asks_published_versions_and_keeps_their_answers_apart(unseen: Synthesis, prod: Synthesis) -> None:
+def test_the_watcher_invokes_published_versions_and_stores_their_answers_apart(
+    unseen: Synthesis, prod: Synthesis
+) -> None:
     # Given the watcher's permissions, with a shadow and without
     template = unseen.model()
     assert folders(template, WATCHER, "s3:GetObject") == {"captures", "shadow"}
@@ -32,9 +34,9 @@ def test_the_watcher_asks_published_versions_and_keeps_their_answers_apart(unsee
     assert folders(prod.model(), WATCHER, "s3:PutObject") == set()
     # Then it may ask the function's published versions, and no function whole
     (where,) = [
-        str(found["Resource"])
-        for role, found in statements(template)
-        if role.startswith(WATCHER) and "lambda:InvokeFunction" in listed(found["Action"])
+        str(statement["Resource"])
+        for role, statement in statements(template)
+        if role.startswith(WATCHER) and "lambda:InvokeFunction" in listed(statement["Action"])
     ]
     assert re.search(r"ServicePredict.*':\*'", where)
 
@@ -49,10 +51,10 @@ def test_a_shadows_answers_expire(prod: Synthesis) -> None:
     assert [(rule["ExpirationInDays"], rule["Status"]) for rule in rules] == [(30, "Enabled")]
 
 
-def test_new_code_is_told_by_code_and_settings(prod: Synthesis) -> None:
+def test_the_new_code_resource_names_code_and_settings(prod: Synthesis) -> None:
     # Given what CloudFormation watches for changes
-    (told,) = resources(prod.model(), "Custom::PenstockNewCode").values()
-    settings = told["Properties"]["Settings"]
+    (new_code,) = resources(prod.model(), "Custom::PenstockNewCode").values()
+    settings = new_code["Properties"]["Settings"]
     # Then what a published version keeps of a deployment is among it
     assert {"max_rows", "capture_sample", "capture"} <= set(settings)
     assert (settings["max_rows"], settings["capture_sample"]) == ("500", "1.0")

@@ -1,4 +1,4 @@
-"""SnapStart: where the stage, the specification and the region have it, and nowhere else."""
+"""SnapStart is on only where the stage, the specification and the region allow it."""
 
 import json
 from dataclasses import replace
@@ -12,31 +12,33 @@ from infra.stages import DEV, LOCAL, PROD, Stage
 from tests.infra.conftest import Synthesis, resources
 
 
-def template(stage: Stage, asked: bool | Literal["auto"]) -> Any:
+def template(stage: Stage, requested: bool | Literal["auto"]) -> Any:
     stack = Stack(App(), "s")
-    CfnOutput(stack, "Applied", value=apply_on(stack, stage, asked))
+    CfnOutput(stack, "Applied", value=apply_on(stack, stage, requested))
     return json.loads(json.dumps(App.of(stack).synth().get_stack_by_name("s").template))  # type: ignore[union-attr]
 
 
 def decided(condition: Any, region: str, partition: str) -> bool:
-    """A CloudFormation condition, as CloudFormation decides it."""
-    ((function, given),) = condition.items()
+    """Evaluate a CloudFormation condition as CloudFormation does."""
+    ((function, operands),) = condition.items()
     if function == "Fn::Equals":
-        known = {"AWS::Region": region, "AWS::Partition": partition}
-        return known[given[0]["Ref"]] == str(given[1])
-    inner = [decided(part, region, partition) for part in given]
+        pseudo_parameters = {"AWS::Region": region, "AWS::Partition": partition}
+        return pseudo_parameters[operands[0]["Ref"]] == str(operands[1])
+    inner = [decided(part, region, partition) for part in operands]
     return {"Fn::And": all(inner), "Fn::Not": not inner[0]}[function]
 
 
 @pytest.mark.parametrize(
-    ("stage", "asked", "applied"),
+    ("stage", "requested", "applied"),
     [(PROD, True, ON), (PROD, False, OFF), (DEV, True, ON), (LOCAL, True, OFF), (LOCAL, "auto", OFF)],
 )
-def test_who_says_so_decides(stage: Stage, asked: bool | Literal["auto"], applied: str) -> None:
-    assert template(stage, asked)["Outputs"]["Applied"]["Value"] == applied
+def test_stage_and_specification_decide_on_snap_start(
+    stage: Stage, requested: bool | Literal["auto"], applied: str
+) -> None:
+    assert template(stage, requested)["Outputs"]["Applied"]["Value"] == applied
 
 
-def test_a_runtime_without_it_is_not_asked_for_it() -> None:
+def test_a_runtime_without_snap_start_gets_none() -> None:
     assert template(replace(PROD, python="3.11"), "auto")["Outputs"]["Applied"]["Value"] == OFF
 
 
@@ -49,14 +51,14 @@ def test_a_runtime_without_it_is_not_asked_for_it() -> None:
         ("us-gov-west-1", "aws-us-gov", False),
     ],
 )
-def test_the_region_decides_when_it_is_deployed(region: str, partition: str, has: bool) -> None:
-    found = template(PROD, "auto")
-    name, then, otherwise = found["Outputs"]["Applied"]["Value"]["Fn::If"]
+def test_the_region_decides_at_deployment(region: str, partition: str, has: bool) -> None:
+    result = template(PROD, "auto")
+    name, then, otherwise = result["Outputs"]["Applied"]["Value"]["Fn::If"]
     assert (then, otherwise) == (ON, OFF)
-    assert decided(found["Conditions"][name], region, partition) is has
+    assert decided(result["Conditions"][name], region, partition) is has
 
 
-def test_the_rollout_turns_it_on_for_what_it_publishes(prod: Synthesis) -> None:
+def test_the_rollout_sets_snap_start_on_the_versions_it_publishes(prod: Synthesis) -> None:
     # Given prod's template
     machines = resources(prod.model(), "AWS::StepFunctions::StateMachine").values()
     texts = [json.dumps(machine["Properties"]["DefinitionString"]) for machine in machines]

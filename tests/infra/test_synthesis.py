@@ -1,4 +1,4 @@
-"""Synthesis is pure: the same tree gives the same bytes, and it asks nobody anything."""
+"""Synthesis is pure: the same tree gives the same bytes, without AWS calls."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.infra.conftest import ROOT, Synthesis, copy_of_project, resources, sy
 VERSION, ALIAS = "AWS::Lambda::Version", "AWS::Lambda::Alias"
 
 
-def test_twice_the_same_bytes(runs: dict[tuple[str, bool], Synthesis], stage: str) -> None:
+def test_two_syntheses_give_the_same_bytes(runs: dict[tuple[str, bool], Synthesis], stage: str) -> None:
     # Given the app synthesised twice, once with the rules and once without
     with_rules, without = runs[stage, True], runs[stage, False]
     # When the templates are compared
@@ -40,7 +40,7 @@ def test_no_account_and_no_region_is_baked_in(prod: Synthesis) -> None:
         ({"stage": "production"}, "there is no stage 'production': say -c stage=local|dev|prod"),
     ],
 )
-def test_a_stage_that_is_none_gets_one_sentence(tmp_path: Path, context: dict[str, str], sentence: str) -> None:
+def test_an_unknown_stage_gets_one_sentence(tmp_path: Path, context: dict[str, str], sentence: str) -> None:
     # When the app runs without a stage that it knows
     run = synthesise(tmp_path, context, root=ROOT)
     # Then it fails with the sentence and no traceback
@@ -89,7 +89,7 @@ def test_new_code_moves_no_traffic(local: Synthesis, project: Path, tmp_path: Pa
     # Then the function's code is another, and version and alias are the same to the letter
     before, after = local.model(), changed.model()
     functions = resources(before, "AWS::Lambda::Function")
-    different = [name for name, found in functions.items() if found != after["Resources"][name]]
+    different = [name for name, resource in functions.items() if resource != after["Resources"][name]]
     assert len(different) == 1
     assert different[0].startswith("ServicePredict")
     for kind in (VERSION, ALIAS):
@@ -105,7 +105,7 @@ def test_the_alias_starts_at_the_version_without_a_model(synthesis: Synthesis) -
     assert "RoutingConfig" not in alias["Properties"]
 
 
-def test_the_answer_is_remembered_and_is_the_same(tmp_path: Path) -> None:
+def test_a_cached_assembly_equals_a_new_one(tmp_path: Path) -> None:
     # Given a project that was synthesised once by `python -m infra`, rules off
     root = copy_of_project(tmp_path / "project")
     context = {"stage": "local"}

@@ -1,4 +1,4 @@
-"""What the templates promise: outputs, settings, protection, and what tells people of trouble."""
+"""Templates: outputs, function settings, data protection, and alarms."""
 
 import json
 from typing import Any
@@ -36,8 +36,8 @@ OF_OTHER_MODELS = {"endpoint", "endpoint_seconds", "feature_store", "features_ma
 
 def functions(template: Json) -> dict[str, Json]:
     """Lambda functions by their folder's name."""
-    found = resources(template, "AWS::Lambda::Function").values()
-    return {item["Properties"]["Handler"].split(".")[1]: item["Properties"] for item in found}
+    resources_by_id = resources(template, "AWS::Lambda::Function").values()
+    return {item["Properties"]["Handler"].split(".")[1]: item["Properties"] for item in resources_by_id}
 
 
 def test_every_folder_is_a_function(synthesis: Synthesis) -> None:
@@ -58,9 +58,12 @@ def test_a_function_gets_the_variables_that_its_settings_name(synthesis: Synthes
 
 
 def test_validate_has_room_for_a_file_and_its_parts(synthesis: Synthesis) -> None:
-    found = functions(synthesis.model())
-    assert (found["validate"]["MemorySize"], found["validate"]["EphemeralStorage"]) == (3008, {"Size": 10_240})
-    roomy = {name for name, properties in found.items() if "EphemeralStorage" in properties}
+    properties_by_name = functions(synthesis.model())
+    assert (properties_by_name["validate"]["MemorySize"], properties_by_name["validate"]["EphemeralStorage"]) == (
+        3008,
+        {"Size": 10_240},
+    )
+    roomy = {name for name, properties in properties_by_name.items() if "EphemeralStorage" in properties}
     assert roomy == {"validate", "plan_batch", "join_batch"}
 
 
@@ -79,7 +82,7 @@ def test_the_stages_are_those_that_the_command_knows() -> None:
 
 def test_only_the_laptop_uses_a_shared_image(synthesis: Synthesis, stage: str) -> None:
     machines = resources(synthesis.model(), "AWS::StepFunctions::StateMachine").values()
-    text = "".join(json.dumps(found["Properties"]["DefinitionString"]) for found in machines)
+    text = "".join(json.dumps(resource["Properties"]["DefinitionString"]) for resource in machines)
     assert ("penstock-training:local" in text) == (stage == "local")
     assert ("container-assets" in text) == (stage != "local")
 
@@ -87,9 +90,9 @@ def test_only_the_laptop_uses_a_shared_image(synthesis: Synthesis, stage: str) -
 def test_data_outlives_its_stack_except_on_the_laptop(synthesis: Synthesis, stage: str) -> None:
     policy = "Delete" if stage == "local" else "Retain"
     for kind in ("AWS::KMS::Key", "AWS::S3::Bucket", "AWS::DynamoDB::Table"):
-        for found in resources(synthesis.lake(), kind).values():
-            assert found["DeletionPolicy"] == policy
-            assert found["UpdateReplacePolicy"] == policy
+        for resource in resources(synthesis.lake(), kind).values():
+            assert resource["DeletionPolicy"] == policy
+            assert resource["UpdateReplacePolicy"] == policy
 
 
 def test_prod_refuses_to_be_deleted(prod: Synthesis) -> None:
@@ -98,18 +101,18 @@ def test_prod_refuses_to_be_deleted(prod: Synthesis) -> None:
     assert (prod.folder / "manifest.json").read_text(encoding="utf-8").count('"terminationProtection": true') == 2
 
 
-def test_the_lake_tells_of_every_object(synthesis: Synthesis) -> None:
+def test_the_lake_sends_events_for_every_object(synthesis: Synthesis) -> None:
     buckets = resources(synthesis.lake(), "AWS::S3::Bucket").values()
-    (lake,) = [found["Properties"] for found in buckets if "VersioningConfiguration" in found["Properties"]]
+    (lake,) = [resource["Properties"] for resource in buckets if "VersioningConfiguration" in resource["Properties"]]
     assert lake["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
     assert lake["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert "AWS::Lambda::Function" not in {found["Type"] for found in synthesis.lake()["Resources"].values()}
+    assert "AWS::Lambda::Function" not in {resource["Type"] for resource in synthesis.lake()["Resources"].values()}
 
 
-def test_only_a_batch_s_work_and_a_shadow_s_answers_expire(synthesis: Synthesis) -> None:
+def test_only_batch_work_and_shadow_answers_expire(synthesis: Synthesis) -> None:
     # Old versions go too; what is the newest of anything else is kept
     buckets = resources(synthesis.lake(), "AWS::S3::Bucket").values()
-    (lake,) = [found["Properties"] for found in buckets if "VersioningConfiguration" in found["Properties"]]
+    (lake,) = [resource["Properties"] for resource in buckets if "VersioningConfiguration" in resource["Properties"]]
     expiring = [rule for rule in lake["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
     assert [(rule["Prefix"], rule["Status"]) for rule in expiring] == [
         ("shadow/", "Enabled"),
@@ -117,7 +120,7 @@ def test_only_a_batch_s_work_and_a_shadow_s_answers_expire(synthesis: Synthesis)
     ]
 
 
-def test_every_alarm_tells_people(synthesis: Synthesis) -> None:
+def test_every_alarm_notifies_the_topic(synthesis: Synthesis) -> None:
     alarms = resources(synthesis.model(), "AWS::CloudWatch::Alarm").values()
     assert len(alarms) == 7
     assert all(len(alarm["Properties"]["AlarmActions"]) == 1 for alarm in alarms)
@@ -127,7 +130,7 @@ def test_every_alarm_tells_people(synthesis: Synthesis) -> None:
 def test_drift_alarm_and_retraining(synthesis: Synthesis, stage: str) -> None:
     # Given the drift alarm
     alarms = resources(synthesis.model(), "AWS::CloudWatch::Alarm")
-    (name,) = [key for key, found in alarms.items() if found["Properties"].get("MetricName") == "DriftPSI"]
+    (name,) = [key for key, resource in alarms.items() if resource["Properties"].get("MetricName") == "DriftPSI"]
     properties = alarms[name]["Properties"]
     # Then it looks at what the monitor puts
     assert properties["Namespace"] == f"Penstock/{stage}/flight-delay"
@@ -137,7 +140,9 @@ def test_drift_alarm_and_retraining(synthesis: Synthesis, stage: str) -> None:
     # And its change wakes start_run
     rules = resources(synthesis.model(), "AWS::Events::Rule").values()
     (rule,) = [
-        found for found in rules if found["Properties"].get("EventPattern", {}).get("source") == ["aws.cloudwatch"]
+        resource
+        for resource in rules
+        if resource["Properties"].get("EventPattern", {}).get("source") == ["aws.cloudwatch"]
     ]
     assert rule["Properties"]["EventPattern"]["resources"] == [{"Fn::GetAtt": [name, "Arn"]}]
 

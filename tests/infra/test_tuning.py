@@ -1,4 +1,4 @@
-"""A model whose specification asks for tuning: the search's definition, what may run it, and what the rules say."""
+"""Tuning in the specification: the search's states, its permissions, and validation."""
 
 import json
 import re
@@ -43,22 +43,22 @@ def searching(**about: Any) -> Definition:
 
 
 def request(**about: Any) -> dict[str, Any]:
-    """CreateHyperParameterTuningJob's request, its expressions filled in."""
+    """Return the CreateHyperParameterTuningJob request with its expressions evaluated."""
     text = json.dumps(searching(**about)["States"]["Tune"]["Arguments"])
     text = re.sub(r"{% \$job\..*? %}", "s3://lake/runs/m", text)
-    found: dict[str, Any] = json.loads(re.sub(r"{% .*? %}", "m-012345-0123456789ab-1-0", text))
-    found["TrainingJobDefinition"]["RoleArn"] = "arn:aws:iam::123456789012:role/training"
-    return found
+    document: dict[str, Any] = json.loads(re.sub(r"{% .*? %}", "m-012345-0123456789ab-1-0", text))
+    document["TrainingJobDefinition"]["RoleArn"] = "arn:aws:iam::123456789012:role/training"
+    return document
 
 
 def evaluated(expression: str, **variables: Any) -> Any:
-    found = jsonata.Jsonata(expression.removeprefix("{%").removesuffix("%}"))
+    program = jsonata.Jsonata(expression.removeprefix("{%").removesuffix("%}"))
     for name, value in variables.items():
-        found.assign(name, value)
-    return found.evaluate(None)
+        program.assign(name, value)
+    return program.evaluate(None)
 
 
-def test_the_search_takes_the_trainings_place() -> None:
+def test_the_search_replaces_the_training_job() -> None:
     states = searching()["States"]
     assert "Train" not in states
     assert states["Worth training?"]["Choices"][0]["Next"] == "Tune"
@@ -69,7 +69,7 @@ def test_the_search_takes_the_trainings_place() -> None:
     assert "tuning" not in training()["States"]["Register"]["Arguments"]["Payload"]
 
 
-def test_its_states_are_reached_caught_and_jsonata() -> None:
+def test_the_search_states_are_reached_caught_and_jsonata() -> None:
     definition = searching()
     assert reached(definition) == set(definition["States"])
     tasks = {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
@@ -81,7 +81,7 @@ def test_its_states_are_reached_caught_and_jsonata() -> None:
         jsonata.Jsonata(expression)
 
 
-def test_a_trial_is_the_training_job_with_a_number_to_tell() -> None:
+def test_a_trial_is_the_training_job_with_an_objective_metric() -> None:
     job, trial = training()["States"]["Train"]["Arguments"], searching()["States"]["Tune"]["Arguments"]
     definition = trial["TrainingJobDefinition"]
     assert definition["StaticHyperParameters"] == job["HyperParameters"]
@@ -98,7 +98,7 @@ def test_a_trial_is_the_training_job_with_a_number_to_tell() -> None:
     "about", [{}, {"strategy": "random"}, {"strategy": "grid", "ranges": {"kind": {"values": ["a", 1]}}}]
 )
 def test_the_request_is_one_that_sagemaker_and_the_laptop_cloud_take(about: dict[str, Any]) -> None:
-    found = request(**about)
+    body = request(**about)
     shape = (
         botocore.session.get_session()
         .get_service_model("sagemaker")
@@ -106,10 +106,10 @@ def test_the_request_is_one_that_sagemaker_and_the_laptop_cloud_take(about: dict
         .input_shape
     )
     assert shape is not None
-    report = ParamValidator().validate(found, shape)
+    report = ParamValidator().validate(body, shape)
     assert not report.has_errors(), report.generate_report()
-    validation.check(found, shape)
-    assert next(suggestions(found["HyperParameterTuningJobConfig"]))
+    validation.check(body, shape)
+    assert next(suggestions(body["HyperParameterTuningJobConfig"]))
 
 
 def test_the_ranges_and_limits_are_the_specs() -> None:
@@ -131,7 +131,7 @@ def test_the_ranges_and_limits_are_the_specs() -> None:
 
 
 @pytest.mark.parametrize(("metric", "kind"), [("log_loss", "Minimize"), ("roc_auc", "Maximize")])
-def test_better_is_the_metrics_own_way(metric: str, kind: str) -> None:
+def test_the_search_direction_follows_the_metric(metric: str, kind: str) -> None:
     objective = request(metric=metric)["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
     assert objective == {"Type": kind, "MetricName": f"validation_{metric}"}
 
@@ -144,13 +144,13 @@ def test_a_grid_has_as_many_trials_as_combinations() -> None:
     assert len(list(suggestions(config))) == 6
 
 
-def test_the_time_is_enough_for_the_whole_search() -> None:
+def test_the_time_limit_allows_the_whole_search() -> None:
     longer, shorter = (searching(max_runtime_minutes=minutes) for minutes in (300, 100))
     assert longer["TimeoutSeconds"] - shorter["TimeoutSeconds"] == CAPACITY_ATTEMPTS * 200 * 60
     assert longer["States"]["Tune"]["TimeoutSeconds"] > 300 * 60
 
 
-def test_names_fit_and_tell_stages_and_models_apart() -> None:
+def test_names_fit_and_differ_by_stage_and_model() -> None:
     # Given models and stages whose names begin alike
     names = ["m", "flight-delay", "flight-d-elay", "m" * 30, "m" * 29 + "n"]
     prefixes = [name_prefix(stage, name) for stage in ("local", "dev", "prod") for name in names]
@@ -164,15 +164,15 @@ def test_names_fit_and_tell_stages_and_models_apart() -> None:
 
 
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
-def test_a_search_that_gave_nothing_asks_a_trial_why(separators: tuple[str, str]) -> None:
+def test_a_search_without_a_model_reports_the_first_failed_trials_reason(separators: tuple[str, str]) -> None:
     states = searching()["States"]
 
     def following(status: str, reason: str, attempt: int = 1) -> str:
         described = {"HyperParameterTuningJobName": "m-1", "HyperParameterTuningJobStatus": status}
         error = {"Cause": json.dumps(described | {"FailureReason": reason}, separators=separators)}
         state = states["No capacity to tune?"]
-        taken = (c for c in state["Choices"] if evaluated(c["Condition"], error=error, attempt=attempt))
-        return str(next(taken, {"Next": state["Default"]})["Next"])
+        matches = (c for c in state["Choices"] if evaluated(c["Condition"], error=error, attempt=attempt))
+        return str(next(matches, {"Next": state["Default"]})["Next"])
 
     # Given how a tuning job may end
     assert following("Failed", "All training jobs failed.") == "Why no trial?"
@@ -187,12 +187,12 @@ def test_a_search_that_gave_nothing_asks_a_trial_why(separators: tuple[str, str]
     error = {"Cause": json.dumps({"HyperParameterTuningJobName": "m-1", "x": 1}, separators=separators)}
     arguments = states["Why no trial?"]["Arguments"]
     assert evaluated(arguments["HyperParameterTuningJobName"], error=error) == "m-1"
-    told = states["Why no trial?"]["Assign"]["error"]["Cause"]
+    cause = states["Why no trial?"]["Assign"]["error"]["Cause"]
     answers = {"TrainingJobSummaries": [{"FailureReason": "AlgorithmError: no rows"}]}
-    assert evaluated(told, states={"result": answers}, error={"Cause": "c"}) == (
+    assert evaluated(cause, states={"result": answers}, error={"Cause": "c"}) == (
         "no trial gave a model; the first: AlgorithmError: no rows"
     )
-    assert evaluated(told, states={"result": {"TrainingJobSummaries": []}}, error={"Cause": "c"}).endswith("first: c")
+    assert evaluated(cause, states={"result": {"TrainingJobSummaries": []}}, error={"Cause": "c"}).endswith("first: c")
 
 
 # The templates
@@ -200,42 +200,42 @@ def test_a_search_that_gave_nothing_asks_a_trial_why(separators: tuple[str, str]
 
 @pytest.fixture(scope="module")
 def tuned(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Synthesis:
-    """Prod with a search, through the rules."""
+    """The prod stage with a search, validated."""
     root = copy_of_project(tmp_path_factory.mktemp("tuned") / "project", project)
     if (project / FOLDER).exists():
         (root / FOLDER).symlink_to((project / FOLDER).resolve())
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
     path.write_text(path.read_text(encoding="utf-8") + SECTION, encoding="utf-8")
-    made = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
-    assert made.code == 0, made.errors
-    return made
+    synthesis = synthesise(tmp_path_factory.mktemp("out"), {"stage": "prod"}, root=root, validation=True)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis
 
 
-def test_without_tuning_nothing_of_it_is_in_a_template(synthesis: Synthesis) -> None:
+def test_without_tuning_the_templates_hold_no_search(synthesis: Synthesis) -> None:
     assert "yperParameterTuning" not in "".join(synthesis.texts().values())
     assert "yper-parameter-tuning" not in "".join(synthesis.texts().values())
 
 
-def test_the_rules_have_nothing_to_say(tuned: Synthesis) -> None:
+def test_no_rule_is_broken(tuned: Synthesis) -> None:
     report = json.loads((tuned.folder / "validation-report.json").read_text(encoding="utf-8"))
     assert [plugin for plugin in report["pluginReports"] if plugin.get("violations")] == []
     for text in tuned.texts().values():
-        found = lint(text, config=ManualArgs(regions=REGIONS, ignore_checks=list(IGNORED)))
-        assert [f"{match.rule.id} {match.message}" for match in found] == []
+        matches = lint(text, config=ManualArgs(regions=REGIONS, ignore_checks=list(IGNORED)))
+        assert [f"{match.rule.id} {match.message}" for match in matches] == []
 
 
-def test_the_machine_may_search_and_look_up_trials_and_no_more(tuned: Synthesis) -> None:
+def test_the_machine_may_run_searches_and_describe_trials_only(tuned: Synthesis) -> None:
     # Given what the pipeline's machine may do to SageMaker's jobs
-    found = allowed(tuned.model(), "PipelineMachineRole")
+    grants = allowed(tuned.model(), "PipelineMachineRole")
     prefix = name_prefix("prod", "flight-delay")
     # Then it is the model's own tuning jobs
     for verb in ("Create", "Describe", "Stop"):
-        assert f":hyper-parameter-tuning-job/{prefix}-*" in found[f"sagemaker:{verb}HyperParameterTuningJob"]
-    listing = found["sagemaker:ListTrainingJobsForHyperParameterTuningJob"]
+        assert f":hyper-parameter-tuning-job/{prefix}-*" in grants[f"sagemaker:{verb}HyperParameterTuningJob"]
+    listing = grants["sagemaker:ListTrainingJobsForHyperParameterTuningJob"]
     assert f":hyper-parameter-tuning-job/{prefix}-*" in listing
     # And to read, not to make, their trials
-    assert f":training-job/{prefix}-*" in found["sagemaker:DescribeTrainingJob"]
-    assert not {"sagemaker:CreateTrainingJob", "sagemaker:StopTrainingJob"} & set(found)
+    assert f":training-job/{prefix}-*" in grants["sagemaker:DescribeTrainingJob"]
+    assert not {"sagemaker:CreateTrainingJob", "sagemaker:StopTrainingJob"} & set(grants)
     # And it hands over the training job's role, to SageMaker only, and hears of the end by the rule for it
     passed = [
         statement
@@ -254,7 +254,7 @@ def test_the_machine_may_search_and_look_up_trials_and_no_more(tuned: Synthesis)
     assert any("rule/StepFunctionsGetEventsForSageMakerTuningJobsRule" in rule for rule in rules)
 
 
-def test_nothing_else_differs_from_the_template_without(tuned: Synthesis, prod: Synthesis) -> None:
+def test_nothing_else_differs_from_the_template_without_tuning(tuned: Synthesis, prod: Synthesis) -> None:
     def kinds(template: Json) -> list[str]:
         return sorted(resource["Type"] for resource in template["Resources"].values())
 

@@ -27,9 +27,9 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "features": "aws contract datasets spec",
         "ledger": "",
         "monitoring": "aws captures contract evaluation ledger readers scoring spec",
-        "pipeline": "aws contract datasets features ledger readers spec",
+        "pipeline": "aws contract datasets evaluation features ledger readers report spec",
         "readers": "",
-        "release": "api aws ledger monitoring scoring spec",
+        "release": "api aws captures ledger monitoring scoring spec",
         "report": "evaluation spec",
         "scaffold": "contract spec",
         "scoring": "",
@@ -53,7 +53,6 @@ CONSTRUCT_ARROWS: Mapping[str, frozenset[str]] = {
 
 GATEWAYS = frozenset(
     {
-        "functions/smoke_test/handler.py",
         "penstock/captures/pseudonyms.py",
         "penstock/ledger/releases.py",
         "penstock/ledger/table.py",

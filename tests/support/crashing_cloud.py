@@ -219,7 +219,7 @@ class Cloud:
         return SimpleNamespace(start_execution=self._start, describe_execution=self._describe)
 
     def notifier(self) -> Any:
-        return SimpleNamespace(tell=lambda *_: self.call(lambda: None))
+        return SimpleNamespace(send=lambda *_: self.call(lambda: None))
 
     def _start(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: A002, N803 - AWS's words
         def effect() -> None:

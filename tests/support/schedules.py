@@ -9,21 +9,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from functions.authorize.authorization import Authorization
-from penstock.aws.executions import Ended
+from penstock.aws.executions import ExecutionOutcome
 from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package
 from penstock.aws.s3_store import sha256
 from penstock.events import ExecutionEnded
 from penstock.lake import Lake
 from penstock.ledger.ledger import NoRecordError, timestamp
 from penstock.release import rollback
+from penstock.release.authorization import Authorization
 from penstock.release.live_service import Serving
 from penstock.release.rollback import RollbackError
 from penstock.settings import AuthorizeSettings
 from penstock.spec.model import Approval, ModelSpec
 from tests.support.crashing_cloud import Cloud, CrashError
+from tests.support.office import MACHINE, FakeRegistry, FakeService
 from tests.support.world import BUCKET, MODEL, NOW, STAGE, TABLE
-from tests.unit.release.test_authorize import MACHINE, FakeRegistry, FakeService
 
 STEPS = 60
 ANNA, BOB, MALLORY = (f"arn:aws:iam::123456789012:user/{name}" for name in ("anna", "bob", "mallory"))
@@ -83,12 +83,12 @@ class Rollouts:
 
     cloud: Cloud
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ended: dict[str, Ended] = field(default_factory=dict)
+    ended: dict[str, ExecutionOutcome] = field(default_factory=dict)
 
-    def start(self, name: str, document: dict[str, Any]) -> Ended | None:
+    def start(self, name: str, document: dict[str, Any]) -> ExecutionOutcome | None:
         return self.cloud.call(lambda: self._start(name, document))
 
-    def _start(self, name: str, document: dict[str, Any]) -> Ended | None:
+    def _start(self, name: str, document: dict[str, Any]) -> ExecutionOutcome | None:
         if name not in self.ended:
             self.running.setdefault(name, document)
         return self.ended.get(name)
@@ -100,7 +100,7 @@ class Told:
 
     subjects: list[str] = field(default_factory=list)
 
-    def tell(self, subject: str, _text: str) -> None:
+    def send(self, subject: str, _text: str) -> None:
         self.subjects.append(subject)
 
 
@@ -186,7 +186,7 @@ class Schedule:
         ((name, document),) = self.rollouts.running.items()
         self.goes_live(document)
         self.last_step(name, document["package"], arn, fine=True)
-        self.rollouts.ended[name] = Ended("SUCCEEDED", "")
+        self.rollouts.ended[name] = ExecutionOutcome("SUCCEEDED", "")
         self.rollouts.running.clear()
 
     def spoil(self) -> None:
@@ -309,7 +309,7 @@ class Schedule:
             self.goes_live(document)
         if self.random.random() < 0.7:  # otherwise it died before its last step
             self.last_step(name, number, arn, fine=fine)
-        self.rollouts.ended[name] = Ended("SUCCEEDED" if fine else "FAILED", "")
+        self.rollouts.ended[name] = ExecutionOutcome("SUCCEEDED" if fine else "FAILED", "")
         self.registry.events.append(f"rollout {name}")
 
     def goes_live(self, document: dict[str, Any]) -> None:

@@ -19,10 +19,10 @@ from penstock.erasure.eraser import Eraser
 from penstock.erasure.subject import Subject
 from penstock.ledger.ledger import timestamp
 from penstock.spec.model import Experiments
+from tests.support.office import ALICE, FakeRegistry
 from tests.support.world import FUNCTION, GROUP, MODEL, NOW, World, alarm_raised, execution_ended, package_changed
 from tests.unit.pipeline.test_register import GOOD, artifact, files
 from tests.unit.predict.test_handler import request, stream
-from tests.unit.release.test_authorize import ALICE, FakeRegistry
 
 ROWS, BAD_ROWS = 600, 10
 BAD = {"roc_auc": 0.8, "log_loss": 0.25}
@@ -173,7 +173,7 @@ class Story:
         lambdas = Published(predict)
         if "smoke_test" not in self.functions:
             self.functions["smoke_test"] = self.function("smoke_test")
-        self.world.monkeypatch.setattr(self.functions["smoke_test"], "functions", lambdas)
+        self.world.monkeypatch.setattr(self.functions["smoke_test"].versions, "_client", lambdas)
         event = {**started, "lambda_version": lambda_version}
         self.call("smoke_test", event, f"of version {number}")
         self.replies["smoke_test asks"] = lambdas.asked[0] | {"body": sorted(json.loads(lambdas.asked[0]["body"]))}
@@ -193,9 +193,7 @@ class Story:
     def _answers_unseen(self, lambdas: Published) -> None:
         """The rollout's watcher asks this published version."""
         module = self.functions["watch_rollout"] = self.function("watch_rollout")
-        self.world.monkeypatch.setattr(module.PublishedVersion, "__init__", lambda _, *__: None)
-        self.world.monkeypatch.setattr(module.PublishedVersion, "_name", f"{FUNCTION}:", raising=False)
-        self.world.monkeypatch.setattr(module.PublishedVersion, "_client", lambdas, raising=False)
+        self.world.monkeypatch.setattr(module.versions, "_client", lambdas)
 
     # What the live version does
 

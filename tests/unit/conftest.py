@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 
-import botocore.session
 import hypothesis
 import pytest
 from moto import mock_aws
@@ -13,6 +11,7 @@ from moto import mock_aws
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.spec.model import ModelSpec, read_model
+from tests.support.caches import Caches
 from tests.support.world import REGION, World
 
 # The same examples every time: a failure here is one everywhere.
@@ -23,11 +22,16 @@ PROJECT = Path(__file__).parents[2]
 FLIGHT_DELAY = PROJECT / "training" / "models" / "flight-delay"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _service_models_read_once() -> Iterator[None]:
-    """Each mocked AWS has boto3 sessions of its own; without this each would parse the services' models anew."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+@pytest.fixture(scope="session")
+def caches() -> Caches:
+    """Clients and documents that all unit tests of a process share."""
+    return Caches()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _caches(caches: Caches) -> Iterator[None]:
+    """Only here: the worker may have tests of the laptop cloud too."""
+    with caches.used():
         yield
 
 

@@ -1,1 +1,1 @@
-"""The container's entry points. `/opt/ml` is known only here."""
+"""Entry points of the training image; only they know `/opt/ml`."""

@@ -1,4 +1,4 @@
-"""Alarms that tell people: what must not go unnoticed ends at the stage's topic."""
+"""Alarms that notify the stage's SNS topic."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -16,8 +16,8 @@ def alarm(
     description: str,
     topic: sns.ITopic,
 ) -> cloudwatch.Alarm:
-    """An alarm from a threshold on, in a single period; no data is no trouble."""
-    made = cloudwatch.Alarm(
+    """Make an alarm that rings when one period reaches the threshold; missing data does not breach."""
+    result = cloudwatch.Alarm(
         scope,
         construct_id,
         metric=metric,
@@ -27,12 +27,12 @@ def alarm(
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         alarm_description=description,
     )
-    made.add_alarm_action(actions.SnsAction(topic))
-    return made
+    result.add_alarm_action(actions.SnsAction(topic))
+    return result
 
 
 def metric(namespace: str, name: str, *, period_seconds: int, statistic: str = "Maximum") -> cloudwatch.Metric:
-    """A metric without dimensions: a model's are told apart by the namespace."""
+    """Return a metric without dimensions; each model has a namespace of its own."""
     return cloudwatch.Metric(
         namespace=namespace, metric_name=name, statistic=statistic, period=Duration.seconds(period_seconds)
     )

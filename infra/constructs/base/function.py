@@ -1,4 +1,4 @@
-"""The one way to make a Lambda: bundle, typed settings, own role, log group with retention, timeout, failure queue."""
+"""Lambda functions: bundle, typed settings, own role, log group with retention, timeout, dead-letter queue."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from penstock.settings import Settings
 
 
 class Function(Construct):
-    """A folder of `functions/` as a Lambda function."""
+    """A Lambda function package of a folder in `functions/`."""
 
     def __init__(
         self,
@@ -55,16 +55,16 @@ class Function(Construct):
             self, "Log", retention=logs.RetentionDays[stage.log_retention], removal_policy=RemovalPolicy.DESTROY
         )
         log.grant_write(self.role)
-        made = bundling.bundle(root, name, settings.model, python=stage.python, vendored=stage.vendored, group=group)
-        self.code = f"{made.digest} python{stage.python} {memory_mb} {timeout_seconds}"
-        """Names the code and what it runs on: the same text as long as neither changes."""
+        package = bundling.bundle(root, name, settings.model, python=stage.python, vendored=stage.vendored, group=group)
+        self.code = f"{package.digest} python{stage.python} {memory_mb} {timeout_seconds}"
+        """Identifies code and runtime configuration; it changes when either does."""
         self.resource = lambda_.Function(
             self,
             "Resource",
             runtime=lambda_.Runtime(f"python{stage.python}", lambda_.RuntimeFamily.PYTHON),
             architecture=lambda_.Architecture.X86_64,
             handler=f"functions.{name}.handler.handler",
-            code=lambda_.Code.from_asset(str(made.path), asset_hash=made.digest),
+            code=lambda_.Code.from_asset(str(package.path), asset_hash=package.digest),
             role=self.role,
             environment=settings.environment(),
             memory_size=memory_mb,
@@ -86,12 +86,12 @@ class Function(Construct):
 
 @dataclass(frozen=True, kw_only=True)
 class Workshop:
-    """What the functions of one model's stack have in common."""
+    """Makes the functions of one model's stack, with what they have in common."""
 
     stage: Stage
     root: Path
     failures: sqs.IQueue
-    """Where events go that could not be delivered or worked on."""
+    """Dead-letter queue of events that could not be delivered or handled."""
 
     def function(
         self,
@@ -106,7 +106,7 @@ class Workshop:
         storage_mb: int | None = None,
         group: str | None = None,
     ) -> Function:
-        """A function of the model; one that takes events keeps those that it failed on."""
+        """Make a function of the model; one that takes events gets the dead-letter queue."""
         return Function(
             scope,
             construct_id,

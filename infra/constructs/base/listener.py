@@ -1,4 +1,4 @@
-"""The one way to have an event reach a function: a rule, retries, and a queue for what could not be delivered."""
+"""EventBridge rules that invoke a function, with retries and a dead-letter queue."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events

@@ -1,4 +1,4 @@
-"""The lake as one model may use it: grants cut by the model's own prefixes and its own ledger records.
+"""The lake's resources for one model: grants limited to the model's own prefixes and ledger records.
 
 CDK's bucket grants give `s3:GetObject*` and the like on a whole bucket. These give single actions, so that a model's
 functions can neither read nor change another model's data, and each is still one visible line where it is given.
@@ -22,15 +22,15 @@ from penstock.stack_outputs import LakeOutputs
 
 _READ_RECORDS = ["dynamodb:GetItem", "dynamodb:Query"]
 _ENCRYPT = ["kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"]
-"""What S3, DynamoDB, SNS and SageMaker do with the key in the name of whoever writes."""
+"""KMS actions that S3, DynamoDB, SNS and SageMaker perform on behalf of a writer."""
 _WRITE_RECORDS = ["dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
 
 
 class ModelLake(Construct):
-    """A stage's lake, as one model sees it."""
+    """A stage's lake for one model."""
 
     def __init__(self, scope: Construct, construct_id: str, *, lake_stack: str, model: str) -> None:
-        """Find the lake.
+        """Look the lake up by its stack's outputs.
 
         Args:
             scope: where it is used.
@@ -55,7 +55,7 @@ class ModelLake(Construct):
         return lake.prefix(folder, self.model)
 
     def grant_read(self, grantee: iam.IRole, *folders: str) -> None:
-        """Read the objects of the model's folders, whichever version, and list them."""
+        """Read every version of the objects in the model's folders, and list them."""
         self._grant_objects(grantee, ["s3:GetObject", "s3:GetObjectVersion"], folders)
         # Without the permission to list, S3 answers 403 instead of 404 for an object that is not there.
         within = {"StringLike": {"s3:prefix": [f"{self.prefix(folder)}*" for folder in folders]}}
@@ -63,7 +63,7 @@ class ModelLake(Construct):
         self._grant_key(grantee)
 
     def grant_list_versions(self, grantee: iam.IRole, *folders: str) -> None:
-        """List the model's folders with the objects' version ids."""
+        """List the version ids of the objects in the model's folders."""
         within = {"StringLike": {"s3:prefix": [f"{self.prefix(folder)}*" for folder in folders]}}
         _grant(grantee, ["s3:ListBucketVersions"], self.bucket_arn, within)
 
@@ -73,13 +73,13 @@ class ModelLake(Construct):
         self._grant_key(grantee, *_ENCRYPT)
 
     def grant_append(self, grantee: iam.IRole, *folders: str) -> None:
-        """What SageMaker's feature store wants of a bucket that it appends to."""
+        """Allow what SageMaker Feature Store needs to append to the model's folders."""
         self._grant_objects(grantee, ["s3:PutObject", "s3:PutObjectAcl"], folders)
         _grant(grantee, ["s3:GetBucketAcl"], self.bucket_arn)
         self._grant_key(grantee, *_ENCRYPT)
 
     def grant_deliver(self, grantee: iam.IRole, *folders: str) -> None:
-        """What Firehose wants of a bucket that it delivers to."""
+        """Allow what Firehose needs to deliver to the model's folders."""
         self.grant_read(grantee, *folders)
         self.grant_write(grantee, *folders)
         _grant(grantee, ["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"], self.bucket_arn)
@@ -94,12 +94,12 @@ class ModelLake(Construct):
         self._grant_key(grantee, *_ENCRYPT)
 
     def grant_notify(self, grantee: iam.IRole) -> None:
-        """Tell people over the stage's topic."""
+        """Publish to the stage's topic."""
         _grant(grantee, ["sns:Publish"], self.topic.topic_arn)
         self._grant_key(grantee, *_ENCRYPT)
 
     def grant_decrypt(self, grantee: iam.IRole) -> None:
-        """Read what is under the lake's key, as far as other grants allow."""
+        """Decrypt with the lake's key; what may be read is up to other grants."""
         self._grant_key(grantee)
 
     def _grant_objects(self, grantee: iam.IRole, actions: list[str], folders: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Tokens as cdk-nag writes them in the ids of its findings."""
+"""Rendering of CDK tokens in the notation of cdk-nag's finding ids."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from constructs import IConstruct
 
 
 def rendered(scope: IConstruct, value: str) -> str:
-    """A string with tokens, resolved in a construct's stack, in the notation of a finding's id."""
+    """Resolve a string with tokens in a construct's stack, in the notation of a finding's id."""
     return _flat(Stack.of(scope).resolve(value))
 
 

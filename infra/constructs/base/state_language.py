@@ -1,4 +1,4 @@
-"""What the state machines' definitions share: how a Lambda step is written, and what is worth a second attempt.
+"""Building blocks of Amazon States Language: Lambda task, retrier, catcher.
 
 Definitions are plain Amazon States Language in JSONata, as values: readable beside AWS's own documentation, and
 testable without a template.
@@ -10,18 +10,18 @@ from typing import Any
 State = dict[str, Any]
 Definition = dict[str, Any]
 
-LAMBDA_TROUBLE = [
+LAMBDA_ERRORS = [
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
 ]
-"""What Lambda itself raises, as against the function's own code."""
+"""Errors of the Lambda service itself, as opposed to the function's own code."""
 
 
 def retry(errors: list[str], *, seconds: int, attempts: int, most_seconds: int = 60) -> State:
-    """A retrier with jitter, so that what failed together does not come back together."""
+    """Return a retrier with jitter, so that steps that failed together do not retry together."""
     return {
         "ErrorEquals": errors,
         "IntervalSeconds": seconds,
@@ -33,11 +33,11 @@ def retry(errors: list[str], *, seconds: int, attempts: int, most_seconds: int =
 
 
 CAUSE = "{% [$error.Cause, 'no cause given'][0] %}"
-"""Of the variable `error`; a timeout has none."""
+"""JSONata for the cause in the variable `error`; a timeout has none."""
 
 
 def catch(target: str, **variables: str) -> list[State]:
-    """Whatever is raised goes to a state; the variable `error` says what it was."""
+    """Return a catcher of every error that goes to a state and sets the variable `error`."""
     assign = {"error": "{% $states.errorOutput %}", **variables}
     return [{"ErrorEquals": ["States.ALL"], "Assign": assign, "Next": target}]
 
@@ -52,7 +52,7 @@ def invoke(
     next_state: str,
     assign: Mapping[str, Any] | None = None,
 ) -> State:
-    """A task that calls a function; its reply becomes the state's output.
+    """Return a task that invokes a function; its reply becomes the state's output.
 
     Args:
         function_arn: the function.
@@ -70,7 +70,7 @@ def invoke(
         "Output": "{% $states.result.Payload %}",
         "TimeoutSeconds": timeout_seconds + 30,
         "Retry": [
-            retry(LAMBDA_TROUBLE, seconds=2, attempts=6),
+            retry(LAMBDA_ERRORS, seconds=2, attempts=6),
             retry(["States.TaskFailed"], seconds=3, attempts=attempts),
         ],
         "Catch": caught,

@@ -1,4 +1,4 @@
-"""The one way to make a state machine: definition as a value, own role, full history in a log, traces."""
+"""State machines: definition, own role, log of the full execution history, traces."""
 
 from collections.abc import Sequence
 
@@ -56,23 +56,23 @@ class Workflow(Construct):
 
 
 def workflow_role(scope: Construct) -> iam.Role:
-    """A role for a state machine, with nothing granted yet."""
+    """Make a role for a state machine, with nothing granted yet."""
     return iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
 
 
 def grant_call(role: iam.Role, functions: Sequence[str]) -> None:
-    """Invoke functions by their ARNs; not `grant_invoke`, which allows every version too."""
+    """Allow invoking functions by their unqualified ARNs; CDK's `grant_invoke` allows every version too."""
     role.add_to_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[*functions]))
 
 
-def executions_of(machine: sfn.StateMachine, named: str) -> str:
-    """ARN of a state machine's executions; `named` is what follows its name."""
+def executions_of(machine: sfn.StateMachine, suffix: str) -> str:
+    """Return the ARN pattern of a state machine's executions; `suffix` follows the machine's name."""
     stack = Stack.of(machine)
     name = stack.split_arn(machine.state_machine_arn, ArnFormat.COLON_RESOURCE_NAME).resource_name
     return stack.format_arn(
         service="states",
         resource="execution",
-        resource_name=f"{name}{named}",
+        resource_name=f"{name}{suffix}",
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
 

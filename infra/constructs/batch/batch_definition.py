@@ -1,8 +1,7 @@
-"""A batch's definition: plan → score each part that has no scores yet → join → end.
+"""State machine of a batch: plan → score each part that has no scores yet → join → end.
 
-The parts are a Distributed Map: each is an execution of its own, so that neither their number nor their history counts
-against this one's. The map's input is its list of items, which hold all that an execution of it is told: it knows no
-variable of this one.
+The parts are a Distributed Map: each is a child execution, so that neither their number nor their history counts
+against the limits of this one. A child execution sees no variable of this one, so each item holds all of its input.
 """
 
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ BATCH = "{% $batch %}"
 
 @dataclass(frozen=True, kw_only=True)
 class BatchParts:
-    """What the definition refers to."""
+    """ARNs and limits that the definition refers to."""
 
     model: str
     plan_batch: str
@@ -26,11 +25,11 @@ class BatchParts:
     end_batch: str
     """ARNs of the functions."""
     at_once: int
-    """Parts that are scored at once."""
+    """Number of parts that are scored concurrently."""
 
 
 def definition(parts: BatchParts) -> Definition:
-    """The state machine; its input is `{"batch", …}`."""
+    """Return the state machine's definition; its input is `{"batch", …}`."""
     return {
         "Comment": f"Penstock: the rows of a file are scored by the live version of {parts.model}",
         "QueryLanguage": "JSONata",
@@ -96,7 +95,7 @@ def _scoring(parts: BatchParts) -> dict[str, State]:
 
 
 def _part(parts: BatchParts) -> State:
-    """One part's scores; what it fails on ends the batch, whose other parts' scores stay."""
+    """Score one part; a failure ends the batch and keeps the scores of the other parts."""
     task: State = invoke(
         parts.score_part,
         {"work": "{% $states.input.work %}", "part": "{% $states.input.part %}"},

@@ -1,4 +1,4 @@
-"""Batches: a file under `batch/<model>/input/` is scored by the live version, its scores are written beside it."""
+"""Batch scoring: the live version scores a file under `batch/<model>/input/`."""
 
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
@@ -30,11 +30,11 @@ from penstock.settings import (
 )
 
 STORAGE_MB = 10_240
-"""A file lies there with what it unpacks to; so do the parts of a Parquet output."""
+"""Disk for an uploaded file and its decompressed content, or for the parts of a Parquet output."""
 
 
 class Batch(Construct):
-    """State machine, its functions, and what opens batches."""
+    """State machine, its functions, and the rules that start batches."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, stage: Stage, workshop: Workshop, lake: ModelLake
@@ -42,32 +42,42 @@ class Batch(Construct):
         super().__init__(scope, construct_id)
         self._stage, self._workshop, self._lake = stage, workshop, lake
         plain = {"stage": stage.name, "model": lake.model, "bucket": lake.bucket}
-        kept = plain | {"ledger": lake.ledger}
+        with_ledger = plain | {"ledger": lake.ledger}
         self.plan_batch = self._step(
-            "PlanBatch", "plan_batch", PlanBatchSettings(**kept), memory_mb=3008, seconds=PLAN_SECONDS, storage=True
+            "PlanBatch",
+            "plan_batch",
+            PlanBatchSettings(**with_ledger),
+            memory_mb=3008,
+            seconds=PLAN_SECONDS,
+            storage=True,
         )
         self.score_part = self._step(
             "ScorePart", "score_part", ScorePartSettings(**plain), memory_mb=1769, seconds=SCORE_SECONDS
         )
         self.join_batch = self._step(
-            "JoinBatch", "join_batch", JoinBatchSettings(**kept), memory_mb=1769, seconds=JOIN_SECONDS, storage=True
+            "JoinBatch",
+            "join_batch",
+            JoinBatchSettings(**with_ledger),
+            memory_mb=1769,
+            seconds=JOIN_SECONDS,
+            storage=True,
         )
         topic = lake.topic.topic_arn
         self.end_batch = self._step(
-            "EndBatch", "end_batch", EndBatchSettings(**kept, topic=topic), memory_mb=512, seconds=END_SECONDS
+            "EndBatch", "end_batch", EndBatchSettings(**with_ledger, topic=topic), memory_mb=512, seconds=END_SECONDS
         )
         self.machine: sfn.StateMachine = self._machine()
         self.start_batch = workshop.function(
             self,
             "StartBatch",
             name="start_batch",
-            settings=StartBatchSettings(**kept, machine=self.machine.state_machine_arn),
+            settings=StartBatchSettings(**with_ledger, machine=self.machine.state_machine_arn),
             memory_mb=512,
             timeout_seconds=60,
             takes_events=True,
         )
-        came = events.ObjectCreated.pattern(bucket=lake.bucket, prefix=lake.prefix(BATCH_INPUT))
-        self._start_on("Came", came)
+        upload = events.ObjectCreated.pattern(bucket=lake.bucket, prefix=lake.prefix(BATCH_INPUT))
+        self._start_on("Came", upload)
         self._start_on("Ended", events.ExecutionEnded.pattern(state_machine=self.machine.state_machine_arn))
 
     def _step(
@@ -119,7 +129,7 @@ class Batch(Construct):
         return machine
 
     def _grant_map(self, machine: sfn.StateMachine, role: iam.Role) -> None:
-        """What a Distributed Map wants of its own machine: its items are executions of it.
+        """Allow what a Distributed Map needs on its own state machine: its items are executions of it.
 
         In a policy of its own, for the machine waits for the role's, which therefore cannot name the machine.
         https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html

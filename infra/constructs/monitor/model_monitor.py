@@ -1,4 +1,4 @@
-"""The monitor: a function by the clock and on ground truth, its metrics, and the drift alarm."""
+"""The monitor: a function that runs on a schedule and on new labels, its metrics, and the drift alarm."""
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -80,7 +80,7 @@ class ModelMonitor(Construct):
         )
 
     def grant_metrics(self, grantee: iam.IRole) -> None:
-        """Put the model's metrics."""
+        """Put metrics into the model's namespace."""
         grantee.add_to_principal_policy(
             iam.PolicyStatement(
                 actions=["cloudwatch:PutMetricData"],

@@ -1,6 +1,6 @@
-"""The feature group of a model, where its specification asks for one: online for requests, offline in the lake.
+"""The SageMaker feature group of a model: online store for requests, offline store in the lake.
 
-A group that another one replaces is kept: the live version reads it until the rollout of the next one.
+Made where the specification asks for one. A replaced group is kept: the live version reads it until the next rollout.
 """
 
 from aws_cdk import CfnDeletionPolicy, Stack
@@ -15,7 +15,7 @@ from penstock.lake import FEATURES
 
 
 class FeatureStore(Construct):
-    """Group and role."""
+    """A feature group and the role that SageMaker writes it with."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, stage: Stage, lake: ModelLake, group: FeatureGroup
@@ -57,15 +57,15 @@ class FeatureStore(Construct):
         if (policy := self.role.node.try_find_child("DefaultPolicy")) is not None:
             self.resource.node.add_dependency(policy)
 
-        self.made = self.resource.attr_creation_time
-        """When CloudFormation made the group."""
+        self.creation_time = self.resource.attr_creation_time
+        """Creation time of the group."""
 
     def grant_put(self, grantee: iam.IRole) -> None:
         """Put records into the group."""
         _grant(grantee, ["sagemaker:PutRecord"], self._arn)
 
     def grant_get(self, grantee: iam.IRole) -> None:
-        """Read records of the group, and of the one before it: the live version may be bound to that."""
+        """Read records of the group and of its predecessors, one of which the live version may be bound to."""
         _grant(grantee, ["sagemaker:BatchGetRecord"], self._pattern)
 
 

@@ -1,4 +1,4 @@
-"""The pipeline's detour for large uploads: a processing job checks them, and validate goes on from its findings."""
+"""States that check large uploads in a processing job; validate continues with the job's findings."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,33 +19,33 @@ _STATES = JobStates(
     run="Inspect",
     refused="No capacity to inspect?",
     wait="Wait to inspect",
-    done="Inspected?",
+    status="Inspected?",
     stopped="Inspection stopped",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectionParts:
-    """What the job refers to."""
+    """ARNs and names that the processing job refers to."""
 
     role: str
     """ARN of the job's role."""
     stage: str
     bucket: str
-    """Of the lake."""
+    """Name of the lake's bucket."""
     region: str
     validating: Validating
 
 
 def longest_seconds(validating: Validating) -> int:
-    """How long the detour may take, waiting for capacity included."""
+    """Return the longest duration in seconds, waiting for capacity included."""
     return _job_seconds(validating) * CAPACITY_ATTEMPTS + MARGIN_SECONDS
 
 
 def inspection_steps(
     parts: InspectionParts, *, model: str, image: str, key: str, validate: str, seconds: int, next_state: str
 ) -> dict[str, State]:
-    """The states from `Inspect` to `Validate inspected`.
+    """Return the states from `Inspect` to `Validate inspected`.
 
     Args:
         parts: of the job.
@@ -86,7 +86,7 @@ def _job_seconds(validating: Validating) -> int:
 
 
 def _job(parts: InspectionParts, model: str, image: str, key: str) -> dict[str, Any]:
-    """CreateProcessingJob's request. The job reads and writes the lake itself, so that it is not network-isolated."""
+    """Return the CreateProcessingJob request; the job reads and writes the lake, so it is not network-isolated."""
     validating = parts.validating
     settings = InspectSettings(stage=parts.stage, model=model, bucket=parts.bucket, run="{% $run %}")
     return {

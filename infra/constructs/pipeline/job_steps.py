@@ -1,4 +1,4 @@
-"""A SageMaker job as steps of a state machine: run it, wait for capacity and try again, tell how else it ended."""
+"""States that run a SageMaker job: start it, wait for capacity and retry, explain any other ending."""
 
 import re
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from infra.constructs.base.state_language import State, catch, retry
 
 CAPACITY_WAIT_SECONDS, CAPACITY_ATTEMPTS = 300, 6
 MARGIN_SECONDS = 3600
-"""Of what waits for a job, over what the job itself may take."""
+"""Time that a state waits for a job beyond the job's own limit."""
 JOB_NAME = "{% $join([$job.name, $string($attempt), $string($states.context.State.RetryCount)], '-') %}"
-"""SageMaker takes a job's name once, so that each attempt has its own."""
-_WORDS = {"Training": "training", "Processing": "processing", "HyperParameterTuning": "tuning"}
+"""SageMaker accepts a job name only once, so each attempt has its own."""
+_KIND_WORDS = {"Training": "training", "Processing": "processing", "HyperParameterTuning": "tuning"}
 _OWN_DISK = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g[5-9].*|gr\d.*|p[4-9].*|trn.*)\.")
-"""Instances with disks of their own, encrypted by the hardware; SageMaker refuses a volume key for them."""
+"""Instance types with local disks, encrypted by hardware; SageMaker refuses a volume key for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobStates:
-    """The states' names."""
+    """Names of the states."""
 
     run: str
     refused: str
     wait: str
-    done: str
+    status: str
     stopped: str
 
 
@@ -38,7 +38,7 @@ def job_steps(
     step: str,
     next_state: str,
 ) -> dict[str, State]:
-    """The states of one job. They use the variables `job` and `attempt`, and what fails ends at `EndFailed`.
+    """Return the states of one job; they use the variables `job` and `attempt`, and fail to `EndFailed`.
 
     Args:
         names: of the states.
@@ -68,7 +68,7 @@ def job_steps(
                 )
             ],
             "Catch": [no_job, *catch("EndFailed", step=step)],
-            "Next": names.done,
+            "Next": names.status,
         },
         names.refused: {
             "Type": "Choice",
@@ -89,7 +89,7 @@ def job_steps(
             "Next": names.run,
         },
         # A job that was stopped has not failed, and has not done its work either.
-        names.done: {
+        names.status: {
             "Type": "Choice",
             "Choices": [{"Condition": "{% $states.input.status = 'Completed' %}", "Next": next_state}],
             "Default": names.stopped,
@@ -100,7 +100,7 @@ def job_steps(
                 "step": step,
                 "error": {
                     "Error": "Stopped",
-                    "Cause": f"the {_WORDS[kind]} job was stopped, by hand or at the end of its time",
+                    "Cause": f"the {_KIND_WORDS[kind]} job was stopped, by hand or at the end of its time",
                 },
             },
             "Next": "EndFailed",
@@ -109,5 +109,5 @@ def job_steps(
 
 
 def volume_key(instance_type: str, key: str) -> dict[str, str]:
-    """The key of an instance's disk, where it takes one."""
+    """Return the volume key setting of an instance type; empty where SageMaker accepts none."""
     return {} if _OWN_DISK.match(instance_type) else {"VolumeKmsKeyId": key}

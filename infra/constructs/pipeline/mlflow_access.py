@@ -1,4 +1,4 @@
-"""What register may do at an MLflow server of SageMaker's; another server has no IAM."""
+"""Permissions of register on a SageMaker-managed MLflow server; other servers do not use IAM."""
 
 from aws_cdk import aws_iam as iam
 
@@ -9,7 +9,7 @@ _SERVER = ("CreateExperiment", "CreateRun", "GetExperimentByName", "GetRun", "Lo
 
 
 def grant_log(experiments: Experiments, grantee: iam.IRole) -> None:
-    """Log runs to the managed server or app, and to no other."""
+    """Allow logging runs to the managed server or app named in the specification."""
     if not experiments.managed:
         return
     # An app has one action for its whole API; a server has one for each call.

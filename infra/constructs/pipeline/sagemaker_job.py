@@ -1,4 +1,4 @@
-"""What every kind of SageMaker job of a model has: its role, its log, and the permission to run it and wait for it."""
+"""SageMaker jobs of a model: their role, logs, and the permission to run them and wait for them."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ Kind = Literal["Training", "Processing"]
 
 
 class SageMakerJob(Construct):
-    """The role of a model's jobs of one kind. What they may do in the lake is granted where the two meet."""
+    """The role of a model's jobs of one kind; grants on the lake are added where the two meet."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, kind: Kind, stage: Stage, image: TrainingImage, lake: ModelLake
@@ -52,7 +52,7 @@ class SageMakerJob(Construct):
         acknowledge_wildcards(grantee, "Jobs are named by runs, as they come.", rendered(grantee, self._jobs_arn))
 
     def grant_pass(self, grantee: iam.Role, rule: str) -> None:
-        """Hand the role to SageMaker, and hear of a job's end through a rule of Step Functions' own (its ARN)."""
+        """Pass the role to SageMaker, and manage the rule (its ARN) that reports a job's end to Step Functions."""
         to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
         grantee.add_to_policy(
             iam.PolicyStatement(actions=["iam:PassRole"], resources=[self.role.role_arn], conditions=to_sagemaker)
@@ -64,7 +64,7 @@ class SageMakerJob(Construct):
         )
 
     def _grant_volume(self, lake: ModelLake) -> None:
-        """SageMaker hands the key on to the disk that it attaches."""
+        """Allow SageMaker to use the key for the volume that it attaches."""
         self.role.add_to_policy(
             iam.PolicyStatement(
                 actions=["kms:CreateGrant"],

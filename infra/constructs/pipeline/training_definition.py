@@ -1,4 +1,4 @@
-"""The pipeline's definition: validate (→ inspect) → train or tune → register, and every ending through end_run."""
+"""State machine of the training pipeline: validate (→ inspect) → train or tune → register → end_run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +18,12 @@ from infra.constructs.pipeline.tuning_definition import seconds as tuning_second
 from penstock.spec.model import Training, Tuning
 
 VALIDATE_SECONDS, REGISTER_SECONDS, END_SECONDS = 900, 300, 60
-_TRAIN = JobStates(run="Train", refused="No capacity?", wait="Wait for capacity", done="Trained?", stopped="Stopped")
+_TRAIN = JobStates(run="Train", refused="No capacity?", wait="Wait for capacity", status="Trained?", stopped="Stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingParts:
-    """What the definition refers to."""
+    """ARNs and settings that the definition refers to."""
 
     model: str
     validate: str
@@ -34,14 +34,14 @@ class TrainingParts:
     role: str
     """ARN of the training job's role."""
     key: str
-    """ARN of the key that encrypts what jobs leave."""
+    """ARN of the key that encrypts job outputs."""
     training: Training
     tuning: Tuning | None
     inspection: InspectionParts
 
 
 def definition(parts: TrainingParts) -> Definition:
-    """The state machine; its input is `{"model", "run"}`."""
+    """Return the state machine's definition; its input is `{"model", "run"}`."""
     job = tuning_seconds(parts.tuning) if parts.tuning else job_seconds(parts.training)
     train = job * CAPACITY_ATTEMPTS
     inspect = longest_seconds(parts.inspection.validating) + VALIDATE_SECONDS
@@ -56,7 +56,7 @@ def definition(parts: TrainingParts) -> Definition:
 
 
 def job_seconds(training: Training) -> int:
-    """How long a training job may take, waiting for spot capacity included."""
+    """Return a training job's longest duration in seconds, waiting for spot capacity included."""
     return 60 * (training.max_wait_minutes if training.spot else training.max_runtime_minutes)
 
 
@@ -134,7 +134,7 @@ def _register(parts: TrainingParts) -> State:
 
 
 def _job(parts: TrainingParts) -> dict[str, Any]:
-    """CreateTrainingJob's request."""
+    """Return the CreateTrainingJob request."""
     training = parts.training
     limits = {"MaxRuntimeInSeconds": training.max_runtime_minutes * 60}
     spot = {

@@ -1,6 +1,6 @@
-"""The pipeline's search for params: a tuning job in place of the training job, and its best trial's model.
+"""States of a hyperparameter search: a tuning job instead of the training job, then its best trial's model.
 
-A trial is the whole training job, so that what the gates judge is the very model that was found, not a second fit.
+A trial is the whole training job, so that the gates judge the very model that the search chose, not a second fit.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from penstock.spec.model import LOWER_IS_BETTER, Tuning
 from penstock.spec.tuning import Range, text
 
 _STATES = JobStates(
-    run="Tune", refused="No capacity to tune?", wait="Wait to tune", done="Tuned?", stopped="Tuning stopped"
+    run="Tune", refused="No capacity to tune?", wait="Wait to tune", status="Tuned?", stopped="Tuning stopped"
 )
 _BEST, _WHY = "Best trial", "Why no trial?"
 _LOOKUP_SECONDS = 60
@@ -24,13 +24,13 @@ _LOOKED_UP = retry(["States.TaskFailed"], seconds=2, attempts=4)
 
 
 def name_prefix(stage: str, model: str) -> str:
-    """How a model's tuning jobs are named: SageMaker gives them 32 characters, and a run's name has 12 of them."""
+    """Return the name prefix of a model's tuning jobs: a name has at most 32 characters, 12 of them the run's."""
     digest = hashlib.sha256(f"{stage}-{model}".encode()).hexdigest()[:_DIGITS]
     return f"{model[:_MOST_OF_NAME].rstrip('-')}-{digest}"
 
 
 def tuning_steps(tuning: Tuning, *, prefix: str, training_job: Mapping[str, Any], next_state: str) -> dict[str, State]:
-    """The states from `Tune` to `Best trial`. Their output is the best trial's `artifact`, and `tuning` about it.
+    """Return the states from `Tune` to `Best trial`; they output the best trial's `artifact` and `tuning` record.
 
     Args:
         tuning: of the spec.
@@ -42,7 +42,7 @@ def tuning_steps(tuning: Tuning, *, prefix: str, training_job: Mapping[str, Any]
         _STATES,
         "HyperParameterTuning",
         request=_request(tuning, prefix, training_job),
-        output={"tuning": _found()},
+        output={"tuning": _search_record()},
         seconds=seconds(tuning),
         step="tuning",
         next_state=_BEST,
@@ -54,12 +54,12 @@ def tuning_steps(tuning: Tuning, *, prefix: str, training_job: Mapping[str, Any]
 
 
 def seconds(tuning: Tuning) -> int:
-    """How long the tuning job may take."""
+    """Return the tuning job's longest duration."""
     return 60 * tuning.max_runtime_minutes
 
 
 def _request(tuning: Tuning, prefix: str, training_job: Mapping[str, Any]) -> dict[str, Any]:
-    """CreateHyperParameterTuningJob's request."""
+    """Return the CreateHyperParameterTuningJob request."""
     name = f"{{% $join(['{prefix}', $run, $string($attempt), $string($states.context.State.RetryCount)], '-') %}}"
     return {
         "HyperParameterTuningJobName": name,
@@ -69,11 +69,13 @@ def _request(tuning: Tuning, prefix: str, training_job: Mapping[str, Any]) -> di
 
 
 def _trial(tuning: Tuning, training_job: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in training_job.items() if name not in {"TrainingJobName", "HyperParameters"}}
-    found = [{"Name": tuning.objective, "Regex": f"metric {tuning.objective}=({_NUMBER})"}]
-    return kept | {
+    settings = {
+        name: value for name, value in training_job.items() if name not in {"TrainingJobName", "HyperParameters"}
+    }
+    metrics = [{"Name": tuning.objective, "Regex": f"metric {tuning.objective}=({_NUMBER})"}]
+    return settings | {
         "StaticHyperParameters": training_job["HyperParameters"],
-        "AlgorithmSpecification": training_job["AlgorithmSpecification"] | {"MetricDefinitions": found},
+        "AlgorithmSpecification": training_job["AlgorithmSpecification"] | {"MetricDefinitions": metrics},
     }
 
 
@@ -99,28 +101,28 @@ def _search(tuning: Tuning) -> dict[str, Any]:
 
 
 def _ranges(ranges: Mapping[str, Range]) -> dict[str, Any]:
-    found: dict[str, list[dict[str, Any]]] = {
+    result: dict[str, list[dict[str, Any]]] = {
         f"{kind}ParameterRanges": [] for kind in ("Integer", "Continuous", "Categorical")
     }
     for name, searched in ranges.items():
         if searched.values is not None:
             values = [text(value) for value in searched.values]
-            found["CategoricalParameterRanges"].append({"Name": name, "Values": values})
+            result["CategoricalParameterRanges"].append({"Name": name, "Values": values})
         else:
             kind = "Integer" if searched.integer else "Continuous"
-            found[f"{kind}ParameterRanges"].append({"Name": name, **_bounds(searched)})
-    return {kind: listed for kind, listed in found.items() if listed}
+            result[f"{kind}ParameterRanges"].append({"Name": name, **_bounds(searched)})
+    return {kind: listed for kind, listed in result.items() if listed}
 
 
 def _bounds(searched: Range) -> dict[str, str]:
     low, high = searched.min or 0.0, searched.max or 0.0
-    shown = [str(int(number)) if searched.integer else repr(number) for number in (low, high)]
+    bounds = [str(int(number)) if searched.integer else repr(number) for number in (low, high)]
     scale = "Logarithmic" if searched.scale == "log" else "Linear"
-    return {"MinValue": shown[0], "MaxValue": shown[1], "ScalingType": scale}
+    return {"MinValue": bounds[0], "MaxValue": bounds[1], "ScalingType": scale}
 
 
-def _found() -> dict[str, str]:
-    """What the ledger keeps of the search, out of DescribeHyperParameterTuningJob's answer."""
+def _search_record() -> dict[str, str]:
+    """Return the ledger's record of the search, taken from the DescribeHyperParameterTuningJob response."""
     return {
         "job": "{% $states.result.HyperParameterTuningJobName %}",
         "trial": "{% [$states.result.BestTrainingJob.TrainingJobName, ''][0] %}",
@@ -129,7 +131,7 @@ def _found() -> dict[str, str]:
 
 
 def _best(next_state: str) -> State:
-    """Where the best trial's artifact is: the tuning job names the trial only."""
+    """Return the state that looks up the best trial's artifact; the tuning job only names the trial."""
     return {
         "Type": "Task",
         "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeTrainingJob",
@@ -146,7 +148,7 @@ def _best(next_state: str) -> State:
 
 
 def _why() -> State:
-    """The reason of one trial that failed, as the run's."""
+    """Return the state that takes the first failed trial's reason as the run's."""
     name = r"""$match($error.Cause, /"HyperParameterTuningJobName": *"([^"]+)"/)[0].groups[0]"""
     reason = "[$states.result.TrainingJobSummaries[0].FailureReason, $error.Cause][0]"
     return {

@@ -1,4 +1,4 @@
-"""The permission to search: a state machine's on a model's tuning jobs, and on the trials that they make."""
+"""Permission to run a model's tuning jobs and to describe their trials."""
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
@@ -11,7 +11,7 @@ _RULE = "StepFunctionsGetEventsForSageMakerTuningJobsRule"
 
 
 def grant_tune(job: SageMakerJob, grantee: iam.Role, prefix: str) -> None:
-    """Run tuning jobs whose trials are this kind of job, wait for them, and look up a trial.
+    """Allow running tuning jobs whose trials are jobs of this kind, waiting for them, and describing a trial.
 
     Args:
         job: what a trial is.

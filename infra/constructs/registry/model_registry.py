@@ -1,7 +1,7 @@
-"""The model registry: the group of a model's versions, and what wakes when somebody approves one.
+"""The model registry: the model package group, its policy, and the function that acts on approvals.
 
-Approval happens in the registry itself, by whatever client. The machine's own roles may ask for it and take it back;
-none may give it: no role's policy allows it, and the group's own policy denies it to every role of this stack. Where
+Approval happens in the registry itself, by whatever client. The stack's own roles may request approval and withdraw it,
+but never give it: no role's policy allows it, and the group's own policy denies it to every role of this stack. Where
 `model.yaml` says `approval.policy: auto`, authorize's role is the one exception in both.
 """
 
@@ -31,7 +31,7 @@ def _only(*statuses: str) -> dict[str, Any]:
 
 
 class ModelRegistry(Construct):
-    """Group, its policy, and authorize."""
+    """The model package group, its resource policy, and authorize."""
 
     def __init__(
         self,
@@ -110,21 +110,21 @@ class ModelRegistry(Construct):
         )
 
     def grant_look(self, grantee: iam.IRole) -> None:
-        """Describe and list the group's versions."""
+        """Allow describing and listing the group's versions."""
         self._grant(grantee, ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"])
 
     def grant_register(self, grantee: iam.IRole) -> None:
-        """Add versions that wait for approval, and look at them."""
+        """Allow adding versions that are pending approval, and describing them."""
         self.grant_look(grantee)
         self._grant(grantee, ["sagemaker:AddTags"])
         self._grant(grantee, ["sagemaker:CreateModelPackage"], _only(_PENDING))
 
     def grant_take_back(self, grantee: iam.IRole) -> None:
-        """Set a version back to pending: to reject the live one is how a rollback is asked for, by a person."""
+        """Allow setting a version back to pending; rejecting the live one requests a rollback and is left to people."""
         self._grant(grantee, ["sagemaker:UpdateModelPackage"], _only(_PENDING))
 
     def grant_decide(self, grantee: iam.IRole) -> None:
-        """What authorize needs: to take an approval back, and to give one where the model's policy is `auto`."""
+        """Allow withdrawing an approval, and giving one where the model's approval policy is `auto`."""
         allowed = _only(_PENDING, _APPROVED) if self.approves_itself else _only(_PENDING)
         self._grant(grantee, ["sagemaker:UpdateModelPackage"], allowed)
 
@@ -138,7 +138,7 @@ class ModelRegistry(Construct):
         acknowledge_wildcards(grantee, reason, rendered(grantee, self.packages_arn))
 
     def _policy(self, stack: Stack, model: str) -> dict[str, Any]:
-        """Deny approval and rejection to whoever carries this stack's mark, whatever its own policies say."""
+        """Return a policy that denies approval and rejection to every role tagged by this stack."""
         spared = {"ArnNotEquals": {"aws:PrincipalArn": self.authorize.role.role_arn}} if self.approves_itself else {}
         return {
             "Version": "2012-10-17",

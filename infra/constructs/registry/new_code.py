@@ -1,7 +1,7 @@
-"""Tells authorize that a deployment changed the predict function, so that the new code goes live by a rollout.
+"""Custom resource that calls authorize when a deployment changes the predict function, to roll out the new code.
 
-CloudFormation asks with every change of the properties, after all that a rollout needs is in place, and goes on
-without waiting for the rollout: it is no part of the deployment, and never moves its traffic.
+CloudFormation calls it on every change of the properties, after everything that a rollout needs is in place. The
+deployment does not wait for the rollout and never moves traffic itself.
 """
 
 from aws_cdk import CustomResource, Duration
@@ -18,7 +18,7 @@ class NewCode(Construct):
         self, scope: Construct, construct_id: str, *, service: PredictionService, registry: ModelRegistry
     ) -> None:
         super().__init__(scope, construct_id)
-        told = CustomResource(
+        resource = CustomResource(
             self,
             "Resource",
             service_token=registry.authorize.resource.function_arn,
@@ -29,4 +29,4 @@ class NewCode(Construct):
                 "Settings": service.deployed,
             },
         )
-        told.node.add_dependency(service, registry)
+        resource.node.add_dependency(service, registry)

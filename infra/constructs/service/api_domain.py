@@ -1,6 +1,6 @@
-"""A model's API under a name of its own: the domain with its certificate, and the way from it to the API.
+"""A custom domain name for a model's API, with its certificate and API mapping.
 
-The DNS record is not made here: whose zone it is, and where, this project does not know.
+The DNS record is left to the operator, whose zone it belongs to.
 """
 
 from aws_cdk import aws_apigatewayv2 as apigateway

@@ -1,4 +1,4 @@
-"""The delivery stream that writes answered requests to `captures/`, by the hour, compressed."""
+"""The Firehose stream that writes captures to the lake, compressed, with one prefix an hour."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -14,7 +14,7 @@ _LOG_STREAM = "S3Delivery"
 
 
 class CaptureStream(Construct):
-    """Firehose, from direct puts to the lake."""
+    """A direct-put Firehose stream to the lake."""
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: Stage, lake: ModelLake) -> None:
         super().__init__(scope, construct_id)

@@ -1,8 +1,8 @@
-"""What the SageMaker endpoints of a model are made of, and who makes, asks and deletes them.
+"""SageMaker endpoints of a model: the execution role, the endpoint plan, and grants to create, invoke, delete.
 
-The endpoints themselves are the rollout's: one for each version, gone when it serves no more. CloudFormation has their
-role only. Role, questions and deletions are there for a model that is served by Lambda too: one that was served by an
-endpoint until this deployment still is, until its rollout.
+The rollout makes the endpoints, one for each version, and deletes them when the version serves no more. CloudFormation
+manages only their role. The role and the grants exist for a Lambda target too: a model that was served by an endpoint
+before this deployment still is, until its rollout.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _SCALES = "sagemaker.application-autoscaling.amazonaws.com"
 
 
 class ModelEndpoints(Construct):
-    """The role that containers run by, the plan of an endpoint, and the grants."""
+    """The containers' role, the endpoint plan, and the grants."""
 
     def __init__(
         self,
@@ -67,14 +67,14 @@ class ModelEndpoints(Construct):
             startup_seconds=60 * serving.endpoint.startup_minutes,
         )
         self.binding = plan.binding() if serving.target == "endpoint" else ""
-        """What authorize binds a version to; empty where the predict function scores."""
+        """Serialised endpoint plan that authorize binds a version to; empty where the predict function scores."""
 
     def grant_invoke(self, grantee: iam.IRole) -> None:
-        """Ask the model's endpoints."""
+        """Allow invoking the model's endpoints."""
         self._grant(grantee, ["sagemaker:InvokeEndpoint"], "endpoint")
 
     def grant_make(self, grantee: iam.Role) -> None:
-        """Make endpoints of the model, and see how they are; nothing where it is served without."""
+        """Allow creating and describing the model's endpoints; grant nothing for a Lambda target."""
         if not self.binding:
             return
         self._grant(grantee, ["sagemaker:CreateModel", "sagemaker:DescribeModel"], "model")
@@ -89,7 +89,7 @@ class ModelEndpoints(Construct):
             self._grant_scale(grantee)
 
     def grant_sweep(self, grantee: iam.IRole) -> None:
-        """List endpoints, and delete the model's."""
+        """Allow listing endpoints and deleting the model's."""
         # A listing takes no resource; its answer holds the names of other models' endpoints too.
         grantee.add_to_principal_policy(iam.PolicyStatement(actions=["sagemaker:ListEndpoints"], resources=["*"]))
         for kind, action in (
@@ -101,7 +101,7 @@ class ModelEndpoints(Construct):
         self._grant_targets(grantee, ["application-autoscaling:DeregisterScalableTarget"])
 
     def _grant_scale(self, grantee: iam.Role) -> None:
-        """What Application Auto Scaling asks of whoever has it scale an endpoint.
+        """Allow what Application Auto Scaling needs to scale an endpoint.
 
         Source: https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html
         """
@@ -111,9 +111,9 @@ class ModelEndpoints(Construct):
         self._grant(grantee, ["sagemaker:UpdateEndpointWeightsAndCapacities"], "endpoint")
         # The region and the account are part of no ARN of a role.
         linked = f"arn:{self._stack.partition}:iam::{self._stack.account}:role/aws-service-role/{_SCALES}/{_SCALED}"
-        named = {"StringLike": {"iam:AWSServiceName": _SCALES}}
+        service = {"StringLike": {"iam:AWSServiceName": _SCALES}}
         grantee.add_to_policy(
-            iam.PolicyStatement(actions=["iam:CreateServiceLinkedRole"], resources=[linked], conditions=named)
+            iam.PolicyStatement(actions=["iam:CreateServiceLinkedRole"], resources=[linked], conditions=service)
         )
         alarms = self._stack.format_arn(
             service="cloudwatch",
@@ -137,7 +137,7 @@ class ModelEndpoints(Construct):
     def _grant(self, grantee: iam.IRole, actions: list[str], kind: str) -> None:
         own = self._stack.format_arn(service="sagemaker", resource=kind, resource_name=f"{self._prefix}*")
         grantee.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=[own]))
-        acknowledge_wildcards(grantee, "Endpoints are named by versions, as they come.", rendered(grantee, own))
+        acknowledge_wildcards(grantee, "Endpoints are service by versions, as they come.", rendered(grantee, own))
 
     def _grant_logs_and_metrics(self) -> None:
         stack = self._stack

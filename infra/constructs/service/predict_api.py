@@ -1,4 +1,4 @@
-"""The HTTPS address of a model: its routes, who may call them, how often, from which pages, and an access log."""
+"""The HTTP API of a model: routes, authorizer, throttling, CORS, and an access log."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ ROUTES = {
     "/ping": apigateway.HttpMethod.GET,
 }
 ASIDE_RATE, ASIDE_BURST = 10, 20
-"""Requests a second, and at once, for what is no prediction: the document, and whether it serves."""
+"""Throttling of `/openapi.json` and `/ping`: requests a second, and burst."""
 _MOST_SECONDS = 29
 _LOGGED = {
     "at": "$context.requestTime",
@@ -42,7 +42,7 @@ _SHOWN = ["retry-after", "x-penstock-inference-id", "x-penstock-version", "x-req
 
 
 class PredictApi(Construct):
-    """`POST /predict`, and what describes it, in front of a function's alias."""
+    """The routes `/predict`, `/openapi.json` and `/ping`, integrated with the function's alias."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, stage: Stage, model: str, serving: Serving, alias: lambda_.Alias
@@ -57,13 +57,13 @@ class PredictApi(Construct):
             cors_preflight=_cors(serving.cors) if serving.cors else None,
         )
         routes = self._routes(serving, alias)
-        made = self._stage(stage, serving)
+        api_stage = self._stage(stage, serving)
         # Settings of a route that is not there yet are refused.
-        made.node.add_dependency(*routes)
+        api_stage.node.add_dependency(*routes)
         self.url = f"{self._api.api_endpoint}{ROUTE}"
         self.domain_target = ""
         if domain := serving.domain.get(stage.name):
-            self.domain_target = ApiDomain(self, "Domain", domain=domain, api=self._api, api_stage=made).target
+            self.domain_target = ApiDomain(self, "Domain", domain=domain, api=self._api, api_stage=api_stage).target
 
     def _routes(self, serving: Serving, alias: lambda_.Alias) -> list[apigateway.HttpRoute]:
         patience = Duration.seconds(min(serving.timeout_seconds + 1, _MOST_SECONDS))

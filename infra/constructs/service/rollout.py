@@ -1,4 +1,4 @@
-"""The rollout: the only thing that publishes versions of the predict function and moves its alias."""
+"""The rollout: the only workflow that publishes versions of the predict function and moves its alias."""
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
@@ -29,7 +29,7 @@ _ACTIONS = [
 
 
 class Rollout(Construct):
-    """State machine, smoke_test, watch_rollout and end_rollout."""
+    """The rollout's state machine with the functions smoke_test, watch_rollout and end_rollout."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Rollout(Construct):
         snap_start: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        kept = {
+        common = {
             "stage": stage.name,
             "model": lake.model,
             "bucket": lake.bucket,
@@ -55,7 +55,7 @@ class Rollout(Construct):
             self,
             "SmokeTest",
             name="smoke_test",
-            settings=SmokeTestSettings(**kept, function=predict.function_name),
+            settings=SmokeTestSettings(**common, function=predict.function_name),
             memory_mb=512,
             timeout_seconds=SMOKE_TEST_SECONDS,
             takes_events=False,
@@ -64,7 +64,7 @@ class Rollout(Construct):
             self,
             "WatchRollout",
             name="watch_rollout",
-            settings=WatchRolloutSettings(**kept, function=predict.function_name),
+            settings=WatchRolloutSettings(**common, function=predict.function_name),
             memory_mb=1024,
             timeout_seconds=WATCH_SECONDS,
             takes_events=False,
@@ -73,7 +73,7 @@ class Rollout(Construct):
             self,
             "EndRollout",
             name="end_rollout",
-            settings=EndRolloutSettings(**kept, topic=lake.topic.topic_arn, function=predict.function_name),
+            settings=EndRolloutSettings(**common, topic=lake.topic.topic_arn, function=predict.function_name),
             memory_mb=512,
             timeout_seconds=END_SECONDS,
             takes_events=False,
@@ -112,7 +112,7 @@ class Rollout(Construct):
         return Workflow(self, "Machine", stage=stage, role=role, definition=definition(parts)).machine
 
     def _grant_alarms(self, role: iam.Role, watching: Watching) -> None:
-        """Put, look at and remove the alarms of a rollout."""
+        """Allow putting, describing and deleting the alarms of a rollout."""
         alarms = Stack.of(self).format_arn(
             service="cloudwatch",
             resource="alarm",
@@ -128,7 +128,7 @@ class Rollout(Construct):
         acknowledge_wildcards(role, "CloudWatch lists alarms as a whole.", rendered(role, every))
 
     def grant_prune(self, grantee: iam.IRole, predict: lambda_.Function) -> None:
-        """List published versions and delete single ones; the function itself is not among `function:*`."""
+        """Allow listing and deleting published versions; `function:*` does not include the function itself."""
         versions = f"{predict.function_arn}:*"
         listing = ["lambda:GetAlias", "lambda:ListVersionsByFunction"]
         grantee.add_to_principal_policy(

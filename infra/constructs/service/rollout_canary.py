@@ -1,4 +1,4 @@
-"""The part of a rollout in which the new version takes a share of the traffic, or answers unseen, and is watched.
+"""States in which the new version takes a share of the traffic, or answers as a shadow, and is watched.
 
 One loop: ask the registry, wait, look at the scores, look at the alarms, ask again; when a weight's time is over, the
 next weight; after the last one, everything. Whatever is found, and whatever fails, goes to `Revert`. A shadow is a
@@ -17,29 +17,29 @@ from penstock.spec.rollout import SHADOW
 
 WATCH_SECONDS = 120
 _LOOKS = 300
-"""At most so many in one rollout: an execution's history ends at 25,000 events, and a look takes about 30."""
+"""Most looks in one rollout: an execution's history is limited to 25,000 events, and a look takes about 30."""
 _CLOUDWATCH = ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watching:
-    """How long and by what the new version is watched."""
+    """How long, how often and by which limits the new version is watched."""
 
     spec: Rollout
     prefix: str
-    """Of the names of its alarms."""
+    """Prefix of the alarms' names."""
     namespace: str
-    """Of the model's own metrics."""
+    """Namespace of the model's own metrics."""
     bake_seconds: int
-    """At each weight."""
+    """Duration of the watch at each weight."""
     look_seconds: int
-    """Between two looks."""
+    """Time between two looks."""
     period_seconds: int
-    """Of the alarms' metrics."""
+    """Period of the alarms' metrics."""
 
     @classmethod
     def of(cls, spec: Rollout, stage: Stage, model: str) -> "Watching":
-        """A stage's way of watching what a specification asks for."""
+        """Return the watch that a specification asks for, with the stage's durations."""
         bake = max(1, round(spec.bake_minutes * stage.bake_minute_seconds))
         return cls(
             spec=spec,
@@ -52,13 +52,13 @@ class Watching:
 
     @property
     def most_seconds(self) -> int:
-        """The whole watch, its looks included."""
+        """Return the longest duration of the whole watch, looks included."""
         looks = self.bake_seconds // self.look_seconds + 1
         return len(self.spec.steps()) * (self.bake_seconds + looks * 30)
 
 
 def states(watching: Watching, function: str) -> dict[str, State]:
-    """From the smoke test's success to the last weight's end; `function` is the ARN of watch_rollout."""
+    """Return the states from a passed smoke test to the end of the last weight; `function` is watch_rollout's ARN."""
     return _alarms(watching) | _asking() | _looking(watching, function)
 
 
@@ -85,7 +85,7 @@ def _alarms(watching: Watching) -> dict[str, State]:
 
 
 def _sentences(spec: Rollout) -> tuple[str, str, str]:
-    """What an alarm on errors means, one on latency, and one on what an endpoint does not answer."""
+    """Return the sentences for the alarms on errors, on latency, and on unanswered endpoint requests."""
     return (
         f"more than {100 * spec.max_error_rate:g}% of its requests raised",
         f"its slowest answers (99th percentile) took more than {spec.max_latency_ms} ms",
@@ -94,7 +94,7 @@ def _sentences(spec: Rollout) -> tuple[str, str, str]:
 
 
 def _alarm(watching: Watching, name: str, sentence: str, about: dict[str, Any], next_state: str) -> State:
-    """An alarm on the new version's own metrics, for this rollout only; no requests are no trouble."""
+    """Return the request for an alarm on the new version's metrics; missing data does not breach."""
     dimensions = {"FunctionName": "{% $function %}"} | (_UNSEEN if name == "shadow" else _SHARE)
     arguments = {
         "AlarmName": _name(watching, name),
@@ -113,7 +113,7 @@ def _alarm(watching: Watching, name: str, sentence: str, about: dict[str, Any], 
 
 _SHARE = {"Resource": f"{{% $function & ':{LIVE}' %}}", "ExecutedVersion": "{% $version %}"}
 _UNSEEN = {"Resource": "{% $function & ':' & $version %}"}
-"""Lambda's dimensions of a version's requests through the alias, and of those that name the version."""
+"""Metric dimensions of a version's requests through the alias, and of requests that name the version."""
 
 
 def _name(watching: Watching, name: str) -> str:
@@ -122,7 +122,7 @@ def _name(watching: Watching, name: str) -> str:
 
 
 def _asking() -> dict[str, State]:
-    """Whoever rejects the version while its rollout is under way is heard."""
+    """Return the states that stop the rollout when the version was rejected meanwhile."""
     return {
         "Ask": {
             "Type": "Task",
@@ -191,14 +191,14 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
 
 
 def _names(watching: Watching) -> str:
-    """Of those that were put: CloudWatch does not delete what is not there."""
+    """Return the names of the alarms that exist; CloudWatch refuses to delete a missing one."""
     put = ["errors", "latency", *(["shadow"] if watching.spec.shadows else [])]
     *names, answers = [f"'{watching.prefix}' & $version & '-{name}'" for name in (*put, "answers")]
     return f"{{% $endpoint.name = '' ? [{', '.join(names)}] : [{', '.join([*names, answers])}] %}}"
 
 
 def quiet(watching: Watching, next_state: str) -> State:
-    """Remove the alarms. What fails there costs nobody an ending: they watch a version without traffic."""
+    """Return the state that removes the alarms; a failure is ignored, as they watch a version without traffic."""
     anyway: list[State] = [{"ErrorEquals": ["States.ALL"], "Next": next_state}]
     arguments = {"AlarmNames": _names(watching)}
     return call("cloudwatch:deleteAlarms", arguments, caught=anyway, next_state=next_state, errors=_CLOUDWATCH)

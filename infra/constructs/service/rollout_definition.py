@@ -1,4 +1,4 @@
-"""The rollout's definition: endpoint → publish → smoke test → weights → all → ask what is live, and the way back.
+"""State machine of a rollout: endpoint → publish → smoke test → weights → shift → confirm, and the revert.
 
 The predict function's own published versions and its alias `live` are the means; CloudFormation made both once and
 changes neither. An execution whose input has a sentence in `back` is the way back alone, for a rollout that died.
@@ -15,12 +15,12 @@ from penstock.settings import PredictSettings
 
 SMOKE_TEST_SECONDS, END_SECONDS = 120, 60
 _MOST_SECONDS = 1800
-"""Of everything but the watch."""
+"""Longest duration of everything but the watch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutParts:
-    """What the definition refers to."""
+    """ARNs and settings that the definition refers to."""
 
     model: str
     smoke_test: str
@@ -35,7 +35,7 @@ class RolloutParts:
 
 
 def definition(parts: RolloutParts) -> Definition:
-    """The state machine; its input is what `functions/authorize/rollout_input.py` writes."""
+    """Return the state machine's definition; its input is what `penstock/release/rollout_input.py` writes."""
     watch = rollout_canary.states(parts.watching, parts.watch_rollout)
     return {
         "Comment": f"Penstock: a version of {parts.model} goes live, or the one before stays",
@@ -50,7 +50,7 @@ def definition(parts: RolloutParts) -> Definition:
     }
 
 
-_GIVEN = (
+_INPUTS = (
     "rollout",
     "package",
     "package_arn",
@@ -65,11 +65,11 @@ _GIVEN = (
 
 
 def _publication(parts: RolloutParts) -> dict[str, State]:
-    given = {name: f"{{% $states.input.{name} %}}" for name in _GIVEN}
+    variables = {name: f"{{% $states.input.{name} %}}" for name in _INPUTS}
     # Within brackets, so that no weights and a single one are lists too.
     weights = {"weights": "{% [$states.input.weights] %}", "at": -1, "ends": 0, "since": "", "saw": ""}
     return {
-        "Accept": {"Type": "Pass", "Assign": given | weights, "Next": "Remember"},
+        "Accept": {"Type": "Pass", "Assign": variables | weights, "Next": "Remember"},
         "Remember": call(
             "getAlias",
             {"FunctionName": "{% $function %}", "Name": LIVE},
@@ -163,7 +163,7 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
 
 
 def _arrival(parts: RolloutParts) -> dict[str, State]:
-    """All traffic, proven by what Lambda and SageMaker say; and the way back."""
+    """Return the states that shift all traffic, confirm it with Lambda and SageMaker, or revert."""
     alone = f"$live = $version and $shared = 0 and $states.input.model = {_bound('$environment')}"
     return {
         "Shift": point("{% $version %}", caught=catch("Revert"), next_state="Confirm"),
@@ -198,13 +198,13 @@ def _arrival(parts: RolloutParts) -> dict[str, State]:
 
 
 def _bound(variables: str) -> str:
-    """The model version and file that an environment binds, as one text."""
+    """Return JSONata for the model version and digest in an environment, as one text."""
     names = (PredictSettings.variable("version"), PredictSettings.variable("model_sha256"))
     return " & ' ' & ".join(f"{variables}.{name}" for name in names)
 
 
 def _not_reverted() -> list[State]:
-    """The first error is the one to tell; that the way back failed too is added to it."""
+    """Return the catcher of a failed revert: it adds its cause to the first error's."""
     also = "[$error.Cause, ''][0] & ' And the alias could not be set back: ' & $states.errorOutput.Cause"
     raised = {"Error": "NotReverted", "Cause": f"{{% {also} %}}"}
     return [{"ErrorEquals": ["States.ALL"], "Assign": {"error": raised}, "Next": "Quiet failed"}]

@@ -1,4 +1,4 @@
-"""The part of a rollout that makes the version's SageMaker endpoint, and the one that asks whether that is what serves.
+"""States that create the version's SageMaker endpoint, and those that confirm that it serves.
 
 Blue/green: the new version has a fleet of its own before it gets a request, and the old one's goes when its last
 request is answered. Names follow from content, so that a repeated step finds what it made before. What a rollout leaves
@@ -18,30 +18,33 @@ from penstock.spec.model import Serving
 _TROUBLE = ["SageMaker.SageMakerException", "SageMaker.SdkClientException"]
 _SCALING = ["ApplicationAutoScaling.ApplicationAutoScalingException", "ApplicationAutoScaling.SdkClientException"]
 _PROVISIONING_SECONDS = 1800
-"""Until an instance is there, and has the image and the model."""
+"""Time for an instance to start and load the image and the model."""
 _NAME = "{% $endpoint.name %}"
 _RESOURCE = f"{{% 'endpoint/' & $endpoint.name & '/variant/{VARIANT}' %}}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Starting:
-    """How an endpoint that starts is waited for, and one that goes."""
+    """Durations of waiting for an endpoint to start and to drain."""
 
     poll_seconds: int
     drain_seconds: int
     most_seconds: int
-    """Until it serves; 0 where the model is served without one."""
+    """Longest wait until it serves; 0 where the model is served without an endpoint."""
 
     @classmethod
     def of(cls, serving: Serving, stage: Stage) -> "Starting":
-        """A stage's way of waiting for what a specification asks for."""
+        """Return the waits that a specification asks for, with the stage's durations."""
         seconds = _PROVISIONING_SECONDS + 60 * serving.endpoint.startup_minutes
         most = seconds if serving.target == "endpoint" else 0
         return cls(poll_seconds=stage.endpoint_poll_seconds, drain_seconds=stage.drain_seconds, most_seconds=most)
 
 
 def states(starting: Starting) -> dict[str, State]:
-    """From `Endpoint?` to `Configure`, from `By its endpoint?` to `Quiet live`, and the waits before the endings."""
+    """Return the states that create, confirm and drain an endpoint.
+
+    They lead from `Endpoint?` to `Configure`, from `By its endpoint?` to `Quiet live`, and to the endings.
+    """
     return _making() | _waiting(starting) | _scaling() | _confirming() | _draining(starting)
 
 
@@ -70,7 +73,7 @@ def _making() -> dict[str, State]:
 
 
 def _make(what: str, action: str, arguments: dict[str, Any], next_state: str) -> dict[str, State]:
-    """Make it; one of that name is the same, because its name is made of its content."""
+    """Return the states that create a resource; an existing one of that name is the same, as names follow content."""
     there = f"Is the {what} there?"
     return {
         f"Make {what}": call(
@@ -151,10 +154,10 @@ def _scaling() -> dict[str, State]:
 
 
 def _confirming() -> dict[str, State]:
-    """Asked of SageMaker: whether the endpoint serves, by which configuration, and which model that binds."""
+    """Return the states that ask SageMaker which model the endpoint serves."""
     own = [ServeSettings.variable(name) for name in ("version", "model_sha256")]
     bound = " & ' ' & ".join(f"$states.result.PrimaryContainer.Environment.{name}" for name in own)
-    asked = " & ' ' & ".join(f"$endpoint.environment.{name}" for name in own)
+    expected = " & ' ' & ".join(f"$endpoint.environment.{name}" for name in own)
     return {
         "By its endpoint?": choose("Quiet live", **{"Confirm endpoint": "$endpoint.name != ''"}),
         "Confirm endpoint": _describe(
@@ -183,7 +186,7 @@ def _confirming() -> dict[str, State]:
             {"model": f"{{% {bound} %}}"},
             next_state="Is it the model?",
         ),
-        "Is it the model?": choose("Endpoint lost", **{"Quiet live": f"$states.input.model = {asked}"}),
+        "Is it the model?": choose("Endpoint lost", **{"Quiet live": f"$states.input.model = {expected}"}),
         "Endpoint lost": error(
             "NotLive",
             "'the endpoint ' & $endpoint.name & ' is out of service by now, or binds another model'",

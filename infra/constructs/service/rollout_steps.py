@@ -1,4 +1,4 @@
-"""How a rollout's steps are written: calls of Lambda's own API, and errors of the state machine's own."""
+"""Building blocks of the rollout's states: API calls, choices, alias updates, errors."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from infra.constructs.base.state_language import State, retry
 
 LIVE = "live"
 _BUSY = ["Lambda.ResourceConflictException", "Lambda.TooManyRequestsException", "Lambda.ServiceException"]
-"""Another change of the function is under way, or Lambda has trouble of its own."""
+"""Another change of the function is under way, or the Lambda service has an error."""
 
 
 def call(
@@ -20,11 +20,11 @@ def call(
     attempts: int = 4,
     errors: list[str] = _BUSY,
 ) -> State:
-    """A call of an AWS API, of Lambda's unless the action names another service's (`cloudwatch:putMetricAlarm`)."""
-    named = action if ":" in action else f"lambda:{action}"
+    """Return a task that calls an AWS API, Lambda's unless the action names a service (`cloudwatch:putMetricAlarm`)."""
+    service_action = action if ":" in action else f"lambda:{action}"
     return {
         "Type": "Task",
-        "Resource": f"arn:aws:states:::aws-sdk:{named}",
+        "Resource": f"arn:aws:states:::aws-sdk:{service_action}",
         "Arguments": arguments,
         "TimeoutSeconds": 60,
         "Retry": [retry(errors, seconds=2, attempts=attempts)],
@@ -44,7 +44,7 @@ def point(
     assign: dict[str, Any] | None = None,
     attempts: int = 4,
 ) -> State:
-    """Point the alias at a version, with no share of traffic left to another unless `weights` gives one."""
+    """Return a task that points the alias at a version; other versions get traffic only by `weights`."""
     arguments = {
         "FunctionName": "{% $function %}",
         "Name": LIVE,
@@ -55,12 +55,12 @@ def point(
 
 
 def choose(default: str, **conditions: str) -> State:
-    """A choice: state → the JSONata that leads there; the first that holds."""
+    """Return a choice of the first state whose JSONata condition holds."""
     choices = [{"Condition": f"{{% {condition} %}}", "Next": name} for name, condition in conditions.items()]
     return {"Type": "Choice", "Choices": choices, "Default": default}
 
 
 def error(name: str, sentence: str, next_state: str) -> State:
-    """An error of the state machine's own, as if a task had raised it."""
+    """Return a state that sets an error of the state machine's own, as if a task had raised it."""
     raised = {"Error": name, "Cause": f"{{% {sentence} %}}"}
     return {"Type": "Pass", "Assign": {"error": raised}, "Next": next_state}

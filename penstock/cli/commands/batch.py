@@ -14,7 +14,7 @@ from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError
 from penstock.cli.upload import put_files
 from penstock.ledger.ledger import NoRecordError, Record
-from penstock.readers.open_table import ENDINGS, readable
+from penstock.readers.open_table import ENDINGS, is_readable
 
 EXIT = {"scored": 0, "skipped": 0, "refused": 11, "failed": 12}
 """Exit code for each outcome of a batch."""
@@ -44,7 +44,7 @@ def batch(
     """Score a file of any size with the live version: upload it, follow the batch, fetch the scores with their ids."""
     if not file.is_file():
         raise UsageError(f"{file} is not a file")
-    if not readable(file.name):
+    if not is_readable(file.name):
         raise UsageError(f"{file} ends in none of {', '.join(ENDINGS)}")
     if to is not None and (to.is_dir() or not to.absolute().parent.is_dir()):
         raise UsageError(
@@ -100,7 +100,7 @@ def follow_batch(target: Target, name: str, *, quiet: bool, patience: float = 60
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("waiting", total=None)
-        while (record := ledger.known_batch(name)) is None or record["state"] == "open":
+        while (record := ledger.find_batch(name)) is None or record["state"] == "open":
             if record is None and time.monotonic() > end:
                 raise NoRecordError(f"batch {name} after {patience:.0f} s; `penstock batches` lists what there is")
             if record is not None and "parts" in record:

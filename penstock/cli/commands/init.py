@@ -105,7 +105,7 @@ def _check(file: Path, contract: Contract, bad: Path | None, *, quiet: bool) -> 
         writer = PartWriter(Path(folder) / "bad") if bad is not None else None
         try:
             with open_table(file, file.name, scratch=Path(folder)) as table:
-                tally = examine(contract, table, bad=writer, seen=show_rows)
+                tally = examine(contract, table, bad=writer, progress=show_rows)
         except TableError as error:
             error_message = str(error)
         if writer is not None and bad is not None and (files := writer.close()):

@@ -13,7 +13,7 @@ from penstock.cli.output import as_json, console
 from penstock.cli.run_progress import follow_uploads
 from penstock.cli.target import Target, UsageError
 from penstock.cli.upload import progress_bar, upload_files
-from penstock.readers.open_table import ENDINGS, readable
+from penstock.readers.open_table import ENDINGS, is_readable
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +63,7 @@ def _read_folders(files: list[Path], *, labels: bool) -> dict[Path, list[str]]:
             continue
         if not file.is_file():
             raise UsageError(f"{file} is not a file")
-        if not readable(file.name):
+        if not is_readable(file.name):
             raise UsageError(f"{file} ends in none of {', '.join(ENDINGS)}")
     return {file: data_files(file) for file in folders}
 

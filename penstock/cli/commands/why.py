@@ -59,7 +59,7 @@ def why(
         from penstock.audit import openlineage as lineage  # noqa: PLC0415 - imported where it is asked for only
 
         run = target.ledger.run(chain["dataset"]["run"] or chain["run"]["id"])
-        as_json(lineage.events(chain, run, stage))
+        as_json(lineage.build_events(chain, run, stage))
     elif json:
         as_json(chain)
     else:

@@ -86,6 +86,8 @@ def _settings(home: CloudHome, port: int, files: Certificates) -> dict[str, str]
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
+        # Firehose is a thread of this process: on a busy laptop it answers late, and a capture would be dropped.
+        "PENSTOCK_CAPTURE_SECONDS": "10",
         "LOG_LEVEL": os.environ.get("PENSTOCK_CLOUD_LOG_LEVEL", "INFO"),
     }
 

@@ -121,8 +121,8 @@ def endpoint(client: Client, role: str, name: str, environment: dict[str, str] |
 
 def settled(client: Client, name: str, seconds: float = 30) -> dict[str, Any]:
     def description() -> dict[str, Any] | None:
-        found: dict[str, Any] = client("sagemaker").describe_endpoint(EndpointName=name)
-        return found if found["EndpointStatus"] != "Creating" else None
+        description: dict[str, Any] = client("sagemaker").describe_endpoint(EndpointName=name)
+        return description if description["EndpointStatus"] != "Creating" else None
 
     described: dict[str, Any] = until(description, seconds)
     return described
@@ -131,10 +131,10 @@ def settled(client: Client, name: str, seconds: float = 30) -> dict[str, Any]:
 def invoke(client: Client, name: str, plan: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
     body = json.dumps(plan or {})
     reply = client(RUNTIME).invoke_endpoint(EndpointName=name, Body=body, ContentType="application/json", **members)
-    seen: dict[str, Any] = json.loads(reply["Body"].read())
-    return seen
+    request: dict[str, Any] = json.loads(reply["Body"].read())
+    return request
 
 
-def gone(client: Client, name: str) -> bool:
+def is_gone(client: Client, name: str) -> bool:
     names = [item["EndpointName"] for item in client("sagemaker").list_endpoints(NameContains=name)["Endpoints"]]
     return name not in names

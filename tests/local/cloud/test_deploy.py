@@ -40,13 +40,13 @@ def calls(project: Path) -> list[dict[str, list[str] | dict[str, str]]]:
 
 def test_a_deployment_bootstraps_once_and_gives_outputs(cloud: LaptopCloud, client: Client, project: Path) -> None:
     # Given a project that was never deployed
-    said: list[str] = []
+    lines: list[str] = []
     # When it is deployed
-    outputs = deploy(cloud, project, progress=said.append, context={"model": "delays"})
+    outputs = deploy(cloud, project, progress=lines.append, context={"model": "delays"})
     # Then the CDK bootstraps and deploys the local stage at the cloud, and its outputs come back
     assert outputs == {"penstock-lake": {"Bucket": "b"}}
-    assert "the cloud answered 200" in said
-    assert "said on the error stream" in said
+    assert "the cloud answered 200" in lines
+    assert "said on the error stream" in lines
     bootstrap, deployment = calls(project)
     assert "bootstrap" in bootstrap["arguments"]
     assert {"deploy", "--all", "stage=local", "model=delays"} <= set(deployment["arguments"])
@@ -58,7 +58,7 @@ def test_a_deployment_bootstraps_once_and_gives_outputs(cloud: LaptopCloud, clie
     template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
     client("cloudformation").create_stack(StackName="CDKToolkit", TemplateBody=template)
     client("cloudformation").get_waiter("stack_create_complete").wait(StackName="CDKToolkit", WaiterConfig={"Delay": 1})
-    deploy(cloud, project, progress=said.append)
+    deploy(cloud, project, progress=lines.append)
     assert len(calls(project)) == 3
     client("cloudformation").delete_stack(StackName="CDKToolkit")
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from penstock.local.host.cloud import LaptopCloud
-from tests.local.cloud.hosted import BUCKET, endpoint, gone, role_for_models, settled, variant, write_server
+from tests.local.cloud.hosted import BUCKET, endpoint, is_gone, role_for_models, settled, variant, write_server
 from tests.local.conftest import Client, allow, make_role, until
 
 ACCOUNT = "000000000000"
@@ -50,8 +50,8 @@ def ran(client: Client, name: str, role: str, states: dict[str, Any]) -> dict[st
     execution = steps.start_execution(stateMachineArn=machine, name=name, input="{}")["executionArn"]
 
     def description() -> dict[str, Any] | None:
-        found: dict[str, Any] = steps.describe_execution(executionArn=execution)
-        return found if found["status"] != "RUNNING" else None
+        description: dict[str, Any] = steps.describe_execution(executionArn=execution)
+        return description if description["status"] != "RUNNING" else None
 
     described: dict[str, Any] = until(description, 40)
     return described
@@ -77,10 +77,10 @@ def machine(role: str, name: str) -> dict[str, Any]:
         "Choices": [{"Variable": "$.EndpointStatus", "StringEquals": "Creating", "Next": "Wait"}],
         "Default": "Register",
     }
-    made = {"ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": container}
+    request = {"ModelName": name, "ExecutionRoleArn": role, "PrimaryContainer": container}
     config = {"EndpointConfigName": name, "ProductionVariants": [variant("AllTraffic", name)]}
     return {
-        "Model": task(f"{SDK}:createModel", made, "Config"),
+        "Model": task(f"{SDK}:createModel", request, "Config"),
         "Config": task(f"{SDK}:createEndpointConfig", config, "Endpoint"),
         "Endpoint": task(f"{SDK}:createEndpoint", {"EndpointName": name, "EndpointConfigName": name}, "Look"),
         "Look": task(f"{SDK}:describeEndpoint", {"EndpointName": name}, "Ready"),
@@ -98,8 +98,8 @@ def test_a_machine_makes_an_endpoint_and_takes_it_away(client: Client, role: str
     assert described["status"] == "SUCCEEDED", described.get("cause")
     assert client("sagemaker").describe_endpoint(EndpointName="steps-one")["EndpointStatus"] == "InService"
     scaling = client("application-autoscaling")
-    (found,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
-    assert found["PolicyARN"] in json.loads(described["output"]).values()
+    (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert policy["PolicyARN"] in json.loads(described["output"]).values()
     # When another one takes it away
     states = {
         "Deregister": task(f"{SCALING}:deregisterScalableTarget", target("steps-one"), "Endpoint"),
@@ -110,7 +110,7 @@ def test_a_machine_makes_an_endpoint_and_takes_it_away(client: Client, role: str
     described = ran(client, "ends-endpoint", machine_role, states)
     # Then nothing of it is left
     assert described["status"] == "SUCCEEDED", described.get("cause")
-    until(lambda: gone(client, "steps-one"))
+    until(lambda: is_gone(client, "steps-one"))
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
     assert scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"] == []
 
@@ -179,9 +179,9 @@ def test_what_cannot_be_scaled_is_refused(client: Client, role: str) -> None:
     scaling.register_scalable_target(**target("scaled", MinCapacity=1, MaxCapacity=2))
     scaling.register_scalable_target(**target("scaled", MaxCapacity=5))
     resource = target("scaled")["ResourceId"]
-    asked = {"ServiceNamespace": "sagemaker", "ResourceIds": [resource]}
-    (kept,) = scaling.describe_scalable_targets(**asked)["ScalableTargets"]
-    assert (kept["MinCapacity"], kept["MaxCapacity"]) == (1, 5)
+    selection = {"ServiceNamespace": "sagemaker", "ResourceIds": [resource]}
+    (scalable,) = scaling.describe_scalable_targets(**selection)["ScalableTargets"]
+    assert (scalable["MinCapacity"], scalable["MaxCapacity"]) == (1, 5)
     scaling.put_scaling_policy(**policy("scaled"))
     scaling.delete_scaling_policy(**target("scaled", PolicyName="load"))
     with pytest.raises(ClientError, match=r"ObjectNotFoundException.*No scaling policy found"):
@@ -200,15 +200,15 @@ def test_an_endpoints_changes_are_events(client: Client, role: str) -> None:
     endpoint(client, role, "told")
     assert settled(client, "told")["EndpointStatus"] == "InService"
     client("sagemaker").delete_endpoint(EndpointName="told")
-    until(lambda: gone(client, "told"))
+    until(lambda: is_gone(client, "told"))
     # Then each change is told, in the spelling of AWS's events
-    told: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
 
     def three() -> bool:
-        found = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        told.extend(json.loads(item["Body"]) for item in found.get("Messages", []))
-        return len(told) >= 3
+        response = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        events.extend(json.loads(item["Body"]) for item in response.get("Messages", []))
+        return len(events) >= 3
 
     until(three)
-    assert {event["detail"]["EndpointStatus"] for event in told} == {"CREATING", "IN_SERVICE", "DELETING"}
-    assert told[0]["resources"] == [f"{ARN}:endpoint/told"]
+    assert {event["detail"]["EndpointStatus"] for event in events} == {"CREATING", "IN_SERVICE", "DELETING"}
+    assert events[0]["resources"] == [f"{ARN}:endpoint/told"]

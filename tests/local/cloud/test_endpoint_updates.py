@@ -29,8 +29,8 @@ def updated(client: Client, name: str) -> tuple[str, str, str]:
     """Status, configuration and failure when an update is over."""
     describe = client("sagemaker").describe_endpoint
     until(lambda: describe(EndpointName=name)["EndpointStatus"] != "Updating", 30)
-    found = describe(EndpointName=name)
-    return found["EndpointStatus"], found["EndpointConfigName"], found.get("FailureReason", "")
+    description = describe(EndpointName=name)
+    return description["EndpointStatus"], description["EndpointConfigName"], description.get("FailureReason", "")
 
 
 def test_an_update_takes_over_when_it_answers(client: Client, role: str) -> None:
@@ -38,11 +38,11 @@ def test_an_update_takes_over_when_it_answers(client: Client, role: str) -> None
     endpoint(client, role, "changing", {"COLOUR": "blue"})
     assert settled(client, "changing")["EndpointStatus"] == "InService"
     configure(client, role, "changed", COLOUR="green")
-    before, seen, over = invoke(client, "changing")["pid"], [], threading.Event()
+    before, answers, over = invoke(client, "changing")["pid"], [], threading.Event()
 
     def ask() -> None:
         while not over.is_set():
-            seen.append(invoke(client, "changing")["colour"])
+            answers.append(invoke(client, "changing")["colour"])
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
@@ -55,8 +55,8 @@ def test_an_update_takes_over_when_it_answers(client: Client, role: str) -> None
     over.set()
     thread.join()
     # Then every request was answered, by the old and then by the new, and the old process has ended
-    assert seen == sorted(seen)
-    assert set(seen) <= {"blue", "green"}
+    assert answers == sorted(answers)
+    assert set(answers) <= {"blue", "green"}
     until(lambda: not processes.exists(before))
 
 

@@ -24,8 +24,8 @@ from tests.local.cloud.hosted import (
     RUNTIME,
     artifact,
     endpoint,
-    gone,
     invoke,
+    is_gone,
     model,
     role_for_models,
     settled,
@@ -70,10 +70,10 @@ def test_an_endpoint_answers_as_its_container_does(client: Client, served: str) 
         InferenceId="one",
     )
     # Then the container saw all of it, with the model's files and environment
-    seen = json.loads(reply["Body"].read())
-    assert (seen["body"], seen["type"], seen["accept"]) == ("1,2\n\xff", "text/csv", "application/json")
-    assert (seen["custom"], seen["inference"]) == ("trace=1", "one")
-    assert (seen["files"], seen["colour"]) == ({"model.txt": "weights"}, "green")
+    request = json.loads(reply["Body"].read())
+    assert (request["body"], request["type"], request["accept"]) == ("1,2\n\xff", "text/csv", "application/json")
+    assert (request["custom"], request["inference"]) == ("trace=1", "one")
+    assert (request["files"], request["colour"]) == ({"model.txt": "weights"}, "green")
     # And the client saw all of its answer
     assert (reply["ContentType"], reply["CustomAttributes"]) == ("application/json", "trace=2")
     assert reply["InvokedProductionVariant"] == "AllTraffic"
@@ -86,11 +86,15 @@ def test_an_endpoint_describes_itself(client: Client, served: str) -> None:
     config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     # Then each leads to the next
     assert described["EndpointArn"] == f"{ARN}:endpoint/served"
-    (shown,) = described["ProductionVariants"]
-    assert (shown["VariantName"], shown["CurrentWeight"], shown["CurrentInstanceCount"]) == ("AllTraffic", 1.0, 1)
-    assert shown["DeployedImages"][0]["SpecifiedImage"] == "tinyserver:local"
-    named = config["ProductionVariants"][0]["ModelName"]
-    assert sagemaker.describe_model(ModelName=named)["ModelArn"] == f"{ARN}:model/served"
+    (shown_variant,) = described["ProductionVariants"]
+    assert (shown_variant["VariantName"], shown_variant["CurrentWeight"], shown_variant["CurrentInstanceCount"]) == (
+        "AllTraffic",
+        1.0,
+        1,
+    )
+    assert shown_variant["DeployedImages"][0]["SpecifiedImage"] == "tinyserver:local"
+    model_name = config["ProductionVariants"][0]["ModelName"]
+    assert sagemaker.describe_model(ModelName=model_name)["ModelArn"] == f"{ARN}:model/served"
     # And each is listed
     assert [item["EndpointName"] for item in sagemaker.list_endpoints(NameContains=served)["Endpoints"]] == [served]
     listed = sagemaker.list_endpoint_configs(NameContains=served)["EndpointConfigs"]
@@ -122,8 +126,8 @@ def test_its_output_is_in_the_logs(client: Client, served: str) -> None:
     # Given an endpoint, when its log group is read, then its container was started as SageMaker starts it
     group = f"/aws/sagemaker/Endpoints/{served}"
     (stream,) = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix="AllTraffic/")["logStreams"]
-    found = client("logs").get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])
-    assert found["events"][0]["message"].startswith("arguments serve process")
+    response = client("logs").get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])
+    assert response["events"][0]["message"].startswith("arguments serve process")
 
 
 def test_who_may_not_invoke_is_refused(cloud: LaptopCloud, client: Client, served: str) -> None:
@@ -165,7 +169,7 @@ def test_many_requests_go_at_once_and_the_cloud_answers_meanwhile(client: Client
     runtime = client(RUNTIME)
 
     def slow(_: int) -> float:
-        body = json.dumps({"sleep": 3})
+        body = json.dumps({"sleep": 6})
         runtime.invoke_endpoint(EndpointName=served, Body=body, ContentType="application/json")
         return time.monotonic()
 
@@ -281,7 +285,7 @@ def test_a_container_that_ends_fails_its_endpoint_with_its_words(client: Client,
         invoke(client, "dies")
     # And it can be deleted
     client("sagemaker").delete_endpoint(EndpointName="dies")
-    until(lambda: gone(client, "dies"))
+    until(lambda: is_gone(client, "dies"))
 
 
 @pytest.fixture(scope="module")
@@ -323,8 +327,8 @@ def test_a_container_that_never_answers_ping_fails_in_its_time(client: Client, m
 
 def test_a_model_that_takes_longer_than_a_minute_is_late(minute: Future[str]) -> None:
     # Given an invocation of a model that takes more than a minute, when the minute is over, then AWS's words are said
-    assert "ModelError" in (told := minute.result(90))
-    assert "Your invocation timed out while waiting for a response from container primary" in told
+    assert "ModelError" in (message := minute.result(90))
+    assert "Your invocation timed out while waiting for a response from container primary" in message
 
 
 def test_a_process_that_dies_is_started_again(client: Client, served: str) -> None:
@@ -397,8 +401,8 @@ def test_a_model_package_is_served_once_it_is_approved(client: Client, role: str
     )
     sagemaker.create_endpoint(EndpointName="packaged", EndpointConfigName="packaged")
     assert settled(client, "packaged")["EndpointStatus"] == "InService"
-    seen = invoke(client, "packaged")
-    assert (seen["colour"], seen["files"]) == ("blue", {"model.txt": "weights"})
+    request = invoke(client, "packaged")
+    assert (request["colour"], request["files"]) == ("blue", {"model.txt": "weights"})
     # And the model still names its package
     assert sagemaker.describe_model(ModelName="packaged")["PrimaryContainer"]["ModelPackageName"] == package
 
@@ -422,8 +426,8 @@ def test_a_deleted_endpoint_ends_its_process(client: Client, role: str) -> None:
     tags = [{"Key": "team", "Value": "one"}]
     config = {"EndpointConfigName": "short", "ProductionVariants": [variant("AllTraffic", "short")]}
     client("sagemaker").create_endpoint_config(**config)
-    made = client("sagemaker").create_endpoint(EndpointName="short", EndpointConfigName="short", Tags=tags)
-    assert client("sagemaker").list_tags(ResourceArn=made["EndpointArn"])["Tags"] == tags
+    response = client("sagemaker").create_endpoint(EndpointName="short", EndpointConfigName="short", Tags=tags)
+    assert client("sagemaker").list_tags(ResourceArn=response["EndpointArn"])["Tags"] == tags
     settled(client, "short")
     pid = invoke(client, "short")["pid"]
     # When configuration and model go first, then it answers on
@@ -432,11 +436,11 @@ def test_a_deleted_endpoint_ends_its_process(client: Client, role: str) -> None:
     assert invoke(client, "short")["pid"] == pid
     # When it is deleted, then its process ends
     client("sagemaker").delete_endpoint(EndpointName="short")
-    until(lambda: gone(client, "short"))
+    until(lambda: is_gone(client, "short"))
     assert not processes.exists(pid)
 
 
-def asked(variables: dict[str, str], token: str | None = None) -> tuple[int, dict[str, Any]]:
+def request_credentials(variables: dict[str, str], token: str | None = None) -> tuple[int, dict[str, Any]]:
     """What a container's SDK is answered at the door."""
     address = variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
     headers = {"Authorization": token or variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"]}
@@ -451,14 +455,14 @@ def test_credentials_are_renewed_before_they_end_and_given_to_their_container_on
     key, stays = lasting.open(role_arn)
     _, ends = brief.open(role_arn)
     # When a container asks twice, then it gets the same while they last, and others before they end
-    assert asked(stays) == asked(stays)
-    first, second = asked(ends)[1], asked(ends)[1]
+    assert request_credentials(stays) == request_credentials(stays)
+    first, second = request_credentials(ends)[1], request_credentials(ends)[1]
     assert first["AccessKeyId"] != second["AccessKeyId"]
     assert first["Expiration"] > datetime.now(UTC).isoformat()
     # And another token opens nothing, nor does that of a container that has ended
-    assert asked(stays, "guessed")[0] == 403
+    assert request_credentials(stays, "guessed")[0] == 403
     lasting.close(key)
-    assert asked(stays)[0] == 403
+    assert request_credentials(stays)[0] == 403
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from penstock.aws.feature_store import FeatureStore, StoredGroup, stored_groups
+from penstock.aws.feature_store import FeatureStore, StoredGroup, find_groups
 from penstock.local.host.cloud import LaptopCloud
 from tests.local.conftest import Client, allow, client_for, free_port, make_role, until
 
@@ -52,8 +52,8 @@ def put(client: Client, flight: str, at: str, **values: str) -> None:
     client(RUNTIME).put_record(FeatureGroupName=GROUP, Record=listed)
 
 
-def get(client: Client, flight: str, **asked: Any) -> dict[str, str]:
-    reply = client(RUNTIME).get_record(FeatureGroupName=GROUP, RecordIdentifierValueAsString=flight, **asked)
+def get(client: Client, flight: str, **options: Any) -> dict[str, str]:
+    reply = client(RUNTIME).get_record(FeatureGroupName=GROUP, RecordIdentifierValueAsString=flight, **options)
     return {item["FeatureName"]: item["ValueAsString"] for item in reply.get("Record", [])}
 
 
@@ -114,8 +114,8 @@ def test_the_newest_record_of_an_entity_stands(client: Client, group: str) -> No
     assert get(client, "UA1", FeatureNames=["delay"]) == {"delay": "3.5"}
     # And several are read at once; one that is not there is left out
     put(client, "UA2", "2026-03-02T00:00:00Z", seats="9")
-    asked = [{"FeatureGroupName": group, "RecordIdentifiersValueAsString": ["UA1", "UA2", "UA3"]}]
-    reply = client(RUNTIME).batch_get_record(Identifiers=asked)
+    identifiers = [{"FeatureGroupName": group, "RecordIdentifiersValueAsString": ["UA1", "UA2", "UA3"]}]
+    reply = client(RUNTIME).batch_get_record(Identifiers=identifiers)
     assert [item["RecordIdentifierValueAsString"] for item in reply["Records"]] == ["UA1", "UA2"]
     assert (reply["Errors"], reply["UnprocessedIdentifiers"]) == ([], [])
 
@@ -149,8 +149,8 @@ def test_a_record_that_does_not_fit_is_refused(client: Client, group: str, recor
 
 
 def test_a_group_that_is_not_there(client: Client, group: str) -> None:
-    asked = {"FeatureGroupName": "nowhere", "RecordIdentifierValueAsString": "UA1"}
-    assert refused(client(RUNTIME).get_record, **asked)[0] == "ResourceNotFound"
+    request = {"FeatureGroupName": "nowhere", "RecordIdentifierValueAsString": "UA1"}
+    assert refused(client(RUNTIME).get_record, **request)[0] == "ResourceNotFound"
 
 
 def test_every_record_is_appended_to_files_within_seconds(client: Client, group: str) -> None:
@@ -168,13 +168,13 @@ def test_every_record_is_appended_to_files_within_seconds(client: Client, group:
         return pl.concat(frames).filter(flight="AA1").sort("api_invocation_time").to_dicts() if frames else []
 
     # Then the files have all three, typed, with SageMaker's own columns
-    found = until(lambda: found if len(found := rows()) == 3 else None)
-    assert [(row["delay"], row["seats"], row["is_deleted"]) for row in found] == [
+    records = until(lambda: records if len(records := rows()) == 3 else None)
+    assert [(row["delay"], row["seats"], row["is_deleted"]) for row in records] == [
         (2.0, 180, False),
         (-1.5, None, False),
         (None, None, True),
     ]
-    assert all(row["write_time"] >= row["api_invocation_time"] for row in found)
+    assert all(row["write_time"] >= row["api_invocation_time"] for row in records)
 
 
 def test_a_role_does_what_it_may_on_its_group(cloud: LaptopCloud, client: Client, group: str) -> None:
@@ -224,11 +224,11 @@ def test_a_models_groups_are_found_and_forget(client: Client) -> None:
     for name, chosen in stores.items():
         client("sagemaker").create_feature_group(**definition(FeatureGroupName=f"penstock-dev-{name}", **chosen))
     # When its groups are asked for, then the first three are told
-    found = sorted(stored_groups("penstock-dev-delay-????????", client("sagemaker")), key=lambda group: group.name)
+    groups = sorted(find_groups("penstock-dev-delay-????????", client("sagemaker")), key=lambda group: group.name)
     start = "penstock-dev-delay-0000000"
-    assert found == [StoredGroup(f"{start}{n}", "flight", "at", online=n < 3) for n in (1, 2, 3)]
+    assert groups == [StoredGroup(f"{start}{n}", "flight", "at", online=n < 3) for n in (1, 2, 3)]
     # And each that is online forgets an entity, whose record is of the future
-    for group in found[:2]:
+    for group in groups[:2]:
         store = FeatureStore(group.name, client(RUNTIME))
         store.put(iter([{"flight": "UA 1\n", "at": "2999-01-01T00:00:00.000Z"}]))
         assert store.get(["UA 1\n"]) == {"UA 1\n": {"flight": "UA 1\n", "at": "2999-01-01T00:00:00.000Z"}}
@@ -253,8 +253,8 @@ def test_cloudformation_makes_changes_and_replaces_a_group(client: Client) -> No
         return str(stack["Outputs"][0]["OutputValue"])
 
     def stacks() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = cloudformation.describe_stacks(StackName="features")["Stacks"]
-        return found
+        stacks: list[dict[str, Any]] = cloudformation.describe_stacks(StackName="features")["Stacks"]
+        return stacks
 
     def features(name: str) -> list[str]:
         described = sagemaker.describe_feature_group(FeatureGroupName=name)["FeatureDefinitions"]
@@ -265,8 +265,8 @@ def test_cloudformation_makes_changes_and_replaces_a_group(client: Client) -> No
     assert deployed(template("first", "gate"), cloudformation.update_stack) == "first"
     assert features("first") == ["flight", "at", "gate"]
     # When the name is another, another group is made, and the one before kept where the template says so
-    kept = {"UpdateReplacePolicy": "Retain"}
-    assert deployed(template("second", "gate", **kept), cloudformation.update_stack) == "second"
+    retained = {"UpdateReplacePolicy": "Retain"}
+    assert deployed(template("second", "gate", **retained), cloudformation.update_stack) == "second"
     assert features("second") == features("first")
     # When the stack goes, its group goes
     cloudformation.delete_stack(StackName="features")

@@ -54,8 +54,8 @@ def train(client: Client, role: str, bucket: str) -> Any:
 
 def ended(client: Client, name: str) -> dict[str, Any]:
     def description() -> dict[str, Any] | None:
-        found: dict[str, Any] = client("sagemaker").describe_training_job(TrainingJobName=name)
-        return found if found["TrainingJobStatus"] in ENDED else None
+        job: dict[str, Any] = client("sagemaker").describe_training_job(TrainingJobName=name)
+        return job if job["TrainingJobStatus"] in ENDED else None
 
     described: dict[str, Any] = until(description)
     return described
@@ -69,8 +69,8 @@ def log_lines(client: Client, group: str, job: str) -> list[str]:
     logs = client("logs")
     streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/algo-1-")["logStreams"]
     assert len(streams) == 1
-    found = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True)
-    return [event["message"] for event in found["events"]]
+    response = logs.get_log_events(logGroupName=group, logStreamName=streams[0]["logStreamName"], startFromHead=True)
+    return [event["message"] for event in response["events"]]
 
 
 def channel(name: str, kind: str, uri: str) -> dict[str, Any]:
@@ -134,10 +134,10 @@ def test_a_failed_job_says_why(client: Client, train: Any) -> None:
     train("told", {"failure": "the target column is constant", "exit": "3"})
     train("untold", {"exit": "7"})
     # When they have failed
-    told, untold = ended(client, "told"), ended(client, "untold")
+    explained, untold = ended(client, "told"), ended(client, "untold")
     # Then the reason is the job's own, or its last lines
-    assert told["TrainingJobStatus"] == "Failed"
-    assert told["FailureReason"] == "AlgorithmError: the target column is constant, exit code: 3"
+    assert explained["TrainingJobStatus"] == "Failed"
+    assert explained["FailureReason"] == "AlgorithmError: the target column is constant, exit code: 3"
     assert untold["FailureReason"].startswith("AlgorithmError: arguments train")
     assert untold["FailureReason"].endswith("exit code: 7")
     assert "ModelArtifacts" not in untold or not untold["ModelArtifacts"].get("S3ModelArtifacts")
@@ -225,9 +225,9 @@ def test_jobs_are_listed_by_page(client: Client, train: Any) -> None:
         train(name)
     # When they are listed two at a time, newest first
     sagemaker = client("sagemaker")
-    asked = {"NameContains": "listed-", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 2}
-    first = sagemaker.list_training_jobs(**asked)
-    second = sagemaker.list_training_jobs(**asked, NextToken=first["NextToken"])
+    request = {"NameContains": "listed-", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 2}
+    first = sagemaker.list_training_jobs(**request)
+    second = sagemaker.list_training_jobs(**request, NextToken=first["NextToken"])
     # Then the pages follow one another
     names = [job["TrainingJobName"] for page in (first, second) for job in page["TrainingJobSummaries"]]
     assert names == ["listed-3", "listed-2", "listed-1"]
@@ -255,11 +255,11 @@ def test_a_processing_job_carries_inputs_to_outputs(client: Client, role: str, b
         ProcessingResources={"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
     )
 
-    def done() -> dict[str, Any] | None:
-        found: dict[str, Any] = sagemaker.describe_processing_job(ProcessingJobName="copy")
-        return found if found["ProcessingJobStatus"] in ENDED else None
+    def completed_job() -> dict[str, Any] | None:
+        job: dict[str, Any] = sagemaker.describe_processing_job(ProcessingJobName="copy")
+        return job if job["ProcessingJobStatus"] in ENDED else None
 
-    job = until(done)
+    job = until(completed_job)
     # Then the output is in S3, and the job's message is told
     assert job["ProcessingJobStatus"] == "Completed", job.get("FailureReason")
     assert job["ExitMessage"] == "copied one file"

@@ -155,10 +155,10 @@ def test_everything_survives_down_and_up(own: LaptopCloud) -> None:
     s3 = client("s3")
     s3.list_buckets()
     key = own.environment()["AWS_ACCESS_KEY_ID"]
-    # When it goes down, quickly, and up again
+    # When it goes down, before anybody has to kill it, and up again
     started = time.monotonic()
     assert own.down() is True
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     assert not own.status().running
     own.up()
     # Then everything is there, and the operator's key still works
@@ -218,26 +218,26 @@ def test_a_kill_loses_nothing_that_was_there_a_moment_ago(own: LaptopCloud) -> N
     assert described["status"] == "FAILED"
     assert "the laptop cloud was stopped while this execution ran" in described["cause"]
     # And both endings are told
-    told: set[str] = set()
+    messages: set[str] = set()
 
     def all_told() -> bool:
         for message in client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            told.add(json.loads(message["Body"])["detail-type"])
-        return len(told) == 2
+            messages.add(json.loads(message["Body"])["detail-type"])
+        return len(messages) == 2
 
     until(all_told)
 
 
 def job_processes(directory: str) -> list[str]:
     """Return the command lines of processes that work in a job's directory."""
-    found = []
+    lines = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if str((process / "cwd").readlink()) == directory:
-                found.append(f"{directory} {processes.command_line(int(process.name))}")
+                lines.append(f"{directory} {processes.command_line(int(process.name))}")
         except OSError:
             continue
-    return found
+    return lines
 
 
 def test_health_answers_without_a_signature(cloud: LaptopCloud) -> None:

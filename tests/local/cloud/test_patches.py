@@ -95,8 +95,8 @@ MENDS = [
 @pytest.fixture(scope="module")
 def lacking() -> dict[str, bool]:
     """What MiniStack lacks, asked without any mend."""
-    asked = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True, timeout=60)
-    answer: dict[str, bool] = json.loads(asked.stdout.splitlines()[-1])
+    completed = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True, timeout=60)
+    answer: dict[str, bool] = json.loads(completed.stdout.splitlines()[-1])
     return answer
 
 
@@ -144,6 +144,6 @@ def test_embedded_metrics_are_read_by_dimension_set() -> None:
     }
     document = {"model": "delays", "version": 3, "latency": [1, 2]}
     # When it is read, then there is a metric for each set
-    found = embedded_metrics(document, [directive])
-    assert [[d["Name"] for d in metric["Dimensions"]] for _, metric, _ in found] == [["model"], ["model", "version"]]
-    assert all(value == {"Values": [1, 2]} for _, _, value in found)
+    metrics = embedded_metrics(document, [directive])
+    assert [[d["Name"] for d in metric["Dimensions"]] for _, metric, _ in metrics] == [["model"], ["model", "version"]]
+    assert all(value == {"Values": [1, 2]} for _, _, value in metrics)

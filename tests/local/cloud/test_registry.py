@@ -77,9 +77,9 @@ def test_a_package_gives_back_all_that_it_was_given(cloud: LaptopCloud, client: 
     # Then all is there, with what the registry adds
     inference = described["InferenceSpecification"]["Containers"][0]
     etag = client("s3").head_object(Bucket="registry-lake", Key="model.tar.gz")["ETag"].strip('"')
-    given = FULL["InferenceSpecification"]["Containers"][0]
-    digest = images.digest(given["Image"], CloudHome(cloud.home).images)
-    assert inference == {**given, "ModelDataETag": etag, "ImageDigest": digest}
+    container = FULL["InferenceSpecification"]["Containers"][0]
+    digest = images.digest(container["Image"], CloudHome(cloud.home).images)
+    assert inference == {**container, "ModelDataETag": etag, "ImageDigest": digest}
     for member in set(FULL) - {"InferenceSpecification"}:
         assert described[member] == FULL[member]
     assert described["ModelApprovalStatus"] == "PendingManualApproval"
@@ -136,15 +136,15 @@ def test_metadata_is_merged_and_removed(client: Client, group: str) -> None:
     # Given a package with two properties
     sagemaker = client("sagemaker")
     properties = {"keep": "1", "drop": "2"}
-    made = sagemaker.create_model_package(ModelPackageGroupName=group, CustomerMetadataProperties=properties)
+    package = sagemaker.create_model_package(ModelPackageGroupName=group, CustomerMetadataProperties=properties)
     # When one is added and one removed
     sagemaker.update_model_package(
-        ModelPackageArn=made["ModelPackageArn"],
+        ModelPackageArn=package["ModelPackageArn"],
         CustomerMetadataProperties={"new": "3"},
         CustomerMetadataPropertiesToRemove=["drop"],
     )
     # Then the rest stays
-    described = sagemaker.describe_model_package(ModelPackageName=made["ModelPackageArn"])
+    described = sagemaker.describe_model_package(ModelPackageName=package["ModelPackageArn"])
     assert described["CustomerMetadataProperties"] == {"keep": "1", "new": "3"}
 
 
@@ -154,14 +154,14 @@ def test_packages_are_filtered_ordered_and_paged(client: Client) -> None:
     sagemaker.create_model_package_group(ModelPackageGroupName="paged")
     for status in ("PendingManualApproval", "Approved", "Rejected"):
         sagemaker.create_model_package(ModelPackageGroupName="paged", ModelApprovalStatus=status)
-    asked = {"ModelPackageGroupName": "paged", "SortBy": "CreationTime", "SortOrder": "Descending"}
+    request = {"ModelPackageGroupName": "paged", "SortBy": "CreationTime", "SortOrder": "Descending"}
     # When they are listed two at a time, newest first
-    first = sagemaker.list_model_packages(**asked, MaxResults=2)
-    second = sagemaker.list_model_packages(**asked, MaxResults=2, NextToken=first["NextToken"])
+    first = sagemaker.list_model_packages(**request, MaxResults=2)
+    second = sagemaker.list_model_packages(**request, MaxResults=2, NextToken=first["NextToken"])
     pages = [*first["ModelPackageSummaryList"], *second["ModelPackageSummaryList"]]
     # Then all come once, and a filter leaves one
     assert [package["ModelPackageVersion"] for package in pages] == [3, 2, 1]
-    approved = sagemaker.list_model_packages(**asked, ModelApprovalStatus="Approved")["ModelPackageSummaryList"]
+    approved = sagemaker.list_model_packages(**request, ModelApprovalStatus="Approved")["ModelPackageSummaryList"]
     assert [package["ModelPackageVersion"] for package in approved] == [2]
     # And a token is good for its own request only
     with pytest.raises(ClientError, match="NextToken belongs to another request"):
@@ -209,11 +209,11 @@ def test_tags_and_policies_of_a_group(client: Client, group: str) -> None:
         ({"ModelPackageGroupName": "x", "Tags": [{"Key": "k"}]}, "'tags.1.member.value'"),
     ],
 )
-def test_what_aws_would_refuse_is_refused(cloud: LaptopCloud, request_members: dict[str, Any], said: str) -> None:
+def test_what_aws_would_refuse_is_refused(cloud: LaptopCloud, request_members: dict[str, Any], message: str) -> None:
     # Given a request that is wrong, when it is sent, then the error names the member and the constraint
     error = refusal(cloud, "CreateModelPackageGroup", **request_members)
     assert error["__type"] == "ValidationException"
-    assert said in error["message"]
+    assert message in error["message"]
 
 
 def test_enumerations_are_checked(cloud: LaptopCloud, group: str) -> None:

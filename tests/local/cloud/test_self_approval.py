@@ -22,9 +22,9 @@ EVERYTHING = {"Effect": "Allow", "Action": "sagemaker:*", "Resource": "*"}
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Json:
     """The model's stack as it is deployed here."""
-    found = synthesise(tmp_path_factory.mktemp("local"), {"stage": "local"}, root=ROOT)
-    assert found.code == 0, found.errors
-    return found.model()
+    synthesis = synthesise(tmp_path_factory.mktemp("local"), {"stage": "local"}, root=ROOT)
+    assert synthesis.code == 0, synthesis.errors
+    return synthesis.model()
 
 
 def plain(value: Any, roles: dict[str, str]) -> Any:
@@ -36,19 +36,21 @@ def plain(value: Any, roles: dict[str, str]) -> Any:
     if "Fn::Join" in value:
         return value["Fn::Join"][0].join(str(plain(item, roles)) for item in value["Fn::Join"][1])
     if "Ref" in value:
-        known = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
-        return known.get(value["Ref"], value["Ref"])
+        parameters = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+        return parameters.get(value["Ref"], value["Ref"])
     return {name: plain(item, roles) for name, item in value.items()}
 
 
 def on_versions(template: Json, role: str) -> list[Json]:
     """A role's own statements on SageMaker's registry."""
-    found = []
+    policy_statements = []
     for policy in resources(template, "AWS::IAM::Policy").values():
         if {"Ref": role} in policy["Properties"]["Roles"]:
-            found += [plain(item, {}) for item in policy["Properties"]["PolicyDocument"]["Statement"]]
+            policy_statements += [plain(item, {}) for item in policy["Properties"]["PolicyDocument"]["Statement"]]
     return [
-        item for item in found if "sagemaker:" in json.dumps(item["Action"]) and "model-package" in json.dumps(item)
+        item
+        for item in policy_statements
+        if "sagemaker:" in json.dumps(item["Action"]) and "model-package" in json.dumps(item)
     ]
 
 
@@ -85,20 +87,20 @@ def test_no_role_approves(client: Client, cloud: LaptopCloud, template: Json, ve
     for number, (role, about) in enumerate(roles.items()):
         own = [EVERYTHING] if generous else on_versions(template, role)
         tags = about["Properties"]["Tags"]
-        asked = as_role(client, cloud, f"self-{generous}-{number}", own, tags)
+        caller = as_role(client, cloud, f"self-{generous}-{number}", own, tags)
         # When it approves, or rejects as a rollback does, then it is denied
         for status in ("Approved", "Rejected"):
             with pytest.raises(ClientError, match="AccessDenied"):
-                asked.update_model_package(ModelPackageArn=version, ModelApprovalStatus=status)
+                caller.update_model_package(ModelPackageArn=version, ModelApprovalStatus=status)
         # And whoever may take back, may: it is the decision that is denied
         if generous or "Authorize" in role:
-            asked.update_model_package(ModelPackageArn=version, ModelApprovalStatus="PendingManualApproval")
-    found = client("sagemaker").describe_model_package(ModelPackageName=version)
-    assert found["ModelApprovalStatus"] == "PendingManualApproval"
+            caller.update_model_package(ModelPackageArn=version, ModelApprovalStatus="PendingManualApproval")
+    package = client("sagemaker").describe_model_package(ModelPackageName=version)
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
 
 
 def test_a_person_may(client: Client, cloud: LaptopCloud, version: str) -> None:
-    asked = as_role(client, cloud, "person", [EVERYTHING], [])
-    asked.update_model_package(ModelPackageArn=version, ModelApprovalStatus="Approved")
-    found = client("sagemaker").describe_model_package(ModelPackageName=version)
-    assert found["LastModifiedBy"]["IamIdentity"]["Arn"].endswith("assumed-role/person/itself")
+    caller = as_role(client, cloud, "person", [EVERYTHING], [])
+    caller.update_model_package(ModelPackageArn=version, ModelApprovalStatus="Approved")
+    package = client("sagemaker").describe_model_package(ModelPackageName=version)
+    assert package["LastModifiedBy"]["IamIdentity"]["Arn"].endswith("assumed-role/person/itself")

@@ -114,19 +114,23 @@ def test_a_weighted_alias_shares_its_calls(client: Client, function: str) -> Non
 
 def test_an_exception_has_its_name(client: Client, function: str) -> None:
     # Given a function that raises, when it is invoked, then the error is told as AWS tells it
-    told = invoke(client, "1", **{"raise": True})
-    assert told["error"] == "Unhandled"
-    assert told["errorType"] == "NoRows"
-    assert told["errorMessage"] == "there are no rows"
+    error = invoke(client, "1", **{"raise": True})
+    assert error["error"] == "Unhandled"
+    assert error["errorType"] == "NoRows"
+    assert error["errorMessage"] == "there are no rows"
 
 
 def test_each_invocation_has_its_own_log(client: Client, function: str) -> None:
-    # Given a warm function, when it is invoked with its log, then that is quick, and no line is missing
+    # Given a warm function, and how long it takes here without its log
     invoke(client, "1")
-    started = time.monotonic()
-    answers = [client("lambda").invoke(FunctionName="scores", Qualifier="1", LogType="Tail") for _ in range(5)]
+    functions, started = client("lambda"), time.monotonic()
+    for _ in range(5):
+        functions.invoke(FunctionName="scores", Qualifier="1")
+    plain, started = time.monotonic() - started, time.monotonic()
+    # When it is invoked with its log, then nothing waits for that, and no line is missing
+    answers = [functions.invoke(FunctionName="scores", Qualifier="1", LogType="Tail") for _ in range(5)]
+    assert time.monotonic() - started < 2 + 5 * plain
     assert all("LogResult" in answer for answer in answers)
-    assert time.monotonic() - started < 2
 
 
 def test_a_function_acts_as_its_role(client: Client, function: str) -> None:
@@ -158,14 +162,14 @@ def test_an_upload_reaches_a_function(client: Client, function: str, lake: str) 
     put = s3.put_object(Bucket=lake, Key="raw/delays/a.csv", Body=b"1,2")
 
     # Then the function has the event with all that AWS puts into it
-    def seen() -> dict[str, Any] | None:
+    def recorded_event() -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = json.load(s3.get_object(Bucket=lake, Key="seen/event")["Body"])
+            event: dict[str, Any] = json.load(s3.get_object(Bucket=lake, Key="seen/event")["Body"])
         except ClientError:
             return None
-        return found
+        return event
 
-    detail = until(seen)["detail"]["object"]
+    detail = until(recorded_event)["detail"]["object"]
     assert (detail["key"], detail["size"]) == ("raw/delays/a.csv", 3)
     assert detail["etag"] == put["ETag"].strip('"')
     assert detail["version-id"] == put["VersionId"]
@@ -207,23 +211,23 @@ def signed(cloud: LaptopCloud, url: str, key: dict[str, str] | None) -> Any:
 def test_an_api_serves_an_alias_to_signed_callers_only(client: Client, cloud: LaptopCloud, function: str) -> None:
     # Given an HTTP API with IAM authorization before the alias
     api = client("apigatewayv2")
-    made = api.create_api(Name="predictions", ProtocolType="HTTP")
+    http_api = api.create_api(Name="predictions", ProtocolType="HTTP")
     uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function}:live/invocations"
     integration = api.create_integration(
-        ApiId=made["ApiId"], IntegrationType="AWS_PROXY", IntegrationUri=uri, PayloadFormatVersion="2.0"
+        ApiId=http_api["ApiId"], IntegrationType="AWS_PROXY", IntegrationUri=uri, PayloadFormatVersion="2.0"
     )
     api.create_route(
-        ApiId=made["ApiId"], RouteKey="POST /predict", AuthorizationType="AWS_IAM",
+        ApiId=http_api["ApiId"], RouteKey="POST /predict", AuthorizationType="AWS_IAM",
         Target=f"integrations/{integration['IntegrationId']}",
     )  # fmt: skip
-    api.create_stage(ApiId=made["ApiId"], StageName="$default", AutoDeploy=True)
+    api.create_stage(ApiId=http_api["ApiId"], StageName="$default", AutoDeploy=True)
     client("lambda").add_permission(
         FunctionName="scores", Qualifier="live", StatementId="api", Action="lambda:InvokeFunction",
         Principal="apigateway.amazonaws.com",
     )  # fmt: skip
-    url = f"{made['ApiEndpoint']}/predict"
+    url = f"{http_api['ApiEndpoint']}/predict"
     port = cloud.url.rpartition(":")[2]
-    assert made["ApiEndpoint"] == f"https://{made['ApiId']}.execute-api.localhost:{port}"
+    assert http_api["ApiEndpoint"] == f"https://{http_api['ApiId']}.execute-api.localhost:{port}"
     # When the operator calls it, then the alias's version answers and knows the caller
     with signed(cloud, url, cloud.environment()) as answer:
         content = json.load(answer)
@@ -298,8 +302,10 @@ def test_captures_are_gathered_and_compressed(client: Client, lake: str) -> None
 
     # Then they lie in one compressed object under the hour
     def objects() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = client("s3").list_objects_v2(Bucket=lake, Prefix="captures/").get("Contents", [])
-        return found
+        objects: list[dict[str, Any]] = (
+            client("s3").list_objects_v2(Bucket=lake, Prefix="captures/").get("Contents", [])
+        )
+        return objects
 
     listed = until(objects)
     assert len(listed) == 1
@@ -342,8 +348,8 @@ def test_a_state_machine_publishes_the_revision_it_saw(client: Client, function:
     machine = steps.create_state_machine(name="publishes", definition=definition, roleArn=role)["stateMachineArn"]
 
     def publish(revision: str) -> Any:
-        given = json.dumps({"revision": revision})
-        arn = steps.start_execution(stateMachineArn=machine, input=given)["executionArn"]
+        document = json.dumps({"revision": revision})
+        arn = steps.start_execution(stateMachineArn=machine, input=document)["executionArn"]
         return until(lambda: (d := steps.describe_execution(executionArn=arn))["status"] != "RUNNING" and d)
 
     # When it is the present one, then the version's description comes back

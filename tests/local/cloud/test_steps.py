@@ -55,8 +55,8 @@ def start(client: Client, name: str, role: str, states: dict[str, Any]) -> str:
 
 def ended(client: Client, execution: str) -> dict[str, Any]:
     def description() -> dict[str, Any] | None:
-        found: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=execution)
-        return found if found["status"] != "RUNNING" else None
+        description: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=execution)
+        return description if description["status"] != "RUNNING" else None
 
     described: dict[str, Any] = until(description)
     return described
@@ -112,8 +112,8 @@ def test_stopping_an_execution_stops_its_job(client: Client, job_role: str, mach
         ]
         if "aborted" not in names:
             return None
-        found: str = sagemaker.describe_training_job(TrainingJobName="aborted")["TrainingJobStatus"]
-        return found
+        status: str = sagemaker.describe_training_job(TrainingJobName="aborted")["TrainingJobStatus"]
+        return status
 
     until(lambda: status() == "InProgress")
     # When it is stopped, then so is the job

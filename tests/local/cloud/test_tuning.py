@@ -57,23 +57,25 @@ def request(role: str, name: str, values: dict[str, list[str]], plan: dict[str, 
 
 
 def described(client: Client, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = client("sagemaker").describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
-    return found
+    description_of_job: dict[str, Any] = client("sagemaker").describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=name
+    )
+    return description_of_job
 
 
 def ended(client: Client, name: str) -> dict[str, Any]:
     def description() -> dict[str, Any] | None:
-        found = described(client, name)
-        return found if found["HyperParameterTuningJobStatus"] in ENDED else None
+        job = described(client, name)
+        return job if job["HyperParameterTuningJobStatus"] in ENDED else None
 
-    found: dict[str, Any] = until(description, 60)
-    return found
+    job: dict[str, Any] = until(description, 60)
+    return job
 
 
-def trials(client: Client, name: str, **asked: Any) -> list[dict[str, Any]]:
+def trials(client: Client, name: str, **options: Any) -> list[dict[str, Any]]:
     ask = client("sagemaker").list_training_jobs_for_hyper_parameter_tuning_job
-    found: list[dict[str, Any]] = ask(HyperParameterTuningJobName=name, **asked)["TrainingJobSummaries"]
-    return found
+    summaries: list[dict[str, Any]] = ask(HyperParameterTuningJobName=name, **options)["TrainingJobSummaries"]
+    return summaries
 
 
 def most_at_once(jobs: list[dict[str, Any]]) -> int:
@@ -90,13 +92,13 @@ def test_four_trials_two_at_a_time_and_the_best_is_known(client: Client, role: s
     job = ended(client, "four")
     # Then every value was tried by a training job of its own, two at a time
     assert job["HyperParameterTuningJobStatus"] == "Completed", job.get("FailureReason")
-    found = trials(client, "four", SortBy="CreationTime", SortOrder="Ascending")
-    assert [trial["TunedHyperParameters"] for trial in found] == [{"score": value} for value in values["score"]]
-    assert [trial["TrainingJobName"][:9] for trial in found] == [f"four-00{number}-" for number in (1, 2, 3, 4)]
-    assert most_at_once(found) == min(2, os.cpu_count() or 1)
+    finished = trials(client, "four", SortBy="CreationTime", SortOrder="Ascending")
+    assert [trial["TunedHyperParameters"] for trial in finished] == [{"score": value} for value in values["score"]]
+    assert [trial["TrainingJobName"][:9] for trial in finished] == [f"four-00{number}-" for number in (1, 2, 3, 4)]
+    assert most_at_once(finished) == min(2, os.cpu_count() or 1)
     # And the best is the one with the lowest score
     best = job["BestTrainingJob"]
-    assert best["TrainingJobName"] == found[1]["TrainingJobName"]
+    assert best["TrainingJobName"] == finished[1]["TrainingJobName"]
     assert best["FinalHyperParameterTuningJobObjectiveMetric"] == {
         "Type": "Minimize", "MetricName": "score", "Value": 0.1,
     }  # fmt: skip
@@ -173,16 +175,16 @@ def test_a_search_that_is_stopped_stops_its_trials(client: Client, role: str) ->
 )
 def test_what_sagemaker_refuses_is_refused(client: Client, role: str, change: dict[str, Any], words: str) -> None:
     changed = request(role, "refused", {"score": ["1", "2"]}, {}) | change
-    asked = {name: value for name, value in changed.items() if value is not None}
+    members = {name: value for name, value in changed.items() if value is not None}
     with pytest.raises(ClientError, match=words):
-        client("sagemaker").create_hyper_parameter_tuning_job(**asked)
+        client("sagemaker").create_hyper_parameter_tuning_job(**members)
 
 
 def test_the_metric_must_be_one_that_the_log_gives(client: Client, role: str) -> None:
-    asked = request(role, "nameless", {"score": ["1", "2"]}, {})
-    asked["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"] = "auc"
+    body = request(role, "nameless", {"score": ["1", "2"]}, {})
+    body["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]["MetricName"] = "auc"
     with pytest.raises(ClientError, match="auc is not among the algorithm's MetricDefinitions"):
-        client("sagemaker").create_hyper_parameter_tuning_job(**asked)
+        client("sagemaker").create_hyper_parameter_tuning_job(**body)
 
 
 def test_an_execution_waits_for_its_search_and_stops_it_when_it_is_stopped(client: Client, role: str) -> None:
@@ -210,24 +212,26 @@ def test_an_execution_waits_for_its_search_and_stops_it_when_it_is_stopped(clien
 
     # When the one has run and the other's execution is stopped
     quick, slow = start("stepped-1", ["0", "0.1"]), start("stepped-2", ["50", "51"])
-    done = until(lambda: (found := steps.describe_execution(executionArn=quick))["status"] != "RUNNING" and found, 60)
+    execution = until(
+        lambda: (state := steps.describe_execution(executionArn=quick))["status"] != "RUNNING" and state, 60
+    )
     until(lambda: client("sagemaker").list_hyper_parameter_tuning_jobs(NameContains="stepped-2")[
         "HyperParameterTuningJobSummaries"
     ])  # fmt: skip
     steps.stop_execution(executionArn=slow)
     # Then the first gives the search with its best, the second's search has stopped
-    assert done["status"] == "SUCCEEDED", done.get("cause")
-    output = json.loads(done["output"])
+    assert execution["status"] == "SUCCEEDED", execution.get("cause")
+    output = json.loads(execution["output"])
     assert output["BestTrainingJob"]["TunedHyperParameters"] == {"sleep": "0"}
     assert ended(client, "stepped-2")["HyperParameterTuningJobStatus"] == "Stopped"
     # And both endings are told as SageMaker tells them
-    told: set[tuple[str, str]] = set()
+    messages: set[tuple[str, str]] = set()
 
     def all_told() -> bool:
         for message in client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             detail = json.loads(message["Body"])["detail"]
-            told.add((detail["HyperParameterTuningJobName"], detail["HyperParameterTuningJobStatus"]))
-        return {("stepped-1", "Completed"), ("stepped-2", "Stopped")} <= told
+            messages.add((detail["HyperParameterTuningJobName"], detail["HyperParameterTuningJobStatus"]))
+        return {("stepped-1", "Completed"), ("stepped-2", "Stopped")} <= messages
 
     until(all_told)
 
@@ -238,10 +242,10 @@ def test_an_execution_waits_for_its_search_and_stops_it_when_it_is_stopped(clien
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Models that are tuned, deployed to a laptop cloud of their own."""
-    made = copy_tuned(tmp_path_factory.mktemp("project"), free_port())
-    made.run("up")
-    yield made
-    made.run("down")
+    copy = copy_tuned(tmp_path_factory.mktemp("project"), free_port())
+    copy.run("up")
+    yield copy
+    copy.run("down")
 
 
 @pytest.fixture(scope="module")
@@ -271,16 +275,16 @@ def artifact(client: Client, job: str) -> dict[str, bytes]:
 
 def test_the_best_trial_goes_through_the_gates_and_is_registered(project: Project, here: Client, january: Path) -> None:
     # Given a model whose spec has four combinations, one of which its code refuses
-    done = project.run("push", str(january), "--model", "tuned", "--wait")
+    completed = project.run("push", str(january), "--model", "tuned", "--wait")
     # When the search has run
     (run,) = project.json("runs", "--model", "tuned")
     step = run["steps"]["tuning"]
-    found = trials(here, step["job"])
+    searched = trials(here, step["job"])
     # Then the run kept what was chosen: the best number on the validation rows
     assert run["outcome"] == "registered"
     numbers = {
         item["TrainingJobName"]: item["FinalHyperParameterTuningJobObjectiveMetric"]["Value"]
-        for item in found
+        for item in searched
         if item["TrainingJobStatus"] == "Completed"
     }
     assert len(numbers) == 3
@@ -298,17 +302,17 @@ def test_the_best_trial_goes_through_the_gates_and_is_registered(project: Projec
     assert [verdict["number"] for verdict in verdicts] == [evaluation["challenger"]["roc_auc"]] * 2
     assert all(verdict["passed"] for verdict in verdicts)
     # And whoever follows the run, or asks why, is told
-    said = "the best of 4 trials, 1 failed"
-    assert said in done.stdout
-    assert said in project.run("why", "tuned", "--version", "1").stdout
+    summary = "the best of 4 trials, 1 failed"
+    assert summary in completed.stdout
+    assert summary in project.run("why", "tuned", "--version", "1").stdout
     assert project.json("why", "tuned", "--version", "1")["run"]["tuning"]["params"] == step["params"]
 
 
 def test_a_search_without_a_model_fails_with_a_trials_own_words(
     project: Project, home: LaptopCloud, january: Path
 ) -> None:
-    done = project.run("push", str(january), "--model", "hopeless", "--wait", check=False)
-    assert done.returncode == 12
+    completed = project.run("push", str(january), "--model", "hopeless", "--wait", check=False)
+    assert completed.returncode == 12
     (run,) = project.json("runs", "--model", "hopeless")
     assert run["outcome"] == "failed"
     assert (
@@ -360,5 +364,5 @@ def test_a_search_stopped_by_hand_and_one_killed_with_the_cloud(
 
 
 def _over(project: Project, run: str) -> Any:
-    found = project.json("run", run, "--no-wait", "--model", "slow", check=False)
-    return found if found["state"] != "open" else None
+    record = project.json("run", run, "--no-wait", "--model", "slow", check=False)
+    return record if record["state"] != "open" else None

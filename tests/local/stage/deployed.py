@@ -26,21 +26,21 @@ def bucket(client: Client) -> str:
 
 
 def _outputs(client: Client, stack: str) -> dict[str, str]:
-    found = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
-    return {item["OutputKey"]: item["OutputValue"] for item in found}
+    stack_outputs = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
+    return {item["OutputKey"]: item["OutputValue"] for item in stack_outputs}
 
 
 def address(cloud: LaptopCloud, outputs: dict[str, str]) -> str:
     """The service's, as the operator's command reaches it."""
-    found = urlsplit(outputs["ApiUrl"])
-    api = str(found.hostname).partition(".")[0]
-    return f"https://{api}.execute-api.localhost:{urlsplit(cloud.url).port}{found.path}"
+    parts = urlsplit(outputs["ApiUrl"])
+    api = str(parts.hostname).partition(".")[0]
+    return f"https://{api}.execute-api.localhost:{urlsplit(cloud.url).port}{parts.path}"
 
 
 def alias(client: Client, outputs: dict[str, str]) -> tuple[str, dict[str, float]]:
     """The published version that is live, and the shares of others."""
-    found = client("lambda").get_alias(FunctionName=outputs["PredictName"], Name="live")
-    return found["FunctionVersion"], (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    response = client("lambda").get_alias(FunctionName=outputs["PredictName"], Name="live")
+    return response["FunctionVersion"], (response.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
 
 
 def register(project: Project, folder: Path, parts: Sequence[pl.DataFrame]) -> None:
@@ -55,19 +55,19 @@ def register(project: Project, folder: Path, parts: Sequence[pl.DataFrame]) -> N
 
 def approve(project: Project, reason: str) -> tuple[int, str]:
     """Approve version 2 and follow its rollout; exit code and what was said."""
-    done = project.run("approve", MODEL, "--version", "2", "--reason", reason, check=False)
-    return done.returncode, done.stdout + done.stderr
+    completed = project.run("approve", MODEL, "--version", "2", "--reason", reason, check=False)
+    return completed.returncode, completed.stdout + completed.stderr
 
 
 def requests(table: pl.DataFrame) -> list[dict[str, Any]]:
     """Requests for predictions; the seed of their order is fixed."""
-    asked = table.tail(3000).sample(600, seed=7).drop("flight_id", "departs_at", "late")
-    return [{name: value for name, value in row.items() if value is not None} for row in asked.iter_rows(named=True)]
+    sample = table.tail(3000).sample(600, seed=7).drop("flight_id", "departs_at", "late")
+    return [{name: value for name, value in row.items() if value is not None} for row in sample.iter_rows(named=True)]
 
 
-def more(found: Load, moment: float) -> bool:
+def more(traffic: Load, moment: float) -> bool:
     """Whether the load went on for a while after a moment."""
-    return len(found.since(moment)) > 20
+    return len(traffic.since(moment)) > 20
 
 
 def touched(answer: Answer) -> bool:
@@ -75,6 +75,6 @@ def touched(answer: Answer) -> bool:
     return answer.status != 200 or answer.version == 2
 
 
-def most(asked: int, share: float) -> int:
+def most(total: int, share: float) -> int:
     """As many as a share of the requests reaches with a chance of one in a million, by the normal approximation."""
-    return math.ceil(asked * share + 4.75 * math.sqrt(asked * share * (1 - share)) + 1)
+    return math.ceil(total * share + 4.75 * math.sqrt(total * share * (1 - share)) + 1)

@@ -51,19 +51,21 @@ class Load:
 @contextmanager
 def load(cloud: LaptopCloud, url: str, rows: Sequence[dict[str, Any]], *, threads: int = 3) -> Iterator[Load]:
     """Ask until the block ends; each thread has one request under way at a time, and none is repeated."""
-    made, stop = Load(), threading.Event()
-    workers = [threading.Thread(target=_ask, args=(cloud, url, rows[n::threads], made, stop)) for n in range(threads)]
+    traffic, stop = Load(), threading.Event()
+    workers = [
+        threading.Thread(target=_ask, args=(cloud, url, rows[n::threads], traffic, stop)) for n in range(threads)
+    ]
     for worker in workers:
         worker.start()
     try:
-        yield made
+        yield traffic
     finally:
         stop.set()
         for worker in workers:
             worker.join()
 
 
-def _ask(cloud: LaptopCloud, url: str, rows: Sequence[dict[str, Any]], made: Load, stop: threading.Event) -> None:
+def _ask(cloud: LaptopCloud, url: str, rows: Sequence[dict[str, Any]], traffic: Load, stop: threading.Event) -> None:
     variables, parts = cloud.environment(), urlsplit(url)
     pool = urllib3.HTTPSConnectionPool(
         "127.0.0.1",
@@ -87,7 +89,7 @@ def _ask(cloud: LaptopCloud, url: str, rows: Sequence[dict[str, Any]], made: Loa
         signer.add_auth(request)
         started = time.time()
         reply = pool.request("POST", parts.path, body=body, headers=dict(request.headers))
-        made.answers.append(_answer(started, reply.status, reply.data))
+        traffic.answers.append(_answer(started, reply.status, reply.data))
         number += ROWS
         stop.wait(0.03)
 

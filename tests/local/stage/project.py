@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.local.host.cloud import LaptopCloud
 from tests.support.specs import say_serving
 
 ROOT = Path(__file__).parents[3]
@@ -55,20 +56,29 @@ class Project:
         """The command, in the project's folder, as a user calls it."""
         command = [str(Path(sys.executable).with_name("penstock")), *arguments]
         environment = os.environ | {"PENSTOCK_PORT": str(self.port), "COLUMNS": "200"}
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300, check=False
+        completed = subprocess.run(
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, check=False
         )
-        if check and done.returncode != 0:
+        if check and completed.returncode != 0:
             raise AssertionError(
-                f"penstock {' '.join(arguments)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+                f"penstock {' '.join(arguments)}: exit {completed.returncode}\n{completed.stdout}\n{completed.stderr}"
             )
-        return done
+        return completed
+
+    @property
+    def model_folder(self) -> Path:
+        """Of the demo's model."""
+        return self.root / "training" / "models" / "flight-delay"
+
+    def cloud(self) -> LaptopCloud:
+        """Return its laptop cloud."""
+        return LaptopCloud(self.root / ".penstock", self.port)
 
     def json(self, *arguments: str, check: bool = True) -> Any:
         """What a reading command says as JSON."""
-        done = self.run(*arguments, "--json", check=check)
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout)
+        completed = self.run(*arguments, "--json", check=check)
+        assert completed.stdout, completed.stderr
+        return json.loads(completed.stdout)
 
 
 def copy_project(root: Path, port: int) -> Project:
@@ -83,7 +93,7 @@ def copy_project(root: Path, port: int) -> Project:
         "flight-delay",
         gates="gates: [{metric: roc_auc, min: 0.8}, {metric: roc_auc, against: baseline, by: 0.1}]",
     )
-    _make_key_personal(root / "training" / "models" / "flight-delay" / "contract.yaml")
+    make_key_personal(root / "training" / "models" / "flight-delay" / "contract.yaml")
     return Project(root, port)
 
 
@@ -98,10 +108,10 @@ def copy_tuned(root: Path, port: int) -> Project:
     real = (ROOT / "training" / "models" / "flight-delay" / "train.py").read_text()
     _model(root, "tuned", code=real.replace("    del validation", f"{PICKY}    del validation"), gates=gates, more=GRID)
     for path in (root / "training" / "models").glob("*/model.yaml"):
-        kept = [
+        remaining = [
             line for line in path.read_text().splitlines() if line not in {"    leaves: 31", "    learning_rate: 0.1"}
         ]
-        path.write_text("\n".join(kept) + "\n")
+        path.write_text("\n".join(remaining) + "\n")
     return Project(root, port)
 
 
@@ -109,9 +119,9 @@ def copy_rolled_out(root: Path, port: int) -> Project:
     """The project with `flight-delay` alone, small and quick, and a rollout that watches closely."""
     _copy(root)
     gates = "gates: [{metric: roc_auc, min: 0.6}]"
-    # On the laptop a minute takes 0.4 seconds.
+    # On the laptop a minute takes 0.4 seconds; a busy one needs time for enough answers to compare.
     watched = (
-        "{weights: [10], bake_minutes: 60, max_latency_ms: 1500, min_rows: 30, keep_versions: 3, on_new_code: wait}"
+        "{weights: [10], bake_minutes: 120, max_latency_ms: 4000, min_rows: 30, keep_versions: 3, on_new_code: wait}"
     )
     _model(root, "flight-delay", gates=gates, more=f"rollout: {watched}")
     return Project(root, port)
@@ -119,10 +129,10 @@ def copy_rolled_out(root: Path, port: int) -> Project:
 
 def copy_endpoint(root: Path, port: int) -> Project:
     """The same with an endpoint that answers."""
-    made = copy_rolled_out(root, port)
+    project = copy_rolled_out(root, port)
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
     say_serving(path, ENDPOINT)
-    return made
+    return project
 
 
 def _copy(root: Path) -> None:
@@ -133,7 +143,7 @@ def _copy(root: Path) -> None:
     (root / "node_modules").symlink_to(ROOT / "node_modules")
 
 
-def _make_key_personal(contract: Path) -> None:
+def make_key_personal(contract: Path) -> None:
     """Captures hold a keyed hash of it, so the journey needs its secret, and labels find their rows all the same."""
     text = contract.read_text()
     contract.write_text(text.replace("- name: flight_id\n", "- name: flight_id\n        classification: personal\n"))
@@ -147,8 +157,8 @@ def _model(root: Path, name: str, *, code: str | None = None, gates: str | None 
     lines = (real / "model.yaml").read_text().splitlines()
     start = lines.index("gates:")
     end = next(i for i in range(start + 1, len(lines)) if lines[i] and not lines[i].startswith(" "))
-    kept = lines[:start] + ([gates] if gates else lines[start:end]) + lines[end:]
-    text = "\n".join(kept).replace("name: flight-delay", f"name: {name}").replace("trees: 150", "trees: 20")
+    remaining = lines[:start] + ([gates] if gates else lines[start:end]) + lines[end:]
+    text = "\n".join(remaining).replace("name: flight-delay", f"name: {name}").replace("trees: 150", "trees: 20")
     (folder / "model.yaml").write_text(text.replace("min_rows: 500", "min_rows: 200") + f"\n{more}\n")
     if code:
         (folder / "train.py").write_text(code)

@@ -53,5 +53,5 @@ def _policy(statement: Mapping[str, object]) -> str:
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    said = train(*arguments) if command == "train" else approve(*arguments)
-    sys.stdout.write(json.dumps(said) + "\n")
+    result = train(*arguments) if command == "train" else approve(*arguments)
+    sys.stdout.write(json.dumps(result) + "\n")

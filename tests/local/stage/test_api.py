@@ -50,8 +50,10 @@ class Caller:
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> urllib3.BaseHTTPResponse:
         """An answer; `content_type` is the header content-type."""
         url = self.url.replace("/predict", path)
-        given = {name.replace("_", "-"): value for name, value in headers.items()} | {"Host": urlsplit(url).netloc}
-        request = AWSRequest(method, url, data=body, headers=given)
+        signed_headers = {name.replace("_", "-"): value for name, value in headers.items()} | {
+            "Host": urlsplit(url).netloc
+        }
+        request = AWSRequest(method, url, data=body, headers=signed_headers)
         self._signer.add_auth(request)
         return self._pool.request(method, path, body=body, headers=dict(request.headers))
 
@@ -67,20 +69,20 @@ class Caller:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project whose one model, of the wines, serves."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    for folder in (made.root / "training" / "models").iterdir():
+    project = copy_project(tmp_path_factory.mktemp("project"), free_port())
+    for folder in (project.root / "training" / "models").iterdir():
         shutil.rmtree(folder)
     wine = datasets.load_wine(as_frame=True).frame
-    pl.DataFrame(wine.to_dict("list")).write_csv(made.root / "wine.csv")
-    made.run("init", "wine.csv", "--target", "target")
-    path = made.root / "training" / "models" / "wine" / "model.yaml"
+    pl.DataFrame(wine.to_dict("list")).write_csv(project.root / "wine.csv")
+    project.run("init", "wine.csv", "--target", "target")
+    path = project.root / "training" / "models" / "wine" / "model.yaml"
     path.write_text(path.read_text() + SERVING)
-    made.run("up")
-    made.run("push", "wine.csv", "--wait")
-    made.run("approve", "--reason", "to be asked")
-    until(lambda: made.json("models", "show")["live"] == 1, 90)
-    yield made
-    made.run("down")
+    project.run("up")
+    project.run("push", "wine.csv", "--wait")
+    project.run("approve", "--reason", "to be asked")
+    until(lambda: project.json("models", "show")["live"] == 1, 90)
+    yield project
+    project.run("down")
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +94,10 @@ def test_the_printed_python_client_gets_a_prediction(project: Project) -> None:
     # Given the printed program, and an environment that knows nothing of the laptop cloud
     program = project.json("models", "show")["python"]
     # When it runs
-    done = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
+    completed = subprocess.run([sys.executable, "-c", program], env={}, capture_output=True, text=True, check=False)
     # Then it prints a prediction
-    assert done.returncode == 0, done.stderr
-    assert "'model': 'wine', 'version': 1" in done.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert "'model': 'wine', 'version': 1" in completed.stdout
 
 
 def test_the_document_is_openapi_and_says_who_may_ask(caller: Caller) -> None:
@@ -119,11 +121,11 @@ def test_a_score_is_explained_over_https(project: Project, caller: Caller) -> No
     body = json.dumps(content["examples"]["row"]["value"]).encode()
     # When it is asked for with one
     reply = caller.ask("POST", "/predict?explain=true", body, content_type="application/json").json()
-    [found] = reply["predictions"]
+    [prediction] = reply["predictions"]
     # Then what each field adds makes up the plain answer's score
-    total = found["explanation"]["base"] + sum(found["explanation"]["contributions"].values())
-    assert total == pytest.approx(found["score"])
-    assert found["score"] == caller.predict(body)[1]["predictions"][0]["score"]
+    total = prediction["explanation"]["base"] + sum(prediction["explanation"]["contributions"].values())
+    assert total == pytest.approx(prediction["score"])
+    assert prediction["score"] == caller.predict(body)[1]["predictions"][0]["score"]
     # And the command prints it, in requests of as many rows as are explained
     answers = project.json("predict", "wine.csv", "--explain")
     assert all("explanation" in item for item in answers["predictions"])
@@ -155,9 +157,9 @@ def test_what_breaks_parsers_is_no_error_of_ours(caller: Caller) -> None:
     assert len(bodies) > 700
     # When they are sent
     for body in bodies:
-        status, found = caller.predict(body)
+        status, answer = caller.predict(body)
         # Then none is an error of ours, and what is answered is valid
-        assert status in {200, 400, 413, 422}, (body, found)
+        assert status in {200, 400, 413, 422}, (body, answer)
         assert status != 200 or valid.is_valid(json.loads(body)), body
 
 
@@ -165,20 +167,20 @@ def test_schemathesis_finds_nothing_over_https(caller: Caller) -> None:
     # Given the document, and requests that schemathesis makes of it
     document = caller.document()
     operation = schemathesis.openapi.from_dict(document)["/predict"]["POST"]
-    made = [operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode]
+    strategies = [operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode]
     valid, promised = (
         Draft202012Validator({"$ref": f"#/components/schemas/{name}", **document}) for name in ("Request", "Answer")
     )
 
     # When they are asked, then those are answered that are valid, as promised
     @some
-    @given(st.one_of(made).filter(lambda case: case.media_type == "application/json"))
+    @given(st.one_of(strategies).filter(lambda case: case.media_type == "application/json"))
     def ask(case: Any) -> None:
         body = case.body if isinstance(case.body, bytes) else json.dumps(case.body, default=str).encode()
-        status, found = caller.predict(body)
+        status, answer = caller.predict(body)
         assert status in {200, 400, 413, 422}
-        assert status == 400 or (status == 200) == valid.is_valid(json.loads(body)), found
+        assert status == 400 or (status == 200) == valid.is_valid(json.loads(body)), answer
         if status == 200:
-            promised.validate(found)
+            promised.validate(answer)
 
     ask()

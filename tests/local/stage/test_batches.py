@@ -10,10 +10,10 @@ import pytest
 
 from demo import flights
 from penstock.batch.names import batch_id
-from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import until
 from tests.local.stage.deployed import MODEL, Client, exported
-from tests.local.stage.project import Project, copy_project
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import BATCH_BEFORE_LIVE, copy_live
 
 
 @pytest.fixture(scope="module")
@@ -22,30 +22,20 @@ def table() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A cloud of its own, where a model is live."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    made.run("up")
-    file = made.root / "january.csv"
-    table.head(4000).write_csv(file)
-    first = made.root / "first.csv"
-    table.head(3).write_csv(first)
-    # Nothing is live yet: a batch says so
-    assert "is live yet: approve one" in made.run("batch", str(first), "--model", MODEL, "--wait", check=False).stdout
-    made.run("push", str(file), "--model", MODEL, "--wait")
-    made.run("approve", MODEL, "--reason", "for the batches")
-    yield made
-    made.run("down")
-
-
-@pytest.fixture(scope="module")
-def client(project: Project) -> Client:
-    return client_for(LaptopCloud(project.root / ".penstock", project.port))
+    project = copy_live(tmp_path_factory)
+    yield project
+    project.run("down")
 
 
 def batches(project: Project) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = project.json("batches", "--model", MODEL)
-    return found
+    records: list[dict[str, Any]] = project.json("batches", "--model", MODEL)
+    return records
+
+
+def test_a_batch_without_a_live_version_says_so(project: Project) -> None:
+    assert "is live yet: approve one" in (project.root / BATCH_BEFORE_LIVE).read_text()
 
 
 def test_two_thousand_rows_are_scored_as_requests_are(project: Project, table: pl.DataFrame) -> None:
@@ -60,10 +50,10 @@ def test_two_thousand_rows_are_scored_as_requests_are(project: Project, table: p
     good.write_csv(over_https)
     # When they are scored as a batch, and the good ones over HTTPS
     out = project.root / "scores.csv"
-    done = project.run("batch", str(file), "--model", MODEL, "--to", str(out))
+    completed = project.run("batch", str(file), "--model", MODEL, "--to", str(out))
     answers = project.json("predict", str(over_https), "--model", MODEL)["predictions"]
     # Then every score is the same, bit for bit, in order, beside its key
-    assert "2,000 of 2,003 rows scored by version 1; 3 could not be" in done.stdout
+    assert "2,000 of 2,003 rows scored by version 1; 3 could not be" in completed.stdout
     scores = pl.read_csv(out)
     assert scores["score"].to_list() == [item["score"] for item in answers]
     assert scores["label"].to_list() == [item["label"] for item in answers]
@@ -82,8 +72,8 @@ def test_the_poison_rows_are_told_apart(project: Project, client: Client) -> Non
     assert (record["outcome"], record["scored"], record["errors"]) == ("scored", 2000, 3)
     bucket, _, key = record["reason"].partition("s3://")[2].partition("/")
     lines = client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()
-    found = [json.loads(line) for line in lines]
-    assert [(item["row"], item["flight_id"], item["reason"]) for item in found] == [
+    errors = [json.loads(line) for line in lines]
+    assert [(item["row"], item["flight_id"], item["reason"]) for item in errors] == [
         (701, "bad-1", "distance: not a number"),
         (702, "bad-2", "distance: below 1.0"),
         (703, "bad-3", "distance: missing"),
@@ -91,16 +81,16 @@ def test_the_poison_rows_are_told_apart(project: Project, client: Client) -> Non
 
 
 def test_the_same_file_again_is_recognised(project: Project) -> None:
-    done = project.run("batch", str(project.root / "july.csv"), "--model", MODEL, "--wait")
-    assert "skipped: the same file was scored by version 1 as batch" in done.stdout
+    completed = project.run("batch", str(project.root / "july.csv"), "--model", MODEL, "--wait")
+    assert "skipped: the same file was scored by version 1 as batch" in completed.stdout
 
 
 def test_a_bad_file_is_refused_as_an_upload_is(project: Project, tmp_path: Path) -> None:
     file = tmp_path / "bad.csv"
     file.write_text("carrier,origin\nUA\n")
-    done = project.run("batch", str(file), "--model", MODEL, "--wait", check=False)
-    assert done.returncode == 11
-    assert "bad.csv: the column 'dest' is missing" in done.stdout
+    completed = project.run("batch", str(file), "--model", MODEL, "--wait", check=False)
+    assert completed.returncode == 11
+    assert "bad.csv: the column 'dest' is missing" in completed.stdout
 
 
 def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: Client, table: pl.DataFrame) -> None:
@@ -109,11 +99,11 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: 
     table.drop("late").write_parquet(file)
     parts = -(-table.height // 10_000)
     assert parts >= 5
-    known = {str(item.get("work")) for item in batches(project)}
+    earlier = {str(item.get("work")) for item in batches(project)}
     sent = project.json("batch", str(file), "--model", MODEL)
     # Asked of S3 itself: a command takes longer than a part
     batch = batch_id(MODEL, sent["key"], sent["version_id"])
-    work = until(lambda: begun(client, sent["uri"], known), 120)
+    work = until(lambda: begun(client, sent["uri"], earlier), 120)
     machine = exported(client)["BatchArn"]
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{batch}"
     client("stepfunctions").stop_execution(executionArn=execution, cause="the test said so")
@@ -124,21 +114,21 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: 
     assert 0 < before < parts
     # When it is pushed again
     out = project.root / "all-scores.parquet"
-    done = project.run("batch", str(file), "--model", MODEL, "--to", str(out))
+    completed = project.run("batch", str(file), "--model", MODEL, "--to", str(out))
     # Then only the parts that were missing are scored, and no row is lost
-    assert f"{before} of {parts} parts by an earlier batch" in done.stdout
+    assert f"{before} of {parts} parts by an earlier batch" in completed.stdout
     scores = pl.read_parquet(out)
     assert scores["flight_id"].to_list() == table["flight_id"].to_list()
     assert scores["row"].to_list() == list(range(1, table.height + 1))
 
 
-def begun(client: Client, uri: str, known: set[str]) -> str | None:
+def begun(client: Client, uri: str, earlier: set[str]) -> str | None:
     """The new work, once one of its parts has scores."""
     bucket = uri.removeprefix("s3://").partition("/")[0]
     prefix = f"batch-work/{MODEL}/"
-    found = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-    places = [item["Key"].removeprefix(prefix).split("/") for item in found]
-    return next((place[0] for place in places if place[1] == "scored" and place[0] not in known), None)
+    objects = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    places = [item["Key"].removeprefix(prefix).split("/") for item in objects]
+    return next((place[0] for place in places if place[1] == "scored" and place[0] not in earlier), None)
 
 
 def scored(client: Client, uri: str, work: str) -> int:

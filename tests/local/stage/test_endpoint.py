@@ -22,7 +22,7 @@ import pytest
 from demo import flights
 from penstock.lake import CAPTURES, prefix, split_uri
 from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import free_port, until
 from tests.local.stage.deployed import (
     MODEL,
     Client,
@@ -30,7 +30,6 @@ from tests.local.stage.deployed import (
     alias,
     approve,
     bucket,
-    exported,
     more,
     most,
     register,
@@ -65,35 +64,20 @@ def file(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> Iterator[Project]:
     """Deployed, with version 1 live and version 2 waiting."""
-    made = copy_endpoint(tmp_path_factory.mktemp("project"), free_port())
-    made.run("up")
-    register(made, tmp_path_factory.mktemp("data"), (table.head(6000), table.slice(6000, 100)))
-    yield made
-    made.run("down")
-
-
-@pytest.fixture(scope="module")
-def cloud(project: Project) -> LaptopCloud:
-    return LaptopCloud(project.root / ".penstock", project.port)
-
-
-@pytest.fixture(scope="module")
-def client(cloud: LaptopCloud) -> Client:
-    return client_for(cloud)
-
-
-@pytest.fixture(scope="module")
-def outputs(client: Client) -> dict[str, str]:
-    return exported(client)
+    project = copy_endpoint(tmp_path_factory.mktemp("project"), free_port())
+    project.run("up")
+    register(project, tmp_path_factory.mktemp("data"), (table.head(6000), table.slice(6000, 100)))
+    yield project
+    project.run("down")
 
 
 def endpoints(client: Client) -> list[tuple[int, str]]:
     """Version and status of every endpoint there is."""
-    found = client("sagemaker").list_endpoints()["Endpoints"]
+    listed = client("sagemaker").list_endpoints()["Endpoints"]
     version = re.compile(rf"local-{MODEL}--(\d+)-[0-9a-f]{{12}}")
-    named = [(version.fullmatch(item["EndpointName"]), item["EndpointStatus"]) for item in found]
-    assert all(name for name, _ in named), found
-    return sorted((int(name[1]), status) for name, status in named if name)
+    names_and_states = [(version.fullmatch(item["EndpointName"]), item["EndpointStatus"]) for item in listed]
+    assert all(name for name, _ in names_and_states), listed
+    return sorted((int(name[1]), status) for name, status in names_and_states if name)
 
 
 def settled(client: Client, *versions: int) -> None:
@@ -111,8 +95,8 @@ def predicted(project: Project, file: Path) -> Scores:
     return [(item["id"], item["score"]) for item in answers["predictions"]]
 
 
-def scores(found: Scores) -> list[float]:
-    return [score for _, score in found]
+def scores(predictions: Scores) -> list[float]:
+    return [score for _, score in predictions]
 
 
 def batched(project: Project, file: Path) -> list[float]:
@@ -143,10 +127,10 @@ def test_every_answer_is_captured_once(client: Client, first: Scores) -> None:
     # Given what was answered over HTTPS; the golden examples were too, as smoke tests
     until(lambda: {row["id"] for row in captured(client)} >= {name for name, _ in first})
     # Then each is among the captures, once, with its score and the version, and nothing else is
-    found = captured(client)
-    assert sorted(row["id"] for row in found) == sorted(name for name, _ in first)
-    assert {row["id"]: row["score"] for row in found} == dict(first)
-    assert {row["version"] for row in found} == {1}
+    rows = captured(client)
+    assert sorted(row["id"] for row in rows) == sorted(name for name, _ in first)
+    assert {row["id"]: row["score"] for row in rows} == dict(first)
+    assert {row["version"] for row in rows} == {1}
 
 
 def test_a_container_that_raises_is_taken_back_and_its_endpoint_is_gone(
@@ -160,22 +144,22 @@ def test_a_container_that_raises_is_taken_back_and_its_endpoint_is_gone(
     )
     assert path.read_text() != good
     # When version 2 is rolled out with it under load
-    with load(cloud, address(cloud, outputs), rows) as found:
-        code, said = approve(project, "it looked well")
+    with load(cloud, address(cloud, outputs), rows) as traffic:
+        code, output = approve(project, "it looked well")
         ended = time.time()
-        until(partial(more, found, ended), 30)
+        until(partial(more, traffic, ended), 30)
     path.write_text(good)
     # Then it is taken back, and the ledger says why
     record = project.json("why", MODEL, "--version", "2")["rollouts"][0]
-    assert (code, record["outcome"]) == (1, "rolled back"), said
+    assert (code, record["outcome"]) == (1, "rolled back"), output
     assert "its endpoint gave more than 1% of its requests no answer" in record["reason"]
     assert alias(client, outputs) == before
     # And its share was touched, by answers that may be asked again, and nobody after it
-    hit = sorted((answer for answer in found.answers if touched(answer)), key=lambda answer: answer.at)
-    asked = [answer for answer in found.answers if hit[0].at <= answer.at <= hit[-1].at]
+    hit = sorted((answer for answer in traffic.answers if touched(answer)), key=lambda answer: answer.at)
+    meanwhile = [answer for answer in traffic.answers if hit[0].at <= answer.at <= hit[-1].at]
     assert {answer.status for answer in hit} == {503}
-    assert len(hit) <= most(len(asked), 0.1)
-    assert [answer for answer in found.since(ended) if touched(answer)] == []
+    assert len(hit) <= most(len(meanwhile), 0.1)
+    assert [answer for answer in traffic.since(ended) if touched(answer)] == []
     settled(client, 1)
 
 
@@ -190,14 +174,14 @@ def test_a_file_that_was_changed_in_its_archive_does_not_start(
     client("s3").put_object(Bucket=name, Key=key, Body=_tampered(archive))
     before = alias(client, outputs)
     # When it is approved under load
-    with load(cloud, address(cloud, outputs), rows) as found:
-        code, said = approve(project, "nobody looked")
-        until(partial(more, found, time.time()), 30)
+    with load(cloud, address(cloud, outputs), rows) as traffic:
+        code, output = approve(project, "nobody looked")
+        until(partial(more, traffic, time.time()), 30)
     client("s3").put_object(Bucket=name, Key=key, Body=archive)
     # Then its endpoint does not come up, which is said, and not one request was touched
     assert code == 1
-    assert re.search(r"the endpoint \S+ did not start: \S", " ".join(said.split())), said
-    assert not [answer for answer in found.answers if touched(answer)]
+    assert re.search(r"the endpoint \S+ did not start: \S", " ".join(output.split())), output
+    assert not [answer for answer in traffic.answers if touched(answer)]
     assert alias(client, outputs) == before
     settled(client, 1)
 
@@ -206,38 +190,38 @@ def test_a_good_version_goes_through_and_no_request_fails(
     project: Project, cloud: LaptopCloud, client: Client, outputs: dict[str, str], rows: list[dict[str, Any]]
 ) -> None:
     # Given load
-    with load(cloud, address(cloud, outputs), rows) as found:
+    with load(cloud, address(cloud, outputs), rows) as traffic:
         # When version 2 is approved, and rolled back by a person
-        code, said = approve(project, "good at last")
-        assert code == 0, said
+        code, output = approve(project, "good at last")
+        assert code == 0, output
         settled(client, 2)
         middle = time.time()
-        until(partial(more, found, middle), 30)
+        until(partial(more, traffic, middle), 30)
         back = project.run("rollback", MODEL, "--reason", "on a second thought")
         late = time.time()
-        until(partial(more, found, late), 30)
+        until(partial(more, traffic, late), 30)
     # Then each had all traffic in its turn, by an endpoint that was made for it
-    assert "serves all traffic; scores" in said.replace("\n", " "), said
+    assert "serves all traffic; scores" in output.replace("\n", " "), output
     assert "live" in back.stdout
-    assert {answer.version for answer in found.since(late)} == {1}
+    assert {answer.version for answer in traffic.since(late)} == {1}
     settled(client, 1)
     # And not one request failed
-    assert [answer for answer in found.answers if answer.status != 200] == []
+    assert [answer for answer in traffic.answers if answer.status != 200] == []
 
 
 def test_lambda_gives_the_same_scores_when_it_takes_over(
     project: Project, client: Client, file: Path, first: Scores
 ) -> None:
     # Given a deployment that says Lambda, which by itself moves nothing
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(path.read_text().replace(ENDPOINT, ""))
     project.run("up")
     settled(client, 1)
     assert scores(predicted(project, file)) == scores(first)
     # When it is rolled out
-    done = project.run("rollout", MODEL, "--new-code", "--reason", "nobody asks at night")
+    completed = project.run("rollout", MODEL, "--new-code", "--reason", "nobody asks at night")
     # Then the predict function gives the same scores, bit for bit, and no endpoint is left
-    assert "live" in done.stdout
+    assert "live" in completed.stdout
     assert project.json("why", MODEL)["endpoint"] is None
     settled(client)
     assert scores(predicted(project, file)) == scores(first)
@@ -247,7 +231,7 @@ def test_an_endpoint_takes_over_from_lambda_and_goes_with_the_stack(
     project: Project, client: Client, file: Path, first: Scores
 ) -> None:
     # Given the same model, deployed with an endpoint again, and rolled out
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(f"{path.read_text()}{ENDPOINT}")
     project.run("up")
     assert endpoints(client) == []
@@ -262,8 +246,8 @@ def test_an_endpoint_takes_over_from_lambda_and_goes_with_the_stack(
 
 def _tampered(archive: bytes) -> bytes:
     """The same members, the model file one byte longer."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=io.BytesIO(archive)) as source, tarfile.open(fileobj=made, mode="w:gz") as target:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as source, tarfile.open(fileobj=buffer, mode="w:gz") as target:
         for member in source:
             stream = source.extractfile(member)
             if stream is None:
@@ -271,7 +255,7 @@ def _tampered(archive: bytes) -> bytes:
             data = stream.read() + (b" " if member.name.endswith("model.onnx") else b"")
             member.size = len(data)
             target.addfile(member, io.BytesIO(data))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def captured(client: Client) -> list[dict[str, Any]]:

@@ -60,16 +60,16 @@ DATA = {data.name: data for data in tables()}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project without a model, in which `penstock init` writes one for each; then `penstock up`."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    for folder in (made.root / "training" / "models").iterdir():
+    project = copy_project(tmp_path_factory.mktemp("project"), free_port())
+    for folder in (project.root / "training" / "models").iterdir():
         shutil.rmtree(folder)
     for data in DATA.values():
-        data.table.write_csv(made.root / f"{data.name}.csv")
-        made.run("init", f"{data.name}.csv", "--target", data.target)
-    add_stored(made)
-    made.run("up")
-    yield made
-    made.run("down")
+        data.table.write_csv(project.root / f"{data.name}.csv")
+        project.run("init", f"{data.name}.csv", "--target", data.target)
+    add_stored(project)
+    project.run("up")
+    yield project
+    project.run("down")
 
 
 def add_stored(project: Project) -> None:
@@ -88,14 +88,14 @@ def test_a_file_becomes_an_answer_over_https(project: Project, name: str) -> Non
     assert (checked["rows"], checked["bad"], checked["refusal"]) == (data.table.height, 0, None)
 
     # When the file is pushed and the version approved
-    done = project.run("push", f"{name}.csv", "--model", data.model, "--wait")
-    assert data.metric in done.stdout
+    completed = project.run("push", f"{name}.csv", "--model", data.model, "--wait")
+    assert data.metric in completed.stdout
     project.run("approve", data.model, "--reason", "first look")
     until(lambda: project.json("models", "show", data.model)["live"] == 1, 90)
 
     # Then the printed curl line is answered
-    found = project.json("models", "show", data.model)
-    reply = subprocess.run([*shlex.split(found["curl"]), "-s"], capture_output=True, text=True, check=True)
+    model = project.json("models", "show", data.model)
+    reply = subprocess.run([*shlex.split(model["curl"]), "-s"], capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(reply.stdout)
     assert (answer["model"], answer["version"]) == (data.model, 1)
     assert ("label" in answer["predictions"][0]) == (data.task != "regression")
@@ -105,31 +105,31 @@ def test_a_file_becomes_an_answer_over_https(project: Project, name: str) -> Non
     # And so is every row of the file
     answers = project.json("predict", f"{name}.csv", "--model", data.model)
     assert len(answers["predictions"]) == data.table.height
-    metrics = found["versions"][0]["metrics"]
+    metrics = model["versions"][0]["metrics"]
     assert metrics.get("r2", metrics.get("roc_auc")) > {"regression": 0.2}.get(data.task, 0.75)
 
 
 def test_of_several_classes_each_row_has_all_probabilities(project: Project) -> None:
     # Given the wines, of which a version serves
     data = DATA["wine"]
-    found = project.json("predict", "wine.csv", "--model", data.model)["predictions"]
+    predictions = project.json("predict", "wine.csv", "--model", data.model)["predictions"]
     # Then each answer's label is its most probable class, and the probabilities are those of all three
-    assert {name for item in found for name in item["scores"]} == set(data.table[data.target])
-    assert all(item["scores"][item["label"]] == item["score"] == max(item["scores"].values()) for item in found)
-    assert all(sum(item["scores"].values()) == pytest.approx(1, abs=1e-5) for item in found)
-    right = sum(item["label"] == real for item, real in zip(found, data.table[data.target], strict=True))
+    assert {name for item in predictions for name in item["scores"]} == set(data.table[data.target])
+    assert all(item["scores"][item["label"]] == item["score"] == max(item["scores"].values()) for item in predictions)
+    assert all(sum(item["scores"].values()) == pytest.approx(1, abs=1e-5) for item in predictions)
+    right = sum(item["label"] == real for item, real in zip(predictions, data.table[data.target], strict=True))
     assert right / data.table.height > 0.9
     # And a person sees what is next likely
     assert "next" in project.run("predict", "wine.csv", "--model", data.model).stdout
     # And from an answer it is a way back to the upload, with the classes' names
-    asked = until(lambda: _captured(project, found[0]["id"]), 90)
-    assert set(asked["scores"]) == set(data.table[data.target])
+    capture = until(lambda: _captured(project, predictions[0]["id"]), 90)
+    assert set(capture["scores"]) == set(data.table[data.target])
 
 
 def _captured(project: Project, prediction: str) -> Any:
     """A captured answer, once it has arrived."""
-    done = project.run("why", "wine", "--prediction", prediction, "--json", check=False)
-    return json.loads(done.stdout)["prediction"] if done.returncode == 0 else None
+    completed = project.run("why", "wine", "--prediction", prediction, "--json", check=False)
+    return json.loads(completed.stdout)["prediction"] if completed.returncode == 0 else None
 
 
 def test_rows_without_a_key_are_the_same_rows_again(project: Project) -> None:
@@ -163,13 +163,13 @@ def test_a_request_that_names_the_entity_has_its_latest_features(project: Projec
         return [item["score"] for item in answers["predictions"]]
 
     # When rows are asked for whole, and by their key alone
-    whole, named = scores("whole.jsonl", rows), scores("named.jsonl", rows.select("flight_id"))
+    whole, by_key = scores("whole.jsonl", rows), scores("named.jsonl", rows.select("flight_id"))
     # Then the answers are the same, and what the request gives itself wins
-    assert named == whole
+    assert by_key == whole
     late = rows.select("flight_id").with_columns(dep_delay=pl.lit(300))
-    given = scores("given.jsonl", late)
-    assert given == scores("changed.jsonl", rows.with_columns(dep_delay=pl.lit(300)))
-    assert given != whole
+    overridden = scores("given.jsonl", late)
+    assert overridden == scores("changed.jsonl", rows.with_columns(dep_delay=pl.lit(300)))
+    assert overridden != whole
 
     # When a newer upload has other features for the same flights, and an older one has yet others
     for days, delay in ((1, 300), (-1, 7)):
@@ -182,7 +182,7 @@ def test_a_request_that_names_the_entity_has_its_latest_features(project: Projec
         upload.write_csv(project.root / f"later{days}.csv")
         project.run("push", f"later{days}.csv", "--model", "stored", "--wait", check=False)
     # Then the newest stand
-    assert scores("named.jsonl", rows.select("flight_id")) == given
+    assert scores("named.jsonl", rows.select("flight_id")) == overridden
 
     # And all of it is appended to the lake, with the group's own role
     folder = project.root / ".penstock" / "s3"
@@ -197,6 +197,6 @@ def test_a_request_that_names_the_entity_has_its_latest_features(project: Projec
 
     # And an unknown flight is a clear error
     pl.DataFrame({"flight_id": ["nobody"]}).write_ndjson(project.root / "nobody.jsonl")
-    done = project.run("predict", "nobody.jsonl", "--model", "stored", check=False)
-    assert done.returncode != 0
-    assert "flight_id 'nobody' in row 0 is not in the feature store" in done.stderr.replace("\n", " ")
+    completed = project.run("predict", "nobody.jsonl", "--model", "stored", check=False)
+    assert completed.returncode != 0
+    assert "flight_id 'nobody' in row 0 is not in the feature store" in completed.stderr.replace("\n", " ")

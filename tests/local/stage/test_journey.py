@@ -25,7 +25,7 @@ import pytest
 
 from demo import flights
 from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import free_port, until
 from tests.local.stage.deployed import MODEL, Client, bucket, exported
 from tests.local.stage.project import Project, copy_project
 
@@ -48,20 +48,10 @@ def january(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A copy of the project, deployed to a laptop cloud of its own by `penstock up`."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    made.run("up")
-    yield made
-    made.run("down")
-
-
-@pytest.fixture(scope="module")
-def cloud(project: Project) -> LaptopCloud:
-    return LaptopCloud(project.root / ".penstock", project.port)
-
-
-@pytest.fixture(scope="module")
-def client(cloud: LaptopCloud) -> Client:
-    return client_for(cloud)
+    project = copy_project(tmp_path_factory.mktemp("project"), free_port())
+    project.run("up")
+    yield project
+    project.run("down")
 
 
 def captured(client: Client) -> int:
@@ -77,10 +67,10 @@ def versions_of(client: Client) -> Iterator[tuple[str, bytes]]:
     name = bucket(client)
     for page in client("s3").get_paginator("list_object_versions").paginate(Bucket=name):
         for item in page.get("Versions", []):
-            found = client("s3").get_object(Bucket=name, Key=item["Key"], VersionId=item["VersionId"])["Body"].read()
+            data = client("s3").get_object(Bucket=name, Key=item["Key"], VersionId=item["VersionId"])["Body"].read()
             if item["Key"].endswith(".parquet"):
-                found = pl.read_parquet(io.BytesIO(found)).write_ndjson().encode()
-            yield item["Key"], gzip.decompress(found) if found[:2] == b"\x1f\x8b" else found
+                data = pl.read_parquet(io.BytesIO(data)).write_ndjson().encode()
+            yield item["Key"], gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
 
 
 def models(project: Project) -> dict[str, Any]:
@@ -92,18 +82,18 @@ def sdk(cloud: LaptopCloud, *arguments: str) -> dict[str, Any]:
     script = str(Path(__file__).with_name("sdk_user.py"))
     environment = cloud.command_environment(dict(os.environ))
     command = [sys.executable, "-W", "ignore", script, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    result: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
+    return result
 
 
 def curl(project: Project, body: str) -> tuple[int, dict[str, Any]]:
     """The printed curl line with another body: status and document."""
     words = shlex.split(project.json("models", "show", MODEL)["curl"])
     words[words.index("-d") + 1] = body
-    done = subprocess.run([*words, "-s", "-w", "\n%{http_code}"], capture_output=True, text=True, check=True)
-    document, _, status = done.stdout.rpartition("\n")
+    completed = subprocess.run([*words, "-s", "-w", "\n%{http_code}"], capture_output=True, text=True, check=True)
+    document, _, status = completed.stdout.rpartition("\n")
     return int(status), json.loads(document)
 
 
@@ -115,10 +105,10 @@ def test_nothing_live_is_a_clear_503(project: Project) -> None:
 
 
 def test_an_upload_becomes_a_registered_version(project: Project, january: Path) -> None:
-    done = project.run("push", str(january), "--model", MODEL, "--wait")
+    completed = project.run("push", str(january), "--model", MODEL, "--wait")
 
-    assert "registered" in done.stdout
-    assert "roc_auc" in done.stdout
+    assert "registered" in completed.stdout
+    assert "roc_auc" in completed.stdout
     (run,) = project.json("runs", "--model", MODEL)
     assert run["outcome"] == "registered"
     assert run["steps"]["validate"]["uploads"][0]["rows"] == ROWS
@@ -172,19 +162,19 @@ def test_the_same_event_five_times_gives_one_run_and_one_dataset(project: Projec
 
 
 def test_the_official_sdk_lists_describes_and_approves(project: Project, cloud: LaptopCloud, client: Client) -> None:
-    said = sdk(cloud, "approve", exported(client)["GroupName"])
+    result = sdk(cloud, "approve", exported(client)["GroupName"])
 
-    assert said["listed"] == ["PendingManualApproval"]
-    assert said["approved_by"].endswith(":user/operator")
+    assert result["listed"] == ["PendingManualApproval"]
+    assert result["approved_by"].endswith(":user/operator")
     until(lambda: models(project)[MODEL]["live"] == 1, 60)
 
 
 def test_the_printed_curl_line_gets_a_prediction(project: Project) -> None:
     line = project.json("models", "show", MODEL)["curl"]
 
-    done = subprocess.run(["bash", "-c", line + " -s"], capture_output=True, text=True, check=True)
+    completed = subprocess.run(["bash", "-c", line + " -s"], capture_output=True, text=True, check=True)
 
-    answer = json.loads(done.stdout)
+    answer = json.loads(completed.stdout)
     assert answer["model"] == MODEL
     assert answer["version"] == 1
     assert 0 <= answer["predictions"][0]["score"] <= 1
@@ -192,14 +182,14 @@ def test_the_printed_curl_line_gets_a_prediction(project: Project) -> None:
 
 def test_the_answers_are_to_the_bit_what_the_registered_file_scores(project: Project, client: Client) -> None:
     # Given the file that is live, and rows of the holdout with the scores that the evaluating job gave them
-    found = project.json("why", MODEL)
-    folder = client("s3").list_objects_v2(Bucket=bucket(client), Prefix=f"models/{MODEL}/{found['sha256']}/")
+    live = project.json("why", MODEL)
+    folder = client("s3").list_objects_v2(Bucket=bucket(client), Prefix=f"models/{MODEL}/{live['sha256']}/")
     read = {item["Key"].rpartition("/")[2]: item["Key"] for item in folder["Contents"]}
     file, recorded = (
         client("s3").get_object(Bucket=bucket(client), Key=read[name])["Body"].read()
         for name in ("model.onnx", "golden.json")
     )
-    assert sha256(file).hexdigest() == found["sha256"]
+    assert sha256(file).hexdigest() == live["sha256"]
     rows = [example["instance"] for example in json.loads(recorded)]
 
     # When onnxruntime scores them, and HTTPS answers them all at once and one by one
@@ -220,14 +210,14 @@ def scored_by_onnxruntime(file: bytes, rows: list[dict[str, Any]]) -> list[str]:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     numbers = json.loads(session.get_modelmeta().custom_metadata_map["penstock_numbers"])
     feeds = {}
-    for wanted in session.get_inputs():
-        text = wanted.type == "tensor(string)"
+    for model_input in session.get_inputs():
+        text = model_input.type == "tensor(string)"
         missing: Any = "" if text else float("nan")
-        columns = [wanted.name] if text else numbers
+        columns = [model_input.name] if text else numbers
         values = [[missing if row.get(name) is None else row[name] for name in columns] for row in rows]
-        feeds[wanted.name] = np.array(values, dtype=object if text else np.float32)
-    (found,) = session.run(["probabilities"], feeds)
-    return [float(row[-1]).hex() for row in np.asarray(found)]
+        feeds[model_input.name] = np.array(values, dtype=object if text else np.float32)
+    (probabilities,) = session.run(["probabilities"], feeds)
+    return [float(row[-1]).hex() for row in np.asarray(probabilities)]
 
 
 def test_an_unsigned_request_is_refused(project: Project) -> None:
@@ -237,9 +227,9 @@ def test_an_unsigned_request_is_refused(project: Project) -> None:
     start = words.index("--user")
     del words[start : start + 2]
 
-    done = subprocess.run([*words, "-s", "-w", "%{http_code}"], capture_output=True, text=True, check=True)
+    completed = subprocess.run([*words, "-s", "-w", "%{http_code}"], capture_output=True, text=True, check=True)
 
-    assert done.stdout.endswith("403")
+    assert completed.stdout.endswith("403")
 
 
 GOOD = {
@@ -286,9 +276,9 @@ def without(name: str) -> str:
 def test_a_malformed_request_is_a_4xx_naming_field_and_row(
     project: Project, request_body: str, status: int, field: str | None, row: int | None
 ) -> None:
-    found, answer = curl(project, request_body)
+    answered_status, answer = curl(project, request_body)
 
-    assert (found, answer["status"]) == (status, status)
+    assert (answered_status, answer["status"]) == (status, status)
     assert (answer.get("field"), answer.get("row")) == (field, row)
     assert answer["detail"]
 
@@ -302,13 +292,13 @@ def test_answers_are_captured_and_judged(project: Project, client: Client, table
 
     # When they have been captured and the monitor looks
     def look() -> Any:
-        found = project.json("drift", MODEL, "--check", check=False)
-        return found if found["outcome"] not in {"no data", "too little data"} else None
+        record = project.json("drift", MODEL, "--check", check=False)
+        return record if record["outcome"] not in {"no data", "too little data"} else None
 
-    found = until(look, 60)
+    record = until(look, 60)
 
     # Then nothing has drifted, and a second look has nothing new
-    assert found["outcome"] == "no drift", found["sentence"]
+    assert record["outcome"] == "no drift", record["sentence"]
     assert project.json("drift", MODEL, "--check")["outcome"] == "no data"
 
 
@@ -327,11 +317,11 @@ def test_drift_raises_the_alarm_and_the_alarm_retrains(
     until(lambda: client("s3").list_objects_v2(**waiting)["KeyCount"], 60)
 
     # When the monitor looks
-    done = project.run("drift", MODEL, "--check", "--json", check=False)
+    completed = project.run("drift", MODEL, "--check", "--json", check=False)
 
     # Then there is drift, and a run that the alarm opened takes the labelled rows to a decision
-    assert done.returncode == 13, done.stdout
-    drifted = {item["column"] for item in json.loads(done.stdout)["columns"] if item["drifted"]}
+    assert completed.returncode == 13, completed.stdout
+    drifted = {item["column"] for item in json.loads(completed.stdout)["columns"] if item["drifted"]}
     assert {"wind_speed", "distance"} <= drifted
 
     def retrained() -> Any:
@@ -349,22 +339,22 @@ def test_a_bad_file_ends_in_quarantine_with_reasons(
     file = tmp_path / "bad.csv"
     table.head(300).with_columns(origin=pl.lit("SFO")).write_csv(file)
 
-    done = project.run("push", str(file), "--model", MODEL, "--wait", check=False)
+    completed = project.run("push", str(file), "--model", MODEL, "--wait", check=False)
 
-    assert done.returncode == 11
-    assert "origin: not one of EWR, JFK, LGA" in done.stdout
+    assert completed.returncode == 11
+    assert "origin: not one of EWR, JFK, LGA" in completed.stdout
     listed = client("s3").list_objects_v2(Bucket=bucket(client), Prefix=f"quarantine/{MODEL}/")
     assert any(item["Key"].endswith(".parquet") for item in listed["Contents"])
 
 
 def test_why_names_the_whole_chain(project: Project) -> None:
-    found = project.json("why", MODEL, "--version", "1")
+    answer = project.json("why", MODEL, "--version", "1")
 
-    assert found["approvals"][0]["by"].endswith(":user/operator")
-    assert found["approvals"][0]["reason"] == "looks right to the SDK's user"
-    assert found["run"]["outcome"] == "registered"
-    assert len(found["dataset"]["version"]) == 64
-    assert "january.csv?versionId=" in found["dataset"]["uploads"][0]["upload"]
+    assert answer["approvals"][0]["by"].endswith(":user/operator")
+    assert answer["approvals"][0]["reason"] == "looks right to the SDK's user"
+    assert answer["run"]["outcome"] == "registered"
+    assert len(answer["dataset"]["version"]) == 64
+    assert "january.csv?versionId=" in answer["dataset"]["uploads"][0]["upload"]
     assert "january.csv" in project.run("why", MODEL, "--version", "1").stdout
 
 
@@ -388,14 +378,14 @@ def test_a_rejected_run_shows_its_numbers_and_has_a_report(project: Project, tmp
     assert (verdict["passed"], verdict["threshold"]) == (False, 0.999)
 
     # When it is looked at
-    shown = project.run("run", rejected["id"], "--model", "rejects", check=False)
+    completed = project.run("run", rejected["id"], "--model", "rejects", check=False)
 
     # Then it is rejected, with the number and its limit
-    assert shown.returncode == 10
-    assert "rejected" in shown.stdout
-    assert verdict["sentence"] in shown.stdout
+    assert completed.returncode == 10
+    assert "rejected" in completed.stdout
+    assert verdict["sentence"] in completed.stdout
     assert f"{verdict['number']:.4f}" in verdict["sentence"]
-    assert f"report: penstock report {rejected['id']}" in shown.stdout
+    assert f"report: penstock report {rejected['id']}" in completed.stdout
 
     # And its page is the newest report, and says the same
     assert project.json("report", "--model", "rejects")["run"] == rejected["id"]
@@ -420,14 +410,14 @@ def test_a_folder_is_one_upload_and_the_same_again_is_skipped(
     before = project.json("runs", "--model", "rejects")
 
     # When the folder is pushed
-    done = project.run("push", str(folder), "--model", "rejects", "--wait", check=False)
+    completed = project.run("push", str(folder), "--model", "rejects", "--wait", check=False)
 
     # Then one run took all three: the function may list versions, under IAM, below the model's own prefix
-    assert done.returncode == 10, done.stdout + done.stderr
+    assert completed.returncode == 10, completed.stdout + completed.stderr
     run, *older = project.json("runs", "--model", "rejects")
     assert [item["id"] for item in older] == [item["id"] for item in before]
-    taken = run["steps"]["validate"]["uploads"]
-    assert [(item["key"].split("/", 3)[3], item["rows"]) for item in taken] == [
+    uploads = run["steps"]["validate"]["uploads"]
+    assert [(item["key"].split("/", 3)[3], item["rows"]) for item in uploads] == [
         ("a.csv", 500),
         ("b.csv", 500),
         ("deeper/c.csv", 500),
@@ -446,21 +436,21 @@ def test_a_folder_is_one_upload_and_the_same_again_is_skipped(
 
 
 def test_training_that_raises_fails_with_its_own_words(project: Project, january: Path) -> None:
-    done = project.run("push", str(january), "--model", "raises", "--wait", check=False)
+    completed = project.run("push", str(january), "--model", "raises", "--wait", check=False)
 
-    assert done.returncode == 12
-    assert "the spline needs at least four knots" in done.stdout.replace("\n", " ")
+    assert completed.returncode == 12
+    assert "the spline needs at least four knots" in completed.stdout.replace("\n", " ")
 
 
 def test_a_large_upload_is_checked_by_a_job_and_gives_the_same_data(
     project: Project, client: Client, january: Path
 ) -> None:
     # Given a model whose uploads are all too large for validate
-    done = project.run("push", str(january), "--model", "large", "--wait")
+    completed = project.run("push", str(january), "--model", "large", "--wait")
 
     # Then a processing job has checked the file, and the run went on to its end
-    assert "registered" in done.stdout
-    assert "check large files" in done.stdout
+    assert "registered" in completed.stdout
+    assert "check large files" in completed.stdout
     (run,) = project.json("runs", "--model", "large")
     (job,) = client("sagemaker").list_processing_jobs(NameContains=f"{run['id']}-check")["ProcessingJobSummaries"]
     assert job["ProcessingJobStatus"] == "Completed"
@@ -529,10 +519,10 @@ def test_the_official_sdk_trains_with_our_image(cloud: LaptopCloud, client: Clie
     request = next(item["Key"] for item in source if item["Key"].endswith("input/request.json"))
     inputs = f"s3://{name}/{request.removesuffix('request.json')}"
 
-    said = sdk(cloud, "train", f"s3://{name}/datasets/{MODEL}/parts/", inputs, f"s3://{name}/sdk")
+    result = sdk(cloud, "train", f"s3://{name}/datasets/{MODEL}/parts/", inputs, f"s3://{name}/sdk")
 
-    assert said["status"] == "Completed"
-    assert said["artifact"].endswith("/output/model.tar.gz")
+    assert result["status"] == "Completed"
+    assert result["artifact"].endswith("/output/model.tar.gz")
 
 
 def test_a_forgotten_flight_is_nowhere(project: Project, client: Client, table: pl.DataFrame, tmp_path: Path) -> None:
@@ -545,14 +535,14 @@ def test_a_forgotten_flight_is_nowhere(project: Project, client: Client, table: 
     assert any(key.encode() in data for name, data in versions_of(client) if name.startswith(f"datasets/{MODEL}/"))
 
     # When it is forgotten
-    said = project.json("forget", "--key", key, "--reason", "the passenger asked", "--yes", "--model", MODEL)
+    result = project.json("forget", "--key", key, "--reason", "the passenger asked", "--yes", "--model", MODEL)
 
     # Then no version of any object of the model has it, and the version it was in is gone
-    assert {"parts", "raw", "captures"} <= set(said["rows"])
-    assert said["datasets"][old]
+    assert {"parts", "raw", "captures"} <= set(result["rows"])
+    assert result["datasets"][old]
     assert not [name for name, data in versions_of(client) if f"/{MODEL}/" in name and key.encode() in data]
-    done = project.run("data", "restore", old, "--to", str(tmp_path / "old"), "--model", MODEL, check=False)
-    assert (done.returncode, "the passenger asked" in done.stderr) == (1, True)
+    completed = project.run("data", "restore", old, "--to", str(tmp_path / "old"), "--model", MODEL, check=False)
+    assert (completed.returncode, "the passenger asked" in completed.stderr) == (1, True)
     assert (
         project.run("forget", "--key", key, "--reason", "again", "--yes", "--model", MODEL, check=False).returncode
         == 14
@@ -569,25 +559,25 @@ def test_a_rollback_brings_the_version_before_back(project: Project, table: pl.D
     assert later > 1
 
     # When it is taken back
-    said = project.json("rollback", MODEL, "--reason", "it calls every flight late")
+    result = project.json("rollback", MODEL, "--reason", "it calls every flight late")
 
     # Then the one before answers, and the records say who took the later one back, and why
-    assert (said["from"], said["to"], said["outcome"]) == (later, 1, "live")
+    assert (result["from"], result["to"], result["outcome"]) == (later, 1, "live")
     status, answer = curl(project, json.dumps({"instances": [GOOD]}))
     assert (status, answer["version"]) == (200, 1)
-    taken = project.json("why", MODEL, "--version", str(later))["approvals"][-1]
-    assert (taken["decision"], taken["reason"]) == ("rolled back", "it calls every flight late")
-    assert taken["by"].endswith(":user/operator")
+    decision = project.json("why", MODEL, "--version", str(later))["approvals"][-1]
+    assert (decision["decision"], decision["reason"]) == ("rolled back", "it calls every flight late")
+    assert decision["by"].endswith(":user/operator")
     again = project.run("rollback", MODEL, "--to", str(later), "--reason", "after all", check=False)
     assert (again.returncode, "it needs a new approval" in again.stderr) == (1, True)
 
     # And the answer leads back to that, once it is captured
-    asked = answer["predictions"][0]["id"]
-    captured_answer = ("why", MODEL, "--prediction", asked)
+    prediction_id = answer["predictions"][0]["id"]
+    captured_answer = ("why", MODEL, "--prediction", prediction_id)
     until(lambda: project.run(*captured_answer, check=False).returncode == 0, 60)
-    found = project.json(*captured_answer)
-    assert (found["prediction"]["instance"]["dest"], found["rollouts"][0]["rolls_back"]) == ("IAH", later)
-    assert found["prediction"]["rollout"] == found["rollouts"][0]["id"]
+    explained = project.json(*captured_answer)
+    assert (explained["prediction"]["instance"]["dest"], explained["rollouts"][0]["rolls_back"]) == ("IAH", later)
+    assert explained["prediction"]["rollout"] == explained["rollouts"][0]["id"]
 
 
 def test_a_cloud_killed_in_mid_training_leaves_nothing_in_progress(
@@ -606,12 +596,12 @@ def test_a_cloud_killed_in_mid_training_leaves_nothing_in_progress(
     project.run("up", "--no-deploy")
 
     # Then the run has failed with a sentence, and the next one can start
-    done = until(lambda: _ended(project, run["id"]), 60)
-    assert done["outcome"] == "failed"
-    assert done["reason"]
+    ended_run = until(lambda: _ended(project, run["id"]), 60)
+    assert ended_run["outcome"] == "failed"
+    assert ended_run["reason"]
     assert cloud.status().jobs == 0
 
 
 def _ended(project: Project, run: str, model: str = "slow") -> Any:
-    found = project.json("run", run, "--model", model, check=False)
-    return found if found["state"] == "ended" else None
+    record = project.json("run", run, "--model", model, check=False)
+    return record if record["state"] == "ended" else None

@@ -10,7 +10,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from demo import flights
-from penstock.local.host.cloud import LaptopCloud
 from penstock.local.host.home import CloudHome
 from penstock.local.sagemaker.container import images
 from tests.local.conftest import client_for, free_port
@@ -22,16 +21,16 @@ KEPT = ("flight-delay", "rejects")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A model that registers and one that rejects, both logged to a folder beside them, on a cloud of its own."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    for folder in (made.root / "training" / "models").iterdir():
+    project = copy_project(tmp_path_factory.mktemp("project"), free_port())
+    for folder in (project.root / "training" / "models").iterdir():
         if folder.name not in KEPT:
             shutil.rmtree(folder)
             continue
         path = folder / "model.yaml"
-        path.write_text(f"{path.read_text()}\nexperiments: {{mlflow: '{store(made)}', name: flights}}\n")
-    made.run("up")
-    yield made
-    made.run("down")
+        path.write_text(f"{path.read_text()}\nexperiments: {{mlflow: '{store(project)}', name: flights}}\n")
+    project.run("up")
+    yield project
+    project.run("down")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def test_a_registered_run_is_in_the_store_with_its_numbers(
     # Then its numbers are the evaluation's
     evaluation: dict[str, Any] = ours["steps"]["gates"]["evaluation"]
     sides = [("", evaluation["challenger"]), ("baseline.", evaluation["baseline"])]
-    assert run.data.metrics == {f"{side}{name}": value for side, found in sides for name, value in found.items()}
+    assert run.data.metrics == {f"{side}{name}": value for side, metrics in sides for name, value in metrics.items()}
     assert run.data.tags["penstock.run"] == ours["id"]
     assert run.data.params["trees"] == "20"
     files = {item.path for item in mlflow.list_artifacts(run.info.run_id)}
@@ -92,7 +91,7 @@ def test_a_rejected_run_is_in_the_store_too(project: Project, january: Path, mlf
 
 
 def described(project: Project) -> dict[str, Any]:
-    sagemaker = client_for(LaptopCloud(project.root / ".penstock", project.port))("sagemaker")
+    sagemaker = client_for(project.cloud())("sagemaker")
     name = sagemaker.list_model_packages(ModelPackageGroupName="penstock-local-flight-delay")
     (item,) = name["ModelPackageSummaryList"]
     return dict(sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"]))
@@ -104,6 +103,6 @@ def test_the_version_has_the_digest_of_its_image(project: Project, mlflow: Mlflo
     # Then registry, ledger, `why` and MLflow all have it
     assert described(project)["InferenceSpecification"]["Containers"][0]["ImageDigest"] == digest
     assert project.json("models", "show", "flight-delay")["versions"][0]["image_digest"] == digest
-    found = project.run("why", "flight-delay", "--version", "1")
-    assert digest in "".join(found.stdout.split())
+    completed = project.run("why", "flight-delay", "--version", "1")
+    assert digest in "".join(completed.stdout.split())
     assert logged(mlflow, "flight-delay").data.tags["penstock.image_digest"] == digest

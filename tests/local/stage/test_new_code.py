@@ -3,8 +3,8 @@
 The tests follow one model, so their order matters.
 """
 
+import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from demo import flights
-from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import client_for, until
 from tests.local.stage.deployed import MODEL, exported
-from tests.local.stage.project import Project, copy_project
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import copy_live
 from tests.support.specs import say_serving
 
 HEADERS = 'headers = {"x-request-id"'
@@ -26,41 +25,38 @@ CLIPPED = "enumerate([min(max(score, 0.4), 0.6) for score in live.score_instance
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A model that is live."""
-    made = copy_project(tmp_path_factory.mktemp("project"), free_port())
-    for folder in (made.root / "training" / "models").iterdir():
-        if folder.name != MODEL:
-            shutil.rmtree(folder)
-    rows = tmp_path_factory.mktemp("data") / "january.csv"
-    flights.flights([1]).head(4000).write_csv(rows)
-    made.run("up")
-    made.run("push", str(rows), "--wait")
-    made.run("approve", "--reason", "a test")
-    yield made
-    made.run("down")
+    """A model that is live, and a specification that says nothing of rollouts."""
+    project = copy_live(tmp_path_factory)
+    path = project.model_folder / "model.yaml"
+    path.write_text(re.sub(r"\nrollout: \{.*\}\n", "\n", path.read_text()))
+    project.run("up")
+    yield project
+    project.run("down")
 
 
 def predict(project: Project) -> tuple[Any, str]:
     """A client of Lambda, and the predict function's name."""
-    client = client_for(LaptopCloud(project.root / ".penstock", project.port))
+    client = client_for(project.cloud())
     return client("lambda"), exported(client)["PredictName"]
 
 
 def alias(project: Project) -> str:
     """The published version that takes all the traffic."""
     functions, name = predict(project)
-    found = functions.get_alias(FunctionName=name, Name="live")
-    assert not (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
-    return str(found["FunctionVersion"])
+    response = functions.get_alias(FunctionName=name, Name="live")
+    assert not (response.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
+    return str(response["FunctionVersion"])
 
 
 def marked(project: Project) -> str:
     """The mark of the code that answers, which is 200 whatever happens."""
     words = shlex.split(project.json("models", "show", MODEL)["curl"])
-    done = subprocess.run([*words, "-s", "-i"], capture_output=True, text=True, check=True)
-    assert " 200" in done.stdout.splitlines()[0], done.stdout
-    found = [line.partition(":")[2].strip() for line in done.stdout.splitlines() if line.lower().startswith("x-code:")]
-    return found[0] if found else ""
+    completed = subprocess.run([*words, "-s", "-i"], capture_output=True, text=True, check=True)
+    assert " 200" in completed.stdout.splitlines()[0], completed.stdout
+    marks = [
+        line.partition(":")[2].strip() for line in completed.stdout.splitlines() if line.lower().startswith("x-code:")
+    ]
+    return marks[0] if marks else ""
 
 
 def change(project: Project, mark: str, *, bad: bool = False) -> None:
@@ -74,8 +70,8 @@ def change(project: Project, mark: str, *, bad: bool = False) -> None:
 
 def last(project: Project) -> dict[str, Any]:
     """The newest rollout of the live version."""
-    found: dict[str, Any] = project.json("why", MODEL)["rollouts"][0]
-    return found
+    rollout: dict[str, Any] = project.json("why", MODEL)["rollouts"][0]
+    return rollout
 
 
 def test_a_deployment_of_new_code_is_rolled_out_with_the_live_model(project: Project) -> None:
@@ -94,24 +90,24 @@ def test_a_deployment_of_new_code_is_rolled_out_with_the_live_model(project: Pro
 
 
 def test_a_deployment_without_new_code_starts_nothing(project: Project) -> None:
-    before, known = alias(project), last(project)["id"]
+    before, rollout = alias(project), last(project)["id"]
     project.run("up")
-    assert (alias(project), last(project)["id"]) == (before, known)
+    assert (alias(project), last(project)["id"]) == (before, rollout)
 
 
 def test_a_setting_that_a_version_keeps_is_rolled_out_too(project: Project) -> None:
     # Given a limit that the live version has bound
-    before, known = alias(project), last(project)["id"]
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    before, rollout = alias(project), last(project)["id"]
+    path = project.model_folder / "model.yaml"
     say_serving(path, "serving: {max_rows: 3}")
     # When a deployment changes nothing else
     project.run("up")
     # Then it goes live by a rollout
-    until(lambda: last(project)["id"] != known and last(project)["outcome"] == "live", seconds=60)
+    until(lambda: last(project)["id"] != rollout and last(project)["outcome"] == "live", seconds=60)
     assert (last(project)["by"], alias(project) != before) == ("deployment", True)
     functions, name = predict(project)
-    found = functions.get_function_configuration(FunctionName=name, Qualifier="live")
-    assert found["Environment"]["Variables"]["PENSTOCK_MAX_ROWS"] == "3"
+    configuration = functions.get_function_configuration(FunctionName=name, Qualifier="live")
+    assert configuration["Environment"]["Variables"]["PENSTOCK_MAX_ROWS"] == "3"
 
 
 def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> None:
@@ -131,17 +127,17 @@ def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> N
 
 def test_where_the_specification_says_wait_an_operator_starts_it(project: Project) -> None:
     # Given good code, and a specification that has it wait
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(path.read_text() + "rollout: {on_new_code: wait}\n")
     change(project, "three")
-    before, known = alias(project), last(project)["id"]
+    before, rollout = alias(project), last(project)["id"]
     # When it is deployed, then nothing moves, and the command says so
     project.run("up")
-    assert (alias(project), marked(project), last(project)["id"]) == (before, "two", known)
+    assert (alias(project), marked(project), last(project)["id"]) == (before, "two", rollout)
     assert "penstock rollout flight-delay --new-code" in project.run("models", "show", MODEL).stdout
     # When an operator asks, then it goes live
-    said = project.run("rollout", MODEL, "--new-code", "--reason", "the fix").stdout
-    assert "with new code started" in said
+    output = project.run("rollout", MODEL, "--new-code", "--reason", "the fix").stdout
+    assert "with new code started" in output
     assert marked(project) == "three"
     assert last(project)["because"] == "the fix"
     assert "not live" not in project.run("models", "show", MODEL).stdout

@@ -18,7 +18,7 @@ import pytest
 
 from demo import flights
 from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import until
 from tests.local.stage.deployed import (
     MODEL,
     Client,
@@ -26,17 +26,15 @@ from tests.local.stage.deployed import (
     alias,
     approve,
     bucket,
-    exported,
     more,
     most,
-    register,
     requests,
     touched,
 )
 from tests.local.stage.load import load
-from tests.local.stage.project import Project, copy_rolled_out
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import copy_live
 
-LATE_SECONDS = 1.5
 WEIGHTS = (10, 50, 100)
 
 BAD = '''"""The predict function, and what is wrong with it."""
@@ -62,7 +60,7 @@ class Bad:
 
 
 def slowly(scores):
-    time.sleep(2)
+    time.sleep(5)
     return scores
 
 
@@ -80,7 +78,7 @@ def handler(event, context):
 '''
 CHANGES = {
     "raises": ("raising(scores)", r"Alarmed|of its requests raised"),
-    "slow": ("slowly(scores)", r"slowest answers \(99th percentile\) took more than 1500 ms"),
+    "slow": ("slowly(scores)", r"slowest answers \(99th percentile\) took more than 4000 ms"),
     "wrong scores": ("[1 - score for score in scores]", r"scores of versions 2 and 1: PSI \d"),
     "wrong shape": ("[[score, score] for score in scores]", r"of its requests raised"),
 }
@@ -97,52 +95,34 @@ def rows(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> Iterator[Project]:
-    """Deployed, with version 1 live and version 2 waiting."""
-    made = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
-    made.run("up")
-    # The second model knows a few rows more, so that it scores much like the first.
-    register(made, tmp_path_factory.mktemp("data"), (table.head(6000), table.slice(6000, 100)))
-    yield made
-    made.run("down")
-
-
-@pytest.fixture(scope="module")
-def cloud(project: Project) -> LaptopCloud:
-    return LaptopCloud(project.root / ".penstock", project.port)
-
-
-@pytest.fixture(scope="module")
-def client(cloud: LaptopCloud) -> Client:
-    return client_for(cloud)
-
-
-@pytest.fixture(scope="module")
-def outputs(client: Client) -> dict[str, str]:
-    return exported(client)
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Version 1 is live, version 2 waits."""
+    project = copy_live(tmp_path_factory)
+    yield project
+    project.run("down")
 
 
 @pytest.fixture(scope="module")
 def good_code(project: Project, outputs: dict[str, str], client: Client) -> bytes:
     """The function's code as deployed."""
     digest = client("lambda").get_function_configuration(FunctionName=outputs["PredictName"])["CodeSha256"]
-    found = [path.read_bytes() for path in (project.root / ".bundles").glob("predict-*.zip")]
+    bundles = [path.read_bytes() for path in (project.root / ".bundles").glob("predict-*.zip")]
     assert digest
-    assert len(found) == 1
-    return found[0]
+    assert len(bundles) == 1
+    return bundles[0]
 
 
 def bad_code(good: bytes, change: str, *, always: bool = False) -> bytes:
     """The same with a handler that is wrong."""
-    made, source = io.BytesIO(), zipfile.ZipFile(io.BytesIO(good))
-    with zipfile.ZipFile(made, "w") as archive:
+    buffer, source = io.BytesIO(), zipfile.ZipFile(io.BytesIO(good))
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name in source.namelist():
             renamed = name.replace("functions/predict/handler.py", "functions/predict/good.py")
             archive.writestr(renamed, source.read(name))
         archive.writestr(
             "functions/predict/handler.py", BAD.replace("{change}", change).replace("{always}", str(always))
         )
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def code_of(client: Client, outputs: dict[str, str], code: bytes) -> None:
@@ -173,24 +153,24 @@ def test_a_bad_version_touches_its_share_and_is_taken_back(
         # Given code that goes wrong on what no golden example asks
         code_of(client, outputs, bad_code(good_code, change))
         # When its version is rolled out under load
-        with load(cloud, address(cloud, outputs), rows) as found:
-            code, said = approve(project, f"it is {kind}")
+        with load(cloud, address(cloud, outputs), rows) as traffic:
+            code, output = approve(project, f"it is {kind}")
             ended = time.time()
-            until(partial(more, found, ended), 30)
+            until(partial(more, traffic, ended), 30)
         # Then it is taken back, and the ledger says why
         record = project.json("why", MODEL, "--version", "2")["rollouts"][0]
-        assert (code, record["outcome"]) == (1, "rolled back"), (kind, said)
+        assert (code, record["outcome"]) == (1, "rolled back"), (kind, output)
         assert re.search(words, record["reason"]), (kind, record["reason"])
         assert alias(client, outputs) == before, kind
         # And no more than its share was touched, and nothing after it
-        hit = sorted((answer for answer in found.answers if touched(answer)), key=lambda answer: answer.at)
+        hit = sorted((answer for answer in traffic.answers if touched(answer)), key=lambda answer: answer.at)
         assert hit, kind
         # Counted from the first request that it got to the last.
-        asked = [answer for answer in found.answers if hit[0].at <= answer.at <= hit[-1].at]
-        assert len(hit) <= most(len(asked), weight / 100), (kind, len(hit), len(asked))
-        assert [answer for answer in found.since(ended) if touched(answer)] == [], kind
+        meanwhile = [answer for answer in traffic.answers if hit[0].at <= answer.at <= hit[-1].at]
+        assert len(hit) <= most(len(meanwhile), weight / 100), (kind, len(hit), len(meanwhile))
+        assert [answer for answer in traffic.since(ended) if touched(answer)] == [], kind
         # And what failed, the bad version failed
-        failed = [answer for answer in found.answers if answer.status != 200]
+        failed = [answer for answer in traffic.answers if answer.status != 200]
         assert not failed or kind in {"raises", "wrong shape"}, (kind, failed[0])
 
 
@@ -206,13 +186,13 @@ def test_what_the_golden_examples_see_gets_no_traffic(
     code_of(client, outputs, bad_code(good_code, "[1 - score for score in scores]", always=True))
     before = alias(client, outputs)
     # When its version is rolled out under load
-    with load(cloud, address(cloud, outputs), rows) as found:
-        code, said = approve(project, "wrong at once")
-        until(partial(more, found, time.time()), 30)
+    with load(cloud, address(cloud, outputs), rows) as traffic:
+        code, output = approve(project, "wrong at once")
+        until(partial(more, traffic, time.time()), 30)
     # Then not one request was touched
     assert code == 1
-    assert "golden examples differ" in said
-    assert not [answer for answer in found.answers if touched(answer)]
+    assert "golden examples differ" in output
+    assert not [answer for answer in traffic.answers if touched(answer)]
     assert alias(client, outputs) == before
 
 
@@ -226,14 +206,14 @@ def test_a_tampered_file_gets_no_traffic(
     client("s3").put_object(Bucket=name, Key=key, Body=file + b" ")
     before = alias(client, outputs)
     # When it is approved under load
-    with load(cloud, address(cloud, outputs), rows) as found:
-        code, said = approve(project, "nobody looked")
-        until(partial(more, found, time.time()), 30)
+    with load(cloud, address(cloud, outputs), rows) as traffic:
+        code, output = approve(project, "nobody looked")
+        until(partial(more, traffic, time.time()), 30)
     client("s3").put_object(Bucket=name, Key=key, Body=file)
     # Then it is refused by name, and not one request was touched
     assert code == 1
-    assert "was changed since it was registered" in " ".join(said.split())
-    assert not [answer for answer in found.answers if touched(answer)]
+    assert "was changed since it was registered" in " ".join(output.split())
+    assert not [answer for answer in traffic.answers if touched(answer)]
     assert alias(client, outputs) == before
 
 
@@ -247,19 +227,19 @@ def test_a_good_version_goes_through_and_no_request_fails(
 ) -> None:
     # Given the code as it should be, under load
     code_of(client, outputs, good_code)
-    with load(cloud, address(cloud, outputs), rows) as found:
+    with load(cloud, address(cloud, outputs), rows) as traffic:
         # When version 2 is approved
-        code, said = approve(project, "good at last")
-        assert code == 0, said
+        code, output = approve(project, "good at last")
+        assert code == 0, output
         ended = time.time()
-        until(partial(more, found, ended), 30)
+        until(partial(more, traffic, ended), 30)
         # And rolled back by a person
         back = project.run("rollback", MODEL, "--reason", "on a second thought")
         late = time.time()
-        until(partial(more, found, late), 30)
+        until(partial(more, traffic, late), 30)
     # Then it went live, with what was seen, and the one before serves again
-    assert "serves all traffic; scores" in said.replace("\n", " "), said
+    assert "serves all traffic; scores" in output.replace("\n", " "), output
     assert "live" in back.stdout
-    assert {answer.version for answer in found.since(late)} == {1}
+    assert {answer.version for answer in traffic.since(late)} == {1}
     # And not one request failed
-    assert [answer for answer in found.answers if answer.status != 200] == []
+    assert [answer for answer in traffic.answers if answer.status != 200] == []

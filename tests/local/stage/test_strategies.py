@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from demo import flights
-from penstock.local.host.cloud import LaptopCloud
-from tests.local.conftest import client_for, free_port, until
+from tests.local.conftest import client_for, until
 from tests.local.stage.deployed import (
     MODEL,
     Client,
@@ -26,17 +25,17 @@ from tests.local.stage.deployed import (
     approve,
     bucket,
     exported,
-    register,
     requests,
     touched,
 )
 from tests.local.stage.load import Load, load
-from tests.local.stage.project import Project, copy_rolled_out
+from tests.local.stage.project import Project
+from tests.local.stage.snapshot import copy_live
 from tests.local.stage.test_rollouts import bad_code, code_of
 
-SHADOW = "strategy: shadow, bake_minutes: 15, shadow_rows: 100"
-LINEAR = "strategy: linear, step: 40, bake_minutes: 5, max_score_psi: 2, on_second_approval: supersede"
-WATCHED = "max_latency_ms: 3000, min_rows: 30, on_new_code: wait"
+SHADOW = "strategy: shadow, bake_minutes: 30, shadow_rows: 100"
+LINEAR = "strategy: linear, step: 40, bake_minutes: 20, max_score_psi: 2, on_second_approval: supersede"
+WATCHED = "max_latency_ms: 9000, min_rows: 30, on_new_code: wait"
 UNSEEN = {
     "wrong scores": ("[1 - score for score in scores]", r"shadow of version 2 on \d+ rows .* other labels"),
     "raises": ("raising(scores)", r"shadow of version 2: (\d+) of \1 rows got no answer .* failed: the disk"),
@@ -48,7 +47,7 @@ class Rolling:
 
     def __init__(self, project: Project, rows: list[dict[str, Any]]) -> None:
         self.project, self.rows = project, rows
-        self.cloud = LaptopCloud(project.root / ".penstock", project.port)
+        self.cloud = project.cloud()
         self.client: Client = client_for(self.cloud)
         self.outputs = exported(self.client)
         (bundle,) = (project.root / ".bundles").glob("predict-*.zip")
@@ -61,8 +60,8 @@ class Rolling:
         code_of(self.client, self.outputs, bad_code(self.good, change) if change else self.good)
 
     def rollouts(self, version: int) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.project.json("why", MODEL, "--version", str(version))["rollouts"]
-        return found
+        rollouts: list[dict[str, Any]] = self.project.json("why", MODEL, "--version", str(version))["rollouts"]
+        return rollouts
 
     def documents(self, folder: str) -> Iterator[tuple[str, str]]:
         """Key and text of what lies in a folder of the lake."""
@@ -74,46 +73,43 @@ class Rolling:
 
     @contextmanager
     def load(self) -> Iterator[Load]:
-        with load(self.cloud, address(self.cloud, self.outputs), self.rows) as found:
-            until(lambda: len(found.answers) > 20, 60)
-            yield found
+        with load(self.cloud, address(self.cloud, self.outputs), self.rows) as traffic:
+            until(lambda: len(traffic.answers) > 20, 60)
+            yield traffic
 
     @contextmanager
     def weights(self) -> Iterator[list[float]]:
         """The shares of traffic that the alias gave, in their order, while the block lasts."""
-        seen, stop = [0.0], threading.Event()
+        shares, stop = [0.0], threading.Event()
 
         def watch() -> None:
             while not stop.wait(0.2):
                 share = sum(self.alias()[1].values())
-                if share != seen[-1]:
-                    seen.append(share)
+                if share != shares[-1]:
+                    shares.append(share)
 
         thread = threading.Thread(target=watch)
         thread.start()
         try:
-            yield seen
+            yield shares
         finally:
             stop.set()
             thread.join()
 
 
 def watched(project: Project, how: str) -> None:
-    path = project.root / "training" / "models" / MODEL / "model.yaml"
+    path = project.model_folder / "model.yaml"
     path.write_text(re.sub(r"rollout: \{.*\}", f"rollout: {{{how}, {WATCHED}}}", path.read_text()))
     project.run("up")
 
 
 @pytest.fixture(scope="module")
 def rolling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rolling]:
-    made = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
-    watched(made, SHADOW)
-    table = flights.flights([1])
-    parts = (table.head(6000), table.slice(6000, 100), table.slice(6100, 100))
-    register(made, tmp_path_factory.mktemp("data"), parts)
-    made.run("reject", MODEL, "--version", "3", "--reason", "not yet")
-    yield Rolling(made, requests(table))
-    made.run("down")
+    project = copy_live(tmp_path_factory)
+    watched(project, SHADOW)
+    project.run("reject", MODEL, "--version", "3", "--reason", "not yet")
+    yield Rolling(project, requests(flights.flights([1])))
+    project.run("down")
 
 
 def test_a_bad_shadow_touches_no_request(rolling: Rolling) -> None:
@@ -122,35 +118,35 @@ def test_a_bad_shadow_touches_no_request(rolling: Rolling) -> None:
         # Given code that goes wrong on what no golden example asks
         rolling.code(change)
         # When its version is rolled out as a shadow under load
-        with rolling.load() as found, rolling.weights() as seen:
-            code, said = approve(rolling.project, f"it is {kind}")
+        with rolling.load() as traffic, rolling.weights() as shares:
+            code, output = approve(rolling.project, f"it is {kind}")
         # Then it is taken back, and the ledger says why, with the numbers
         record = rolling.rollouts(2)[0]
-        assert (code, record["outcome"]) == (1, "rolled back"), (kind, said)
+        assert (code, record["outcome"]) == (1, "rolled back"), (kind, output)
         assert re.search(words, record["reason"]), (kind, record["reason"])
         assert record["shadow"]["rows"] >= 30
         # And not one request was touched, for the alias never moved
-        assert not [answer for answer in found.answers if touched(answer)], kind
-        assert (rolling.alias(), seen) == (before, [0.0])
+        assert not [answer for answer in traffic.answers if touched(answer)], kind
+        assert (rolling.alias(), shares) == (before, [0.0])
 
 
 def test_a_good_shadow_goes_live_and_its_answers_lie_apart(rolling: Rolling) -> None:
     # Given the code as it should be
     rolling.code()
     # When its version is rolled out as a shadow under load
-    with rolling.load() as found, rolling.weights() as seen:
-        code, said = approve(rolling.project, "good")
-        ended = len(found.answers)
-        until(lambda: len(found.answers) > ended + 20, 60)
+    with rolling.load() as traffic, rolling.weights() as shares:
+        code, output = approve(rolling.project, "good")
+        ended = len(traffic.answers)
+        until(lambda: len(traffic.answers) > ended + 20, 60)
     # Then it is live at once, and the ending has the numbers
     record = rolling.rollouts(2)[0]
-    assert (code, record["outcome"]) == (0, "live"), said
+    assert (code, record["outcome"]) == (0, "live"), output
     assert re.search(r"serves all traffic; shadow of version 2 on \d+ rows .* PSI .* other labels", record["reason"])
     assert record["shadow"]["unanswered"] == 0
-    assert seen == [0.0]
+    assert shares == [0.0]
     # And not one request failed
-    assert [answer for answer in found.answers if answer.status != 200] == []
-    assert found.answers[-1].version == 2
+    assert [answer for answer in traffic.answers if answer.status != 200] == []
+    assert traffic.answers[-1].version == 2
     # And its answers lie apart: each is to a captured request that version 1 answered, and was captured once
     pairs = [
         pair
@@ -172,14 +168,14 @@ def test_equal_steps_go_through_one_after_the_other(rolling: Rolling) -> None:
     watched(rolling.project, LINEAR)
     rolling.code()
     # When version 2 is rolled out under load
-    with rolling.load() as found, rolling.weights() as seen:
-        code, said = approve(rolling.project, "step by step")
+    with rolling.load() as traffic, rolling.weights() as shares:
+        code, output = approve(rolling.project, "step by step")
     # Then it had each share, was compared, and is live
-    assert code == 0, said
-    assert seen == [0.0, 0.4, 0.8, 0.0]
+    assert code == 0, output
+    assert shares == [0.0, 0.4, 0.8, 0.0]
     assert "scores" in rolling.rollouts(2)[0]["reason"]
     # And not one request failed
-    assert [answer for answer in found.answers if answer.status != 200] == []
+    assert [answer for answer in traffic.answers if answer.status != 200] == []
     rolling.project.run("rollback", MODEL, "--reason", "the tests go on")
 
 
@@ -206,16 +202,16 @@ def test_the_traffic_of_an_execution_that_was_stopped_is_taken_back(rolling: Rol
 
 def test_a_second_approval_supersedes_the_first(rolling: Rolling) -> None:
     # Given version 2 with a share of the traffic
-    with rolling.load() as found:
+    with rolling.load() as traffic:
         rolling.project.run("approve", MODEL, "--version", "2", "--reason", "again", "--no-wait")
         until(lambda: rolling.alias()[1], 60)
         # When version 3 is approved
-        done = rolling.project.run("approve", MODEL, "--version", "3", "--reason", "its turn")
+        completed = rolling.project.run("approve", MODEL, "--version", "3", "--reason", "its turn")
     # Then version 2 gives way, and version 3 is live
-    assert "serves all traffic" in done.stdout
+    assert "serves all traffic" in completed.stdout
     record = rolling.rollouts(2)[0]
     assert record["outcome"] == "rolled back"
     assert record["reason"] == "version 2 was taken back: superseded by version 3"
     assert rolling.rollouts(3)[0]["outcome"] == "live"
     # And not one request failed
-    assert [answer for answer in found.answers if answer.status != 200] == []
+    assert [answer for answer in traffic.answers if answer.status != 200] == []

@@ -1,4 +1,4 @@
-"""Bodies of every content type, as the JSON request that they stand for; and answers."""
+"""Request bodies and responses in every content type, and content negotiation."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from penstock.api import media_types as media
 from penstock.api import payloads
-from penstock.api.media_types import CSV, JSON, JSON_LINES, TAKEN, Media
+from penstock.api.media_types import CSV, JSON, JSON_LINES, SUPPORTED, Media
 from penstock.scoring.model import Model
 from penstock.scoring.problems import RequestError
 from tests.support import tiny
@@ -25,68 +25,70 @@ def model(tiny_onnx: bytes) -> Model:
     return Model(tiny_onnx, max_rows=3)
 
 
-def table(*rows: dict[str, Any]) -> bytes:
-    """Rows as a spreadsheet would write them."""
+def csv_table(*rows: dict[str, Any]) -> bytes:
+    """Return rows as a CSV file of a spreadsheet program."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    written = io.StringIO()
-    writer = csv.DictWriter(written, names)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names)
     writer.writeheader()
     writer.writerows(rows)
-    return written.getvalue().encode()
+    return buffer.getvalue().encode()
 
 
-def lines(*rows: dict[str, Any]) -> bytes:
+def json_lines(*rows: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def decoded(model: Model, body: bytes, kind: Media, *, header: bool = True) -> list[dict[str, Any]]:
-    return payloads.rows(model, payloads.request(body, kind, model.signature, header=header, most=model.max_rows))
+def decode(model: Model, body: bytes, kind: Media, *, header: bool = True) -> list[dict[str, Any]]:
+    return payloads.decode_rows(
+        model, payloads.to_json_request(body, kind, model.signature, header=header, most=model.max_rows)
+    )
 
 
-def refused(model: Model, body: bytes, kind: Media) -> RequestError:
+def refusal(model: Model, body: bytes, kind: Media) -> RequestError:
     with pytest.raises(RequestError) as caught:
-        decoded(model, body, kind)
+        decode(model, body, kind)
     return caught.value
 
 
-@pytest.mark.parametrize(("kind", "body"), [(CSV, table(*ROWS)), (JSON_LINES, lines(*ROWS))])
-def test_the_same_rows_are_the_same_request(model: Model, kind: Media, body: bytes) -> None:
+@pytest.mark.parametrize(("kind", "body"), [(CSV, csv_table(*ROWS)), (JSON_LINES, json_lines(*ROWS))])
+def test_content_types_decode_to_the_same_rows(model: Model, kind: Media, body: bytes) -> None:
     # Given rows as JSON, and as another content type
-    plain = decoded(model, json.dumps({"instances": ROWS}).encode(), JSON)
-    # When they are decoded, then nothing tells them apart
-    assert decoded(model, body, kind) == plain
+    plain = decode(model, json.dumps({"instances": ROWS}).encode(), JSON)
+    # When they are decoded, then the rows are equal
+    assert decode(model, body, kind) == plain
 
 
-def test_a_csv_without_header_goes_by_the_signatures_order(model: Model) -> None:
-    bare = table(GOOD).split(b"\r\n", 1)[1]
+def test_csv_without_header_has_the_signatures_order(model: Model) -> None:
+    bare = csv_table(GOOD).split(b"\r\n", 1)[1]
     assert list(GOOD) == [field.name for field in model.signature.fields]
-    assert decoded(model, bare, CSV, header=False) == decoded(model, table(GOOD), CSV)
+    assert decode(model, bare, CSV, header=False) == decode(model, csv_table(GOOD), CSV)
 
 
-@pytest.mark.parametrize("written", ["3", " 3 ", "+3", "03", "3.0", "3.", "3e0", ".3e1"])
-def test_a_whole_number_in_a_cell_may_be_written_many_ways(model: Model, written: str) -> None:
-    (row,) = decoded(model, table(SMALLEST | {"level": written}), CSV)
+@pytest.mark.parametrize("text", ["3", " 3 ", "+3", "03", "3.0", "3.", "3e0", ".3e1"])
+def test_integer_cell_may_have_any_numeric_form(model: Model, text: str) -> None:
+    (row,) = decode(model, csv_table(SMALLEST | {"level": text}), CSV)
     assert (row["level"], type(row["level"])) == (3, int)
 
 
-@pytest.mark.parametrize(("written", "value"), [("TRUE", True), ("yes", True), ("0", False), ("F", False), (" ", None)])
-def test_truth_is_written_as_in_an_upload(model: Model, written: str, value: bool | None) -> None:
-    assert decoded(model, table(SMALLEST | {"member": written}), CSV)[0]["member"] is value
+@pytest.mark.parametrize(("text", "value"), [("TRUE", True), ("yes", True), ("0", False), ("F", False), (" ", None)])
+def test_boolean_cells_follow_the_rules_of_an_upload(model: Model, text: str, value: bool | None) -> None:
+    assert decode(model, csv_table(SMALLEST | {"member": text}), CSV)[0]["member"] is value
 
 
-def test_a_cell_of_blanks_is_missing(model: Model) -> None:
-    error = refused(model, table(GOOD | {"city": "  "}), CSV)
+def test_blank_cell_is_missing(model: Model) -> None:
+    error = refusal(model, csv_table(GOOD | {"city": "  "}), CSV)
     assert (error.status, error.field, error.row) == (422, "city", 0)
     assert "required" in error.detail
 
 
 @pytest.mark.parametrize("kind", [JSON, JSON_LINES])
-def test_a_whole_number_with_a_point_is_an_integer(model: Model, kind: Media) -> None:
+def test_number_with_zero_fraction_is_an_integer(model: Model, kind: Media) -> None:
     rows = [SMALLEST, SMALLEST | {"level": 3.0, "count": 1e3, "amount": 2.5}]
-    body = json.dumps({"instances": rows}).encode() if kind == JSON else lines(*rows)
-    found = decoded(model, body, kind)[1]
-    assert (found["level"], found["count"], type(found["level"])) == (3, 1000, int)
-    assert found["amount"] == 2.5
+    body = json.dumps({"instances": rows}).encode() if kind == JSON else json_lines(*rows)
+    row = decode(model, body, kind)[1]
+    assert (row["level"], row["count"], type(row["level"])) == (3, 1000, int)
+    assert row["amount"] == 2.5
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -103,22 +105,24 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("row", "field"), BAD)
-@pytest.mark.parametrize("kind", TAKEN)
-def test_a_wrong_cell_is_named_in_the_same_words(model: Model, kind: Media, row: dict[str, Any], field: str) -> None:
+@pytest.mark.parametrize("kind", SUPPORTED)
+def test_wrong_value_gives_the_same_message_in_every_content_type(
+    model: Model, kind: Media, row: dict[str, Any], field: str
+) -> None:
     # Given a good row, and one with a wrong value, in each content type
     rows = [GOOD, row]
-    body = {JSON: json.dumps({"instances": rows}).encode(), CSV: table(*rows), JSON_LINES: lines(*rows)}[kind]
+    body = {JSON: json.dumps({"instances": rows}).encode(), CSV: csv_table(*rows), JSON_LINES: json_lines(*rows)}[kind]
     # When it is decoded
-    error = refused(model, body, kind)
-    # Then the answer is the same
+    error = refusal(model, body, kind)
+    # Then the status, field and row are the same
     assert (error.status, error.field) == (422, field)
     assert error.row == 1 or "unknown" in error.detail
     if kind == JSON_LINES:
-        assert error.problem() == refused(model, json.dumps({"instances": rows}).encode(), JSON).problem()
+        assert error.problem() == refusal(model, json.dumps({"instances": rows}).encode(), JSON).problem()
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "said"),
+    ("body", "kind", "message"),
     [
         (b"", CSV, "the body is empty"),
         (b"\n\n", CSV, "the body is empty"),
@@ -135,37 +139,37 @@ def test_a_wrong_cell_is_named_in_the_same_words(model: Model, kind: Media, row:
         (b'{"city":"\xff"}', JSON_LINES, "not JSON"),
     ],
 )
-def test_a_body_that_is_not_what_it_says(model: Model, body: bytes, kind: Media, said: str) -> None:
-    error = refused(model, body, kind)
-    assert (error.status, said in error.detail) == (400, True), error.detail
+def test_malformed_body_is_a_400(model: Model, body: bytes, kind: Media, message: str) -> None:
+    error = refusal(model, body, kind)
+    assert (error.status, message in error.detail) == (400, True), error.detail
 
 
 @pytest.mark.parametrize(
     ("end", "status"),
     [(b'],"instances":3}', 422), (b'],"instances":[4]}', 422), (b"", 422), (b',{"level":1e999}]}', 400)],
 )
-def test_a_second_look_finds_what_else_is_wrong(model: Model, end: bytes, status: int) -> None:
+def test_request_with_an_integral_float_still_reports_other_errors(model: Model, end: bytes, status: int) -> None:
     body = b'{"instances":[{"city":"JFK","amount":1,"level":2.0}'
-    assert refused(model, body + end, JSON).status == status
+    assert refusal(model, body + end, JSON).status == status
 
 
 @pytest.mark.parametrize("body", [b"0.5", b"[0.5]", b'{"instances":0.5}', b'{"instances":[0.5]}'])
-def test_a_number_with_a_point_where_none_belongs(model: Model, body: bytes) -> None:
-    assert refused(model, body, JSON).status == 422
+def test_float_in_place_of_a_row_is_a_422(model: Model, body: bytes) -> None:
+    assert refusal(model, body, JSON).status == 422
 
 
 @pytest.mark.parametrize("kind", [CSV, JSON_LINES])
-def test_no_rows_and_too_many(model: Model, kind: Media) -> None:
-    write = table if kind == CSV else lines
-    assert refused(model, write(*[GOOD] * 4), kind).status == 413
-    assert refused(model, b"city,amount\n" if kind == CSV else b"\n", kind).status == 422
+def test_too_many_rows_is_a_413_and_no_rows_a_422(model: Model, kind: Media) -> None:
+    write = csv_table if kind == CSV else json_lines
+    assert refusal(model, write(*[GOOD] * 4), kind).status == 413
+    assert refusal(model, b"city,amount\n" if kind == CSV else b"\n", kind).status == 422
 
 
-@given(body=st.binary(max_size=300), kind=st.sampled_from(TAKEN))
+@given(body=st.binary(max_size=300), kind=st.sampled_from(SUPPORTED))
 @settings(max_examples=300)
-def test_whatever_the_bytes_it_is_rows_or_a_request_error(model: Model, body: bytes, kind: Media) -> None:
+def test_any_bytes_give_rows_or_a_request_error(model: Model, body: bytes, kind: Media) -> None:
     try:
-        status = 200 if decoded(model, body, kind) else 0
+        status = 200 if decode(model, body, kind) else 0
     except RequestError as error:
         status = error.problem()["status"]
     assert status in {200, 400, 413, 422}
@@ -175,18 +179,18 @@ PREDICTIONS = [{"id": "a-0", "score": 0.5, "label": True}, {"id": "a-1", "score"
 ANSWER = {"model": "tiny", "version": 3, "predictions": PREDICTIONS}
 
 
-def test_answers() -> None:
-    assert json.loads(payloads.encoded(ANSWER, JSON)) == ANSWER
-    assert [json.loads(line) for line in payloads.encoded(ANSWER, JSON_LINES).splitlines()] == PREDICTIONS
-    assert payloads.encoded(ANSWER, CSV) == b"id,score,label\r\na-0,0.5,true\r\na-1,1e-07,false\r\n"
+def test_responses_in_every_content_type() -> None:
+    assert json.loads(payloads.encode_response(ANSWER, JSON)) == ANSWER
+    assert [json.loads(line) for line in payloads.encode_response(ANSWER, JSON_LINES).splitlines()] == PREDICTIONS
+    assert payloads.encode_response(ANSWER, CSV) == b"id,score,label\r\na-0,0.5,true\r\na-1,1e-07,false\r\n"
 
 
-def test_of_several_classes_a_csv_has_a_column_each(model: Model) -> None:
+def test_multiclass_csv_has_a_column_for_each_class(model: Model) -> None:
     several = Model(tiny.build_multiclass())
     (score,) = several.score_rows([GOOD]).tolist()
     predictions: list[dict[str, Any]] = [{"id": "a-0"} | several.prediction(score)]
-    found = list(csv.DictReader(io.StringIO(payloads.encoded({"predictions": predictions}, CSV).decode())))
-    assert {name: float(found[0][f"scores.{name}"]) for name in tiny.SIZES} == predictions[0]["scores"]
+    rows = list(csv.DictReader(io.StringIO(payloads.encode_response({"predictions": predictions}, CSV).decode())))
+    assert {name: float(rows[0][f"scores.{name}"]) for name in tiny.SIZES} == predictions[0]["scores"]
 
 
 @pytest.mark.parametrize(
@@ -200,16 +204,16 @@ def test_of_several_classes_a_csv_has_a_column_each(model: Model) -> None:
         ("application/x-ndjson", JSON_LINES, True),
     ],
 )
-def test_what_is_sent(header: str | None, kind: Media, first: bool) -> None:
-    assert media.sent(header) == (kind, first)
+def test_content_type_header_is_parsed(header: str | None, kind: Media, first: bool) -> None:
+    assert media.parse_content_type(header) == (kind, first)
 
 
 @pytest.mark.parametrize(
     "header", ["", "text/html", "application/x-www-form-urlencoded", "text/csv; charset=utf-16", ";"]
 )
-def test_what_is_not_taken_is_a_415_that_says_what_is(header: str) -> None:
+def test_unsupported_content_type_is_a_415_that_lists_the_supported(header: str) -> None:
     with pytest.raises(RequestError, match="taken") as caught:
-        media.sent(header)
+        media.parse_content_type(header)
     assert caught.value.status == 415
 
 
@@ -226,12 +230,12 @@ def test_what_is_not_taken_is_a_415_that_says_what_is(header: str) -> None:
         ("application/json, text/csv", CSV),
     ],
 )
-def test_the_most_wanted_is_answered(accept: str | None, kind: Media) -> None:
-    assert media.wanted(accept, CSV) == kind
+def test_accept_header_chooses_the_most_preferred_type(accept: str | None, kind: Media) -> None:
+    assert media.negotiate(accept, CSV) == kind
 
 
 @pytest.mark.parametrize("accept", ["text/html", "", "*/*;q=0", "text/csv;q=x", "text/csv;q=nan", ",;=,"])
-def test_what_cannot_be_answered_is_a_406(accept: str) -> None:
+def test_unacceptable_accept_header_is_a_406(accept: str) -> None:
     with pytest.raises(RequestError, match="text/csv") as caught:
-        media.wanted(accept, CSV)
+        media.negotiate(accept, CSV)
     assert caught.value.status == 406

@@ -1,4 +1,4 @@
-"""Runs and versions beside each other."""
+"""Side-by-side comparison of runs and versions."""
 
 import pytest
 
@@ -31,24 +31,24 @@ def ledger(world: World) -> Ledger:
     return ledger
 
 
-def test_runs_beside_each_other(ledger: Ledger) -> None:
-    found = side_by_side.runs(ledger, ledger.runs())
-    assert [(run["id"], run["outcome"], run["rows"], run["seconds"], run["version"]) for run in found["runs"]] == [
+def test_runs_are_compared(ledger: Ledger) -> None:
+    comparison = side_by_side.runs(ledger, ledger.runs())
+    assert [(run["id"], run["outcome"], run["rows"], run["seconds"], run["version"]) for run in comparison["runs"]] == [
         ("run3", "open", None, None, None), ("run2", "registered", 30, 90, 2), ("run1", "registered", 10, 90, 1),
     ]  # fmt: skip
     # The best is the largest, or for a loss the smallest
-    assert [(item["metric"], item["best"]) for item in found["metrics"]] == [("log_loss", [1]), ("roc_auc", [1])]
-    assert found["metrics"][1]["values"] == [None, 0.9, 0.8]
-    assert found["gates"] == [{"gate": "roc_auc min", "verdicts": [None, VERDICT, None]}]
+    assert [(item["metric"], item["best"]) for item in comparison["metrics"]] == [("log_loss", [1]), ("roc_auc", [1])]
+    assert comparison["metrics"][1]["values"] == [None, 0.9, 0.8]
+    assert comparison["gates"] == [{"gate": "roc_auc min", "verdicts": [None, VERDICT, None]}]
 
 
-def test_versions_beside_each_other(ledger: Ledger) -> None:
-    found = side_by_side.versions(ledger, 2, 1)
-    assert [one["version"] for one in found["versions"]] == [2, 1]
-    assert found["metrics"][1] == {"metric": "roc_auc", "values": [0.9, 0.8], "best": [0], "change": 0.8 - 0.9}
-    assert found["parameters"] == [{"parameter": "training.params.depth", "values": [2, 1]}]
-    assert found["digests"]["data"] == ["d2", "d1"]
-    assert found["digests"]["code"] == ["c", "c"]
+def test_versions_are_compared(ledger: Ledger) -> None:
+    comparison = side_by_side.versions(ledger, 2, 1)
+    assert [one["version"] for one in comparison["versions"]] == [2, 1]
+    assert comparison["metrics"][1] == {"metric": "roc_auc", "values": [0.9, 0.8], "best": [0], "change": 0.8 - 0.9}
+    assert comparison["parameters"] == [{"parameter": "training.params.depth", "values": [2, 1]}]
+    assert comparison["digests"]["data"] == ["d2", "d1"]
+    assert comparison["digests"]["code"] == ["c", "c"]
 
 
 def test_a_version_that_is_not_there(ledger: Ledger) -> None:
@@ -59,11 +59,11 @@ def test_a_version_that_is_not_there(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("values", "best"), [([0.5], []), ([0.5, None], []), ([0.5, 0.5], []), ([0.5, 0.7, 0.7], [1, 2])]
 )
-def test_what_is_best_needs_a_worse_one(values: list[float | None], best: list[int]) -> None:
-    (found,) = side_by_side.metrics([{"r2": value, "name": "text", "flag": True} for value in values])
-    assert (found["metric"], found["best"]) == ("r2", best)
+def test_a_best_value_needs_a_worse_one(values: list[float | None], best: list[int]) -> None:
+    (row,) = side_by_side.metrics([{"r2": value, "name": "text", "flag": True} for value in values])
+    assert (row["metric"], row["best"]) == ("r2", best)
 
 
-def test_parameters_that_came_or_went() -> None:
-    found = side_by_side.parameters([{"tuning": None, "a": {}}, {"tuning": {"jobs": 3}, "a": {}}])
-    assert found == [{"parameter": "tuning.jobs", "values": [None, 3]}]
+def test_parameters_that_only_one_has() -> None:
+    rows = side_by_side.parameters([{"tuning": None, "a": {}}, {"tuning": {"jobs": 3}, "a": {}}])
+    assert rows == [{"parameter": "tuning.jobs", "values": [None, 3]}]

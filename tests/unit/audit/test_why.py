@@ -1,4 +1,4 @@
-"""Why is this version live, and why this answer? The chain, out of a ledger that has it."""
+"""The chain behind a live version and behind an answer, read from a ledger that has it."""
 
 import gzip
 import json
@@ -43,9 +43,9 @@ def why(ledger: Ledger, version: int | None = None, prediction: Record | None = 
 
 
 def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
-    found = why(ledger)
-    assert (found["version"], found["live"], found["sha256"]) == (1, True, "s1")
-    assert found["rollouts"] == [
+    chain = why(ledger)
+    assert (chain["version"], chain["live"], chain["sha256"]) == (1, True, "s1")
+    assert chain["rollouts"] == [
         {
             "id": "o1",
             "outcome": "live",
@@ -60,13 +60,13 @@ def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
             "shadow": None,
         }
     ]
-    assert [(item["by"], item["reason"]) for item in found["approvals"]] == [("arn:someone", "better")]
-    assert found["gates"] == [{"passed": True, "sentence": "roc_auc 0.9 ≥ 0.8"}]
-    assert (found["run"]["id"], found["run"]["cause"], found["run"]["code"]) == ("run1", "upload of a.csv", "code")
-    assert (found["run"]["image"], found["run"]["image_sha256"]) == ("registry/image:tag", "i1")
+    assert [(item["by"], item["reason"]) for item in chain["approvals"]] == [("arn:someone", "better")]
+    assert chain["gates"] == [{"passed": True, "sentence": "roc_auc 0.9 ≥ 0.8"}]
+    assert (chain["run"]["id"], chain["run"]["cause"], chain["run"]["code"]) == ("run1", "upload of a.csv", "code")
+    assert (chain["run"]["image"], chain["run"]["image_sha256"]) == ("registry/image:tag", "i1")
     manifest = "s3://b/datasets/flight-delay/versions/d1.json"
-    assert (found["dataset"]["manifest"], found["dataset"]["manifest_version"]) == (manifest, "v7")
-    assert found["dataset"]["uploads"] == [
+    assert (chain["dataset"]["manifest"], chain["dataset"]["manifest_version"]) == (manifest, "v7")
+    assert chain["dataset"]["uploads"] == [
         {"upload": "s3://b/raw/flight-delay/a.csv?versionId=v1", "part": "p1", "rows": 10}
     ]
 
@@ -82,8 +82,8 @@ def test_the_endpoint_that_answers_is_the_live_versions(ledger: Ledger) -> None:
 
 
 def test_the_chain_of_another_version(ledger: Ledger) -> None:
-    found = why(ledger, 2)
-    assert (found["version"], found["live"], found["approvals"], found["rollouts"]) == (2, False, [], [])
+    chain = why(ledger, 2)
+    assert (chain["version"], chain["live"], chain["approvals"], chain["rollouts"]) == (2, False, [], [])
 
 
 def test_a_version_that_is_not_there(ledger: Ledger) -> None:
@@ -96,14 +96,14 @@ def test_nothing_is_live(world: World) -> None:
         why(world.ledger)
 
 
-# Why this answer
+# The chain of an answer
 
 
 NOW = datetime(2026, 3, 4, 5, 30, tzinfo=UTC)
 
 
-def captured(world: World, at: datetime, name: str, *ids: str) -> str:
-    """A file of captures, as Firehose puts it."""
+def write_captures(world: World, at: datetime, name: str, *ids: str) -> str:
+    """Write a file of captures as Firehose does; its URI."""
     rows = [{"at": at.isoformat(), "version": 1, "id": item, "score": 0.5, "instance": {"dest": "IAH"}} for item in ids]
     key = captures.hour_prefix(world.lake, at) + name
     world.store.write(key, gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
@@ -112,50 +112,50 @@ def captured(world: World, at: datetime, name: str, *ids: str) -> str:
 
 def test_a_prediction_is_found_from_the_newest_file_back(world: World) -> None:
     # Given captures of three days, the one that is asked for in the middle
-    captured(world, NOW - timedelta(days=2), "a", "r1-0")
-    place = captured(world, NOW - timedelta(days=1), "b", "r2-0", "r2-1", "r2-10")
-    captured(world, NOW, "c", "r3-0")
-    # When it is looked for
+    write_captures(world, NOW - timedelta(days=2), "a", "r1-0")
+    place = write_captures(world, NOW - timedelta(days=1), "b", "r2-0", "r2-1", "r2-10")
+    write_captures(world, NOW, "c", "r3-0")
+    # When it is searched
     looks: list[tuple[int, datetime]] = []
-    found = captures.find(
+    row = captures.find(
         world.store,
         world.lake,
         "r2-1",
         since=NOW - timedelta(days=30),
         until=NOW,
-        look=lambda *seen: looks.append(seen),
+        look=lambda *look: looks.append(look),
     )
     # Then it is that row, and the older file was not opened
-    assert (found["id"], found["instance"], found["file"]) == ("r2-1", {"dest": "IAH"}, place)
+    assert (row["id"], row["instance"], row["file"]) == ("r2-1", {"dest": "IAH"}, place)
     assert [(files, day.day) for files, day in looks] == [(0, 4), (1, 3)]
 
 
 @pytest.mark.parametrize("since", [timedelta(hours=2), timedelta(days=30)])
 def test_a_prediction_that_is_not_there(world: World, since: timedelta) -> None:
-    captured(world, NOW - timedelta(hours=3), "a", "r1-0")
-    asked = "r1-0" if since < timedelta(days=1) else "r1"
-    words = f"{asked} is in none of the {int(asked == 'r1')} capture files of flight-delay since"
+    write_captures(world, NOW - timedelta(hours=3), "a", "r1-0")
+    prediction = "r1-0" if since < timedelta(days=1) else "r1"
+    words = f"{prediction} is in none of the {int(prediction == 'r1')} capture files of flight-delay since"
     with pytest.raises(captures.NoCaptureError, match=words):
-        captures.find(world.store, world.lake, asked, since=NOW - since, until=NOW)
+        captures.find(world.store, world.lake, prediction, since=NOW - since, until=NOW)
 
 
 def test_a_search_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captures, "MOST_FILES", 1)
-    captured(world, NOW - timedelta(hours=1), "a", "r1-0")
-    captured(world, NOW, "b", "r2-0")
+    write_captures(world, NOW - timedelta(hours=1), "a", "r1-0")
+    write_captures(world, NOW, "b", "r2-0")
     with pytest.raises(captures.NoCaptureError, match="r1-0 is not in the newest 1 capture files"):
         captures.find(world.store, world.lake, "r1-0", since=NOW - timedelta(days=1), until=NOW)
 
 
 def test_the_chain_of_an_answer(ledger: Ledger) -> None:
-    asked = {"id": "r1-0", "at": "t6", "version": 1, "score": 0.5, "instance": {}, "file": "s3://b/f"}
-    found = why(ledger, prediction=asked)
-    assert (found["version"], found["prediction"]) == (1, asked | {"rollout": "o1"})
+    row = {"id": "r1-0", "at": "t6", "version": 1, "score": 0.5, "instance": {}, "file": "s3://b/f"}
+    chain = why(ledger, prediction=row)
+    assert (chain["version"], chain["prediction"]) == (1, row | {"rollout": "o1"})
     with pytest.raises(NoRecordError, match="prediction r1-0 of version 2: version 1 answered it"):
-        why(ledger, 2, asked)
+        why(ledger, 2, row)
 
 
-# As OpenLineage has it
+# OpenLineage events
 
 
 def moments(of: Record) -> Record:
@@ -163,27 +163,27 @@ def moments(of: Record) -> Record:
 
 
 def facets(document: Any) -> list[Any]:
-    """Every facet of an event, wherever it hangs."""
+    """Every facet of an event, at any depth."""
     if isinstance(document, list):
         return [facet for item in document for facet in facets(item)]
     if not isinstance(document, dict):
         return []
-    own = [facet for name, held in document.items() if name.lower().endswith("facets") for facet in held.values()]
+    own = [facet for name, value in document.items() if name.lower().endswith("facets") for facet in value.values()]
     return own + [facet for item in document.values() for facet in facets(item)]
 
 
 def test_the_runs_as_openlineage_events(ledger: Ledger) -> None:
     # Given the chain of a version
-    found = why(ledger, 1)
-    chain = found | {"run": moments(found["run"])}
-    # When it is told as events, twice
-    told, again = (lineage.events(chain, moments(ledger.run("run1")), "prod") for _ in range(2))
+    chain = why(ledger, 1)
+    chain |= {"run": moments(chain["run"])}
+    # When its events are built twice
+    events, again = (lineage.build_events(chain, moments(ledger.run("run1")), "prod") for _ in range(2))
     # Then they are the same, and each has what the specification requires
-    assert told == again
-    assert [(event["job"]["name"].rpartition(".")[2], event["eventType"]) for event in told] == [
+    assert events == again
+    assert [(event["job"]["name"].rpartition(".")[2], event["eventType"]) for event in events] == [
         ("validate", "START"), ("validate", "COMPLETE"), ("train", "START"), ("train", "COMPLETE"),
     ]  # fmt: skip
-    for event in told:
+    for event in events:
         assert uuid.UUID(event["run"]["runId"])
         assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
         assert event["job"]["namespace"] == "penstock-prod"
@@ -194,9 +194,9 @@ def test_the_runs_as_openlineage_events(ledger: Ledger) -> None:
         assert all(item["namespace"] and item["name"] for item in event["inputs"] + event["outputs"])
         assert all({"_producer", "_schemaURL"} <= set(facet) for facet in facets(event))
     # And the uploads lead to the dataset, the dataset to the version
-    first, last = told[0], told[-1]
+    first, last = events[0], events[-1]
     assert (first["inputs"][0]["namespace"], first["inputs"][0]["name"]) == ("s3://b", "raw/flight-delay/a.csv")
     assert first["inputs"][0]["facets"]["version"]["datasetVersion"] == "v1"
     assert first["outputs"][0]["name"] == last["inputs"][0]["name"]
     assert last["outputs"][0]["name"] == "flight-delay/versions/1"
-    assert first["run"]["runId"] == told[1]["run"]["runId"] != last["run"]["runId"]
+    assert first["run"]["runId"] == events[1]["run"]["runId"] != last["run"]["runId"]

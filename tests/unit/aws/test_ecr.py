@@ -1,4 +1,4 @@
-"""The digest of what a version was trained in: what it is on the laptop, and who keeps it."""
+"""The digest of the image that a version was trained in: on the laptop, in ECR, and in the records that keep it."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from penstock.audit.why import why
-from penstock.aws.ecr import image_digest
+from penstock.aws.ecr import find_image_digest
 from penstock.aws.model_registry import Registry
 from penstock.local.sagemaker.container import images
 from tests.support.world import ACCOUNT, REGION, World, client
@@ -26,9 +26,9 @@ ENTRYPOINT ["python", "-m", "code"]
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    """A project with a Dockerfile that copies three of its five files, and the list of images that names it."""
-    named = {"Dockerfile": DOCKERFILE, "pyproject.toml": "", "uv.lock": "1", "README.md": "", "code/train.py": "fit"}
-    for name, text in named.items():
+    """A project with a Dockerfile that copies three of its five files, and a list of images that holds it."""
+    sources = {"Dockerfile": DOCKERFILE, "pyproject.toml": "", "uv.lock": "1", "README.md": "", "code/train.py": "fit"}
+    for name, text in sources.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -42,7 +42,7 @@ def digest(context: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "uv.lock", "code/train.py", "code/more.py"])
-def test_another_source_tree_is_another_image(context: Path, name: str) -> None:
+def test_a_changed_source_file_changes_the_image_digest(context: Path, name: str) -> None:
     before = digest(context)
     assert before.startswith("sha256:")
     assert len(before) == len(DIGEST)
@@ -52,19 +52,19 @@ def test_another_source_tree_is_another_image(context: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "code/__pycache__/train.cpython-311.pyc"])
-def test_what_is_not_copied_changes_nothing(context: Path, name: str) -> None:
+def test_a_file_that_is_not_copied_leaves_the_digest(context: Path, name: str) -> None:
     before = digest(context)
     (context / name).parent.mkdir(exist_ok=True)
     (context / name).write_text("changed")
     assert digest(context) == before
 
 
-def test_an_image_from_elsewhere_has_none_here(context: Path) -> None:
+def test_an_image_from_elsewhere_has_no_digest_on_the_laptop(context: Path) -> None:
     with pytest.raises(images.UnknownImageError, match="somebody/xgboost:1 is not on this laptop cloud"):
         images.digest("somebody/xgboost:1", context / "images.json")
 
 
-def test_ledger_report_and_why_keep_what_the_registry_resolved(world: World) -> None:
+def test_ledger_report_and_why_have_the_digest_that_the_registry_resolved(world: World) -> None:
     # Given a registry that resolves the image's tag, which moto's does not
     function = world.load("register")
 
@@ -79,31 +79,31 @@ def test_ledger_report_and_why_keep_what_the_registry_resolved(world: World) -> 
     version = world.ledger.version(1)
     assert Registry(world.group).describe(version["arn"]).image_digest == DIGEST
     assert version["image_digest"] == DIGEST
-    written = world.ledger.run("run1")["steps"]["report"]
-    assert DIGEST in world.store.read(written["key"], written["version_id"]).decode()
+    report = world.ledger.run("run1")["steps"]["report"]
+    assert DIGEST in world.store.read(report["key"], report["version_id"]).decode()
     world.ledger.put_dataset("d" * 64, run="run1", rows=1, parts=[], contract="c")
     assert why(world.ledger, world.lake, 1)["run"]["image_digest"] == DIGEST
 
 
-def pushed(repository: str, tag: str) -> str:
-    """An image in moto's ECR; its digest."""
+def push_image(repository: str, tag: str) -> str:
+    """Push an image to moto's ECR; its digest."""
     client("ecr").create_repository(repositoryName=repository)
     kind = "application/vnd.docker.distribution.manifest.v2+json"
     manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": {"digest": DIGEST}, "layers": []})
-    made = client("ecr").put_image(repositoryName=repository, imageTag=tag, imageManifest=manifest)
-    return str(made["image"]["imageId"]["imageDigest"])
+    response = client("ecr").put_image(repositoryName=repository, imageTag=tag, imageManifest=manifest)
+    return str(response["image"]["imageId"]["imageDigest"])
 
 
 @pytest.mark.parametrize("challenger", [GOOD, {"roc_auc": 0.5, "log_loss": 0.5}], ids=["registered", "rejected"])
-def test_an_image_in_ecr_is_asked_for_there(world: World, challenger: dict[str, float]) -> None:
-    # Given a run that was trained in an image of ECR's
-    digest = pushed("assets", "a1b2")
+def test_the_digest_of_an_image_in_ecr_comes_from_ecr(world: World, challenger: dict[str, float]) -> None:
+    # Given a run that was trained in an image in ECR
+    digest = push_image("assets", "a1b2")
     event = trained(world, artifact(files(challenger))) | {"image": f"{ECR}/assets:a1b2"}
     # When it is judged
     outcome = world.load("register").handler(event, None)["outcome"]
-    # Then its report has the digest, whatever the ending, and a version its metadata too
-    written = world.ledger.run("run1")["steps"]["report"]
-    assert digest in world.store.read(written["key"], written["version_id"]).decode()
+    # Then its report has the digest, whatever the ending, and so has a version's metadata
+    report = world.ledger.run("run1")["steps"]["report"]
+    assert digest in world.store.read(report["key"], report["version_id"]).decode()
     assert [item["CustomerMetadataProperties"]["image_digest"] for item in packages()] == (
         [digest] if outcome == "registered" else []
     )
@@ -121,12 +121,12 @@ def test_an_image_in_ecr_is_asked_for_there(world: World, challenger: dict[str, 
         ("docker.io/somebody/xgboost:1", ""),
     ],
 )
-def test_what_a_name_says_of_its_image(world: World, uri: str, digest: str) -> None:
-    pushed("assets", "a1b2")
-    assert image_digest(uri) == digest
+def test_the_digest_behind_a_name(world: World, uri: str, digest: str) -> None:
+    push_image("assets", "a1b2")
+    assert find_image_digest(uri) == digest
 
 
-def test_a_version_from_before_has_none(world: World) -> None:
+def test_a_version_without_a_digest_has_none_in_why(world: World) -> None:
     world.load("register").handler(trained(world, artifact(files(GOOD))), None)
     world.ledger.put_dataset("d" * 64, run="run1", rows=1, parts=[], contract="c")
     assert why(world.ledger, world.lake, 1)["run"]["image_digest"] is None

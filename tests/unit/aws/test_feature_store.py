@@ -1,4 +1,4 @@
-"""The door to the feature store, against a client in memory."""
+"""The gateway to the feature store, against a client in memory."""
 
 import pytest
 from hypothesis import given
@@ -20,17 +20,17 @@ def store(runtime: FakeRuntime) -> FeatureStore:
     return FeatureStore("flights", runtime)
 
 
-def test_many_records_go_in_and_come_out(runtime: FakeRuntime, store: FeatureStore) -> None:
+def test_many_records_are_put_and_read(runtime: FakeRuntime, store: FeatureStore) -> None:
     assert store.put({"id": str(index), "at": AT} for index in range(2_345)) == 2_345
     # When some are read, one of which is not there
-    found = store.get([str(index) for index in range(2_200, 2_400)])
+    records = store.get([str(index) for index in range(2_200, 2_400)])
     # Then a call reads a hundred
-    assert len(found) == 145
-    assert found["2200"] == {"id": "2200", "at": AT}
+    assert len(records) == 145
+    assert records["2200"] == {"id": "2200", "at": AT}
     assert [len(names) for names in runtime.gets] == [100, 100]
 
 
-def test_what_a_call_leaves_is_asked_again(runtime: FakeRuntime, store: FeatureStore) -> None:
+def test_records_that_a_call_leaves_are_read_again(runtime: FakeRuntime, store: FeatureStore) -> None:
     store.put(iter([{"id": "a", "at": AT}, {"id": "b", "at": AT}]))
     runtime.holding_back = 1
     assert set(store.get(["a", "b"])) == {"a", "b"}
@@ -54,7 +54,7 @@ def test_a_store_that_is_down_is_a_sentence(runtime: FakeRuntime, store: Feature
 
 
 @given(st.text())
-def test_any_text_comes_back(value: str) -> None:
+def test_any_text_is_read_as_it_was_put(value: str) -> None:
     runtime = FakeRuntime("id", "at")
     store = FeatureStore("flights", runtime)
     store.put(iter([{"id": "a", "at": AT, "note": value}]))
@@ -68,7 +68,7 @@ def test_an_entity_is_forgotten_for_good(runtime: FakeRuntime, store: FeatureSto
     store.put(iter([{"id": "a", "at": at}]))
     assert store.forget("a", "at") is True
     # Then the deletion is later than the record, even than one of the future, and leaves nothing behind
-    (asked,) = runtime.deleted
-    assert (asked["DeletionMode"], asked["TargetStores"]) == ("HardDelete", ["OnlineStore"])
-    assert asked["EventTime"] > at
+    (request,) = runtime.deleted
+    assert (request["DeletionMode"], request["TargetStores"]) == ("HardDelete", ["OnlineStore"])
+    assert request["EventTime"] > at
     assert store.forget("a", "at") is False

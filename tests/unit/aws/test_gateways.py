@@ -1,4 +1,4 @@
-"""The doors to S3, the registry, SNS and CloudWatch, and the captures behind the first."""
+"""The gateways to S3, the registry, SNS, Step Functions, Lambda and CloudWatch."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from penstock.aws.cloudwatch import Metrics
-from penstock.aws.executions import Ended, Executions
+from penstock.aws.executions import ExecutionOutcome, Executions
 from penstock.aws.model_registry import APPROVED, PENDING, Package, Registry, group_of
 from penstock.aws.notifier import Notifier
 from penstock.aws.s3_store import NoObjectError, NotDeletedError, Store, sha256
@@ -46,17 +46,17 @@ def test_every_version_is_listed_and_deleted_for_good(world: World) -> None:
     versions = [store.write("a/b", data) for data in (b"one", b"two")]
     other = store.write("a/c", b"x")
     client("s3").delete_object(Bucket=BUCKET, Key="a/c")
-    found = {(item.key, item.version_id): newest for item, newest in store.every_version("a/")}
-    assert found == {("a/b", versions[0]): False, ("a/b", versions[1]): True, ("a/c", other): False}
+    versions_of = {(item.key, item.version_id): newest for item, newest in store.all_versions("a/")}
+    assert versions_of == {("a/b", versions[0]): False, ("a/b", versions[1]): True, ("a/c", other): False}
     # When more than one call takes are deleted, some of which are gone already
     store.delete_versions([("a/b", versions[0]), *((f"a/{number}", "gone") for number in range(1_000)), ("a/c", other)])
     # Then only the others are there
-    assert [item.version_id for item, _ in store.every_version("a/")] == [versions[1]]
+    assert [item.version_id for item, _ in store.all_versions("a/")] == [versions[1]]
 
 
 def test_a_version_that_s3_keeps_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = {"Errors": [{"Key": "a/b", "Code": "AccessDenied", "Message": "the object is locked"}]}
-    monkeypatch.setattr(world.store._client, "delete_objects", lambda **_: kept)
+    response = {"Errors": [{"Key": "a/b", "Code": "AccessDenied", "Message": "the object is locked"}]}
+    monkeypatch.setattr(world.store._client, "delete_objects", lambda **_: response)
     with pytest.raises(NotDeletedError, match="S3 kept a/b and 0 others: the object is locked"):
         world.store.delete_versions([("a/b", "v1")])
 
@@ -67,7 +67,7 @@ def test_a_mark_travels_with_an_object(world: World) -> None:
     assert world.store.mark("a/none", "null") == ""
 
 
-def test_another_refusal_is_not_taken_for_absence(world: World) -> None:
+def test_another_error_of_s3_does_not_mean_absence(world: World) -> None:
     with pytest.raises(ClientError, match="NoSuchBucket"):
         Store("no-such-bucket").read("a")
 
@@ -127,7 +127,7 @@ def test_a_status_is_set_with_its_reason(world: World) -> None:
     assert package.created <= package.changed
 
 
-def test_a_run_finds_only_what_is_newer_than_itself(world: World) -> None:
+def test_a_run_does_not_find_an_older_version_of_its_name(world: World) -> None:
     # Given a version that says it is of run r1, and is older than it
     registry = Registry(world.group)
     registered(registry, "r1")
@@ -138,7 +138,7 @@ def test_a_run_finds_only_what_is_newer_than_itself(world: World) -> None:
     assert package.version == 2
 
 
-def test_an_execution_is_started_once_and_says_how_it_ended(world: World) -> None:
+def test_an_execution_is_started_once_and_has_its_outcome(world: World) -> None:
     # Given an execution that is started twice
     executions = Executions(world.rollout)
     assert [executions.start("o1", {"a": 1}) for _ in range(2)] == [None, None]
@@ -146,20 +146,20 @@ def test_an_execution_is_started_once_and_says_how_it_ended(world: World) -> Non
     # When it is stopped and started again
     arn = world.executions(world.rollout)[0]["executionArn"]
     client("stepfunctions").stop_execution(executionArn=arn)
-    ended = executions.start("o1", {"a": 1})
+    outcome = executions.start("o1", {"a": 1})
     # Then it says so, and there is no other
-    assert ended == Ended("ABORTED", "")  # moto keeps no cause
-    assert Ended("ABORTED", "by hand").sentence("it") == "it ended ABORTED: by hand"
-    assert Ended("TIMED_OUT", "").sentence("it") == "it ended TIMED_OUT"
+    assert outcome == ExecutionOutcome("ABORTED", "")  # moto keeps no cause
+    assert ExecutionOutcome("ABORTED", "by hand").sentence("it") == "it ended ABORTED: by hand"
+    assert ExecutionOutcome("TIMED_OUT", "").sentence("it") == "it ended TIMED_OUT"
     assert len(world.executions(world.rollout)) == 1
 
 
-def test_a_machine_that_is_not_there_is_not_taken_for_a_running_one(world: World) -> None:
+def test_a_missing_state_machine_is_an_error(world: World) -> None:
     with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
         Executions(world.rollout + "-not").start("o1", {})
 
 
-def test_what_serves_is_asked_of_the_alias(world: World) -> None:
+def test_the_alias_tells_what_serves(world: World) -> None:
     # Given the function as CloudFormation makes it
     world.predict()
     service = Service(FUNCTION)
@@ -173,7 +173,7 @@ def test_what_serves_is_asked_of_the_alias(world: World) -> None:
     assert service.live() == Serving(version, 3, "s3", service.code())
 
 
-def test_a_share_of_the_traffic_is_told(world: World) -> None:
+def test_the_live_version_has_the_shares_beside_it(world: World) -> None:
     world.predict()
     new = world.publish({"PENSTOCK_VERSION": "3"})
     weights = {"AdditionalVersionWeights": {new: 0.1}}
@@ -198,7 +198,7 @@ def test_superfluous_versions_are_deleted_and_no_others(world: World) -> None:
 
 def test_a_notice_has_one_line_of_at_most_100_characters_as_subject(world: World) -> None:
     notifier = Notifier(world.topic)
-    notifier.tell("one\nline " + "x" * 200, "the text\nof two lines")
+    notifier.send("one\nline " + "x" * 200, "the text\nof two lines")
     notice = world.notices()[0]
     assert notice["subject"].startswith("one line xxx")
     assert len(notice["subject"]) == 100
@@ -207,8 +207,8 @@ def test_a_notice_has_one_line_of_at_most_100_characters_as_subject(world: World
 
 def test_numbers_reach_cloudwatch(world: World) -> None:
     Metrics("Penstock/dev/m").put({"DriftPSI": 0.25, "WindowRows": 500})
-    found = client("cloudwatch").list_metrics(Namespace="Penstock/dev/m")["Metrics"]
-    assert {(item["MetricName"], len(item["Dimensions"])) for item in found} == {("DriftPSI", 0), ("WindowRows", 0)}
+    metrics = client("cloudwatch").list_metrics(Namespace="Penstock/dev/m")["Metrics"]
+    assert {(item["MetricName"], len(item["Dimensions"])) for item in metrics} == {("DriftPSI", 0), ("WindowRows", 0)}
 
 
 def test_captures_are_read_in_order_packed_or_not(world: World) -> None:
@@ -219,10 +219,10 @@ def test_captures_are_read_in_order_packed_or_not(world: World) -> None:
     world.store.write(prefix + "05/a", "".join(lines[:2]).encode())
     world.store.write(prefix + "06/c", (lines[4] + "\n").encode())
     # When those behind the fifth hour's file are read
-    found = list(captures.read(world.store, world.lake, after=prefix + "05/a"))
+    files = list(captures.read(world.store, world.lake, after=prefix + "05/a"))
     # Then there are the other two, oldest first
-    assert [key.rpartition("/")[2] for key, _ in found] == ["b", "c"]
-    assert [row["id"] for _, rows in found for row in rows] == ["2", "3", "4"]
+    assert [key.rpartition("/")[2] for key, _ in files] == ["b", "c"]
+    assert [row["id"] for _, rows in files for row in rows] == ["2", "3", "4"]
 
 
 def test_the_hours_prefix_is_before_its_files(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The little HTTP that predict speaks: answers in every framing, and an error in words for whatever is none."""
+"""The minimal HTTP client: responses in every framing, and an error that describes anything else."""
 
 import socket
 import subprocess
@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from penstock.aws.client import encoded
+from penstock.aws.client import encode
 from penstock.aws.http import Connection, HttpError
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -16,25 +16,25 @@ WHOLE = OK + b"Content-Length: 3\r\nX-Name:  a value \r\n\r\nabc"
 
 
 class Server:
-    """Gives these answers, one a request, on as many connections as are made; then closes."""
+    """Gives these answers, one for each request, on as many connections as are opened; then closes."""
 
     def __init__(self, *answers: bytes) -> None:
         self._answers = list(answers)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.connections, self.asked = 0, list[bytes]()
+        self.connections, self.requests = 0, list[bytes]()
         self._thread = Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
         while self._answers:
-            made, _ = self._listener.accept()
+            connection, _ = self._listener.accept()
             self.connections += 1
-            with made:
-                while self._answers and (request := made.recv(65_536)):
-                    self.asked.append(request)
+            with connection:
+                while self._answers and (request := connection.recv(65_536)):
+                    self.requests.append(request)
                     answer = self._answers.pop(0)
-                    made.sendall(answer)
+                    connection.sendall(answer)
                     if b"keep" not in answer and b"chunked" not in answer and answer != WHOLE:
                         break
 
@@ -45,13 +45,13 @@ class Server:
 
 @pytest.fixture
 def servers() -> Iterator[list[Server]]:
-    made: list[Server] = []
-    yield made
-    for server in made:
+    opened: list[Server] = []
+    yield opened
+    for server in opened:
         server.close()
 
 
-def connected(servers: list[Server], *answers: bytes) -> Connection:
+def connect(servers: list[Server], *answers: bytes) -> Connection:
     servers.append(Server(*answers))
     return Connection(servers[-1].address, seconds=10)
 
@@ -66,27 +66,27 @@ def connected(servers: list[Server], *answers: bytes) -> Connection:
         (b"HTTP/1.1 503\r\ncontent-length: 2\r\nConnection: Close\r\n\r\nno", b"no"),
     ],
 )
-def test_an_answer_in_every_framing(servers: list[Server], answer: bytes, body: bytes) -> None:
-    # Given a server that answers twice, keeping the connection or not
-    connection = connected(servers, answer, answer)
-    # When it is asked twice, then both answers are whole
-    found = [connection.ask("GET", "/a?b=c", {"x-one": "1"}, b"{}") for _ in range(2)]
+def test_a_response_in_every_framing(servers: list[Server], answer: bytes, body: bytes) -> None:
+    # Given a server that answers twice, on one connection or two
+    connection = connect(servers, answer, answer)
+    # When two requests are sent, then both responses are whole
+    responses = [connection.request("GET", "/a?b=c", {"x-one": "1"}, b"{}") for _ in range(2)]
     connection.close()
-    assert [item.body for item in found] == [body] * 2
-    assert {item.status for item in found} == {503 if b"503" in answer else 200}
-    kept = b"until" not in answer and b"Close" not in answer
-    assert servers[0].connections == (1 if kept else 2)
+    assert [item.body for item in responses] == [body] * 2
+    assert {item.status for item in responses} == {503 if b"503" in answer else 200}
+    reusable = b"until" not in answer and b"Close" not in answer
+    assert servers[0].connections == (1 if reusable else 2)
     host = servers[0].address.encode()
-    assert servers[0].asked[0] == (
+    assert servers[0].requests[0] == (
         b"GET /a?b=c HTTP/1.1\r\nhost: " + host + b"\r\ncontent-length: 2\r\nx-one: 1\r\n\r\n{}"
     )
 
 
-def test_an_answer_without_a_body_is_not_waited_for(servers: list[Server]) -> None:
-    # Given an answer that says nothing of its length, because it can have no body, on a connection that stays open
-    connection = connected(servers, b"HTTP/1.1 204 No Content\r\nX: keep\r\n\r\n", WHOLE)
-    # When it is asked twice, then both answers came by it
-    assert [(item.status, item.body) for item in (connection.ask("GET", "/", {}) for _ in range(2))] == [
+def test_a_response_without_a_body_is_not_waited_for(servers: list[Server]) -> None:
+    # Given a response without a length, because it can have no body, on a connection that stays open
+    connection = connect(servers, b"HTTP/1.1 204 No Content\r\nX: keep\r\n\r\n", WHOLE)
+    # When two requests are sent, then both responses arrive on it
+    assert [(item.status, item.body) for item in (connection.request("GET", "/", {}) for _ in range(2))] == [
         (204, b""),
         (200, b"abc"),
     ]
@@ -94,21 +94,21 @@ def test_an_answer_without_a_body_is_not_waited_for(servers: list[Server]) -> No
     assert servers[0].connections == 1
 
 
-def test_an_answer_goes_on_behind_what_is_none_yet(servers: list[Server]) -> None:
-    connection = connected(servers, b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + WHOLE)
-    assert connection.ask("GET", "/", {}).body == b"abc"
+def test_interim_responses_are_skipped(servers: list[Server]) -> None:
+    connection = connect(servers, b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + WHOLE)
+    assert connection.request("GET", "/", {}).body == b"abc"
     assert connection.open
     connection.close()
 
 
 def test_headers_are_found_by_their_lower_case_name(servers: list[Server]) -> None:
-    connection = connected(servers, WHOLE)
-    assert connection.ask("GET", "/", {}).headers == {"content-length": "3", "x-name": "a value"}
+    connection = connect(servers, WHOLE)
+    assert connection.request("GET", "/", {}).headers == {"content-length": "3", "x-name": "a value"}
     connection.close()
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (b"", "ended without an answer"),
         (b"HTTP/1.1 200", "ended within an answer"),
@@ -119,14 +119,14 @@ def test_headers_are_found_by_their_lower_case_name(servers: list[Server]) -> No
         (OK + b"X: " + b"a" * 70_000, "ended within an answer"),
     ],
 )
-def test_what_is_no_answer_is_told_and_the_next_question_begins_anew(
-    servers: list[Server], answer: bytes, said: str
+def test_a_broken_response_is_an_error_and_the_next_request_reconnects(
+    servers: list[Server], answer: bytes, message: str
 ) -> None:
-    connection = connected(servers, answer, WHOLE)
-    with pytest.raises(HttpError, match=said):
-        connection.ask("GET", "/", {})
+    connection = connect(servers, answer, WHOLE)
+    with pytest.raises(HttpError, match=message):
+        connection.request("GET", "/", {})
     assert not connection.open
-    assert connection.ask("GET", "/", {}).body == b"abc"
+    assert connection.request("GET", "/", {}).body == b"abc"
     connection.close()
 
 
@@ -134,32 +134,32 @@ def test_silence_is_a_time_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         connection = Connection(f"127.0.0.1:{silent.getsockname()[1]}", seconds=0.05)
         with pytest.raises(TimeoutError):
-            connection.ask("GET", "/", {})
+            connection.request("GET", "/", {})
         assert not connection.open
 
 
-def test_an_answer_to_nothing_is_an_error() -> None:
-    with pytest.raises(HttpError, match="nothing was asked"):
+def test_receiving_without_a_request_is_an_error() -> None:
+    with pytest.raises(HttpError, match="no request was sent"):
         Connection("127.0.0.1:1", seconds=1).receive()
 
 
 def test_tls_is_verified(servers: list[Server]) -> None:
     # Given a server that speaks no TLS
     servers.append(Server(b"HTTP/1.1 400\r\n\r\n"))
-    # When it is asked over TLS, then there is no answer in the clear
+    # When a request is sent over TLS, then there is no response in the clear
     with pytest.raises(OSError, match=r"SSL|EOF|reset"):
-        Connection(servers[0].address, seconds=10, tls=True).ask("GET", "/", {})
+        Connection(servers[0].address, seconds=10, tls=True).request("GET", "/", {})
 
 
 def test_a_plain_address_costs_neither_ssl_nor_the_standard_librarys_client() -> None:
     program = "import sys, penstock.aws.client; print(sorted({'ssl', 'http', 'email', 'urllib'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("text", ["models/m/model.onnx", "a b+c=ü/~x", "%2F?&"])
 def test_text_is_encoded_as_the_standard_library_does(text: str) -> None:
     from urllib.parse import quote
 
-    assert encoded(text, "/") == quote(text, safe="/-_.~")
-    assert encoded(text) == quote(text, safe="-_.~")
+    assert encode(text, "/") == quote(text, safe="/-_.~")
+    assert encode(text) == quote(text, safe="-_.~")

@@ -1,4 +1,4 @@
-"""Our signatures are botocore's, byte for byte; calls find their way, and come back."""
+"""Signatures equal botocore's, byte for byte; calls reach the right endpoint, and stale connections are retried."""
 
 import json
 import socket
@@ -20,10 +20,10 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.aws import client as aws_call
+from penstock.aws import client as aws_client
 from penstock.aws.client import PLAIN, AwsService, CallError, Reply
 from penstock.aws.credentials import NoCredentialsError, RoleCredentials
-from penstock.aws.sigv4 import Credentials, Scope, signed
+from penstock.aws.sigv4 import Credentials, Scope, sign
 from penstock.local.host.tls import ensure_certificates
 from tests.support.front import Answer, serving
 
@@ -44,11 +44,11 @@ def test_a_signature_is_botocores(path: str, version: str, body: bytes, token: s
     if service == "firehose":
         target = "/"  # every other service would have its path encoded twice
     query = f"versionId={version}" if version else ""
-    who = Credentials("AKID", "secret", token)
+    credentials = Credentials("AKID", "secret", token)
     headers = {"host": "example.amazonaws.com", "x-amz-target": "a.B"}
     # When both sign it
     scope = Scope("eu-west-1", service)
-    ours = signed("POST", target, query, headers, body, scope=scope, credentials=who, now=NOW)
+    ours = sign("POST", target, query, headers, body, scope=scope, credentials=credentials, now=NOW)
     theirs = _theirs(target, query, headers, body, ours, scope, token)
     # Then the signatures are the same
     assert ours["authorization"] == theirs
@@ -83,15 +83,15 @@ def _theirs(
         ({"AWS_ENDPOINT_URL": "https://a", "AWS_ENDPOINT_URL_S3": "http://b:1"}, "lake", "b:1", "/lake"),
     ],
 )
-def test_an_endpoint_is_where_boto3_has_it(environ: dict[str, str], bucket: str, host: str, root: str) -> None:
+def test_an_endpoint_is_that_of_boto3(environ: dict[str, str], bucket: str, host: str, root: str) -> None:
     service = AwsService("s3", seconds=1, bucket=bucket, environ=ENVIRON | environ)
     assert (service._host, service._root) == (host, root)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("size", [0, 1_000_000])
-def test_a_kept_connection_that_died_is_made_anew(scheme: str, size: int, tmp_path: Path) -> None:
-    # Given a service that closes the connection after each answer without saying so
+def test_a_stale_connection_is_replaced(scheme: str, size: int, tmp_path: Path) -> None:
+    # Given a service that closes the connection after each answer without announcing it
     answers = [b"first", b"second"]
     with ExitStack() as closing:
         server = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -103,53 +103,51 @@ def test_a_kept_connection_that_died_is_made_anew(scheme: str, size: int, tmp_pa
             server = closing.enter_context(context.wrap_socket(server, server_side=True))
             environ["AWS_CA_BUNDLE"] = str(files.authority)
         service = AwsService("firehose", seconds=5, environ=environ)
-        # When it is asked twice, with a body that is sent by one write or by many
-        found = [_answered(service, server, answer, bytes(size)) for answer in answers]
+        # When it is called twice, with a body that is sent by one write or by many
+        replies = [_answer(service, server, answer, bytes(size)) for answer in answers]
     # Then both are answered
     service.close()
-    assert found == [Reply(200, answer) for answer in answers]
+    assert replies == [Reply(200, answer) for answer in answers]
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0.1, "timed out"), (10.0, "ended without an answer")])
-def test_what_was_waited_for_is_not_waited_for_twice(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, said: str
-) -> None:
-    # Given a service that answers once, and then is silent for longer than it is waited for, or ends after a while
-    monkeypatch.setattr(aws_call, "DEAD_SECONDS", 0.1)
-    asked: list[bytes] = []
+@pytest.mark.parametrize(("seconds", "message"), [(0.5, "timed out"), (10.0, "ended without an answer")])
+def test_only_a_stale_connection_is_retried(monkeypatch: pytest.MonkeyPatch, seconds: float, message: str) -> None:
+    # Given a service that answers once, and then is silent beyond the timeout, or closes after a while
+    monkeypatch.setattr(aws_client, "STALE_SECONDS", 0.1)
+    requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answering() -> None:
             connection, _ = server.accept()
             with connection:
-                asked.append(connection.recv(65_536))
+                requests.append(connection.recv(65_536))
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                asked.append(connection.recv(65_536))
-                time.sleep(0.3)
+                requests.append(connection.recv(65_536))
+                time.sleep(1)
 
         thread = Thread(target=answering)
         thread.start()
         environ = ENVIRON | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
         service = AwsService("firehose", seconds=seconds, environ=environ)
         service.call("POST", "/")
-        # When it is asked by the kept connection, then there is no answer
-        with pytest.raises(CallError, match=said):
+        # When it is called on the open connection, then there is no answer
+        with pytest.raises(CallError, match=message):
             service.call("POST", "/")
         thread.join()
-        # And it was not asked by another
+        # And no other connection was opened
         server.settimeout(0.05)
         with pytest.raises(TimeoutError):
             server.accept()
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
-def _answered(service: AwsService, server: socket.socket, answer: bytes, body: bytes) -> Reply:
+def _answer(service: AwsService, server: socket.socket, answer: bytes, body: bytes) -> Reply:
     def answering() -> None:
         connection, _ = server.accept()
         with connection:
-            read = connection.recv(65_536)
-            while not read.endswith(b"\r\n\r\n" + body):
-                read += connection.recv(65_536)
+            content = connection.recv(65_536)
+            while not content.endswith(b"\r\n\r\n" + body):
+                content += connection.recv(65_536)
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
 
     thread = Thread(target=answering)
@@ -159,7 +157,7 @@ def _answered(service: AwsService, server: socket.socket, answer: bytes, body: b
     return reply
 
 
-def test_no_answer_is_a_call_error_in_words() -> None:
+def test_no_answer_is_a_call_error_with_its_reason() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     service = AwsService("firehose", seconds=1, environ=ENVIRON | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"})
@@ -169,40 +167,40 @@ def test_no_answer_is_a_call_error_in_words() -> None:
         AwsService("s3", seconds=1, environ={"AWS_REGION": "eu-west-1"}).call("GET", "/")
 
 
-def test_a_restored_function_asks_the_runtime_and_asks_again_before_they_expire() -> None:
+def test_a_restored_function_renews_its_credentials_before_they_expire() -> None:
     # Given a runtime that hands out other credentials each time
-    asked: list[str] = []
+    targets: list[str] = []
 
     def answering(_method: str, target: str, _body: bytes) -> Answer:
-        asked.append(target)
-        until = (NOW + timedelta(hours=len(asked))).isoformat().replace("+00:00", "Z")
-        about = {"AccessKeyId": f"AKID{len(asked)}", "SecretAccessKey": "s", "Token": "t", "Expiration": until}
+        targets.append(target)
+        until = (NOW + timedelta(hours=len(targets))).isoformat().replace("+00:00", "Z")
+        about = {"AccessKeyId": f"AKID{len(targets)}", "SecretAccessKey": "s", "Token": "t", "Expiration": until}
         return 200, json.dumps(about).encode()
 
     with serving(answering) as address:
         role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role"})
         # When they are needed now, a little later, and when they are about to expire
-        found = [role.get(NOW + timedelta(minutes=minutes)).access_key for minutes in (0, 30, 56)]
-    # Then it asked twice
-    assert (found, asked) == (["AKID1", "AKID1", "AKID2"], ["/role", "/role"])
+        keys = [role.get(NOW + timedelta(minutes=minutes)).access_key for minutes in (0, 30, 56)]
+    # Then the runtime was asked twice
+    assert (keys, targets) == (["AKID1", "AKID1", "AKID2"], ["/role", "/role"])
 
 
-def test_a_runtime_that_fails_once_costs_nothing_before_they_expire() -> None:
+def test_credentials_stay_in_use_until_they_expire_where_the_runtime_fails() -> None:
     # Given a runtime that hands out credentials for an hour, and then none
     about = {"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t"}
     until = (NOW + timedelta(hours=1)).isoformat()
     answers = [json.dumps(about | {"Expiration": until}).encode(), b"{}", b"{}"]
     with serving(lambda *_: (200, answers.pop(0))) as address:
         role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role"})
-        # When it is asked early, then what there is stays good, and no longer than it is
+        # When they are renewed early, then the current ones stay in use, and no longer than they are valid
         assert [role.get(NOW + timedelta(minutes=minutes)).access_key for minutes in (0, 56)] == ["AKID"] * 2
         with pytest.raises(NoCredentialsError, match="the runtime gives no credentials"):
             role.get(NOW + timedelta(minutes=61))
 
 
-@pytest.mark.parametrize("said", [(500, b"no"), (200, b"[]")])
-def test_a_runtime_without_credentials_is_told(said: Answer) -> None:
-    with serving(lambda *_: said) as address:
+@pytest.mark.parametrize("answer", [(500, b"no"), (200, b"[]")])
+def test_a_runtime_without_credentials_is_an_error(answer: Answer) -> None:
+    with serving(lambda *_: answer) as address:
         role = RoleCredentials({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{address}/role"})
         with pytest.raises(NoCredentialsError, match="the runtime gives no credentials"):
             role.get(NOW)

@@ -286,7 +286,7 @@ def test_work_that_has_expired_is_done_anew(steps: Steps) -> None:
 
 
 def _of(steps: Steps, keys: list[str]) -> list[Version]:
-    return [version for version, _ in steps.world.store.every_version("batch-work/") if version.key in keys]
+    return [version for version, _ in steps.world.store.all_versions("batch-work/") if version.key in keys]
 
 
 def test_a_batch_that_is_redriven_is_scored_after_all(steps: Steps) -> None:
@@ -390,7 +390,7 @@ def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None
     for key, data in found.written.items():
         steps.world.store.write(key, data)
     # Then no version of any object holds them, and the others' scores and batches are what they were
-    for version, _ in steps.world.store.every_version("batch"):
+    for version, _ in steps.world.store.all_versions("batch"):
         data = steps.world.store.read(version.key, version.version_id)
         assert b'"me"' not in data, version.key
         assert b",me" not in data, version.key

@@ -1,4 +1,4 @@
-"""Every type that a Parquet file may have against every type of a contract: a value, or a reason, never a crash."""
+"""Every type of a Parquet column cast to every type of a contract: a value or a reason, never a crash."""
 
 import datetime as dt
 from decimal import Decimal
@@ -10,7 +10,7 @@ import pytest
 from penstock.contract.model import Column, Contract, Type
 from penstock.contract.row_check import check
 
-GIVEN = {
+RAW = {
     "int8": pl.Series([1, None], dtype=pl.Int8),
     "uint64": pl.Series([1, None], dtype=pl.UInt64),
     "int128": pl.Series([1, None], dtype=pl.Int128),
@@ -56,15 +56,15 @@ def contract(kind: Type, **rules: Any) -> Contract:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("given", sorted(GIVEN))
+@pytest.mark.parametrize("raw", sorted(RAW))
 @pytest.mark.parametrize("ruled", [False, True])
-def test_a_typed_cell_is_a_value_or_a_reason(given: str, kind: Type, *, ruled: bool) -> None:
+def test_a_typed_cell_is_a_value_or_a_reason(raw: str, kind: Type, *, ruled: bool) -> None:
     # Given a column of that type, its second value missing
-    table = pl.DataFrame({"k": ["a", "b"], "x": GIVEN[given], "t": [1, 1]})
-    # When it is held against a contract of that type
+    table = pl.DataFrame({"k": ["a", "b"], "x": RAW[raw], "t": [1, 1]})
+    # When it is checked by a contract of each type
     checked = check(contract(kind, **(RULES.get(kind, {}) if ruled else {})), table)
-    # Then the first is taken or is bad, and the missing one is no fault
-    assert checked.good["k"].to_list() == (["a", "b"] if given in GOOD[kind] or given == NULL else ["b"])
+    # Then the first value is good or bad, and the missing one is good
+    assert checked.good["k"].to_list() == (["a", "b"] if raw in GOOD[kind] or raw == NULL else ["b"])
     assert list(checked.reasons) == [] or next(iter(checked.reasons)).startswith("x: not ")
 
 
@@ -84,14 +84,14 @@ def test_a_decimal_keeps_its_fraction() -> None:
         ("integer", "\u00a0"),
     ],
 )
-def test_a_text_that_is_no_value(kind: Type, cell: str) -> None:
-    # Whatever stands in the other rows
+def test_text_that_is_no_value_of_its_type_is_bad(kind: Type, cell: str) -> None:
+    # Whatever the other rows hold
     for others in (["2"], [" "]):
         table = pl.DataFrame({"k": ["a", "b"], "x": [cell, *others], "t": ["1", "1"]})
         assert "a" not in check(contract(kind), table).good["k"].to_list()
 
 
-def test_a_parquet_time_in_no_year() -> None:
+def test_a_time_outside_of_the_years_1_to_9999_is_bad() -> None:
     far = pl.Series([2**31 - 1, 0], dtype=pl.Int32).cast(pl.Date)
     assert check(contract("date"), pl.DataFrame({"k": ["a", "b"], "x": far, "t": [1, 1]})).good["k"].to_list() == ["b"]
     late = pl.Series([2**62, 0], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
@@ -99,10 +99,10 @@ def test_a_parquet_time_in_no_year() -> None:
     assert check(contract("timestamp"), table).good["k"].to_list() == ["b"]
 
 
-def test_the_good_one_of_two_rows_with_one_key_stays() -> None:
+def test_a_bad_row_does_not_make_a_good_one_a_repetition() -> None:
     table = pl.DataFrame({"k": ["a", "a", "a"], "x": ["bad", "1", "2"], "t": ["1", "1", "1"]})
     keyed = Column("k", "string", "key", required=True, unique=True)
-    made = contract("integer")
-    checked = check(Contract("c", "1", (keyed, *made.columns[1:]), 1.0, "d"), table)
+    columns = contract("integer").columns
+    checked = check(Contract("c", "1", (keyed, *columns[1:]), 1.0, "d"), table)
     assert checked.good["x"].to_list() == [1]
     assert checked.reasons == {"x: not a whole number": 1, "k: appears more than once": 1}

@@ -1,4 +1,4 @@
-"""The data contract: what is read, and every refusal."""
+"""Reading the data contract, and every refusal."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -38,8 +38,8 @@ KEY, TARGET = column("id", primaryKey=True), column("won", "boolean", **role("ta
 def document(*columns: dict[str, Any], tolerance: Any = None, **about: Any) -> str:
     custom = {} if tolerance is None else {"customProperties": [{"property": "tolerance", "value": tolerance}]}
     rows = {"name": "rows", "logicalType": "object", "properties": list(columns)} | custom
-    made = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": "c", "version": "1.0.0", "status": "active"}
-    return yaml.safe_dump(made | {"schema": [rows]} | about)
+    head = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": "c", "version": "1.0.0", "status": "active"}
+    return yaml.safe_dump(head | {"schema": [rows]} | about)
 
 
 def test_the_flight_delay_contract(contract: Contract) -> None:
@@ -64,7 +64,7 @@ def test_key_and_target_are_always_required_and_the_key_unique(model_folder: Wri
     assert contract.tolerance == 0.0
 
 
-def test_classification_says_what_is_personal(model_folder: Write) -> None:
+def test_the_classification_makes_a_column_personal(model_folder: Write) -> None:
     columns = [KEY, TARGET, column("mail", classification="personal"), column("x", classification="public")]
     contract = read_contract(model_folder("", document(*columns)))
     assert [item.personal for item in contract.features] == [True, False]
@@ -74,8 +74,8 @@ def privacy(value: Any) -> dict[str, Any]:
     return {"classification": "personal", "customProperties": [{"property": "privacy", "value": value}]}
 
 
-def test_what_is_personal_is_dropped_unless_the_contract_hashes_it(model_folder: Write) -> None:
-    # Given personal columns that say nothing, drop and hash
+def test_a_personal_column_is_dropped_unless_the_contract_hashes_it(model_folder: Write) -> None:
+    # Given personal columns without privacy, with drop and with hash
     mail, name = column("mail", classification="personal"), column("name", **privacy("drop"))
     contract = read_contract(model_folder("", document(KEY, TARGET, mail, name, column("phone", **privacy("hash")))))
     assert [(item.name, item.privacy, item.hashed) for item in contract.features] == [
@@ -83,7 +83,7 @@ def test_what_is_personal_is_dropped_unless_the_contract_hashes_it(model_folder:
         ("name", "drop", False),
         ("phone", "hash", True),
     ]
-    # And a row key that is personal is hashed, since labels are joined by it
+    # And a personal row key is hashed, since labels are joined by it
     key = column("id", primaryKey=True, classification="pii")
     assert read_contract(model_folder("", document(key, TARGET, ANY))).key.hashed
     assert not contract.key.hashed
@@ -148,7 +148,7 @@ ANY = column("x", "number")
         ),
     ],
 )
-def test_a_contract_that_cannot_be_used(model_folder: Write, columns: list[dict[str, Any]], words: str) -> None:
+def test_an_unusable_contract_is_refused(model_folder: Write, columns: list[dict[str, Any]], words: str) -> None:
     folder = model_folder("", document(*columns))
     with pytest.raises(ContractError) as caught:
         read_contract(folder)
@@ -157,41 +157,41 @@ def test_a_contract_that_cannot_be_used(model_folder: Write, columns: list[dict[
 
 
 @pytest.mark.parametrize("tolerance", [1, -0.1, 1.5, "much", True])
-def test_a_tolerance_that_is_no_share(model_folder: Write, tolerance: Any) -> None:
+def test_a_tolerance_must_be_a_share(model_folder: Write, tolerance: Any) -> None:
     with pytest.raises(ContractError, match="tolerance is a share"):
         read_contract(model_folder("", document(KEY, TARGET, ANY, tolerance=tolerance)))
 
 
-def test_more_than_one_object(model_folder: Write) -> None:
+def test_more_than_one_object_is_refused(model_folder: Write) -> None:
     two = [{"name": "a", "properties": []}, {"name": "b", "properties": []}]
     with pytest.raises(ContractError, match="one object is expected"):
         read_contract(model_folder("", document(schema=two)))
 
 
-def test_a_field_of_a_wrong_type_has_its_line(model_folder: Write) -> None:
+def test_a_field_of_a_wrong_type_is_refused_with_its_line(model_folder: Write) -> None:
     folder = model_folder("", "apiVersion: v3.1.0\nkind: DataContract\nid: x\nschema: 7\n")
     with pytest.raises(ContractError, match=r"contract\.yaml:4: schema: "):
         read_contract(folder)
 
 
-def test_no_contract(tmp_path: Path) -> None:
+def test_a_missing_contract_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="no such file"):
         read_contract(tmp_path)
 
 
 @pytest.mark.parametrize("version", ["v2.0.0", None])
-def test_another_version_of_the_standard(model_folder: Write, version: str | None) -> None:
+def test_another_version_of_the_standard_is_refused(model_folder: Write, version: str | None) -> None:
     with pytest.raises(ContractError, match=r"apiVersion: .* is not the standard's third: write v3\.1\.0"):
         read_contract(model_folder("", document(KEY, TARGET, ANY, apiVersion=version)))
 
 
-def test_a_field_that_stands_there_twice(model_folder: Write) -> None:
+def test_a_repeated_field_is_refused(model_folder: Write) -> None:
     folder = model_folder("", document(KEY, TARGET, ANY) + "version: 2.0.0\n")
     with pytest.raises(ContractError, match=r"contract\.yaml:\d+: version: stands there twice"):
         read_contract(folder)
 
 
-@pytest.mark.parametrize("said", ["personal", "Personal", "PII", " pii "])
-def test_personal_however_it_is_written(model_folder: Write, said: str) -> None:
-    contract = read_contract(model_folder("", document(KEY, TARGET, column("x", classification=said))))
+@pytest.mark.parametrize("classification", ["personal", "Personal", "PII", " pii "])
+def test_the_classification_ignores_case_and_blanks(model_folder: Write, classification: str) -> None:
+    contract = read_contract(model_folder("", document(KEY, TARGET, column("x", classification=classification))))
     assert contract.features[0].personal

@@ -1,4 +1,4 @@
-"""The contract applied to tables."""
+"""Checking rows by the contract."""
 
 import io
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,7 +18,7 @@ KEY = Column("id", "string", "key", required=True, unique=True)
 TARGET = Column("won", "boolean", "target", required=True)
 
 
-def made(*columns: Column) -> Contract:
+def contract_of(*columns: Column) -> Contract:
     return Contract("test", "1", (KEY, *columns, TARGET), 0.1, "digest")
 
 
@@ -28,11 +28,11 @@ def parquet(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def one(column: Column, *cells: str) -> Checked:
-    """A CSV with one column besides key and target, checked."""
+def check_cells(column: Column, *cells: str) -> Checked:
+    """Check a CSV with one column besides key and target."""
     lines = [f'{index},"{cell}",true' for index, cell in enumerate(cells)]
     text = "\n".join([f"id,{column.name},won", *lines, ""])
-    return check(made(column), read_table(text.encode(), "a.csv"))
+    return check(contract_of(column), read_table(text.encode(), "a.csv"))
 
 
 def feature(kind: Any, **about: Any) -> Column:
@@ -67,10 +67,10 @@ def feature(kind: Any, **about: Any) -> Column:
         (feature("number", allowed=(1.5, 2)), "3", "x: not one of 1.5, 2"),
     ],
 )
-def test_a_cell_that_breaks_a_rule(column: Column, cell: str, reason: str) -> None:
+def test_a_cell_that_breaks_a_rule_makes_its_row_bad(column: Column, cell: str, reason: str) -> None:
     # Given a table with one bad cell
     # When it is checked
-    checked = one(column, cell)
+    checked = check_cells(column, cell)
     # Then the row is refused with that one reason, and counted
     assert checked.good.height == 0
     assert checked.bad[REASONS].to_list() == [[reason]]
@@ -101,27 +101,27 @@ def test_a_cell_that_breaks_a_rule(column: Column, cell: str, reason: str) -> No
     ],
 )
 def test_a_good_cell_gets_its_type(column: Column, cell: str, value: Any) -> None:
-    checked = one(column, cell)
+    checked = check_cells(column, cell)
     assert checked.bad.height == 0
     assert checked.good["x"].to_list() == [value]
 
 
-def test_timestamps_are_judged_one_by_one() -> None:
+def test_a_column_may_mix_formats_of_timestamps() -> None:
     # Given timestamps that are all ISO 8601, written in different ways
     cells = ["2013-01-31T08:00:00Z", "2013-01-31T08:00:00.5Z", "2013-01-31T08:00:00+02:00", "2013-01-31 08:00:00"]
-    # When they stand in one column
-    checked = one(feature("timestamp"), *cells)
-    # Then each is taken, as it is when it stands alone
+    # When they are in one column
+    checked = check_cells(feature("timestamp"), *cells)
+    # Then each is good
     assert checked.reasons == {}
 
 
-def test_a_row_has_all_its_reasons_and_its_number() -> None:
+def test_a_bad_row_has_all_its_reasons_and_its_number() -> None:
     # Given the third of four rows breaks three rules
-    contract = made(feature("number", minimum=0), Column("y", "string", "feature", required=True))
+    contract = contract_of(feature("number", minimum=0), Column("y", "string", "feature", required=True))
     text = "id,x,y,won\na,1,p,true\nb,2,p,no\nc,-1,,perhaps\nd,3,p,1\n"
     # When it is checked
     checked = check(contract, read_table(text.encode(), "a.csv"))
-    # Then it stands there as it came, with its number and every reason
+    # Then it is returned unchanged, with its number and every reason
     assert checked.bad.to_dicts() == [
         {
             ROW: 3,
@@ -136,33 +136,33 @@ def test_a_row_has_all_its_reasons_and_its_number() -> None:
     assert checked.share == 0.25
 
 
-def test_a_key_that_comes_twice_keeps_its_first_row() -> None:
+def test_of_rows_with_one_key_the_first_is_good() -> None:
     text = "id,x,won\na,1,true\nb,2,true\na,3,true\n,4,true\n,5,true\n"
-    checked = check(made(feature("number")), read_table(text.encode(), "a.csv"))
+    checked = check(contract_of(feature("number")), read_table(text.encode(), "a.csv"))
     assert checked.good["x"].to_list() == [1.0, 2.0]
     assert checked.reasons == {"id: appears more than once": 1, "id: missing": 2}
 
 
-def test_extra_columns_are_named_and_left_out() -> None:
+def test_unknown_columns_are_listed_and_left_out() -> None:
     text = "won,surplus,x,id\ntrue,9,1,a\n"
-    checked = check(made(feature("number")), read_table(text.encode(), "a.csv"))
+    checked = check(contract_of(feature("number")), read_table(text.encode(), "a.csv"))
     assert checked.unknown == ("surplus",)
     assert checked.good.columns == ["id", "x", "won"]
 
 
 @pytest.mark.parametrize("name", ["_row", "_reasons"])
-def test_a_mended_quarantine_file_can_be_uploaded_again(name: str) -> None:
+def test_a_corrected_quarantine_file_can_be_uploaded_again(name: str) -> None:
     # Given a file with the columns that quarantine adds, one row still bad
     text = f"id,x,won,{name}\na,1,true,1\nb,ten,true,2\n"
     # When it is checked
-    checked = check(made(feature("number")), read_table(text.encode(), "a.csv"))
-    # Then the column is an extra one like any other
+    checked = check(contract_of(feature("number")), read_table(text.encode(), "a.csv"))
+    # Then the column is an unknown one like any other
     assert checked.unknown == (name,)
     assert (checked.good.height, checked.bad.height) == (1, 1)
 
 
 def test_an_optional_column_may_be_absent_and_an_ignored_one_is_dropped() -> None:
-    contract = made(feature("number"), Column("aside", "string", "ignore"))
+    contract = contract_of(feature("number"), Column("aside", "string", "ignore"))
     checked = check(contract, read_table(b"id,aside,won\na,q,true\n", "a.csv"))
     assert checked.good.to_dicts() == [{"id": "a", "x": None, "won": True}]
     assert checked.unknown == ()
@@ -184,14 +184,14 @@ def test_an_optional_column_may_be_absent_and_an_ignored_one_is_dropped() -> Non
         (b"PK", "folder/a.xlsx", "'a.xlsx' does not end in .csv, .csv.gz"),
     ],
 )
-def test_a_file_that_is_refused_as_a_whole(data: bytes, name: str, words: str) -> None:
+def test_an_unreadable_file_is_refused_as_a_whole(data: bytes, name: str, words: str) -> None:
     with pytest.raises(TableError) as caught:
-        check(made(feature("number")), read_table(data, name))
+        check(contract_of(feature("number")), read_table(data, name))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_ending_may_be_in_capitals() -> None:
+def test_the_extension_may_be_in_capitals() -> None:
     assert read_table(b"id,x,won\na,1,true\n", "FLIGHTS.CSV").height == 1
 
 
@@ -213,12 +213,12 @@ def test_the_ending_may_be_in_capitals() -> None:
         (feature("timestamp"), [["x"]]),
     ],
 )
-def test_a_typed_column_of_a_wrong_type_is_bad_row_by_row(column: Column, values: list[Any]) -> None:
-    # Given a Parquet file whose column has a type of its own that the contract's cannot be made of
+def test_values_of_a_type_that_does_not_fit_are_bad(column: Column, values: list[Any]) -> None:
+    # Given a Parquet file with a column whose type cannot be cast to the contract's
     table = pl.DataFrame({"id": ["a"], "x": values, "won": [True]})
     # When it is checked
-    checked = check(made(column), read_table(parquet(table), "a.parquet"))
-    # Then its rows are bad; nothing is guessed and nothing breaks
+    checked = check(contract_of(column), read_table(parquet(table), "a.parquet"))
+    # Then its rows are bad, without a guess or a crash
     assert checked.good.height == 0
     assert len(checked.reasons) == 1
 
@@ -233,9 +233,9 @@ def test_a_typed_column_of_a_wrong_type_is_bad_row_by_row(column: Column, values
         (feature("timestamp"), [datetime(2020, 1, 1, tzinfo=UTC)], datetime(2020, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_typed_column_that_means_the_same_is_taken(column: Column, values: list[Any], expected: Any) -> None:
+def test_values_of_another_type_that_mean_the_same_are_good(column: Column, values: list[Any], expected: Any) -> None:
     table = pl.DataFrame({"id": ["a"], "x": values, "won": [True]})
-    checked = check(made(column), read_table(parquet(table), "a.parquet"))
+    checked = check(contract_of(column), read_table(parquet(table), "a.parquet"))
     assert checked.good["x"].to_list() == [expected]
 
 
@@ -248,7 +248,7 @@ def test_the_three_formats_give_the_same_rows() -> None:
         "a.parquet": parquet(table),
     }
     # When each is checked
-    goods = [check(made(feature("number")), read_table(data, name)).good for name, data in files.items()]
+    goods = [check(contract_of(feature("number")), read_table(data, name)).good for name, data in files.items()]
     # Then they are the same
     assert goods[0].equals(goods[1])
     assert goods[0].equals(goods[2])
@@ -263,7 +263,7 @@ def test_real_flights_pass_their_contract(contract: Contract) -> None:
 
 
 CELLS = st.one_of(st.none(), st.text(max_size=6), st.sampled_from(["1", "-1", "nan", "true", "2013-01-31", "AB"]))
-KINDS = made(
+KINDS = contract_of(
     feature("number", minimum=0),
     Column("i", "integer", "feature", required=True, maximum=10),
     Column("s", "string", "feature", pattern="[A-Z]{2}", min_length=1),
@@ -274,13 +274,13 @@ KINDS = made(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(*[CELLS] * 7), min_size=1, max_size=8))
-def test_good_and_bad_rows_are_all_rows(rows: list[tuple[Any, ...]]) -> None:
+def test_each_row_is_either_good_or_bad_with_a_reason(rows: list[tuple[Any, ...]]) -> None:
     # Given any table of text
     names = [column.name for column in KINDS.columns]
     table = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
     # When it is checked
     checked = check(KINDS, table)
-    # Then each row is on one side, each bad one has a reason, and the counts are the reasons'
+    # Then good and bad rows are all rows, each bad one has a reason, and the counts match the reasons
     assert checked.good.height + checked.bad.height == len(rows)
     assert all(checked.bad[REASONS].list.len() > 0)
     assert sum(checked.reasons.values()) == int(checked.bad[REASONS].list.len().sum() or 0)

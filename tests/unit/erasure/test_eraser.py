@@ -390,7 +390,7 @@ def test_one_that_fails_before_its_plan_leaves_the_way_free(lived: Lived, monkey
         return []
 
     store = Store(BUCKET)
-    monkeypatch.setattr(lived.world.store, "every_version", refused)
+    monkeypatch.setattr(lived.world.store, "all_versions", refused)
     with pytest.raises(ClientError):
         lived.forget()
     # Then runs may begin, and the next one finds everything

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from demo.flights import flights
-from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGroup, stored_groups
+from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGroup, find_groups
 from penstock.datasets.version import Dataset
 from penstock.erasure.eraser import Eraser, Erasure, ForgettingError
 from penstock.erasure.subject import Subject
@@ -109,7 +109,7 @@ class Filled:
 
     def offline(self) -> list[pl.DataFrame]:
         """Every version of every offline file."""
-        held = self.world.store.every_version(f"features/{MODEL}/")
+        held = self.world.store.all_versions(f"features/{MODEL}/")
         return [pl.read_parquet(self.world.store.read(version.key, version.version_id)) for version, _ in held]
 
     def noted(self) -> set[str]:
@@ -232,7 +232,7 @@ def test_a_store_that_may_not_be_asked_is_a_sentence_and_nothing_is_removed(worl
         def get_paginator(self, _: str) -> Any:
             raise refusal("AccessDeniedException")
 
-    closed = replace(filled.stored(), list_groups=lambda pattern: stored_groups(pattern, Closed()))
+    closed = replace(filled.stored(), list_groups=lambda pattern: find_groups(pattern, Closed()))
     with pytest.raises(FeatureStoreError, match=r"needs sagemaker:ListFeatureGroups and .*AccessDenied"):
         filled.forget(key, features=closed)
     filled.runtime.failing = [refusal("AccessDeniedException")]

@@ -11,7 +11,7 @@ CHALLENGER = {"roc_auc": 0.9, "log_loss": 0.3, "brier": 0.1, "f1": 0.6}
 BASELINE = {"roc_auc": 0.5, "log_loss": 0.6, "brier": 0.2}
 
 
-def judged(gate: dict[str, Any], champion: dict[str, float] | None = None) -> Decision:
+def decide_one(gate: dict[str, Any], champion: dict[str, float] | None = None) -> Decision:
     return decide([Gate(**gate)], CHALLENGER, baseline=BASELINE, champion=champion)
 
 
@@ -72,18 +72,20 @@ def judged(gate: dict[str, Any], champion: dict[str, float] | None = None) -> De
         ({"metric": "rmse", "min": 1}, None, False, "rmse was not measured; there are brier, f1, log_loss, roc_auc"),
     ],
 )
-def test_a_gates_verdict(gate: dict[str, Any], champion: dict[str, float] | None, passed: bool, sentence: str) -> None:
-    decision = judged({"metric": "roc_auc"} | gate, champion)
+def test_gate_passes_or_fails_with_a_sentence(
+    gate: dict[str, Any], champion: dict[str, float] | None, passed: bool, sentence: str
+) -> None:
+    decision = decide_one({"metric": "roc_auc"} | gate, champion)
     assert (decision.passed, decision.verdicts[0].sentence) == (passed, sentence)
     assert decision.reason == ("all 1 gates passed" if passed else sentence)
 
 
-def test_a_number_that_is_no_number_passes_no_gate() -> None:
+def test_nan_passes_no_gate() -> None:
     for gate in (Gate(metric="f1", min=0), Gate(metric="f1", max=1), Gate(metric="f1", against="baseline")):
         assert not decide([gate], {"f1": float("nan")}, baseline={"f1": 0.1}, champion=None).passed
 
 
-def test_all_gates_must_pass_and_all_failures_are_said() -> None:
+def test_all_gates_must_pass_and_the_reason_has_every_failure() -> None:
     # Given three gates of which two do not hold
     gates = [Gate(metric="roc_auc", min=0.95), Gate(metric="f1", min=0.5), Gate(metric="brier", max=0.01)]
     # When they are decided
@@ -99,16 +101,16 @@ def test_all_gates_must_pass_and_all_failures_are_said() -> None:
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae", "pinball_10", "pinball_90"])
-def test_an_error_in_the_targets_unit_is_better_when_it_is_lower(metric: str) -> None:
+def test_lower_regression_error_is_better(metric: str) -> None:
     gate = Gate(metric=metric, against="champion", by=2)
     assert decide([gate], {metric: 8.0}, baseline={}, champion={metric: 10.0}).passed
     assert not decide([gate], {metric: 9.0}, baseline={}, champion={metric: 10.0}).passed
 
 
-def test_r2_is_better_when_it_is_higher() -> None:
+def test_higher_r2_is_better() -> None:
     gate = Gate(metric="r2", against="baseline", by=0.05)
-    found = decide([gate], {"r2": 0.4}, baseline={"r2": -0.01}, champion=None)
-    assert found.verdicts[0].sentence == "r2 0.4000 ≥ 0.0400 (the baseline's -0.0100, 0.05 better)"
+    decision = decide([gate], {"r2": 0.4}, baseline={"r2": -0.01}, champion=None)
+    assert decision.verdicts[0].sentence == "r2 0.4000 ≥ 0.0400 (the baseline's -0.0100, 0.05 better)"
 
 
 def part(value: str, rows: int, **metrics: dict[str, float]) -> dict[str, Any]:
@@ -180,32 +182,32 @@ EVALUATION = {
         ),
     ],
 )
-def test_what_is_measured_beside_the_metrics(gate: dict[str, Any], passed: bool, sentence: str) -> None:
-    found = decide([Gate(**gate)], CHALLENGER, baseline=BASELINE, champion=None, evaluation=EVALUATION)
-    assert (found.passed, found.verdicts[0].sentence) == (passed, sentence)
+def test_gates_on_slices_groups_and_other_measures(gate: dict[str, Any], passed: bool, sentence: str) -> None:
+    decision = decide([Gate(**gate)], CHALLENGER, baseline=BASELINE, champion=None, evaluation=EVALUATION)
+    assert (decision.passed, decision.verdicts[0].sentence) == (passed, sentence)
 
 
-def test_an_evaluation_without_groups_passes_no_gate_on_them() -> None:
-    found = decide([Gate(metric="tpr_difference", max=1)], CHALLENGER, baseline=BASELINE, champion=None)
-    assert not found.passed
-    assert found.reason.startswith("tpr_difference was not measured: any column has fewer")
+def test_gate_on_groups_fails_without_groups() -> None:
+    decision = decide([Gate(metric="tpr_difference", max=1)], CHALLENGER, baseline=BASELINE, champion=None)
+    assert not decision.passed
+    assert decision.reason.startswith("tpr_difference was not measured: any column has fewer")
 
 
-def test_a_slice_that_was_measured_without_the_rival_is_the_worst() -> None:
+def test_slice_without_the_rivals_metric_is_the_worst() -> None:
     # Given a slice whose baseline was not measured
     lacking = {"slices": [SLICES[0], part("LGA", 80, challenger={"roc_auc": 0.9})]}
     gate = Gate(metric="roc_auc", against="baseline", slice="worst")
-    found = decide([gate], CHALLENGER, baseline=BASELINE, champion=None, evaluation=lacking)
-    assert not found.passed
-    assert found.reason.startswith("roc_auc of the baseline was not measured, in the worst")
+    decision = decide([gate], CHALLENGER, baseline=BASELINE, champion=None, evaluation=lacking)
+    assert not decision.passed
+    assert decision.reason.startswith("roc_auc of the baseline was not measured, in the worst")
 
 
-def test_a_slice_whose_number_is_none_is_the_worst() -> None:
-    found = decide(
+def test_slice_with_nan_is_the_worst() -> None:
+    decision = decide(
         [Gate(metric="roc_auc", min=0.5, slice="worst")],
         CHALLENGER,
         baseline=BASELINE,
         champion=None,
         evaluation={"slices": [SLICES[0], part("LGA", 80, challenger={"roc_auc": float("nan")})]},
     )
-    assert (found.passed, "origin LGA" in found.reason) == (False, True)
+    assert (decision.passed, "origin LGA" in decision.reason) == (False, True)

@@ -1,4 +1,4 @@
-"""The evaluation's numbers are scikit-learn's."""
+"""Metrics, compared with scikit-learn."""
 
 import itertools
 
@@ -16,9 +16,9 @@ SCORES = np.clip(0.3 * TRUTH + RANDOM.random(500) * 0.7, 0, 1)
 
 
 def test_every_metric_is_scikit_learns() -> None:
-    found = evaluation.measure(TRUTH, SCORES, 0.5)
+    numbers = evaluation.measure(TRUTH, SCORES, 0.5)
     labels = SCORES >= 0.5
-    assert found == {
+    assert numbers == {
         "roc_auc": metrics.roc_auc_score(TRUTH, SCORES),
         "pr_auc": metrics.average_precision_score(TRUTH, SCORES),
         "log_loss": metrics.log_loss(TRUTH, SCORES),
@@ -29,33 +29,33 @@ def test_every_metric_is_scikit_learns() -> None:
         "recall": metrics.recall_score(TRUTH, labels),
         "calibration_error": evaluation.calibration_error(TRUTH, SCORES),
     }
-    assert all(type(value) is float for value in found.values())
+    assert all(type(value) is float for value in numbers.values())
 
 
 @pytest.mark.parametrize("decimals", [1, 2, 9])
-def test_the_calibration_error_is_over_scikit_learns_own_bins(decimals: int) -> None:
-    # Given scores of which many are the same, so that bins are unequal or empty
+def test_calibration_error_uses_scikit_learns_bins(decimals: int) -> None:
+    # Given scores with ties, so that bins are unequal or empty
     scores = np.round(SCORES, decimals)
-    happened, said = calibration_curve(TRUTH, scores, n_bins=10, strategy="quantile")
-    # When each row counts for the bin that its score falls into
+    observed, predicted = calibration_curve(TRUTH, scores, n_bins=10, strategy="quantile")
+    # When each row is counted in the bin of its score
     ends = np.percentile(scores, np.linspace(0, 100, 11))
     rows = [np.sum((scores > low) & (scores <= high)) for low, high in itertools.pairwise([-1, *ends[1:-1], 2])]
     full = [count for count in rows if count]
     # Then the error is the mean distance of the curve from the diagonal
-    expected = sum(n * abs(a - b) for n, a, b in zip(full, happened, said, strict=True)) / len(scores)
+    expected = sum(n * abs(a - b) for n, a, b in zip(full, observed, predicted, strict=True)) / len(scores)
     assert evaluation.calibration_error(TRUTH, scores) == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_score_that_is_what_happens_is_calibrated() -> None:
+def test_scores_equal_to_the_true_probability_are_calibrated() -> None:
     scores = RANDOM.random(100_000)
     truth = RANDOM.random(100_000) < scores
     assert evaluation.calibration_error(truth, scores) < 0.01
     assert evaluation.calibration_error(truth, scores**3) > 0.1
 
 
-def test_a_threshold_that_nothing_reaches_gives_zeros() -> None:
-    found = evaluation.measure(TRUTH, SCORES, 2.0)
-    assert (found["f1"], found["precision"], found["recall"]) == (0.0, 0.0, 0.0)
+def test_threshold_above_all_scores_gives_zeros() -> None:
+    numbers = evaluation.measure(TRUTH, SCORES, 2.0)
+    assert (numbers["f1"], numbers["precision"], numbers["recall"]) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("truth", [np.ones(5, dtype=bool), np.zeros(5, dtype=bool), np.array([], dtype=bool)])
@@ -64,37 +64,39 @@ def test_rows_of_one_class_are_refused(truth: evaluation.Truth) -> None:
         evaluation.measure(truth, np.full(len(truth), 0.5), 0.5)
 
 
-def test_the_best_threshold_is_the_best_of_all() -> None:
+def test_no_threshold_has_a_higher_f1() -> None:
     # Given the threshold chosen for F1
-    chosen = evaluation.best_f1_threshold(TRUTH, SCORES)
+    best = evaluation.best_f1_threshold(TRUTH, SCORES)
     # When every score is tried as threshold
-    tried = [metrics.f1_score(TRUTH, threshold <= SCORES) for threshold in SCORES]
+    values = [metrics.f1_score(TRUTH, threshold <= SCORES) for threshold in SCORES]
     # Then none does better
-    assert metrics.f1_score(TRUTH, chosen <= SCORES) == max(tried)
+    assert metrics.f1_score(TRUTH, best <= SCORES) == max(values)
 
 
-def test_the_naive_baseline_gives_every_row_the_share_of_positives() -> None:
+def test_naive_baseline_is_the_share_of_positives() -> None:
     scores = evaluation.naive_scores(TRUTH, 4)
     assert scores.tolist() == [float(TRUTH.mean())] * 4
 
 
-def test_champion_challenger_and_baseline_are_measured_on_the_same_rows() -> None:
+def test_evaluation_measures_all_models_on_the_same_rows() -> None:
     champion = 1 - SCORES
     baseline = np.full(len(TRUTH), 0.3)
-    found = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=baseline, champion=(7, champion, 0.4))
-    assert (found["holdout_rows"], found["positives"], found["threshold"]) == (500, float(TRUTH.mean()), 0.5)
-    assert found["challenger"] == evaluation.measure(TRUTH, SCORES, 0.5)
-    assert found["baseline"]["roc_auc"] == 0.5
-    assert found["champion"] == evaluation.measure(TRUTH, champion, 0.4)
-    assert found["champion_version"] == 7
+    result = evaluation.evaluate(
+        TRUTH, challenger=SCORES, threshold=0.5, baseline=baseline, champion=(7, champion, 0.4)
+    )
+    assert (result["holdout_rows"], result["positives"], result["threshold"]) == (500, float(TRUTH.mean()), 0.5)
+    assert result["challenger"] == evaluation.measure(TRUTH, SCORES, 0.5)
+    assert result["baseline"]["roc_auc"] == 0.5
+    assert result["champion"] == evaluation.measure(TRUTH, champion, 0.4)
+    assert result["champion_version"] == 7
 
 
-def test_without_champion_there_is_none() -> None:
-    found = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=SCORES, champion=None)
-    assert (found["champion"], found["champion_version"]) == (None, None)
+def test_evaluation_without_champion() -> None:
+    result = evaluation.evaluate(TRUTH, challenger=SCORES, threshold=0.5, baseline=SCORES, champion=None)
+    assert (result["champion"], result["champion_version"]) == (None, None)
 
 
-def test_positives_are_the_values_that_equal_the_class() -> None:
+def test_positives_are_the_values_equal_to_the_class() -> None:
     assert evaluation.positives(["no", "yes", "yes"], "yes").tolist() == [False, True, True]
     assert evaluation.positives([True, False], True).tolist() == [True, False]
 
@@ -113,25 +115,25 @@ def test_every_metric_of_a_regression_is_scikit_learns() -> None:
     }
 
 
-def test_the_spec_knows_what_is_measured() -> None:
+def test_spec_lists_the_metrics_of_each_task() -> None:
     assert tuple(evaluation.measure(TRUTH, SCORES, 0.5)) == METRICS["binary"]
     assert tuple(evaluation.measure_amounts(AMOUNTS, GUESSES)) == METRICS["regression"]
 
 
 @pytest.mark.parametrize("truth", [np.ones(5), np.array([1.0]), np.array([])])
-def test_amounts_that_are_all_the_same_are_refused(truth: evaluation.Amounts) -> None:
+def test_constant_amounts_are_refused(truth: evaluation.Amounts) -> None:
     with pytest.raises(evaluation.EvaluationError, match=f"the same in all of the {len(truth)} rows to measure on"):
         evaluation.measure_amounts(truth, truth)
 
 
-def test_a_regressions_naive_baseline_is_the_training_mean() -> None:
+def test_naive_baseline_of_a_regression_is_the_training_mean() -> None:
     baseline = evaluation.naive_scores(AMOUNTS, len(AMOUNTS))
-    found = evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=(3, AMOUNTS))
+    result = evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=(3, AMOUNTS))
     assert baseline.tolist() == [float(AMOUNTS.mean())] * len(AMOUNTS)
-    assert found["baseline"]["r2"] == pytest.approx(0)
-    assert found["baseline"]["rmse"] == pytest.approx(found["spread"])
-    assert (found["task"], found["positives"], found["threshold"]) == ("regression", None, None)
-    assert (found["champion_version"], found["champion"] and found["champion"]["rmse"]) == (3, 0.0)
+    assert result["baseline"]["r2"] == pytest.approx(0)
+    assert result["baseline"]["rmse"] == pytest.approx(result["spread"])
+    assert (result["task"], result["positives"], result["threshold"]) == ("regression", None, None)
+    assert (result["champion_version"], result["champion"] and result["champion"]["rmse"]) == (3, 0.0)
     assert (
         evaluation.evaluate_amounts(AMOUNTS, challenger=GUESSES, baseline=baseline, champion=None)["champion"] is None
     )

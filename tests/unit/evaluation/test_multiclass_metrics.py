@@ -1,4 +1,4 @@
-"""Metrics of many classes: scikit-learn's numbers, of whole holdouts, of parts, and of resamples."""
+"""Multiclass metrics of holdouts, slices and resamples, compared with scikit-learn."""
 
 from typing import Any
 
@@ -22,72 +22,72 @@ EVERY = list(range(len(CLASSES)))
 TRUTH: Any = RANDOM.choice(len(CLASSES), ROWS, p=[0.3, 0.3, 0.39, 0.01])
 
 
-def scores(help_: float, seed: int) -> Any:
-    """With ties, as a file gives them: float32, whose rows sum to 1 almost."""
+def scores(signal: float, seed: int) -> Any:
+    """Return scores with ties, as a model file gives them: float32, whose rows sum to 1 only approximately."""
     random = np.random.default_rng(seed)
-    drawn = np.round(random.random((ROWS, len(CLASSES))) + help_ * np.eye(len(CLASSES))[TRUTH], 1) + 0.01
-    return (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
+    values = np.round(random.random((ROWS, len(CLASSES))) + signal * np.eye(len(CLASSES))[TRUTH], 1) + 0.01
+    return (values / values.sum(axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
 
 
 GOOD, POOR = scores(0.8, 1), scores(0.1, 2)
 
 
 def test_every_metric_is_scikit_learns() -> None:
-    found = evaluation_classes.measure_classes(TRUTH, GOOD)
+    numbers = evaluation_classes.measure_classes(TRUTH, GOOD)
     whole = GOOD / GOOD.sum(axis=1, keepdims=True)
-    said = GOOD.argmax(axis=1)
+    labels = GOOD.argmax(axis=1)
     expected = {
         "log_loss": metrics.log_loss(TRUTH, whole, labels=EVERY),
         "roc_auc": metrics.roc_auc_score(TRUTH, GOOD, multi_class="ovr", average="macro"),
         "brier": metrics.brier_score_loss(TRUTH, whole, labels=EVERY),
-        "accuracy": metrics.accuracy_score(TRUTH, said),
-        "balanced_accuracy": metrics.balanced_accuracy_score(TRUTH, said),
-        "f1": metrics.f1_score(TRUTH, said, average="macro"),
-        "recall": metrics.recall_score(TRUTH, said, average="macro"),
-        "precision": metrics.precision_score(TRUTH, said, average="macro"),
-        "calibration_error": calibration_error(said == TRUTH, whole.max(axis=1)),
+        "accuracy": metrics.accuracy_score(TRUTH, labels),
+        "balanced_accuracy": metrics.balanced_accuracy_score(TRUTH, labels),
+        "f1": metrics.f1_score(TRUTH, labels, average="macro"),
+        "recall": metrics.recall_score(TRUTH, labels, average="macro"),
+        "precision": metrics.precision_score(TRUTH, labels, average="macro"),
+        "calibration_error": calibration_error(labels == TRUTH, whole.max(axis=1)),
     }
-    assert found == pytest.approx(expected, abs=1e-9)
-    assert tuple(found) == METRICS["multiclass"]
-    assert all(type(value) is float for value in found.values())
+    assert numbers == pytest.approx(expected, abs=1e-9)
+    assert tuple(numbers) == METRICS["multiclass"]
+    assert all(type(value) is float for value in numbers.values())
 
 
-def test_each_class_is_scikit_learns_against_the_rest() -> None:
-    said = GOOD.argmax(axis=1)
-    for place, found in enumerate(evaluation_classes.per_class(TRUTH, GOOD, CLASSES)):
-        there, here = place == TRUTH, said == place
-        assert found == {
+def test_metrics_of_each_class_are_scikit_learns_against_the_rest() -> None:
+    labels = GOOD.argmax(axis=1)
+    for place, numbers in enumerate(evaluation_classes.per_class(TRUTH, GOOD, CLASSES)):
+        actual, predicted = place == TRUTH, labels == place
+        assert numbers == {
             "name": CLASSES[place],
-            "rows": int(there.sum()),
-            "precision": pytest.approx(metrics.precision_score(there, here), abs=1e-9),
-            "recall": pytest.approx(metrics.recall_score(there, here), abs=1e-9),
-            "f1": pytest.approx(metrics.f1_score(there, here), abs=1e-9),
-            "roc_auc": pytest.approx(metrics.roc_auc_score(there, GOOD[:, place]), abs=1e-9),
+            "rows": int(actual.sum()),
+            "precision": pytest.approx(metrics.precision_score(actual, predicted), abs=1e-9),
+            "recall": pytest.approx(metrics.recall_score(actual, predicted), abs=1e-9),
+            "f1": pytest.approx(metrics.f1_score(actual, predicted), abs=1e-9),
+            "roc_auc": pytest.approx(metrics.roc_auc_score(actual, GOOD[:, place]), abs=1e-9),
         }
 
 
-def test_the_label_is_the_first_of_the_most_probable() -> None:
-    given = np.array([[0.2, 0.4, 0.4], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]])
-    assert classes.labels(given).tolist() == [1, 0, 2]
+def test_label_is_the_first_of_the_most_probable_classes() -> None:
+    probabilities = np.array([[0.2, 0.4, 0.4], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]])
+    assert classes.labels(probabilities).tolist() == [1, 0, 2]
 
 
-def test_the_naive_baseline_gives_every_row_the_shares_of_the_training_rows() -> None:
+def test_naive_baseline_is_the_class_shares_of_the_training_rows() -> None:
     train: Any = np.array([0, 0, 1, 2])
     assert evaluation_classes.naive_shares(train, 4, 2).tolist() == [[0.5, 0.25, 0.25, 0.0]] * 2
 
 
-def test_champion_challenger_and_baseline_are_measured_on_the_same_rows() -> None:
+def test_evaluation_measures_all_models_on_the_same_rows() -> None:
     baseline = evaluation_classes.naive_shares(TRUTH, 4, ROWS)
-    found = evaluation_classes.evaluate_classes(TRUTH, CLASSES, challenger=GOOD, baseline=baseline, champion=(7, POOR))
-    assert (found["task"], found["holdout_rows"], found["champion_version"]) == ("multiclass", ROWS, 7)
-    assert (found["positives"], found["threshold"], found["spread"]) == (None, None, None)
-    assert found["champion"] == evaluation_classes.measure_classes(TRUTH, POOR)
-    # The shares' log loss is the entropy of the classes, their curve says nothing
+    result = evaluation_classes.evaluate_classes(TRUTH, CLASSES, challenger=GOOD, baseline=baseline, champion=(7, POOR))
+    assert (result["task"], result["holdout_rows"], result["champion_version"]) == ("multiclass", ROWS, 7)
+    assert (result["positives"], result["threshold"], result["spread"]) == (None, None, None)
+    assert result["champion"] == evaluation_classes.measure_classes(TRUTH, POOR)
+    # The baseline's log loss is the entropy of the classes, its ROC AUC that of chance
     shares = np.bincount(TRUTH) / ROWS
-    assert found["baseline"]["log_loss"] == pytest.approx(scipy.stats.entropy(shares))
-    assert found["baseline"]["roc_auc"] == 0.5
-    assert [part["name"] for part in found["per_class"]] == list(CLASSES)
-    assert sum(part["rows"] for part in found["per_class"]) == ROWS
+    assert result["baseline"]["log_loss"] == pytest.approx(scipy.stats.entropy(shares))
+    assert result["baseline"]["roc_auc"] == 0.5
+    assert [part["name"] for part in result["per_class"]] == list(CLASSES)
+    assert sum(part["rows"] for part in result["per_class"]) == ROWS
 
 
 @pytest.mark.parametrize("rows", [0, 5])
@@ -96,82 +96,84 @@ def test_rows_of_one_class_are_refused(rows: int) -> None:
         evaluation_classes.measure_classes(np.zeros(rows, dtype=np.int64), np.full((rows, 3), 1 / 3))
 
 
-def test_a_value_that_is_no_class_is_named() -> None:
+def test_unknown_class_is_named_in_the_error() -> None:
     with pytest.raises(EvaluationError, match="'never' is none of the 4 classes of the training rows"):
         evaluation_classes.places(["late", "never"], CLASSES)
     assert evaluation_classes.places(["rare", "early"], CLASSES).tolist() == [3, 0]
 
 
-def test_a_slice_that_lacks_a_class_is_measured_by_those_that_it_has() -> None:
+def test_slice_without_some_classes_is_measured_on_the_others() -> None:
     # Given slices, of which one lacks two classes and one has a single one
-    named = np.where(TRUTH == 0, "a", np.where(TRUTH == 2, "b", "c")).astype(object)
-    named[:40] = np.where(np.isin(TRUTH[:40], [0, 2]), "few", named[:40])
-    found = {
+    column = np.where(TRUTH == 0, "a", np.where(TRUTH == 2, "b", "c")).astype(object)
+    column[:40] = np.where(np.isin(TRUTH[:40], [0, 2]), "few", column[:40])
+    metrics_of = {
         part["value"]: part["metrics"]
-        for part in slices({"x": named.tolist()}, TRUTH, {"challenger": Scored(GOOD, None)}, 10)
+        for part in slices({"x": column.tolist()}, TRUTH, {"challenger": Scored(GOOD, None)}, 10)
     }
-    few = named == "few"
-    # Then the first has every metric, over its two classes, and the other what does not need a second
-    said = GOOD[few].argmax(axis=1)
-    assert found["few"]["challenger"]["recall"] == pytest.approx(
-        metrics.recall_score(TRUTH[few], said, labels=[0, 2], average="macro"), abs=1e-9
+    few = column == "few"
+    # Then the first has every metric, over its two classes, and the other only those defined on one class
+    labels = GOOD[few].argmax(axis=1)
+    assert metrics_of["few"]["challenger"]["recall"] == pytest.approx(
+        metrics.recall_score(TRUTH[few], labels, labels=[0, 2], average="macro"), abs=1e-9
     )
     curves = [metrics.roc_auc_score(TRUTH[few] == place, GOOD[few][:, place]) for place in (0, 2)]
-    assert found["few"]["challenger"]["roc_auc"] == pytest.approx(np.mean(curves), abs=1e-9)
-    assert set(found["a"]["challenger"]) == {"log_loss", "brier", "accuracy"}
+    assert metrics_of["few"]["challenger"]["roc_auc"] == pytest.approx(np.mean(curves), abs=1e-9)
+    assert set(metrics_of["a"]["challenger"]) == {"log_loss", "brier", "accuracy"}
 
 
 @pytest.mark.parametrize("metric", [name for name in METRICS["multiclass"] if name in RESAMPLED])
 @pytest.mark.parametrize("rows", [ROWS, 60], ids=["all", "few, so that draws lack the rare class"])
-def test_a_resamples_metric_is_the_evaluations_on_the_drawn_rows(metric: str, rows: int) -> None:
-    # Given resamples, and the rows that each of them drew
-    truth, given = TRUTH[-rows:], GOOD[-rows:]
+def test_metric_of_a_resample_is_scikit_learns_on_its_rows(metric: str, rows: int) -> None:
+    # Given resamples, and the row indices of each
+    truth, probabilities = TRUTH[-rows:], GOOD[-rows:]
     counts = next(resamples(rows, 25, seed=1))
-    drawn = [np.repeat(np.arange(rows), row.astype(int)) for row in counts]
+    row_indices = [np.repeat(np.arange(rows), row.astype(int)) for row in counts]
     # When scikit-learn measures those rows themselves
-    measured = [evaluation_classes.measure_classes(truth[those], given[those])[metric] for those in drawn]
+    expected = [
+        evaluation_classes.measure_classes(truth[indices], probabilities[indices])[metric] for indices in row_indices
+    ]
     # Then it is the same number
-    assert statistic_of_classes(metric, truth, given)(counts) == pytest.approx(measured, abs=1e-9)
+    assert statistic_of_classes(metric, truth, probabilities)(counts) == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_resample_of_one_class_has_no_curve() -> None:
+def test_resample_of_one_class_gives_nan() -> None:
     truth: Any = np.array([0, 1, 2])
     counts = np.array([[3.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    found = statistic_of_classes("roc_auc", truth, np.eye(3))(counts)
-    assert np.isnan(found).tolist() == [True, False]
+    result = statistic_of_classes("roc_auc", truth, np.eye(3))(counts)
+    assert np.isnan(result).tolist() == [True, False]
     with pytest.raises(ValueError, match="calibration_error has no resamples"):
         statistic_of_classes("calibration_error", truth, np.eye(3))
 
 
-def asked(metric: str, challenger: Any, champion: Any) -> Any:
+def compute_interval(metric: str, challenger: Any, champion: Any) -> Any:
     gate = Gate(metric=metric, against="champion", confidence=0.9)
     baseline = Scored(evaluation_classes.naive_shares(TRUTH, 4, ROWS), None)
     rivals: Any = {"baseline": baseline, "champion": Scored(champion, None)}
     return intervals([gate], TRUTH, Scored(challenger, None), rivals)[0]
 
 
-def test_the_interval_is_scipys() -> None:
+def test_interval_is_scipys() -> None:
     # Given the interval of the difference of two models' log loss, better being positive
-    found = asked("log_loss", GOOD, POOR)
+    interval = compute_interval("log_loss", GOOD, POOR)
 
-    # When scipy resamples what each row adds to it
-    def lost(given: Any) -> Any:
-        return -np.log(given[np.arange(ROWS), TRUTH] / given.sum(axis=1))
+    # When scipy resamples each row's share of it
+    def row_losses(probabilities: Any) -> Any:
+        return -np.log(probabilities[np.arange(ROWS), TRUTH] / probabilities.sum(axis=1))
 
-    ours = scipy.stats.bootstrap(
-        (lost(POOR) - lost(GOOD),), np.mean, n_resamples=1000, confidence_level=0.9, method="percentile",
+    expected = scipy.stats.bootstrap(
+        (row_losses(POOR) - row_losses(GOOD),), np.mean, n_resamples=1000, confidence_level=0.9, method="percentile",
         rng=np.random.default_rng(SEED),
     )  # fmt: skip
-    # Then both say the same, but for the resamples that chance gave them
-    assert found["low"] == pytest.approx(ours.confidence_interval.low, abs=0.01)
-    assert found["high"] == pytest.approx(ours.confidence_interval.high, abs=0.01)
-    assert 0 < found["low"] < found["difference"] < found["high"]
+    # Then both agree, up to the random resamples
+    assert interval["low"] == pytest.approx(expected.confidence_interval.low, abs=0.01)
+    assert interval["high"] == pytest.approx(expected.confidence_interval.high, abs=0.01)
+    assert 0 < interval["low"] < interval["difference"] < interval["high"]
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "f1", "balanced_accuracy"])
-def test_the_same_model_differs_by_nothing_and_a_better_one_by_more(metric: str) -> None:
-    same, better = asked(metric, GOOD, GOOD), asked(metric, GOOD, POOR)
+def test_interval_is_zero_for_the_same_model_and_positive_for_a_better(metric: str) -> None:
+    same, better = compute_interval(metric, GOOD, GOOD), compute_interval(metric, GOOD, POOR)
     assert (same["low"], same["difference"], same["high"]) == (0.0, 0.0, 0.0)
-    whole = [evaluation_classes.measure_classes(TRUTH, given)[metric] for given in (GOOD, POOR)]
+    whole = [evaluation_classes.measure_classes(TRUTH, probabilities)[metric] for probabilities in (GOOD, POOR)]
     assert better["difference"] == pytest.approx(whole[0] - whole[1], abs=1e-9)
     assert 0 < better["low"] < better["difference"] < better["high"]

@@ -1,4 +1,4 @@
-"""Slices and groups: their rows, their metrics, and how far apart they are."""
+"""Slices and groups: their rows, metrics and disparities."""
 
 from typing import Any
 
@@ -35,78 +35,80 @@ def rows_of(values: Any, least: int = 1) -> dict[str, int]:
         (["", ""], {"missing": 2}),
     ],
 )
-def test_a_columns_slices(values: list[Any], rows: dict[str, int]) -> None:
+def test_column_is_split_by_values_or_quartiles(values: list[Any], rows: dict[str, int]) -> None:
     assert rows_of(values) == rows
 
 
-def test_values_of_few_rows_are_not_named() -> None:
+def test_rare_values_share_one_slice() -> None:
     assert rows_of(["a"] * 9 + ["somebody", "nobody"], least=3) == {"a": 9, "other values": 2}
 
 
 @pytest.mark.parametrize("values", [CITIES, AMOUNTS])
-def test_every_row_is_in_one_slice(values: list[Any]) -> None:
+def test_every_row_is_in_exactly_one_slice(values: list[Any]) -> None:
     assert np.sum([mask for _, mask in parts(values, 30)], axis=0).tolist() == [1] * ROWS
 
 
-def test_a_slices_metrics_are_the_evaluations_on_its_rows() -> None:
-    # Given a champion, and slices by a text
+def test_metrics_of_a_slice_are_those_of_its_rows() -> None:
+    # Given a champion, and slices by a text column
     champion = Scored(1 - SCORES, 0.4)
     # When they are measured
-    found = {
+    result = {
         part["value"]: part for part in slices({"city": CITIES}, TRUTH, {"challenger": OWN, "champion": champion}, 9)
     }
     # Then each has the metrics of its rows, of both models
     mask = np.array(CITIES) == "LGA"
-    assert found["LGA"]["rows"] == mask.sum()
-    assert found["LGA"]["metrics"] == {
+    assert result["LGA"]["rows"] == mask.sum()
+    assert result["LGA"]["metrics"] == {
         "challenger": evaluation.measure(TRUTH[mask], SCORES[mask], 0.5),
         "champion": evaluation.measure(TRUTH[mask], 1 - SCORES[mask], 0.4),
     }
-    assert set(found) == {"JFK", "LGA", "missing"}
+    assert set(result) == {"JFK", "LGA", "missing"}
 
 
-def test_too_few_rows_have_a_count_and_no_metrics() -> None:
-    found = slices({"c": ["a"] * (ROWS - 5) + [""] * 5}, TRUTH, {"challenger": OWN}, 10)
-    assert [(part["value"], part["rows"], bool(part["metrics"])) for part in found] == [
+def test_small_slice_has_a_count_and_no_metrics() -> None:
+    result = slices({"c": ["a"] * (ROWS - 5) + [""] * 5}, TRUTH, {"challenger": OWN}, 10)
+    assert [(part["value"], part["rows"], bool(part["metrics"])) for part in result] == [
         ("a", ROWS - 5, True), ("missing", 5, False),
     ]  # fmt: skip
 
 
-def test_a_slice_of_one_class_has_what_it_allows() -> None:
+def test_slice_of_one_class_has_the_metrics_defined_on_it() -> None:
     values = ["yes" if positive else "no" for positive in TRUTH]
-    found = slices({"c": values}, TRUTH, {"challenger": OWN}, 10)
-    assert [set(part["metrics"]["challenger"]) for part in found] == [{"log_loss", "brier", "accuracy"}] * 2
+    result = slices({"c": values}, TRUTH, {"challenger": OWN}, 10)
+    assert [set(part["metrics"]["challenger"]) for part in result] == [{"log_loss", "brier", "accuracy"}] * 2
     labels = SCORES[TRUTH] >= 0.5
-    assert found[1]["metrics"]["challenger"]["accuracy"] == pytest.approx(labels.mean())
+    assert result[1]["metrics"]["challenger"]["accuracy"] == pytest.approx(labels.mean())
 
 
-def test_a_regressions_slices() -> None:
+def test_slices_of_a_regression() -> None:
     truth: Any = np.where(np.arange(ROWS) < 300, 5.0, SCORES)
-    found = slices({"c": ["a"] * 300 + ["b"] * 300}, truth, {"challenger": Scored(SCORES, None)}, 10)
-    assert "r2" not in found[0]["metrics"]["challenger"]
-    assert found[1]["metrics"]["challenger"]["rmse"] == 0.0
-    assert found[0]["metrics"]["challenger"]["mae"] == pytest.approx(np.mean(5 - SCORES[:300]))
+    result = slices({"c": ["a"] * 300 + ["b"] * 300}, truth, {"challenger": Scored(SCORES, None)}, 10)
+    assert "r2" not in result[0]["metrics"]["challenger"]
+    assert result[1]["metrics"]["challenger"]["rmse"] == 0.0
+    assert result[0]["metrics"]["challenger"]["mae"] == pytest.approx(np.mean(5 - SCORES[:300]))
 
 
-def test_how_far_groups_are_apart() -> None:
+def test_disparities_of_two_groups() -> None:
     # Given two groups of ten, and one that is too small: 8 of 10 selected of the one, 4 of the other
     truth = np.array([True] * 5 + [False] * 5 + [True] * 5 + [False] * 5 + [True])
     labels = np.array([1] * 5 + [1] * 3 + [0] * 2 + [1] * 3 + [0] * 2 + [1] + [0] * 4 + [0])
-    found = disparity("sex", ["f"] * 10 + ["m"] * 10 + ["x"], truth, Scored(labels.astype(float), 0.5), 5)
-    # Then the rates are as by hand
-    assert [(group["value"], group["rows"]) for group in found["groups"]] == [("f", 10), ("m", 10)]
-    assert [group["selection_rate"] for group in found["groups"]] == [0.8, 0.4]
-    assert [group["tpr"] for group in found["groups"]] == [1.0, 0.6]
-    assert [group["fpr"] for group in found["groups"]] == [0.6, 0.2]
-    assert (found["selection_rate_difference"], found["selection_rate_ratio"]) == (0.4, 0.5)
-    assert (found["tpr_difference"], found["fpr_difference"]) == pytest.approx((0.4, 0.4))
+    result = disparity("sex", ["f"] * 10 + ["m"] * 10 + ["x"], truth, Scored(labels.astype(float), 0.5), 5)
+    # Then the rates are those computed by hand
+    assert [(group["value"], group["rows"]) for group in result["groups"]] == [("f", 10), ("m", 10)]
+    assert [group["selection_rate"] for group in result["groups"]] == [0.8, 0.4]
+    assert [group["tpr"] for group in result["groups"]] == [1.0, 0.6]
+    assert [group["fpr"] for group in result["groups"]] == [0.6, 0.2]
+    assert (result["selection_rate_difference"], result["selection_rate_ratio"]) == (0.4, 0.5)
+    assert (result["tpr_difference"], result["fpr_difference"]) == pytest.approx((0.4, 0.4))
 
 
-def test_one_group_is_not_apart_from_itself() -> None:
-    found = disparity("sex", ["f"] * ROWS, TRUTH, OWN, 10)
-    assert (found["selection_rate_difference"], found["selection_rate_ratio"], found["tpr_difference"]) == (None,) * 3
+def test_one_group_has_no_disparity() -> None:
+    result = disparity("sex", ["f"] * ROWS, TRUTH, OWN, 10)
+    assert (result["selection_rate_difference"], result["selection_rate_ratio"], result["tpr_difference"]) == (
+        None,
+    ) * 3
 
 
-def test_where_nobody_is_selected_all_are_treated_alike() -> None:
-    found = disparity("city", CITIES, TRUTH, Scored(SCORES, 2.0), 10)
-    assert (found["selection_rate_difference"], found["selection_rate_ratio"]) == (0.0, 1.0)
+def test_groups_without_a_selection_have_no_disparity() -> None:
+    result = disparity("city", CITIES, TRUTH, Scored(SCORES, 2.0), 10)
+    assert (result["selection_rate_difference"], result["selection_rate_ratio"]) == (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Decision thresholds: each is the best there is for its aim, found by trying all."""
+"""Decision thresholds, compared with a search over all scores."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ SCORES: Any = np.round(np.clip(0.4 * TRUTH + RANDOM.random(300) * 0.6, 0, 1), 2)
 EVERY = sorted({*SCORES.tolist(), ABOVE_ALL})
 
 
-def paid(at: float, cost: Cost) -> float:
+def total_cost(at: float, cost: Cost) -> float:
     labels = at <= SCORES
     wrong = cost.false_positive * np.sum(labels & ~TRUTH) + cost.false_negative * np.sum(~labels & TRUTH)
     return float(wrong)
@@ -26,10 +26,10 @@ def paid(at: float, cost: Cost) -> float:
 def test_no_threshold_costs_less(positive: float, negative: float) -> None:
     cost = Cost(false_positive=positive, false_negative=negative)
     chosen = threshold(Aim(cost=cost), TRUTH, SCORES)
-    assert paid(chosen, cost) == pytest.approx(min(paid(at, cost) for at in EVERY))
+    assert total_cost(chosen, cost) == pytest.approx(min(total_cost(at, cost) for at in EVERY))
 
 
-def test_where_no_label_is_cheaper_nothing_is_labelled() -> None:
+def test_threshold_is_above_all_scores_where_no_positive_label_is_cheapest() -> None:
     scores = 1.0 - SCORES
     chosen = threshold(Aim(cost=Cost(false_positive=1e6)), TRUTH, np.where(TRUTH, 0.1, scores))
     assert chosen == ABOVE_ALL
@@ -37,14 +37,14 @@ def test_where_no_label_is_cheaper_nothing_is_labelled() -> None:
 
 
 @pytest.mark.parametrize("least", [0.5, 0.9, 0.999])
-def test_the_highest_threshold_that_finds_enough(least: float) -> None:
+def test_recall_aim_gives_the_highest_threshold_that_reaches_it(least: float) -> None:
     chosen = threshold(Aim(recall=least), TRUTH, SCORES)
     enough = [at for at in EVERY if metrics.recall_score(TRUTH, at <= SCORES) >= least]
     assert chosen == max(enough)
 
 
 @pytest.mark.parametrize("least", [0.5, 0.8])
-def test_the_threshold_that_finds_most_at_a_precision(least: float) -> None:
+def test_precision_aim_gives_the_threshold_with_the_highest_recall(least: float) -> None:
     chosen = threshold(Aim(precision=least), TRUTH, SCORES)
     enough = [at for at in EVERY[:-1] if metrics.precision_score(TRUTH, at <= SCORES) >= least]
     most = max(metrics.recall_score(TRUTH, at <= SCORES) for at in enough)
@@ -52,7 +52,7 @@ def test_the_threshold_that_finds_most_at_a_precision(least: float) -> None:
     assert metrics.recall_score(TRUTH, chosen <= SCORES) == most
 
 
-def test_a_precision_that_nothing_reaches_is_told_with_the_best() -> None:
+def test_unreachable_precision_raises_with_the_best_one() -> None:
     scores: Any = np.full(300, 0.5)
     with pytest.raises(
         EvaluationError, match=rf"a precision of 0.9 .* \(the best is {TRUTH.mean():.3f}\): ask for less"
@@ -61,10 +61,10 @@ def test_a_precision_that_nothing_reaches_is_told_with_the_best() -> None:
 
 
 @pytest.mark.parametrize("decision", ["f1", Aim(recall=0.9)])
-def test_validation_rows_of_one_class_are_told(decision: Any) -> None:
+def test_validation_rows_of_one_class_raise(decision: Any) -> None:
     with pytest.raises(EvaluationError, match="the 300 validation rows are all of one class"):
         threshold(decision, np.ones(300, dtype=bool), SCORES)
 
 
-def test_a_given_number_stands() -> None:
+def test_fixed_threshold_is_used() -> None:
     assert threshold(0.3, TRUTH, SCORES) == 0.3

@@ -1,4 +1,4 @@
-"""What was decided, rolled out and forgotten stays as it was written, whatever is done to the ledger after it."""
+"""Decisions, rollouts and forgettings stay as they were written, whatever is written to the ledger afterwards."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from penstock.ledger.ledger import Ledger, StaleError
 from tests.support.world import World
 
-KEPT = ("approval#", "forgotten#", "rollout#")
+APPEND_ONLY = ("approval#", "forgotten#", "rollout#")
 T1, T2, T3 = "2026-01-01T00:00:01.000+00:00", "2026-01-01T00:00:02.000+00:00", "2026-01-01T00:00:03.000+00:00"
 STEPS = [
     ("decide", 1, T1, "approved"), ("decide", 1, T1, "refused"), ("put_approval", 1, T1, "refused"),
@@ -23,31 +23,31 @@ STEPS = [
 """Every write, and each again with other content at the same moment or under the same name."""
 
 
-def kept(world: World) -> dict[str, Any]:
-    """The records that may only be added to, an open rollout's without what its ending adds."""
-    found = {item["sk"]["S"]: item for item in world.records()}
-    return {name: item for name, item in found.items() if name.startswith(KEPT)}
+def append_only(world: World) -> dict[str, Any]:
+    """The records that may only be added."""
+    items = {item["sk"]["S"]: item for item in world.records()}
+    return {name: item for name, item in items.items() if name.startswith(APPEND_ONLY)}
 
 
 def act(ledger: Ledger, step: tuple[str, int, str, str], count: int) -> None:
-    """One write, as the functions and the command make it; what may not be is left."""
-    what, version, at, word = step
-    if what == "decide":
+    """Make one write, as the functions and the command do; a refused one is ignored."""
+    kind, version, at, word = step
+    if kind == "decide":
         ledger.decide(version, at, approved=word == "approved", decision=word, by="alice", reason=str(count))
-    if what == "put_approval":
+    if kind == "put_approval":
         ledger.put_approval(version, at, decision=word, by="alice", reason=str(count))
-    if what == "open_rollout":
+    if kind == "open_rollout":
         ledger.open_rollout(word, version, at, approved=ledger.version(version).get("approved"), arn="a", sha256="s")
-    if what == "open_rollback":
+    if kind == "open_rollback":
         to = ledger.version(version)
         live = ledger.live()
         if to.get("approved") and live:
             ledger.open_rollback(word, to, live["version"], at, opened=at, by="bob", reason=str(count))
-    if what == "end_rollout":
+    if kind == "end_rollout":
         _end(ledger, at, word, count)
-    if what == "forget":
+    if kind == "forget":
         _forget(ledger, at, count)
-    if what == "run":
+    if kind == "run":
         ledger.note_trained("d1", "c1", f"run{count}")
         ledger.put_version(version, run=f"run{count}", arn="a", sha256="s")
 
@@ -67,17 +67,17 @@ def _forget(ledger: Ledger, at: str, count: int) -> None:
         return
 
 
-def test_records_are_only_ever_added(world: World) -> None:
+def test_records_are_only_added(world: World) -> None:
     # Given a model with three versions
     ledger = world.ledger
     for version in (1, 2, 3):
         ledger.put_version(version, arn="a", run="r", sha256="s")
-    before = kept(world)
+    before = append_only(world)
     for count, step in enumerate(STEPS):
         # When anything is written
         act(ledger, step, count)
-        # Then every record is what it was; only an open rollout gets its ending
-        after = kept(world)
+        # Then every record is as it was; only an open rollout gets its ending
+        after = append_only(world)
         for name, item in before.items():
             open_before = item.get("state") == {"S": "open"}
             ending = {"state", "outcome", "reason", "ended"} if open_before else set()
@@ -89,7 +89,7 @@ def test_records_are_only_ever_added(world: World) -> None:
     assert {kind: kinds.count(kind) for kind in kinds} == {"approval": 7, "forgotten": 1, "rollout": 3}
 
 
-def test_a_decision_is_not_written_over_by_another_at_the_same_moment(world: World) -> None:
+def test_a_decision_is_not_overwritten_by_another_of_the_same_moment(world: World) -> None:
     world.ledger.put_version(1, run="r")
     world.ledger.decide(1, "t1", approved=True, decision="approved", by="alice", reason="good")
     world.ledger.decide(1, "t1", approved=False, decision="refused", by="alice", reason="good", refusal="too old")
@@ -100,8 +100,8 @@ def test_a_decision_is_not_written_over_by_another_at_the_same_moment(world: Wor
 
 
 @pytest.mark.parametrize("lost", [True, False])
-def test_a_decision_whose_mark_was_lost_is_marked_by_the_next_event(world: World, *, lost: bool) -> None:
-    # Given the record of a decision is there, and a crash kept what follows from being written
+def test_a_lost_effect_of_a_decision_is_written_by_the_next_event(world: World, *, lost: bool) -> None:
+    # Given the record of a decision exists, and a crash prevented the write of its effect
     world.ledger.put_version(1, run="r")
     if lost:
         world.ledger.put_approval(1, "t1", decision="refused", by="alice", reason="good", refusal="too old")

@@ -1,4 +1,4 @@
-"""The ledger: what must not happen twice does not."""
+"""The ledger's records: written once, in transactions, and read as they were written."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from penstock.ledger.ledger import (
-    MOST_PARTS,
-    MOST_TRIES,
-    MOST_UPLOADS,
+    PART_LIMIT,
+    TRY_LIMIT,
+    UPLOAD_LIMIT,
     Ledger,
     NoRecordError,
     Run,
@@ -32,7 +32,7 @@ def upload(name: str, at: str = AT, version: str = "v1") -> Upload:
     return Upload(f"raw/flight-delay/{name}", version, "etag", 12, at)
 
 
-def opened(ledger: Ledger, name: str = "run1", *uploads: Upload) -> Run:
+def open_run(ledger: Ledger, name: str = "run1", *uploads: Upload) -> Run:
     run = Run(name, "upload", "a test", uploads or tuple(ledger.waiting()), AT)
     assert ledger.open_run(run)
     return run
@@ -47,9 +47,9 @@ def test_a_moment_is_written_in_utc_to_the_millisecond() -> None:
 def test_the_same_upload_five_times_is_one(ledger: Ledger) -> None:
     # Given one version of one object
     # When it is recorded five times
-    known = [ledger.record_upload(upload("a.csv")) for _ in range(5)]
-    # Then the first counts and nothing else happened
-    assert known == [True, False, False, False, False]
+    results = [ledger.record_upload(upload("a.csv")) for _ in range(5)]
+    # Then only the first is recorded
+    assert results == [True, False, False, False, False]
     assert ledger.waiting() == [upload("a.csv")]
     assert len(ledger.uploads()) == 1
 
@@ -60,9 +60,9 @@ def test_another_version_of_the_object_is_another_upload(ledger: Ledger) -> None
     assert len(ledger.waiting()) == 2
 
 
-def test_an_upload_that_was_taken_does_not_wait_again_when_its_event_comes_again(ledger: Ledger) -> None:
+def test_a_repeated_event_of_an_upload_that_a_run_took_changes_nothing(ledger: Ledger) -> None:
     ledger.record_upload(upload("a.csv"))
-    opened(ledger)
+    open_run(ledger)
     assert not ledger.record_upload(upload("a.csv"))
     assert ledger.waiting() == []
 
@@ -78,7 +78,7 @@ def test_opening_a_run_takes_its_uploads(ledger: Ledger) -> None:
     for name in ("a.csv", "b.csv"):
         ledger.record_upload(upload(name))
     # When a run is opened for them
-    run = opened(ledger)
+    run = open_run(ledger)
     # Then they are its own, and it is the one under way
     assert ledger.waiting() == []
     assert ledger.holder("run") == "run1"
@@ -90,7 +90,7 @@ def test_opening_a_run_takes_its_uploads(ledger: Ledger) -> None:
 
 def test_a_second_run_is_refused_while_one_is_open(ledger: Ledger) -> None:
     ledger.record_upload(upload("a.csv"))
-    opened(ledger)
+    open_run(ledger)
     ledger.record_upload(upload("b.csv"))
     # When another is opened, it is refused as a whole
     assert not ledger.open_run(Run("run2", "upload", "x", tuple(ledger.waiting()), AT))
@@ -111,18 +111,18 @@ def test_a_run_is_opened_with_all_its_uploads_or_not_at_all(ledger: Ledger) -> N
 
 
 def test_a_run_of_the_most_uploads_opens_and_ends(ledger: Ledger) -> None:
-    for number in range(MOST_UPLOADS):
+    for number in range(UPLOAD_LIMIT):
         ledger.record_upload(upload(f"{number:03}.csv"))
-    opened(ledger)
+    open_run(ledger)
     assert ledger.end_run("run1", "failed", "x", AT)
-    assert len(ledger.waiting()) == MOST_UPLOADS
+    assert len(ledger.waiting()) == UPLOAD_LIMIT
 
 
 def test_a_run_ends_once(ledger: Ledger) -> None:
     ledger.record_upload(upload("a.csv"))
-    opened(ledger)
-    ended = [ledger.end_run("run1", outcome, f"it {outcome}", AT) for outcome in ("registered", "failed", "failed")]
-    assert ended == [True, False, False]
+    open_run(ledger)
+    results = [ledger.end_run("run1", outcome, f"it {outcome}", AT) for outcome in ("registered", "failed", "failed")]
+    assert results == [True, False, False]
     record = ledger.run("run1")
     assert (record["state"], record["outcome"], record["reason"], record["ended"]) == (
         "ended",
@@ -133,12 +133,12 @@ def test_a_run_ends_once(ledger: Ledger) -> None:
     assert ledger.holder("run") is None
 
 
-def test_uploads_that_a_run_did_not_deal_with_wait_again(ledger: Ledger) -> None:
+def test_uploads_that_a_run_did_not_settle_wait_again(ledger: Ledger) -> None:
     # Given a run that settled one of its three uploads in the dataset, one in quarantine, and failed before the third
     uploads = [upload(name) for name in ("a.csv", "b.csv", "c.csv")]
     for item in uploads:
         ledger.record_upload(item)
-    opened(ledger)
+    open_run(ledger)
     ledger.settle_upload(uploads[0], "dataset", run="run1", dataset="d1")
     ledger.settle_upload(uploads[1], "quarantined", run="run1", dataset=None)
     # When it ends
@@ -153,27 +153,27 @@ def test_uploads_that_a_run_did_not_deal_with_wait_again(ledger: Ledger) -> None
 def test_an_upload_that_five_runs_failed_on_is_given_up(ledger: Ledger) -> None:
     # Given an upload that four runs have failed on
     ledger.record_upload(upload("a.csv"))
-    for number in range(1, MOST_TRIES):
-        opened(ledger, f"run{number}")
+    for number in range(1, TRY_LIMIT):
+        open_run(ledger, f"run{number}")
         ledger.end_run(f"run{number}", "failed", "out of memory", AT)
         assert [item.tries for item in ledger.waiting()] == [number]
     # When the fifth fails too
-    opened(ledger, "run5")
+    open_run(ledger, "run5")
     ledger.end_run("run5", "failed", "out of memory", AT)
     # Then it is in quarantine, with the reason
     assert ledger.waiting() == []
-    found = ledger.uploads()[0]
-    assert (found["state"], found["run"]) == ("quarantined", "run5")
-    assert found["refusal"] == "5 runs ended before they dealt with it, the last one so: out of memory"
+    record = ledger.uploads()[0]
+    assert (record["state"], record["run"]) == ("quarantined", "run5")
+    assert record["refusal"] == "5 runs ended before they dealt with it, the last one so: out of memory"
 
 
 def test_a_run_that_was_given_up_settles_nothing_and_makes_no_dataset(ledger: Ledger) -> None:
     # Given a run that was ended while its function went on
     ledger.record_upload(upload("a.csv"))
-    opened(ledger)
+    open_run(ledger)
     ledger.put_dataset("d1", run="run1", rows=1)
     ledger.end_run("run1", "failed", "stopped", AT)
-    opened(ledger, "run2")
+    open_run(ledger, "run2")
     # Then what it writes now is refused
     with pytest.raises(StaleError, match=r"a\.csv no longer belongs to run run1"):
         ledger.settle_upload(upload("a.csv"), "dataset", run="run1", dataset="d2")
@@ -197,11 +197,11 @@ def test_a_version_that_is_not_the_newest_is_recorded_beside_it(ledger: Ledger) 
     assert [item["version"] for item in ledger.datasets()] == ["d2", "d1"]
 
 
-def test_a_record_names_as_many_parts_as_it_holds(ledger: Ledger) -> None:
-    ledger.put_dataset("d1", parts=[{"sha256": str(number)} for number in range(MOST_PARTS + 2)])
-    found = ledger.dataset("d1")
-    assert (len(found["parts"]), found["part_count"]) == (MOST_PARTS, MOST_PARTS + 2)
-    assert found["parts"][-1] == {"sha256": str(MOST_PARTS + 1)}
+def test_a_record_lists_parts_up_to_the_limit(ledger: Ledger) -> None:
+    ledger.put_dataset("d1", parts=[{"sha256": str(number)} for number in range(PART_LIMIT + 2)])
+    record = ledger.dataset("d1")
+    assert (len(record["parts"]), record["part_count"]) == (PART_LIMIT, PART_LIMIT + 2)
+    assert record["parts"][-1] == {"sha256": str(PART_LIMIT + 1)}
 
 
 def test_an_upload_from_before_there_were_sequencers_is_read(ledger: Ledger) -> None:
@@ -212,24 +212,24 @@ def test_an_upload_from_before_there_were_sequencers_is_read(ledger: Ledger) -> 
     assert ledger.waiting() == [upload("a.csv")]
 
 
-def test_a_transaction_that_meets_another_is_tried_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_that_conflicts_with_another_is_retried(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a table on which another transaction is under way, twice
-    real, met = ledger._client.transact_write_items, []
+    real, requests = ledger._client.transact_write_items, []
 
-    def meets(**request: Any) -> Any:
-        met.append(request)
-        if len(met) < 3:
+    def conflict(**request: Any) -> Any:
+        requests.append(request)
+        if len(requests) < 3:
             reasons: Any = {"CancellationReasons": [{"Code": "TransactionConflict"}], "Error": {"Code": "x"}}
             raise ClientError(reasons, "TransactWriteItems")
         return real(**request)
 
-    monkeypatch.setattr(ledger._client, "transact_write_items", meets)
+    monkeypatch.setattr(ledger._client, "transact_write_items", conflict)
     # Then the upload is recorded all the same
     assert ledger.record_upload(upload("a.csv"))
-    assert len(met) == 3
+    assert len(requests) == 3
 
 
-def test_captured_rows_wait_for_a_reason(ledger: Ledger) -> None:
+def test_captured_rows_do_not_ask_for_a_run(ledger: Ledger) -> None:
     assert upload("a.csv").asks_for_run
     assert not Upload("labelled/flight-delay/d.parquet", "v", "e", 1, AT).asks_for_run
 
@@ -241,8 +241,8 @@ def test_runs_are_listed_newest_first(ledger: Ledger) -> None:
     assert [run["id"] for run in ledger.runs()] == ["run3", "run2", "run1"]
 
 
-def test_a_repeated_step_overwrites_what_it_found(ledger: Ledger) -> None:
-    opened(ledger)
+def test_a_repeated_step_overwrites_its_result(ledger: Ledger) -> None:
+    open_run(ledger)
     ledger.note_step("run1", "validate", "t1", rows=3)
     ledger.note_step("run1", "gates", "t1", number=0.1 + 0.2, small=1e-17, passed=True, none=None, inner={"a": [1.5]})
     ledger.note_step("run1", "validate", "t2", rows=4)
@@ -263,9 +263,9 @@ def test_dataset_versions_and_the_current_one(ledger: Ledger) -> None:
         ledger.dataset("d3")
 
 
-def test_what_was_trained_is_remembered_by_data_and_code(ledger: Ledger) -> None:
+def test_the_run_that_trained_is_found_by_data_and_code(ledger: Ledger) -> None:
     ledger.note_trained("d1", "c1", "run1")
-    assert [ledger.trained(*pair) for pair in (("d1", "c1"), ("d1", "c2"), ("d2", "c1"))] == ["run1", None, None]
+    assert [ledger.find_trained(*pair) for pair in (("d1", "c1"), ("d1", "c2"), ("d2", "c1"))] == ["run1", None, None]
 
 
 def test_a_version_is_registered_once(ledger: Ledger) -> None:
@@ -290,13 +290,13 @@ def test_decisions_on_a_version_stand_in_their_order(ledger: Ledger) -> None:
 
 
 def test_a_decision_and_what_follows_from_it_are_written_together(ledger: Ledger) -> None:
-    # Given a version that is approved, that told twice, and then rejected
+    # Given a version that is approved, with the event coming twice, and then rejected
     ledger.put_version(1, run="run1")
     for _ in range(2):
         ledger.decide(1, "2026-02-01", approved=True, decision="approved", by="a", reason="good")
     approved = ledger.version(1)
     ledger.decide(1, "2026-02-02", approved=False, decision="rejected", by="b", reason="bad")
-    # Then each stands once, and the version carries the last
+    # Then each is recorded once, and the version has the last
     assert (approved["approved"], approved["decision"]) == ("2026-02-01", "approved")
     rejected = ledger.version(1)
     assert (rejected["approved"], rejected["decision"], rejected["run"]) == (None, "rejected", "run1")
@@ -345,10 +345,10 @@ def test_an_upload_names_the_run_that_took_it(ledger: Ledger) -> None:
     before = ledger.upload(key, "v1")
     assert before is not None
     assert (before["state"], "run" in before) == ("waiting", False)
-    opened(ledger)
-    taken = ledger.upload(key, "v1")
-    assert taken is not None
-    assert (taken["state"], taken["run"]) == ("taken", "run1")
+    open_run(ledger)
+    after = ledger.upload(key, "v1")
+    assert after is not None
+    assert (after["state"], after["run"]) == ("taken", "run1")
     assert ledger.upload(key, "v2") is None
 
 
@@ -381,7 +381,7 @@ def test_a_rollout_that_was_taken_back_leaves_what_was_live(ledger: Ledger) -> N
 
 
 def test_locks_of_run_and_rollout_are_apart(ledger: Ledger) -> None:
-    opened(ledger)
+    open_run(ledger)
     assert ledger.holder("rollout") is None
     assert ledger.open_rollout("o1", 1, AT)
     assert ledger.holder("run") == "run1"
@@ -397,6 +397,6 @@ def test_looks_of_the_monitor_newest_first(ledger: Ledger) -> None:
 def test_models_share_a_table_and_nothing_else(ledger: Ledger) -> None:
     other = Ledger(TABLE, "another")
     ledger.record_upload(upload("a.csv"))
-    opened(ledger)
+    open_run(ledger)
     assert (other.waiting(), other.runs(), other.holder("run"), other.live()) == ([], [], None, None)
     assert other.open_run(Run("run1", "operator", "x", (), timestamp(datetime.now(UTC))))

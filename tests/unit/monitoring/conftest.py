@@ -9,8 +9,8 @@ import pytest
 from demo.flights import flights
 from penstock.contract.model import Contract
 from penstock.monitoring import drift
-from tests.support.captured_rows import BASELINE_ROWS
 from tests.support.world import World
+from tests.unit.monitoring.captured_rows import BASELINE_ROWS
 
 
 @pytest.fixture(scope="session")

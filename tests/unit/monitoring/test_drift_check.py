@@ -8,8 +8,15 @@ import numpy as np
 
 from penstock.contract.model import Contract
 from penstock.monitoring import drift
-from tests.support.captured_rows import BASELINE_ROWS, capture, capture_sizes, go_live, sizes_baseline, with_sizes
 from tests.support.world import World, client
+from tests.unit.monitoring.captured_rows import (
+    BASELINE_ROWS,
+    capture,
+    capture_sizes,
+    go_live,
+    sizes_baseline,
+    with_sizes,
+)
 
 
 def look(function: ModuleType) -> dict[str, Any]:

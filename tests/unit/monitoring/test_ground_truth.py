@@ -16,8 +16,8 @@ from penstock.captures.pseudonyms import Pseudonyms
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.ledger.ledger import timestamp
-from tests.support.captured_rows import capture, capture_sizes, go_live, sizes_baseline, with_sizes
 from tests.support.world import World, client
+from tests.unit.monitoring.captured_rows import capture, capture_sizes, go_live, sizes_baseline, with_sizes
 
 
 def with_privacy(world: World, **columns: str) -> Contract:

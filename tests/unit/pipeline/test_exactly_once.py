@@ -7,18 +7,19 @@ is replaced by something quick.
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given, seed, settings
 from hypothesis import strategies as st
 
 from penstock.aws.s3_store import sha256
 from penstock.datasets.version import Dataset, Part
 from penstock.ledger.ledger import Ledger, StaleError, Upload
+from penstock.pipeline import run_triggers
 from penstock.pipeline.inspection import Found, Inspection
 from penstock.pipeline.validation import Validation
 from penstock.settings import EndRunSettings, StartRunSettings, ValidateSettings
@@ -28,7 +29,13 @@ from tests.support.world import BUCKET, CODE, FLIGHT_DELAY, MODEL, STAGE, TABLE
 from training.steps.job.inspect_files import inspect_files
 
 NAMES = ("start_run", "validate", "end_run")
-SCHEDULES = 1_500
+SCHEDULES, BLOCKS = 1_620, 6
+"""Blocks repeat some of each other's: so many hold as many different schedules as 1,500 drawn at once."""
+
+
+def in_group(value: object) -> Any:
+    """Make it a parameter whose tests any pytest-xdist worker may take, apart from the rest of the file."""
+    return pytest.param(value, marks=pytest.mark.xdist_group(f"exactly-once-{value}"))
 
 
 class QuickInspection(Inspection):
@@ -78,6 +85,7 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Mo
         loaded = {name: import_module(f"functions.{name}.handler") for name in NAMES}
         for module in loaded.values():
             patch.setattr(module, "logger", Silence())
+        patch.setattr(run_triggers, "logger", Silence())
         yield loaded
 
 
@@ -130,8 +138,10 @@ def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bo
     """Have the functions work in this cloud."""
     ledger = cloud.ledger()
     start_run, validate, end_run = (functions[name] for name in NAMES)
-    start_run.ledger, start_run.executions._client = ledger, cloud.steps()  # type: ignore[attr-defined]
-    end_run.ledger, end_run.notifier = ledger, cloud.notifier()  # type: ignore[attr-defined]
+    triggers, ending = start_run.triggers, end_run.ending
+    triggers.executions._client = cloud.steps()
+    start_run.triggers = replace(triggers, ledger=ledger)  # type: ignore[attr-defined]
+    end_run.ending = replace(ending, ledger=ledger, notifier=cloud.notifier())  # type: ignore[attr-defined]
     known: Validation = validate.validation
     size = Validating(job_above_mb=0) if job else Validating()
     quick = Quick(
@@ -224,11 +234,24 @@ def accounted_for(cloud: Cloud, ledger: Ledger, schedule: Schedule) -> None:
             assert good <= {part.sha256 for part in dataset_of(cloud, ledger, item["dataset"]).parts}
 
 
-@settings(max_examples=SCHEDULES, suppress_health_check=[HealthCheck.too_slow])
-@given(SCHEDULE)
-@example(Schedule((("a.csv", (b"good 1",)),), "append", ((1, "after"), (2, "after"), (3, "after")), (), frozenset()))
-@example(Schedule((("a.csv", (b"good 1",)),) * 2, "replace", ((20, "abort"), (21, "meanwhile")), (), frozenset({1})))
-def test_every_upload_counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
+@pytest.mark.parametrize("block", [in_group(block) for block in range(BLOCKS)])
+def test_every_upload_counts_once(functions: dict[str, ModuleType], block: int) -> None:
+    @seed(block)
+    @settings(max_examples=SCHEDULES // BLOCKS, suppress_health_check=[HealthCheck.too_slow])
+    @given(SCHEDULE)
+    @example(
+        Schedule((("a.csv", (b"good 1",)),), "append", ((1, "after"), (2, "after"), (3, "after")), (), frozenset())
+    )
+    @example(
+        Schedule((("a.csv", (b"good 1",)),) * 2, "replace", ((20, "abort"), (21, "meanwhile")), (), frozenset({1}))
+    )
+    def run(schedule: Schedule) -> None:
+        counts_once(functions, schedule)
+
+    run()
+
+
+def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
     # Given uploads, and what goes wrong with them
     undisturbed, wanted = clean(functions, schedule)
     cloud = Cloud(plan=dict(schedule.plan), picks=list(schedule.picks), repeated=set(schedule.repeated))
@@ -247,7 +270,7 @@ def test_every_upload_counts_once(functions: dict[str, ModuleType], schedule: Sc
         assert len(cloud.trained) == len(set(cloud.trained))
 
 
-@pytest.mark.parametrize("fault", ["before", "after", "meanwhile", "abort", "overtaken"])
+@pytest.mark.parametrize("fault", [in_group(fault) for fault in ("before", "after", "meanwhile", "abort", "overtaken")])
 @pytest.mark.parametrize("pick", [0, 1])
 @pytest.mark.parametrize(("mode", "job"), [("append", False), ("replace", False), ("append", True)])
 def test_at_each_call_in_turn(

@@ -19,12 +19,12 @@ from mlflow.entities import Run
 from pydantic import ValidationError
 from rich.console import Console
 
-from functions.register import mlflow_run as logged
 from penstock.audit import side_by_side
 from penstock.audit.why import why
 from penstock.aws.s3_store import sha256
 from penstock.cli.commands.runs_compare import print_comparison
 from penstock.cli.run_progress import render_run
+from penstock.pipeline.mlflow_run import convert_metrics, convert_parameters
 from penstock.spec.model import Experiments
 from tests.support.world import REGION, STAGE, World
 from tests.unit.pipeline.test_register import BASELINE, GOOD, artifact, files, packages, trained
@@ -212,7 +212,7 @@ def loses_nothing(register: Register, words: str) -> None:
     assert "mlflow" not in packages()[0]["CustomerMetadataProperties"]
     assert words in register.step["failure"]
     assert f"not logged to MLflow: {register.step['failure']}" in shown(register.world)
-    assert register.world.ledger.trained("d" * 64, register.world.ledger.version(1)["code"]) == "run1"
+    assert register.world.ledger.find_trained("d" * 64, register.world.ledger.version(1)["code"]) == "run1"
 
 
 def test_a_server_that_is_down(register: Register) -> None:
@@ -271,11 +271,11 @@ def test_no_tracking_server(uri: str, words: str) -> None:
 
 
 def test_names_that_mlflow_would_refuse() -> None:
-    assert logged.parameters({"learning rate (η)": 0.1, "kind": "tree"}) == {
+    assert convert_parameters({"learning rate (η)": 0.1, "kind": "tree"}) == {
         "learning rate _η_": "0.1",
         "kind": "tree",
     }
-    assert logged.metrics({"challenger": {"a": 1, "b": None, "c": True}, "champion": None}) == {"a": 1.0}
+    assert convert_metrics({"challenger": {"a": 1, "b": None, "c": True}, "champion": None}) == {"a": 1.0}
 
 
 def test_register_imports_mlflow_only_where_it_is_asked_for(world: World) -> None:
@@ -289,8 +289,8 @@ def test_register_imports_mlflow_only_where_it_is_asked_for(world: World) -> Non
     )
     # Then MLflow is not in it
     loaded = set(done.stdout.split())
-    assert "functions.register.mlflow_tracking" in loaded
-    assert not {"mlflow", "functions.register.mlflow_client"} & loaded
+    assert "penstock.pipeline.mlflow_tracking" in loaded
+    assert not {"mlflow", "penstock.pipeline.mlflow_client"} & loaded
 
 
 def test_runs_beside_each_other_name_their_mlflow_runs(

@@ -76,7 +76,7 @@ def test_what_passes_waits_for_approval(world: World, function: ModuleType) -> N
     version = world.ledger.version(1)
     assert (version["sha256"], version["run"], version["metrics"]) == (digest, "run1", GOOD)
     assert version["arn"] == package["ModelPackageArn"]
-    assert world.ledger.trained("d" * 64, CODE) == "run1"
+    assert world.ledger.find_trained("d" * 64, CODE) == "run1"
     steps = world.ledger.run("run1")["steps"]
     assert [verdict["passed"] for verdict in steps["gates"]["verdicts"]] == [True, True, True]
     assert steps["register"]["version"] == 1
@@ -111,7 +111,7 @@ def test_a_failing_gate_ends_in_a_rejection(world: World, function: ModuleType) 
     assert world.ledger.versions() == []
     assert world.keys("models/") == []
     # And the same data with the same code need not be trained again
-    assert world.ledger.trained("d" * 64, CODE) == "run1"
+    assert world.ledger.find_trained("d" * 64, CODE) == "run1"
     assert world.ledger.run("run1")["steps"]["gates"]["passed"] is False
 
 
@@ -208,7 +208,7 @@ def test_an_artifact_that_no_job_of_ours_left(world: World, function: ModuleType
     with pytest.raises(ArchiveError, match=words):
         function.handler(trained(world, data), None)
     assert packages() == []
-    assert world.ledger.trained("d" * 64, CODE) is None
+    assert world.ledger.find_trained("d" * 64, CODE) is None
 
 
 def test_an_artifact_that_is_not_there(world: World, function: ModuleType) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.register.registration import Registration
 from penstock.aws.model_registry import Registry
 from penstock.contract.odcs import read_contract
 from penstock.evaluation import metrics as evaluation
 from penstock.evaluation.confidence import Scored, intervals
+from penstock.pipeline.registration import Registration
 from penstock.spec.model import Gate, ModelSpec
 from tests.support.world import STAGE, World
 from tests.unit.pipeline.test_register import artifact, packages, trained

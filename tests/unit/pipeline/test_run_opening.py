@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock.ledger.ledger import MOST_UPLOADS, Ledger, Upload, timestamp
+from penstock.ledger.ledger import UPLOAD_LIMIT, Ledger, Upload, timestamp
 from penstock.pipeline import run_opening as runs
 from penstock.spec.model import Retraining
 from tests.support.world import NOW, World
@@ -124,10 +124,10 @@ def test_the_operator_starts_a_run_on_nothing_new(ledger: Ledger, start: Starts)
 
 
 def test_more_uploads_than_a_run_takes_wait_for_the_next(ledger: Ledger, start: Starts) -> None:
-    for number in range(MOST_UPLOADS + 3):
+    for number in range(UPLOAD_LIMIT + 3):
         came(ledger, f"{number:03}.csv")
     next_run(ledger, start)
-    assert len(ledger.run(start[0])["uploads"]) == MOST_UPLOADS
+    assert len(ledger.run(start[0])["uploads"]) == UPLOAD_LIMIT
     assert len(ledger.waiting()) == 3
 
 
@@ -139,10 +139,10 @@ def failed(ledger: Ledger, start: Starts, times: int) -> None:
 
 def test_what_failed_never_keeps_new_uploads_out(ledger: Ledger, start: Starts) -> None:
     # Given more captured rows and failed uploads than one run takes
-    for number in range(MOST_UPLOADS):
+    for number in range(UPLOAD_LIMIT):
         came(ledger, f"{number:03}.csv")
     failed(ledger, start, 1)
-    for number in range(MOST_UPLOADS):
+    for number in range(UPLOAD_LIMIT):
         came(ledger, f"{number:03}.parquet", "labelled")
     # When a new upload comes
     new = came(ledger, "zzz.csv")
@@ -150,7 +150,7 @@ def test_what_failed_never_keeps_new_uploads_out(ledger: Ledger, start: Starts) 
     # Then it is in the run
     taken = ledger.uploads_of(ledger.run(start[-1]))
     assert new in taken
-    assert len(taken) == MOST_UPLOADS
+    assert len(taken) == UPLOAD_LIMIT
 
 
 def test_of_what_failed_twice_one_is_taken_at_a_time(ledger: Ledger, start: Starts) -> None:

@@ -14,7 +14,7 @@ from penstock.contract.file_check import refusal
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import examine
-from penstock.ledger.ledger import MOST_UPLOADS, Run, Upload
+from penstock.ledger.ledger import UPLOAD_LIMIT, Run, Upload
 from penstock.readers.open_table import TableError, open_table
 from tests.corpus.files import BOMBS, KINDS
 from tests.support.world import World
@@ -23,12 +23,12 @@ PROJECT = Path(__file__).parents[3]
 FLIGHT_DELAY = PROJECT / "training" / "models" / "flight-delay"
 SECONDS = 20
 MEMORY = 700
-"""Megabytes that a process may come to, of which Python and Polars are a fifth."""
+"""Megabytes that a process may reach, of which Python and Polars are a fifth."""
 TRACES = re.compile(r"polars|Exception|Error\b|Traceback|0x|panick|thrift|msgspec|(?-i:None)|\n", re.IGNORECASE)
 
 
-def refused(path: Path, name: str, contract: Contract) -> str | None:
-    """Why a file is refused as a whole; None where it is taken. What `validate` and `penstock check` do."""
+def refuse(path: Path, name: str, contract: Contract) -> str | None:
+    """Check a file as `validate` and `penstock check` do; return why it is refused, None where it is accepted."""
     try:
         with open_table(path, name, scratch=path.parent) as table:
             return refusal(contract, examine(contract, table))
@@ -41,27 +41,27 @@ def test_a_bad_file_is_refused_with_its_cause(name: str, tmp_path: Path, capfd: 
     # Given a file of that kind
     kind = KINDS[name]
     path = kind.put(tmp_path)
-    # When it goes the way of an upload
-    started = time.monotonic()
-    said = refused(path, kind.name, read_contract(FLIGHT_DELAY))
-    took = time.monotonic() - started
+    # When it is checked like an upload
+    start = time.process_time()
+    sentence = refuse(path, kind.name, read_contract(FLIGHT_DELAY))
+    seconds = time.process_time() - start
     # Then it is refused, with the cause, in one sentence for a person
-    assert said is not None
-    assert [words for words in kind.words if words not in said] == [], said
-    assert TRACES.search(said) is None, said
-    assert len(said) < 600
-    # And it took no time to speak of, left nothing behind, and printed nothing
-    assert took < SECONDS
+    assert sentence is not None
+    assert [words for words in kind.words if words not in sentence] == [], sentence
+    assert TRACES.search(sentence) is None, sentence
+    assert len(sentence) < 600
+    # And it took little computing, left nothing behind, and printed nothing
+    assert seconds < SECONDS
     assert list(tmp_path.iterdir()) == [path]
     assert capfd.readouterr() == ("", "")
 
 
-def test_no_bomb_takes_memory(tmp_path: Path) -> None:
-    # Given a process of its own, in which memory can be seen
-    # Some package brings a `tests` of its own, which would be found before a folder without __init__.py
+def test_bombs_do_not_take_memory(tmp_path: Path) -> None:
+    # Given a process of its own, so that its peak of memory can be read
+    # Some package brings a `tests` of its own, which would hide a folder without __init__.py
     own = "import sys, types; tests = sys.modules['tests'] = types.ModuleType('tests'); tests.__path__ = ['tests']"
     program = f"{own}; import tests.unit.readers.test_corpus as t; t.explode(sys.argv[1])"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
         cwd=PROJECT,
         check=False,
@@ -70,9 +70,9 @@ def test_no_bomb_takes_memory(tmp_path: Path) -> None:
         timeout=100,
     )
     # When it refuses one bomb after the other
-    assert done.returncode == 0, done.stderr
-    peaks = dict(line.split("\t") for line in done.stdout.splitlines())
-    # Then none of them made it grow
+    assert result.returncode == 0, result.stderr
+    peaks = dict(line.split("\t") for line in result.stdout.splitlines())
+    # Then no peak is above the limit
     assert sorted(peaks) == BOMBS
     assert {name: peak for name, peak in peaks.items() if int(peak) > MEMORY} == {}
 
@@ -82,13 +82,13 @@ def explode(folder: str) -> None:
     contract = read_contract(FLIGHT_DELAY)
     for name in BOMBS:
         path = KINDS[name].put(Path(folder))
-        assert refused(path, KINDS[name].name, contract), name
+        assert refuse(path, KINDS[name].name, contract), name
         path.unlink()
         sys.stdout.write(f"{name}\t{_peak()}\n")
 
 
 def _peak() -> int:
-    """Megabytes, of the process itself: what getrusage tells begins with its parent's, before there was a program."""
+    """Return the process's own peak in megabytes: getrusage includes its parent's before the program was loaded."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -101,26 +101,26 @@ def test_the_corpus_is_large_enough() -> None:
 
 
 def test_the_whole_corpus_ends_in_quarantine(world: World, tmp_path: Path) -> None:
-    # Given every kind, uploaded; those of hundreds of megabytes have had their turn above
+    # Given an upload of every kind, except those of hundreds of megabytes, which the tests above read
     folder = tmp_path / "files"
     folder.mkdir()
     for name, kind in KINDS.items():
         path = kind.put(folder)
         if path.is_file() and path.stat().st_size < 20_000_000:
             event = world.upload(f"{name.replace(' ', '-')}-{Path(kind.name).name}", path.read_bytes())
-            made = event["detail"]["object"]
-            upload = Upload(made["key"], made["version-id"], made["etag"], made["size"], "2026-01-01T00:00:00+00:00")
+            item = event["detail"]["object"]
+            upload = Upload(item["key"], item["version-id"], item["etag"], item["size"], "2026-01-01T00:00:00+00:00")
             assert world.ledger.record_upload(upload)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    # When runs take them, as many as a run takes at a time
+    # When runs validate them, as many as a run takes at a time
     function = world.load("validate")
     while world.ledger.waiting():
-        waiting = tuple(world.ledger.waiting()[:MOST_UPLOADS])
+        waiting = tuple(world.ledger.waiting()[:UPLOAD_LIMIT])
         run = f"run{len(world.ledger.runs())}"
         assert world.ledger.open_run(Run(run, "upload", "a test", waiting, "2026-01-01"))
         assert function.handler({"run": run}, None)["outcome"] == "quarantined"
         world.end_run(run, "quarantined")
-    # Then each of them is quarantined, and nothing is a dataset
+    # Then each of them is quarantined, and there is no dataset
     states = [item["state"] for item in world.ledger.uploads()]
     assert len(states) >= 90
     assert set(states) == {"quarantined"}

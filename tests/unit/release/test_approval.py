@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from functions.authorize.authorization import TooEarlyError
 from infra.stages import DEV, LOCAL, PROD, StageError, may_approve_itself
 from penstock.aws.model_registry import APPROVED, PENDING, REJECTED
-from penstock.aws.notifier import FIRST, first_numbers
+from penstock.aws.notifier import FIRST_METRICS, summarize_metrics
 from penstock.aws.s3_store import UPLOADER
 from penstock.release.approval import AUTO, UNKNOWN, earlier, judge, principal
+from penstock.release.decisions import TooEarlyError
 from penstock.spec.model import METRICS, Approval, ModelSpec
+from tests.support.office import ALICE, FILE, MACHINE, FakeRegistry, FakeService, Office
 from tests.support.world import BUCKET, NOW, World, client
-from tests.unit.release.test_authorize import ALICE, FILE, MACHINE, FakeRegistry, FakeService, Office
 
 BOB = "arn:aws:iam::123456789012:user/bob"
 SSO = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_Approver_0123/"
@@ -223,8 +223,8 @@ def test_a_refusal_is_told_with_three_numbers_and_the_command(office: Office) ->
 
 
 def test_the_first_numbers_are_the_spec_s() -> None:
-    assert (*METRICS["binary"][:3], *METRICS["regression"][:3]) == FIRST
-    assert first_numbers({"recall": 0.5, "name": "x"}) == "recall 0.5000"
+    assert (*METRICS["binary"][:3], *METRICS["regression"][:3]) == FIRST_METRICS
+    assert summarize_metrics({"recall": 0.5, "name": "x"}) == "recall 0.5000"
 
 
 def test_a_swapped_file_is_named_with_both_digests(office: Office) -> None:

@@ -18,8 +18,8 @@ from penstock.release.pruning import idle
 from penstock.settings import PredictSettings, ServeSettings
 from penstock.spec.model import ModelSpec
 from tests.support.front import Answer, serving
+from tests.support.office import FILE, FakeRegistry, FakeService, Office
 from tests.support.world import ACCOUNT, FUNCTION, MODEL, NOW, STAGE, World, client
-from tests.unit.release.test_authorize import FILE, FakeRegistry, FakeService, Office
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/endpoint"
 PLAN = EndpointPlan(
@@ -172,7 +172,8 @@ def test_an_endpoint_that_cannot_go_is_in_the_endings_reason(world: World) -> No
     world.ledger.put_version(2, arn="arn:package/2", run="run1", sha256="s")
     world.ledger.open_rollout("r", 2, "t", arn="arn:package/2", sha256="s", new_code="so the registry is not asked")
     module = world.load("end_rollout")
-    module.endpoints._client = Busy(module.endpoints._client)
+    endpoints = module.ending.endpoints
+    endpoints._client = Busy(endpoints._client)
     # When it ends
     ending = module.handler({"rollout": "r", "outcome": "failed", "error": {"Cause": "SageMaker was away"}}, None)
     # Then ledger and people hear what still bills

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from functions.authorize import custom_resource as deployment
+from functions.authorize import custom_resource
 from penstock.aws.model_registry import APPROVED, PENDING
 from penstock.aws.s3_store import sha256
 from penstock.ledger.ledger import timestamp
 from penstock.release.live_service import Serving
 from penstock.spec.model import ModelSpec, Rollout
 from tests.support.front import Answer, serving
+from tests.support.office import ALICE, FILE, FakeRegistry, FakeService, Office
 from tests.support.world import FUNCTION, NOW, World, client
-from tests.unit.release.test_authorize import ALICE, FILE, FakeRegistry, FakeService, Office
 
 LATER = NOW + timedelta(hours=1)
 
@@ -265,9 +265,9 @@ def test_cloudformation_is_answered_whatever_it_tells(kind: str, gone: bool, fai
     with serving(answering) as address:
         about = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "NewCode"}
         event = about | {"RequestType": kind, "ResponseURL": f"{address}/answer?signature=1"}
-        assert deployment.told(event)
-        assert deployment.gone(event) is gone
-        deployment.acknowledge(event, failure)
+        assert custom_resource.is_request(event)
+        assert custom_resource.is_deletion(event) is gone
+        custom_resource.respond(event, failure)
     answer = about | {"Status": "FAILED" if failure else "SUCCESS", "PhysicalResourceId": "NewCode"}
     answer |= {"Reason": failure} if failure else {}
     assert heard == [("PUT", "/answer?signature=1", answer)]

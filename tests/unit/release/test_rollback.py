@@ -12,8 +12,8 @@ from penstock.aws.s3_store import sha256
 from penstock.release import rollback
 from penstock.release.rollback import RollbackError
 from penstock.spec.model import Approval, ModelSpec
+from tests.support.office import ALICE, FILE, FakeRegistry, FakeService, Office
 from tests.support.world import NOW, World
-from tests.unit.release.test_authorize import ALICE, FILE, FakeRegistry, FakeService, Office
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_rollback_whose_start_was_lost_is_started_by_the_next_event(office: Of
     arn = office.decide(2, REJECTED, 10, rollback.words(1, "late"))
     request = rollback.asked(office.registry.packages[arn])
     assert request is not None
-    assert office.authorization._rolling_back().hear(request, NOW)
+    assert office.authorization.rollback_review.record_request(request, NOW)
     assert office.rolled_out() == [1, 2]
     # When the event comes again, then it is started
     office.changed(arn)

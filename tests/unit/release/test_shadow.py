@@ -13,12 +13,11 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from functions.watch_rollout.shadow import MOST_FILES, Shadow
-from penstock.aws.lambda_version import PublishedVersion, Reply
+from penstock.aws.lambda_version import PublishedVersions, Reply
 from penstock.aws.s3_store import sha256
 from penstock.release.canary_comparison import Versions
-from penstock.release.shadow_comparison import compare
-from penstock.release.shadow_requests import Request, drawn, pairs, requests
+from penstock.release.shadow_comparison import Request, compare, group_requests, pair_answers, sample
+from penstock.release.shadow_replay import MAX_FILES, ShadowReplay
 from penstock.spec.model import Rollout
 from tests.support.tiny import GOOD, SMALLEST
 from tests.support.world import FUNCTION, World
@@ -48,7 +47,7 @@ def answer(*scores: float) -> Reply:
 
 def test_rows_are_asked_in_the_requests_that_they_came_in() -> None:
     # Given rows of two requests, one with a hyphen in its name
-    found = requests([row("a-b-0", x=1, y=None), row("c-0"), row("a-b-1", x=2)])
+    found = group_requests([row("a-b-0", x=1, y=None), row("c-0"), row("a-b-1", x=2)])
     assert [(item.name, len(item.rows)) for item in found] == [("a-b", 2), ("c", 1)]
     # Then one is asked as it came, without what was missing, and marked for what it is
     event = found[0].event()
@@ -60,13 +59,13 @@ def test_whole_requests_are_drawn_the_same_ones_whoever_asks() -> None:
     # Given a hundred requests of two rows each
     given = [Request(f"r{number}", (row(f"r{number}-0"), row(f"r{number}-1"))) for number in range(100)]
     # When a look may ask for eleven rows
-    found = drawn(given, 11)
+    found = sample(given, 11)
     # Then it asks five requests, whatever their order, and not the first five
     assert sum(len(item.rows) for item in found) == 10
-    assert {item.name for item in drawn(given[::-1], 11)} == {item.name for item in found}
+    assert {item.name for item in sample(given[::-1], 11)} == {item.name for item in found}
     assert {item.name for item in found} != {item.name for item in given[:5]}
     # And one that is larger than that is asked all the same where there is no other
-    assert drawn(given[:1], 1) == given[:1]
+    assert sample(given[:1], 1) == given[:1]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_whole_requests_are_drawn_the_same_ones_whoever_asks() -> None:
     ],
 )
 def test_a_reply_that_is_no_answer_is_every_rows_trouble(reply: Reply, outcome: str, words: str) -> None:
-    found = pairs(Request("r", (row("r-0"), row("r-1"))), reply.document, failed=reply.raised)
+    found = pair_answers(Request("r", (row("r-0"), row("r-1"))), reply.document, failed=reply.raised)
     assert [(pair["id"], pair["outcome"], "shadow" in pair) for pair in found] == [
         ("r-0", outcome, False),
         ("r-1", outcome, False),
@@ -100,7 +99,9 @@ def both(shadow: Sequence[float], live: Sequence[float] = SCORES) -> list[dict[s
     rows = (row(f"r{number}-0", score) for number, score in enumerate(live))
     answered = zip(rows, shadow, strict=True)
     return [
-        pair for item, score in answered for pair in pairs(Request("r", (item,)), answer(score).document, failed=False)
+        pair
+        for item, score in answered
+        for pair in pair_answers(Request("r", (item,)), answer(score).document, failed=False)
     ]
 
 
@@ -204,8 +205,8 @@ def captures_of(world: World, name: str, rows: Sequence[dict[str, Any]], at: dat
     world.store.write(f"{world.lake.prefix('captures')}{at:%Y/%m/%d/%H}/{name}.jsonl.gz", body)
 
 
-def shadow_of(world: World, version: Version, most: int = 100) -> Shadow:
-    return Shadow(store=world.store, lake=world.lake, rollout="o2", ask=version.ask, live=1, most=most)
+def shadow_of(world: World, version: Version, most: int = 100) -> ShadowReplay:
+    return ShadowReplay(store=world.store, lake=world.lake, rollout="o2", invoke=version.ask, live=1, max_rows=most)
 
 
 def answering(rows: int) -> Reply:
@@ -241,12 +242,12 @@ def test_a_look_asks_no_more_rows_than_it_may(world: World) -> None:
 def test_a_look_reads_the_newest_files_and_the_next_one_what_is_left(world: World) -> None:
     # Given more files than one look reads
     version = Version(answering)
-    for number in range(MOST_FILES + 2):
+    for number in range(MAX_FILES + 2):
         captures_of(world, f"{number:02}", [row(f"r{number:02}-0")])
     # When two looks are taken, then the second reads the two oldest
     shadow = shadow_of(world, version)
     assert "r00-0" not in {pair["id"] for pair in shadow.look(SINCE, MOMENT)}
-    assert len(shadow.look(SINCE, MOMENT + timedelta(seconds=30))) == MOST_FILES + 2
+    assert len(shadow.look(SINCE, MOMENT + timedelta(seconds=30))) == MAX_FILES + 2
     assert sorted(event["requestContext"]["requestId"] for event in version.asked[-2:]) == ["r00", "r01"]
 
 
@@ -281,7 +282,9 @@ def test_what_predict_captured_predict_answers_again_to_the_last_bit_and_capture
     known = captured(world)
     # When the same model is asked as a shadow
     found = [
-        pair for asked in requests(known) for pair in pairs(asked, predict.handler(asked.event(), None), failed=False)
+        pair
+        for asked in group_requests(known)
+        for pair in pair_answers(asked, predict.handler(asked.event(), None), failed=False)
     ]
     # Then each row has the very answer that it had
     assert len(found) == 3
@@ -333,17 +336,17 @@ def test_a_shadow_that_nobody_wants_any_more_asks_nothing(shadowing: World) -> N
 
 def test_the_published_version_is_asked_by_its_number(world: World) -> None:
     # Given a published version that raises
-    version = PublishedVersion(FUNCTION, "7")
+    versions = PublishedVersions(FUNCTION)
     body = b'{"errorMessage": "no"}'
     response = {"StatusCode": 200, "FunctionError": "Unhandled"}
-    with Stubber(version._client) as stub:
+    with Stubber(versions._client) as stub:
         payload = StreamingBody(io.BytesIO(body), len(body))
         stub.add_response("invoke", response | {"Payload": payload}, {"FunctionName": f"{FUNCTION}:7", "Payload": ANY})
         # Then its error is its reply
-        assert version.ask({"shadow": True}) == Reply({"errorMessage": "no"}, raised=True)
+        assert versions.try_invoke("7", {"shadow": True}) == Reply({"errorMessage": "no"}, raised=True)
         # And Lambda's own trouble is none
         stub.add_client_error("invoke", "TooManyRequestsException")
-        assert version.ask({"shadow": True}) is None
+        assert versions.try_invoke("7", {"shadow": True}) is None
         stub.assert_no_pending_responses()
     # And a request that Lambda would not take is not made
-    assert version.ask({"body": "x" * 6_000_001}) is None
+    assert versions.try_invoke("7", {"body": "x" * 6_000_001}) is None

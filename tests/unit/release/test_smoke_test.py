@@ -10,6 +10,7 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
+from penstock.release.smoke_test import SmokeTestFailed
 from tests.support.world import FUNCTION, World
 
 GOLDEN = [{"instance": {"x": 1}, "score": 0.125}, {"instance": {"x": 2}, "score": 0.75}]
@@ -25,7 +26,7 @@ def function(world: World) -> ModuleType:
 
 @pytest.fixture
 def stub(function: ModuleType) -> Iterator[Stubber]:
-    with Stubber(function.functions) as stubber:
+    with Stubber(function.versions._client) as stubber:
         yield stubber
 
 
@@ -56,7 +57,7 @@ def test_a_version_that_was_rejected_gets_no_traffic(world: World, function: Mod
         3, "2026-01-01T00:01:00.000+00:00", approved=False, decision="rejected", by="anna", reason="bad"
     )
     # When the rollout that was under way comes to its smoke test, then it ends there, with no answer asked for
-    with pytest.raises(function.SmokeTestFailed, match="the ledger has version 3 as rejected"):
+    with pytest.raises(SmokeTestFailed, match="the ledger has version 3 as rejected"):
         function.handler(event(), None)
 
 
@@ -77,7 +78,7 @@ def test_the_last_digits_of_a_large_amount_may_differ(
     if passes:
         assert function.handler(event(), None) == {"examples": 2}
     else:
-        with pytest.raises(function.SmokeTestFailed, match="first number 1: 2000003"):
+        with pytest.raises(SmokeTestFailed, match="first number 1: 2000003"):
             function.handler(event(), None)
 
 
@@ -96,7 +97,7 @@ def test_anything_else_does_not(
     function: ModuleType, stub: Stubber, given: Any, about: dict[str, Any], words: str
 ) -> None:
     answering(stub, given, **about)
-    with pytest.raises(function.SmokeTestFailed, match=words):
+    with pytest.raises(SmokeTestFailed, match=words):
         function.handler(event(), None)
 
 
@@ -105,7 +106,7 @@ def test_a_model_that_takes_few_rows_is_asked_in_several_requests(function: Modu
     answering(stub, answer([0.125]))
     answering(stub, answer([0.8]))
     # When the second example differs, it is named by its place among all
-    with pytest.raises(function.SmokeTestFailed, match=r"1 golden examples differ, first number 1: 0\.8"):
+    with pytest.raises(SmokeTestFailed, match=r"1 golden examples differ, first number 1: 0\.8"):
         function.handler(event(max_rows="1"), None)
     stub.assert_no_pending_responses()
 
@@ -135,5 +136,5 @@ def test_of_several_classes_the_whole_vector_counts(
     if words is None:
         assert function.handler(event(), None) == {"examples": 1}
     else:
-        with pytest.raises(function.SmokeTestFailed, match=words):
+        with pytest.raises(SmokeTestFailed, match=words):
             function.handler(event(), None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from penstock.release.canary_comparison import Versions, answers, compare
+from penstock.release.canary_comparison import Versions, compare, group_answers
 from penstock.release.pruning import kept, superfluous
 from penstock.spec.model import ModelSpec, Rollout
 from tests.support.world import World
@@ -96,8 +96,8 @@ def test_only_what_was_answered_since_counts() -> None:
         {"at": "2026-03-04T05:00:00.000+00:00", "version": 1, "score": 0.2, "label": "x"},
         {"at": "2026-03-04T05:00:01.000+00:00", "version": 2},
     ]
-    assert answers(rows, SINCE, by_label=False) == {1: [0.2], 2: [None]}
-    assert answers(rows, SINCE, by_label=True) == {1: ["x"], 2: [None]}
+    assert group_answers(rows, SINCE, by_label=False) == {1: [0.2], 2: [None]}
+    assert group_answers(rows, SINCE, by_label=True) == {1: ["x"], 2: [None]}
 
 
 @pytest.mark.parametrize(

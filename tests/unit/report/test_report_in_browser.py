@@ -85,7 +85,7 @@ def test_the_report_shows_and_reaches_out_to_nobody(opened: Open, outcome: str) 
     # Given a report, which has these sections
     page = render(report(outcome=outcome, version=7 if outcome == "registered" else None))
     sections = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
-    assert {"Gates", "Champion against challenger", "Plots", "Origin"} <= set(sections)
+    assert {"Gates", "Metrics: challenger and champion", "Plots", "Provenance"} <= set(sections)
     # When a browser opens it
     seen = opened(page)
     # Then it has nothing to complain of, and asks nobody for anything

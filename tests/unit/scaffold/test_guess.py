@@ -1,4 +1,4 @@
-"""A first model folder: what is guessed from a sample, and that what is written reads back and trains."""
+"""`penstock init` and `penstock check`: guesses from a sample, and the written folder reads back and trains."""
 
 import importlib.util
 import json
@@ -31,7 +31,7 @@ ROWS = 200
 
 
 def sample(**columns: list[Any]) -> pl.DataFrame:
-    """A table as a CSV gives it: all text."""
+    """Return a table of text columns, as a CSV is read."""
     random = np.random.default_rng(5)
     usual: dict[str, list[Any]] = {
         "order_id": [f"o-{index}" for index in range(ROWS)],
@@ -42,21 +42,21 @@ def sample(**columns: list[Any]) -> pl.DataFrame:
     return pl.DataFrame({name: pl.Series(values, strict=False) for name, values in (usual | columns).items()})
 
 
-def drafted(table: pl.DataFrame | None = None, target: str = "churned", **about: Any) -> Draft:
+def make_draft(table: pl.DataFrame | None = None, target: str = "churned", **about: Any) -> Draft:
     return draft(sample() if table is None else table, **({"name": "a", "source": "a.csv", "target": target} | about))
 
 
 def guess(values: list[Any], name: str = "thing") -> tuple[Column, str]:
-    """What is guessed of a column of text."""
-    found = next(item for item in drafted(sample(**{name: values})).guesses if item.column.name == name)
-    return found.column, found.why
+    """Return the guess for one column of text, and its reason."""
+    result = next(item for item in make_draft(sample(**{name: values})).guesses if item.column.name == name)
+    return result.column, result.why
 
 
-def cycled(*values: Any) -> list[Any]:
+def cycle(*values: Any) -> list[Any]:
     return [values[index % len(values)] for index in range(ROWS)]
 
 
-def numbered(form: str) -> list[str]:
+def formatted(form: str) -> list[str]:
     return [form.format(index) for index in range(ROWS)]
 
 
@@ -71,21 +71,21 @@ def numbered(form: str) -> list[str]:
         ("a" * 50 + ".csv", "a" * 30),
     ],
 )
-def test_a_models_name_comes_from_the_files(file: str, name: str) -> None:
+def test_model_name_comes_from_the_file_name(file: str, name: str) -> None:
     assert model_name(file) == name
 
 
-def test_the_usual_columns() -> None:
-    found = {item.column.name: item.column for item in drafted().guesses}
-    assert {name: (column.type, column.role) for name, column in found.items()} == {
+def test_types_and_roles_of_a_usual_sample() -> None:
+    columns = {item.column.name: item.column for item in make_draft().guesses}
+    assert {name: (column.type, column.role) for name, column in columns.items()} == {
         "order_id": ("string", "key"),
         "amount": ("number", "feature"),
         "colour": ("string", "feature"),
         "churned": ("boolean", "target"),
     }
-    assert (found["amount"].required, found["colour"].required) == (True, False)
-    assert found["colour"].allowed == ("green", "red")
-    low, high = found["amount"].minimum, found["amount"].maximum
+    assert (columns["amount"].required, columns["colour"].required) == (True, False)
+    assert columns["colour"].allowed == ("green", "red")
+    low, high = columns["amount"].minimum, columns["amount"].maximum
     assert low == 0
     assert high is not None
     assert 90 < high < 180
@@ -94,26 +94,26 @@ def test_the_usual_columns() -> None:
 @pytest.mark.parametrize(
     ("values", "type_", "role", "words"),
     [
-        (cycled("1", "2", "3"), "integer", "feature", "From 1 to 3"),
-        (cycled("-1.5", "2e3"), "number", "feature", "From -1.5 to 2000"),
-        (cycled("1", "2.5", ""), "number", "feature", "Missing in 66 of 200 rows"),
-        (cycled("true", "FALSE"), "boolean", "feature", "True or false"),
-        (cycled("yes", "no"), "string", "feature", "The 2 values"),
-        (cycled("00501", "10001"), "string", "feature", "The 2 values"),
-        (numbered("a {}"), "string", "ignore", "200 different texts in 200 rows: a name or a note"),
+        (cycle("1", "2", "3"), "integer", "feature", "From 1 to 3"),
+        (cycle("-1.5", "2e3"), "number", "feature", "From -1.5 to 2000"),
+        (cycle("1", "2.5", ""), "number", "feature", "Missing in 66 of 200 rows"),
+        (cycle("true", "FALSE"), "boolean", "feature", "True or false"),
+        (cycle("yes", "no"), "string", "feature", "The 2 values"),
+        (cycle("00501", "10001"), "string", "feature", "The 2 values"),
+        (formatted("a {}"), "string", "ignore", "200 different texts in 200 rows: a name or a note"),
         ([f"t{index % 60}" for index in range(ROWS)], "string", "feature", "60 different texts, too many to list"),
-        (cycled("same"), "string", "ignore", "Always the same"),
-        (cycled(""), "string", "ignore", "Empty"),
-        (cycled("2024-01-31"), "date", "event_time", "When the row happened"),
-        (cycled("2024-01-31T10:00:00Z", "2024-02-01 10:00:00.5"), "timestamp", "event_time", "When the row happened"),
-        (cycled("31.01.2024", "01.02.2024"), "string", "feature", "The 2 values"),
-        (["?", *cycled("1.5", "2")[1:]], "number", "feature", "1 of no finite number ('?')"),
-        (["inf", *cycled("1.5", "2")[1:]], "number", "feature", "1 of no finite number ('inf')"),
-        (cycled("NA", "1.5", "2"), "string", "ignore", "Numbers, but 'NA' stands in 67 rows"),
-        (cycled("9" * 30, "1"), "number", "feature", "From 1 to 1e+30"),
+        (cycle("same"), "string", "ignore", "Always the same"),
+        (cycle(""), "string", "ignore", "Empty"),
+        (cycle("2024-01-31"), "date", "event_time", "When the row happened"),
+        (cycle("2024-01-31T10:00:00Z", "2024-02-01 10:00:00.5"), "timestamp", "event_time", "When the row happened"),
+        (cycle("31.01.2024", "01.02.2024"), "string", "feature", "The 2 values"),
+        (["?", *cycle("1.5", "2")[1:]], "number", "feature", "1 of no finite number ('?')"),
+        (["inf", *cycle("1.5", "2")[1:]], "number", "feature", "1 of no finite number ('inf')"),
+        (cycle("NA", "1.5", "2"), "string", "ignore", "Numbers, but 'NA' stands in 67 rows"),
+        (cycle("9" * 30, "1"), "number", "feature", "From 1 to 1e+30"),
     ],
 )
-def test_a_columns_guess(values: list[Any], type_: str, role: str, words: str) -> None:
+def test_column_guess_has_type_role_and_reason(values: list[Any], type_: str, role: str, words: str) -> None:
     column, why = guess(values)
     assert (column.type, column.role) == (type_, role)
     assert words in why
@@ -122,14 +122,14 @@ def test_a_columns_guess(values: list[Any], type_: str, role: str, words: str) -
 @pytest.mark.parametrize(
     ("name", "values", "words"),
     [
-        ("email", numbered("{}@example.com"), "of a person"),
-        ("Last Name", cycled("Ng", "Li"), "of a person"),
-        ("index", numbered("{}"), "a row number"),
-        ("Unnamed: 0", numbered("{}"), "a row number"),
+        ("email", formatted("{}@example.com"), "of a person"),
+        ("Last Name", cycle("Ng", "Li"), "of a person"),
+        ("index", formatted("{}"), "a row number"),
+        ("Unnamed: 0", formatted("{}"), "a row number"),
         ("customerId", [str(index // 2 * 7 + 100) for index in range(ROWS - 1)] + ["3"], "an identifier"),
     ],
 )
-def test_what_a_column_is_called_can_rule_it_out(name: str, values: list[str], words: str) -> None:
+def test_column_is_ignored_because_of_its_name(name: str, values: list[str], words: str) -> None:
     column, why = guess(values, name)
     assert column.role == "ignore"
     assert words in why
@@ -137,12 +137,12 @@ def test_what_a_column_is_called_can_rule_it_out(name: str, values: list[str], w
 
 
 def test_only_the_first_time_is_the_event_time() -> None:
-    table = sample(day=cycled("2024-01-31"), at=cycled("2024-01-31T10:00:00Z"), end=cycled("2024-02-01T10:00:00Z"))
-    roles = {item.column.name: item.column.role for item in drafted(table).guesses}
+    table = sample(day=cycle("2024-01-31"), at=cycle("2024-01-31T10:00:00Z"), end=cycle("2024-02-01T10:00:00Z"))
+    roles = {item.column.name: item.column.role for item in make_draft(table).guesses}
     assert (roles["day"], roles["at"], roles["end"]) == ("ignore", "event_time", "ignore")
 
 
-def test_types_that_a_format_has_stay() -> None:
+def test_types_of_a_typed_format_are_kept() -> None:
     table = pl.DataFrame(
         {
             "i": [1, 2],
@@ -170,46 +170,52 @@ def test_types_that_a_format_has_stay() -> None:
 @pytest.mark.parametrize(
     ("values", "task", "type_", "classes"),
     [
-        (cycled("true", "false"), "binary", "boolean", (False, True)),
-        (cycled("Yes", "No"), "binary", "string", ("No", "Yes")),
-        (cycled("1", "0"), "binary", "integer", (0, 1)),
-        (cycled("2.0", "1.0"), "binary", "integer", (1, 2)),
-        (cycled("0.5", "1.5"), "regression", "number", ()),
-        (cycled("b", "c", "a"), "multiclass", "string", ("a", "b", "c")),
-        (cycled("10", "2", "-1"), "multiclass", "integer", (-1, 2, 10)),
-        (cycled(*map(str, range(20))), "multiclass", "integer", tuple(range(20))),
-        (cycled("0", "1", "1.5"), "regression", "number", ()),
-        (cycled(*map(str, range(21))), "regression", "integer", ()),
-        (cycled("1" * 18, "2" * 18, "3" * 18), "regression", "integer", ()),
-        (numbered("{}"), "regression", "integer", ()),
-        (numbered("{}.25"), "regression", "number", ()),
+        (cycle("true", "false"), "binary", "boolean", (False, True)),
+        (cycle("Yes", "No"), "binary", "string", ("No", "Yes")),
+        (cycle("1", "0"), "binary", "integer", (0, 1)),
+        (cycle("2.0", "1.0"), "binary", "integer", (1, 2)),
+        (cycle("0.5", "1.5"), "regression", "number", ()),
+        (cycle("b", "c", "a"), "multiclass", "string", ("a", "b", "c")),
+        (cycle("10", "2", "-1"), "multiclass", "integer", (-1, 2, 10)),
+        (cycle(*map(str, range(20))), "multiclass", "integer", tuple(range(20))),
+        (cycle("0", "1", "1.5"), "regression", "number", ()),
+        (cycle(*map(str, range(21))), "regression", "integer", ()),
+        (cycle("1" * 18, "2" * 18, "3" * 18), "regression", "integer", ()),
+        (formatted("{}"), "regression", "integer", ()),
+        (formatted("{}.25"), "regression", "number", ()),
     ],
 )
-def test_the_targets_values_decide_the_task(values: list[str], task: str, type_: str, classes: tuple[Any, ...]) -> None:
-    made = drafted(sample(goal=values), target="goal")
-    assert (made.task, made.role("target")[0].type, made.classes) == (task, type_, classes)
+def test_target_values_decide_the_task(values: list[str], task: str, type_: str, classes: tuple[Any, ...]) -> None:
+    result = make_draft(sample(goal=values), target="goal")
+    assert (result.task, result.role("target")[0].type, result.classes) == (task, type_, classes)
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (cycled("a", "b", "c"), "3 different texts: one class each."),
-        (["rare", *cycled("a", "b")[1:]], "3 different texts: one class each. Only 1 rows are 'rare': a run needs 10"),
-        (cycled("1", "2", "3"), "3 different whole numbers: one class each; is it an amount, take the allowed values"),
-        (cycled("0.5", "1.5", "2"), "3 different numbers, fewer than an amount usually has"),
-        (cycled("a", "b", "c", ""), "one class each. 50 rows have none and will be refused."),
+        (cycle("a", "b", "c"), "3 different texts: one class each."),
+        (
+            ["rare", *cycle("a", "b")[1:]],
+            "3 different texts: one class each. Only 1 rows are 'rare': a run needs 10",
+        ),
+        (
+            cycle("1", "2", "3"),
+            "3 different whole numbers: one class each; is it an amount, take the allowed values",
+        ),
+        (cycle("0.5", "1.5", "2"), "3 different numbers, fewer than an amount usually has"),
+        (cycle("a", "b", "c", ""), "one class each. 50 rows have none and will be refused."),
     ],
 )
-def test_the_reason_of_the_task_stands_beside_the_target(values: list[str], words: str) -> None:
-    assert words in drafted(sample(goal=values), target="goal").guesses[-1].why
+def test_target_comment_explains_the_task(values: list[str], words: str) -> None:
+    assert words in make_draft(sample(goal=values), target="goal").guesses[-1].why
 
 
-def test_what_is_not_a_number_is_no_class() -> None:
-    # Given a format that has NaN, where a target is missing
-    goal = pl.Series("goal", cycled(0.0, 1.0, 1.0, float("nan")))
-    made = drafted(sample().with_columns(goal), target="goal")
-    assert (made.task, made.classes) == ("binary", (0, 1))
-    assert "50 rows have none and will be refused" in made.guesses[-1].why
+def test_nan_in_the_target_is_missing_and_not_a_class() -> None:
+    # Given a format in which a missing target is NaN
+    goal = pl.Series("goal", cycle(0.0, 1.0, 1.0, float("nan")))
+    result = make_draft(sample().with_columns(goal), target="goal")
+    assert (result.task, result.classes) == ("binary", (0, 1))
+    assert "50 rows have none and will be refused" in result.guesses[-1].why
 
 
 @pytest.mark.parametrize(
@@ -219,50 +225,56 @@ def test_what_is_not_a_number_is_no_class() -> None:
         ({"key": "goal"}, "a.csv has no column 'goal'"),
         ({"key": "churned"}, "'churned' cannot be both the target and the key"),
         ({"key": "colour"}, r"--key colour: \d+ rows have none"),
-        ({"table": sample(c=cycled("x", "y")), "key": "c"}, "--key c: 198 rows have the key of another row"),
+        ({"table": sample(c=cycle("x", "y")), "key": "c"}, "--key c: 198 rows have the key of another row"),
         (
-            {"table": sample(churned=cycled(*(f"v{index}" for index in range(21))))},
+            {"table": sample(churned=cycle(*(f"v{index}" for index in range(21))))},
             "has 21 different values of type string in 200 rows: a target has two values, or up to 20 with 10 rows",
         ),
-        ({"table": sample(churned=cycled("a", "b", "c")).head(29)}, "has 3 different values of type string in 29 rows"),
-        ({"table": sample(churned=cycled("2024-01-01", "2024-01-02", "2024-01-03"))}, "different values of type date"),
-        ({"table": sample(churned=cycled("true"))}, "has 1 different values"),
+        (
+            {"table": sample(churned=cycle("a", "b", "c")).head(29)},
+            "has 3 different values of type string in 29 rows",
+        ),
+        (
+            {"table": sample(churned=cycle("2024-01-01", "2024-01-02", "2024-01-03"))},
+            "different values of type date",
+        ),
+        ({"table": sample(churned=cycle("true"))}, "has 1 different values"),
         ({"table": sample().head(0)}, "a.csv has no rows"),
         ({"table": sample().select("order_id", "churned")}, "no column of a.csv is left to learn from"),
         ({"table": sample().with_columns(churned=pl.lit([1]))}, r"the target 'churned' is List"),
         ({"name": "A b"}, "'A b' is no name for a model"),
-        ({"table": sample(churned=cycled("true", "false", "", "", ""))}, "60% of the rows of a.csv have no target"),
+        ({"table": sample(churned=cycle("true", "false", "", "", ""))}, "60% of the rows of a.csv have no target"),
     ],
 )
-def test_what_cannot_be_drafted_says_why(about: dict[str, Any], words: str) -> None:
+def test_impossible_draft_raises_with_a_reason(about: dict[str, Any], words: str) -> None:
     with pytest.raises(InitError, match=words):
-        drafted(**about)
+        make_draft(**about)
 
 
-def test_a_key_that_is_asked_for_is_taken() -> None:
-    made = drafted(sample(code=numbered("{}")), key="code")
-    assert [(column.name, column.type) for column in made.role("key")] == [("code", "string")]
+def test_requested_key_is_used() -> None:
+    result = make_draft(sample(code=formatted("{}")), key="code")
+    assert [(column.name, column.type) for column in result.role("key")] == [("code", "string")]
 
 
-def test_a_sample_with_bad_rows_fits_its_own_contract() -> None:
+def test_drafted_contract_tolerates_the_samples_bad_rows() -> None:
     # Given a target that a tenth of the rows lack
-    made = drafted(
+    result = make_draft(
         sample(churned=["" if index % 10 == 0 else "true" if index % 3 else "false" for index in range(ROWS)])
     )
-    # Then the contract tolerates that, with something to spare
-    assert 0.1 < made.tolerance < 0.15
+    # Then the contract tolerates somewhat more
+    assert 0.1 < result.tolerance < 0.15
 
 
-def odd() -> pl.DataFrame:
-    """Names and values that YAML and Python read otherwise than they are meant."""
+def hostile_names() -> pl.DataFrame:
+    """Return names and values that YAML or Python would misread unless quoted."""
     return pl.DataFrame(
         {
-            "yes": cycled("on", "off", "null"),
-            'say "hi"': cycled("1.5", "2"),
-            "a: b # c": cycled("a,b", "c]", "'", '"', "\\", "{x}"),
-            "naïve\tcolumn": cycled("ä", "ö"),
-            "the target": cycled("~", "no"),
-            "": numbered("{}"),
+            "yes": cycle("on", "off", "null"),
+            'say "hi"': cycle("1.5", "2"),
+            "a: b # c": cycle("a,b", "c]", "'", '"', "\\", "{x}"),
+            "naïve\tcolumn": cycle("ä", "ö"),
+            "the target": cycle("~", "no"),
+            "": formatted("{}"),
         }
     )
 
@@ -271,53 +283,53 @@ def odd() -> pl.DataFrame:
     ("table", "target"),
     [
         (sample(), "churned"),
-        (sample(goal=numbered("{}.5")), "goal"),
-        (sample(goal=cycled("x, y", "z: 'w'", "no")), "goal"),
-        (sample(goal=cycled("3", "1", "2")), "goal"),
-        (odd(), "the target"),
+        (sample(goal=formatted("{}.5")), "goal"),
+        (sample(goal=cycle("x, y", "z: 'w'", "no")), "goal"),
+        (sample(goal=cycle("3", "1", "2")), "goal"),
+        (hostile_names(), "the target"),
     ],
-    ids=["classification", "regression", "classes", "numbered classes", "odd"],
+    ids=["classification", "regression", "classes", "numbered classes", "hostile names"],
 )
-def test_what_is_written_reads_back(tmp_path: Path, table: pl.DataFrame, target: str) -> None:
-    made = drafted(table, target=target)
-    folder = init_files.write(made, tmp_path)
-    # Then the contract is what was guessed, and takes the sample
+def test_written_files_read_back(tmp_path: Path, table: pl.DataFrame, target: str) -> None:
+    result = make_draft(table, target=target)
+    folder = init_files.write(result, tmp_path)
+    # Then the contract has the guessed columns and accepts the sample
     contract = read_contract(folder)
-    assert contract.columns == tuple(item.column for item in made.guesses)
+    assert contract.columns == tuple(item.column for item in result.guesses)
     assert check(contract, table).bad.height == 0
-    # And the spec is of the task, and the code is Python of house style
-    assert (read_model(folder).name, read_model(folder).task) == ("a", made.task)
+    # And the spec has the task, and the code compiles
+    assert (read_model(folder).name, read_model(folder).task) == ("a", result.task)
     compile((folder / "train.py").read_text(), "train.py", "exec")
 
 
-def test_a_guess_stands_beside_its_column(tmp_path: Path) -> None:
-    text = init_files.contract(drafted())
+def test_contract_has_the_reason_as_a_comment(tmp_path: Path) -> None:
+    text = init_files.contract(make_draft())
     assert "      # The 2 values in the sample. Missing in" in text
     assert "# Drafted by `penstock init` from 200 rows of a.csv." in text
     assert yaml.safe_load(text)["status"] == "draft"
 
 
-def test_a_model_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
-    init_files.write(drafted(), tmp_path)
+def test_existing_model_is_not_overwritten(tmp_path: Path) -> None:
+    init_files.write(make_draft(), tmp_path)
     with pytest.raises(InitError, match="training/models/a is there already: remove it, or give another --name"):
-        init_files.write(drafted(), tmp_path)
+        init_files.write(make_draft(), tmp_path)
 
 
 @pytest.mark.parametrize(
     ("target", "classes"),
     [
-        (cycled("true", "false"), 2),
-        (cycled("yes", "no"), 2),
-        (cycled("2", "1"), 2),
-        (cycled("a", "b", "c"), 3),
-        (cycled("2", "10", "3", "4"), 4),
+        (cycle("true", "false"), 2),
+        (cycle("yes", "no"), 2),
+        (cycle("2", "1"), 2),
+        (cycle("a", "b", "c"), 3),
+        (cycle("2", "10", "3", "4"), 4),
     ],
     ids=["true or false", "two texts", "two numbers", "three texts", "four numbers"],
 )
-def test_the_drafted_function_fits(tmp_path: Path, target: list[str], classes: int) -> None:
+def test_drafted_train_function_fits_and_exports(tmp_path: Path, target: list[str], classes: int) -> None:
     # Given a draft of text and numbers
     rows = sample(churned=target)
-    folder = init_files.write(drafted(rows), tmp_path)
+    folder = init_files.write(make_draft(rows), tmp_path)
     spec = importlib.util.spec_from_file_location("drafted", folder / "train.py")
     assert spec is not None
     assert spec.loader is not None
@@ -326,11 +338,11 @@ def test_the_drafted_function_fits(tmp_path: Path, target: list[str], classes: i
     table = check(read_contract(folder), rows).good.with_columns(
         pl.col("amount").cast(pl.Float32), pl.col("colour").fill_null("")
     )
-    # When it is fitted with the parameters that model.yaml has
+    # When it is fitted with the parameters in model.yaml
     fitted = module.fit(table.head(150), table.tail(50), dict(read_model(folder).training.params))
     # Then it gives probabilities
     assert fitted.predict_proba(table).shape == (ROWS, classes)
-    # And exports to a file that gives the same
+    # And the exported file gives the same
     features = [column.name for column in read_contract(folder).features]
     data = export.to_onnx(fitted, read_contract(folder).features)
     names = tuple(fitted.classes_.tolist())
@@ -341,25 +353,25 @@ def test_the_drafted_function_fits(tmp_path: Path, target: list[str], classes: i
 
 
 def without_key() -> pl.DataFrame:
-    return pl.DataFrame({"x": cycled("1.5", "2", "3.25"), "y": cycled("a", "b"), "goal": cycled("0", "1", "1", "0")})
+    return pl.DataFrame({"x": cycle("1.5", "2", "3.25"), "y": cycle("a", "b"), "goal": cycle("0", "1", "1", "0")})
 
 
-def test_rows_without_a_key_get_one_of_their_content(tmp_path: Path) -> None:
-    # Given data in which no column names a row, and rows are alike
-    folder = init_files.write(drafted(without_key(), target="goal"), tmp_path)
+def test_rows_without_a_key_get_a_key_derived_from_their_content(tmp_path: Path) -> None:
+    # Given data without a key column, in which rows repeat
+    folder = init_files.write(make_draft(without_key(), target="goal"), tmp_path)
     contract = read_contract(folder)
     assert contract.key.derived
-    # When it comes as text, typed, and in another order
-    found = check(contract, without_key())
+    # When it is checked as text, and typed in another order
+    result = check(contract, without_key())
     typed = check(contract, without_key().cast({"x": pl.Float64, "goal": pl.Int8}).reverse())
     # Then every row is kept, with the same keys
-    assert (found.bad.height, typed.bad.height) == (0, 0)
-    keys = found.good[contract.key.name].to_list()
+    assert (result.bad.height, typed.bad.height) == (0, 0)
+    keys = result.good[contract.key.name].to_list()
     assert len(set(keys)) == ROWS
     assert set(typed.good[contract.key.name].to_list()) == set(keys)
 
 
-def test_keys_go_on_from_batch_to_batch() -> None:
+def test_derived_keys_are_the_same_across_batches() -> None:
     rows = pl.DataFrame({"b": [1, 1, None], "a": ["x", "x", None]})
     whole, parts = RowKeys().derive(rows).to_list(), RowKeys()
     assert [*parts.derive(rows.head(1)), *parts.derive(rows.tail(2))] == whole
@@ -372,7 +384,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command in a project without a model."""
+    """Run the command in a project without a model."""
     (tmp_path / "training" / "models").mkdir(parents=True)
     (tmp_path / "cdk.json").write_text("{}")
     sample().write_csv(tmp_path / "My data.csv")
@@ -385,13 +397,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             command.main()
         except SystemExit as end:
             code = end.code
-        said = capsys.readouterr()
-        return int(code or 0), said.out, said.err
+        output = capsys.readouterr()
+        return int(code or 0), output.out, output.err
 
     return call
 
 
-def test_init_writes_and_says_what_it_guessed(run: Run, tmp_path: Path) -> None:
+def test_init_writes_the_folder_and_prints_its_guesses(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("init", "My data.csv", "--target", "churned")
     assert code == 0
     assert "training/models/my-data: contract.yaml, model.yaml, train.py" in out
@@ -413,13 +425,13 @@ def test_init_writes_and_says_what_it_guessed(run: Run, tmp_path: Path) -> None:
         (("cdk.json", "--target", "x"), 1, "does not end in .csv, .csv.gz,"),
     ],
 )
-def test_init_of_what_is_no_sample(run: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
-    found, _, err = run("init", *arguments)
-    assert found == code
+def test_init_refuses_a_file_that_is_no_sample(run: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
+    exit_code, _, err = run("init", *arguments)
+    assert exit_code == code
     assert words in " ".join(err.split())
 
 
-def test_check_of_a_good_file(run: Run) -> None:
+def test_check_accepts_a_good_file(run: Run) -> None:
     run("init", "My data.csv", "--target", "churned")
     code, out, _ = run("check", "My data.csv")
     assert code == 0
@@ -430,29 +442,29 @@ def test_check_counts_reasons_and_writes_the_bad_rows(run: Run, tmp_path: Path) 
     # Given a file with two bad rows, and a column that the contract does not know
     run("init", "My data.csv", "--target", "churned")
     amounts = ["a lot", "9e9", *sample()["amount"].to_list()[2:]]
-    sample(amount=amounts, more=cycled("x")).write_csv(tmp_path / "next.csv")
+    sample(amount=amounts, more=cycle("x")).write_csv(tmp_path / "next.csv")
     # When it is checked
     code, out, _ = run("check", "next.csv", "--json", "--bad", "bad.csv")
-    found = json.loads(out)
-    # Then it would be taken, and what is bad is said and written
-    assert (code, found["rows"], found["bad"], found["refusal"]) == (0, 200, 2, None)
-    assert found["reasons"]["amount: not a number"] == 1
-    assert found["unknown"] == ["more"]
+    report = json.loads(out)
+    # Then it would be accepted, and the bad rows are reported and written
+    assert (code, report["rows"], report["bad"], report["refusal"]) == (0, 200, 2, None)
+    assert report["reasons"]["amount: not a number"] == 1
+    assert report["unknown"] == ["more"]
     bad = pl.read_csv(tmp_path / "bad.csv")
     assert bad["_row"].to_list() == [1, 2]
     assert bad["_reasons"][0] == "amount: not a number"
 
 
-def test_check_of_a_file_that_would_be_refused(run: Run, tmp_path: Path) -> None:
+def test_check_exits_11_for_a_file_that_would_be_refused(run: Run, tmp_path: Path) -> None:
     run("init", "My data.csv", "--target", "churned")
-    sample(amount=cycled("a lot", "1")).write_csv(tmp_path / "next.csv")
+    sample(amount=cycle("a lot", "1")).write_csv(tmp_path / "next.csv")
     code, out, _ = run("check", "next.csv")
     assert code == 11
     assert "100 of 200 rows are bad (50.0%), the contract tolerates 5.0%" in " ".join(out.split())
     assert "amount: not a number" in out
 
 
-def test_check_of_what_is_no_table(run: Run, tmp_path: Path) -> None:
+def test_check_reports_a_file_that_is_no_table(run: Run, tmp_path: Path) -> None:
     run("init", "My data.csv", "--target", "churned")
     (tmp_path / "empty.csv").write_text("")
     code, out, _ = run("check", "empty.csv", "--json")
@@ -462,10 +474,10 @@ def test_check_of_what_is_no_table(run: Run, tmp_path: Path) -> None:
     assert "the name ends with one of .csv" in err
 
 
-def test_what_the_contract_calls_text_is_sent_as_text(tmp_path: Path) -> None:
+def test_request_has_text_columns_as_text_and_no_target(tmp_path: Path) -> None:
     # Given typed data whose key and one feature are numbers, where the contract has text
-    made = drafted(sample(code=cycled("00501", "10001")), key="order_id")
-    contract = Contract("a", "", tuple(item.column for item in made.guesses), 0.05, "")
+    result = make_draft(sample(code=cycle("00501", "10001")), key="order_id")
+    contract = Contract("a", "", tuple(item.column for item in result.guesses), 0.05, "")
     (tmp_path / "a.jsonl").write_text('{"order_id": 7, "code": 10001, "amount": 1.5, "churned": true}\n')
     # Then a request has them as text, and not the target
     assert read_instances(str(tmp_path / "a.jsonl"), contract) == [{"order_id": "7", "code": "10001", "amount": 1.5}]

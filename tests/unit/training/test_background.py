@@ -1,4 +1,4 @@
-"""What rows are held against: usual values, and nobody's row."""
+"""The background of explanations: usual values, and no personal data."""
 
 from collections import Counter
 from typing import Any
@@ -51,19 +51,19 @@ def rows(table: pl.DataFrame = TABLE) -> Rows:
     return Rows(table, Contract("c", "1", (*COLUMNS, TARGET), 0.0, "digest"))
 
 
-def made(table: pl.DataFrame = TABLE) -> Background:
+def build(table: pl.DataFrame = TABLE) -> Background:
     return msgspec.json.decode(background.entry(rows(table), Explaining()), type=Background)
 
 
-def test_nothing_is_made_where_nobody_asks() -> None:
+def test_entry_is_empty_without_explanations() -> None:
     assert background.entry(rows(), None) == ""
 
 
 def test_numbers_are_means_of_shares_of_the_column() -> None:
-    # Given 320 amounts, of which a background value stands for twenty
-    found = made()
-    assert found.rows == 16
-    amounts = found.columns["amount"]
+    # Given 320 amounts, twenty for each background value
+    result = build()
+    assert result.rows == 16
+    amounts = result.columns["amount"]
     # Then their mean is the column's own, and none is a row's value
     assert np.mean(amounts) == 159.5  # type: ignore[arg-type]
     assert sorted(amounts) == [9.5 + 20 * index for index in range(16)]  # type: ignore[type-var]
@@ -79,61 +79,61 @@ def test_numbers_are_means_of_shares_of_the_column() -> None:
         ("step", {0.5: 8, 2.0: 4, None: 4}),
     ],
 )
-def test_each_value_has_the_share_that_it_has_of_the_rows(name: str, expected: dict[Any, int]) -> None:
-    # Given missing values, categories, and such that fewer than ten rows have
-    values = made().columns[name]
-    # Then usual ones have their places, in their types, and rare ones none
+def test_values_occur_in_proportion_to_their_rows(name: str, expected: dict[Any, int]) -> None:
+    # Given missing values, and categories of which some have fewer than ten rows
+    values = build().columns[name]
+    # Then frequent values have their places, with their types, and rare ones none
     assert Counter(values) == expected
     assert {type(value) for value in values} == {type(value) for value in expected}
 
 
-def test_nobody_is_in_it() -> None:
-    # Given personal columns, and one that names each row
-    found = made()
+def test_background_has_no_personal_data() -> None:
+    # Given personal columns, and one that identifies each row
+    result = build()
     # Then an optional personal value is missing, and a required one, or one without usual values, is neutral
-    assert set(found.columns["income"]) == {None}
-    assert set(found.columns["name"]) == {"xxx"}
-    assert set(found.columns["id"]) == {"x"}
-    # And what stands side by side is drawn, not taken from a row
-    assert found.columns["amount"] != sorted(found.columns["amount"])  # type: ignore[type-var]
+    assert set(result.columns["income"]) == {None}
+    assert set(result.columns["name"]) == {"xxx"}
+    assert set(result.columns["id"]) == {"x"}
+    # And the values are combined at random, reproducibly
+    assert result.columns["amount"] != sorted(result.columns["amount"])  # type: ignore[type-var]
     assert background.entry(rows(), Explaining()) == background.entry(rows(), Explaining())
 
 
 @pytest.mark.parametrize(("count", "expected"), [(5, 1), (19, 1), (50, 5), (161, 16)])
-def test_a_background_value_stands_for_ten_rows_at_least(count: int, expected: int) -> None:
-    assert made(TABLE.head(count)).rows == expected
+def test_background_value_needs_ten_rows(count: int, expected: int) -> None:
+    assert build(TABLE.head(count)).rows == expected
 
 
 @pytest.mark.parametrize(("present", "expected"), [(9, 0), (19, 1), (20, 2)])
-def test_values_that_few_rows_have_are_missing(present: int, expected: int) -> None:
+def test_column_with_few_values_is_mostly_missing(present: int, expected: int) -> None:
     # Given 100 rows, so ten background rows, and a column that few of them have
     few = pl.Series("count", [*range(present), *[None] * (100 - present)], pl.Float32)
-    values = made(TABLE.head(100).with_columns(few)).columns["count"]
-    # Then none of its values stands for fewer than ten
+    values = build(TABLE.head(100).with_columns(few)).columns["count"]
+    # Then each of its values represents at least ten rows
     assert len(values) - values.count(None) == expected
 
 
-def test_of_fewer_rows_than_one_value_stands_for_nothing_is_told() -> None:
-    assert made(TABLE.head(9)).columns == {
+def test_fewer_rows_than_one_value_needs_give_neutral_values() -> None:
+    assert build(TABLE.head(9)).columns == {
         "amount": [0.0], "count": [None], "member": [None], "city": ["x"], "colour": [None],
         "income": [None], "name": ["xxx"], "id": ["x"], "step": [None],
     }  # fmt: skip
 
 
-def test_a_column_without_any_value_is_missing() -> None:
+def test_empty_column_is_missing() -> None:
     empty = TABLE.with_columns(pl.lit(None, pl.Float32).alias("count"), colour=pl.lit(""))
-    assert set(made(empty).columns["count"]) == set(made(empty).columns["colour"]) == {None}
+    assert set(build(empty).columns["count"]) == set(build(empty).columns["colour"]) == {None}
 
 
 @pytest.mark.parametrize(
     ("shares", "places", "expected"),
     [([1, 1], 3, [2, 1]), ([9, 1], 2, [2, 0]), ([0, 5], 4, [0, 4]), ([2, 3, 5], 10, [2, 3, 5])],
 )
-def test_places_go_by_largest_remainder(shares: list[int], places: int, expected: list[int]) -> None:
-    assert background.apportioned(shares, places) == expected
+def test_places_are_apportioned_by_largest_remainder(shares: list[int], places: int, expected: list[int]) -> None:
+    assert background.apportion(shares, places) == expected
 
 
-def test_a_file_that_cannot_be_explained_fails_the_run() -> None:
+def test_model_without_a_finite_score_of_usual_values_fails_the_job() -> None:
     # Given a model that has no finite score of usual values
     entry = msgspec.json.encode(Background({"amount": [1e30]}, 3, 256)).decode()
     columns = (Column("amount", "number", "feature", required=True), TARGET)

@@ -1,4 +1,4 @@
-"""Golden examples hold nobody's values, and stay exact."""
+"""Golden examples contain no personal values, and their scores are exact."""
 
 import json
 from dataclasses import replace
@@ -26,23 +26,23 @@ def examples(onnx: bytes, *personal: str, **changed: Any) -> list[dict[str, Any]
     return golden.examples(Rows(table, contract), Model(onnx))
 
 
-def test_an_optional_personal_field_is_absent(tiny_onnx: bytes) -> None:
-    found = examples(tiny_onnx, "note", "free")
-    assert len(found) == golden.COUNT
-    assert not [item for item in found if {"note", "free"} & set(item["instance"])]
-    # And the scores are those of the examples as they stand
-    scores = Model(tiny_onnx).score_rows([item["instance"] for item in found])
-    assert [item["score"] for item in found] == scores.tolist()
+def test_optional_personal_field_is_absent(tiny_onnx: bytes) -> None:
+    golden_rows = examples(tiny_onnx, "note", "free")
+    assert len(golden_rows) == golden.COUNT
+    assert not [item for item in golden_rows if {"note", "free"} & set(item["instance"])]
+    # And the scores are those of the changed examples
+    scores = Model(tiny_onnx).score_rows([item["instance"] for item in golden_rows])
+    assert [item["score"] for item in golden_rows] == scores.tolist()
 
 
-def test_a_required_one_has_the_same_neutral_value_in_every_example(tiny_onnx: bytes) -> None:
-    # Given personal columns that a request must have
-    found = examples(tiny_onnx, "city", "amount", required=True)
-    assert {(item["instance"]["city"], item["instance"]["amount"]) for item in found} == {("XXX", 0.0)}
-    # Then the file takes them, and gives the scores that stand there
+def test_required_personal_field_has_the_same_neutral_value_in_every_example(tiny_onnx: bytes) -> None:
+    # Given required personal columns
+    golden_rows = examples(tiny_onnx, "city", "amount", required=True)
+    assert {(item["instance"]["city"], item["instance"]["amount"]) for item in golden_rows} == {("XXX", 0.0)}
+    # Then the file accepts them and gives their scores
     model = Model(tiny_onnx)
-    rows = model.decode(json.dumps({"instances": [item["instance"] for item in found]}).encode())
-    assert model.score_rows(rows).tolist() == [item["score"] for item in found]
+    rows = model.decode(json.dumps({"instances": [item["instance"] for item in golden_rows]}).encode())
+    assert model.score_rows(rows).tolist() == [item["score"] for item in golden_rows]
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_required_one_has_the_same_neutral_value_in_every_example(tiny_onnx: b
         (Column("x", "number", "feature", minimum=-3, maximum=3), 0.0),
     ],
 )
-def test_a_neutral_value_keeps_the_contract(column: Column, value: object) -> None:
+def test_neutral_value_is_valid_under_the_contract(column: Column, value: object) -> None:
     contract = Contract("c", "1", (column, TARGET), 0.0, "digest")
     assert golden.neutral(column, Rows(pl.DataFrame({"x": ["a"]}), contract)) == value
 
 
 @pytest.mark.parametrize(
-    ("value", "pattern", "masked"),
+    ("value", "pattern", "mask"),
     [
         ("ann.smith@example.org", r"[^@]+@[^@]+", "xxxxxxxxx@xxxxxxxxxxx"),
         ("1980-12-31", r"(19|20)\d\d-\d\d-\d\d", "1900-00-00"),
@@ -71,17 +71,17 @@ def test_a_neutral_value_keeps_the_contract(column: Column, value: object) -> No
         ("+49 170 5550199", r"\+[0-9 ]+", "+00000000000000"),
     ],
 )
-def test_what_a_pattern_leaves_free_is_masked(value: str, pattern: str, masked: str) -> None:
-    assert golden.masked(value, pattern) == masked
+def test_characters_that_the_pattern_does_not_fix_are_masked(value: str, pattern: str, mask: str) -> None:
+    assert golden.mask(value, pattern) == mask
 
 
-def test_of_several_classes_an_example_has_the_whole_vector() -> None:
+def test_multiclass_example_has_the_probability_of_each_class() -> None:
     # Given a model of three classes
     data = tiny.build_multiclass()
-    found = examples(data)
-    # Then each example holds what the file answers: label, its probability, and all of them
-    scores = Model(data).score_rows([item["instance"] for item in found])
+    golden_rows = examples(data)
+    # Then each example has the whole prediction: label, its probability, and all probabilities
+    scores = Model(data).score_rows([item["instance"] for item in golden_rows])
     assert scores.shape == (golden.COUNT, 3)
-    assert [list(item["scores"].values()) for item in found] == scores.tolist()
-    assert [item["score"] for item in found] == scores.max(axis=1).tolist()
-    assert json.loads(json.dumps(found)) == found
+    assert [list(item["scores"].values()) for item in golden_rows] == scores.tolist()
+    assert [item["score"] for item in golden_rows] == scores.max(axis=1).tolist()
+    assert json.loads(json.dumps(golden_rows)) == golden_rows

@@ -211,7 +211,7 @@ def test_many_classes_are_trained_scored_measured_and_judged(
         Report(model=NAME, description="", target="when", outcome="registered", reason="", version=2, verdicts=[],
                evaluation=found, data=data, training={}, run={"id": "r"}, dataset={})
     )  # fmt: skip
-    assert "really on time" in page
+    assert "actual on time" in page
     assert "ROC curve: late" in page
 
 

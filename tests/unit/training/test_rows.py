@@ -1,4 +1,4 @@
-"""The rows of a dataset version by their sides, where event time decides."""
+"""Reading the rows of a dataset version by side."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,40 +44,40 @@ def write(folder: Path, name: str, days: list[int | None], ids: list[str] | None
 
 
 def amounts(folder: Path, parts: list[str], contract: Contract, cut: dict[str, int]) -> dict[str, list[Any]]:
-    found = read_sides(folder, parts, contract, BY_TIME, cut)
-    return {side: sorted(rows.table["amount"].to_list()) for side, rows in found.items()}
+    sides = read_sides(folder, parts, contract, BY_TIME, cut)
+    return {side: sorted(rows.table["amount"].to_list()) for side, rows in sides.items()}
 
 
-def test_the_newest_rows_are_the_holdout(tmp_path: Path, contract: Contract) -> None:
+def test_newest_rows_are_the_holdout(tmp_path: Path, contract: Contract) -> None:
     write(tmp_path, "a", [7, 3, 1, 5, 2, 6, 4, 8])
     assert amounts(tmp_path, ["a"], contract, {"holdout_from": day(7)}) == {
         "train": [1, 2, 3, 4], "validation": [5, 6], "holdout": [7, 8],
     }  # fmt: skip
 
 
-def test_a_row_that_comes_again_with_a_later_time_stays_out_of_the_holdout(tmp_path: Path, contract: Contract) -> None:
+def test_row_corrected_to_a_later_time_stays_out_of_the_holdout(tmp_path: Path, contract: Contract) -> None:
     # Given a row of the first day that a model was trained on, and its correction that moves it to the ninth
     write(tmp_path, "a", [1, 2, 3, 4], ids=["moved", "b", "c", "d"])
     write(tmp_path, "b", [9, 8], ids=["moved", "e"])
-    found = amounts(tmp_path, ["a", "b"], contract, {"holdout_from": day(7)})
-    # Then it is trained on as corrected, and not judged on
-    assert found["holdout"] == [8]
-    assert 9 in found["train"]
+    sides = amounts(tmp_path, ["a", "b"], contract, {"holdout_from": day(7)})
+    # Then the corrected row is in the training rows, and not in the holdout
+    assert sides["holdout"] == [8]
+    assert 9 in sides["train"]
 
 
-def test_a_window_leaves_older_rows_out(tmp_path: Path, contract: Contract) -> None:
+def test_window_excludes_older_rows(tmp_path: Path, contract: Contract) -> None:
     write(tmp_path, "a", [None, 1, 2, 3, 4, 5, 6, 7, 8])
-    found = amounts(tmp_path, ["a"], contract, {"holdout_from": day(7), "since": day(3)})
-    assert sorted(value for side in found.values() for value in side) == [3, 4, 5, 6, 7, 8]
+    sides = amounts(tmp_path, ["a"], contract, {"holdout_from": day(7), "since": day(3)})
+    assert sorted(value for side in sides.values() for value in side) == [3, 4, 5, 6, 7, 8]
 
 
-def test_a_request_from_before_the_split_was_by_time(tmp_path: Path, contract: Contract) -> None:
+def test_request_without_a_boundary_is_refused(tmp_path: Path, contract: Contract) -> None:
     write(tmp_path, "a", [1, 2, 3])
     with pytest.raises(StepError, match="no boundary for a split by time: start a run with `penstock retrain`"):
         read_sides(tmp_path, ["a"], contract, BY_TIME)
 
 
-def test_by_hash_the_side_is_the_keys(tmp_path: Path, contract: Contract) -> None:
+def test_side_by_hash_depends_on_the_key_alone(tmp_path: Path, contract: Contract) -> None:
     write(tmp_path, "a", list(range(200)))
     write(tmp_path, "b", list(range(200, 300)))
     split = Split()
@@ -86,8 +86,8 @@ def test_by_hash_the_side_is_the_keys(tmp_path: Path, contract: Contract) -> Non
     assert set(before) <= set(after)
 
 
-def test_what_fit_gets(tmp_path: Path) -> None:
-    """As the README says it, under "Your own model"."""
+def test_tables_that_fit_receives(tmp_path: Path) -> None:
+    """The tables are those that the README documents under "Your own model"."""
     # Given a part with every kind of column, and values that are missing
     columns = (
         Column("id", "string", "key"),

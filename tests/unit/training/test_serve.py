@@ -38,7 +38,7 @@ SETTINGS = ServeSettings(stage="dev", model="tiny", version="3")
 
 
 class Firehose:
-    """Keeps lines; refuses, raises or waits when told to."""
+    """Stores lines; refuses, raises or waits as configured."""
 
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -69,8 +69,8 @@ class Server:
     def ask(
         self, body: bytes, kind: str = "application/json", query: str = "", **headers: str
     ) -> tuple[int, str, bytes]:
-        given = {"content-type": kind} | {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.app.answer("POST", "/invocations", given, body, query)
+        all_headers = {"content-type": kind} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.app.answer("POST", "/invocations", all_headers, body, query)
 
     def rows(self, *rows: Mapping[str, Any], **headers: str) -> Any:
         return json.loads(self.ask(json.dumps({"instances": rows}).encode(), **headers)[2])
@@ -78,12 +78,12 @@ class Server:
 
 @pytest.fixture
 def server(tiny_onnx: bytes) -> Iterator[Server]:
-    made = Server(tiny_onnx)
-    yield made
-    made.captures.stop()
+    instance = Server(tiny_onnx)
+    yield instance
+    instance.captures.stop()
 
 
-def test_json_is_answered_with_the_document_of_the_predict_function(server: Server) -> None:
+def test_json_response_is_that_of_the_predict_function(server: Server) -> None:
     # Given two rows, and the id that SageMaker gives the request
     answer = server.rows(GOOD, SMALLEST, x_amzn_sagemaker_inference_id="mine")
     # Then each has an id of it, the file's own score, and the label of the threshold
@@ -92,52 +92,54 @@ def test_json_is_answered_with_the_document_of_the_predict_function(server: Serv
     assert answer == {"model": "tiny", "version": 3, "predictions": expected}
 
 
-@pytest.mark.parametrize("asked", [{"query": "explain=true"}, {"x_amzn_sagemaker_custom_attributes": "explain=true"}])
-def test_scores_are_explained_as_the_predict_function_explains_them(asked: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "question", [{"query": "explain=true"}, {"x_amzn_sagemaker_custom_attributes": "explain=true"}]
+)
+def test_explanations_are_those_of_the_predict_function(question: dict[str, str]) -> None:
     # Given a file that explains, asked by the query, or by what SageMaker hands on instead
     server = Server(tiny.build(explains=tiny.explains()))
-    answer = server.rows(GOOD, SMALLEST, **asked)
+    answer = server.rows(GOOD, SMALLEST, **question)
     plain = server.rows(GOOD, SMALLEST)
     server.captures.stop()
     # Then each prediction has its explanation, which changes nothing else and is not captured
     for item, other in zip(answer["predictions"], plain["predictions"], strict=True):
-        told = item.pop("explanation")
-        assert told["base"] + sum(told["contributions"].values()) == pytest.approx(item["score"])
+        explanation = item.pop("explanation")
+        assert explanation["base"] + sum(explanation["contributions"].values()) == pytest.approx(item["score"])
         assert item | {"id": ""} == other | {"id": ""}
     assert all("explanation" not in line for line in server.firehose.lines)
     assert len(server.firehose.lines) == 4
 
 
 @pytest.mark.parametrize("query", ["explain=yes", "explain=true&explain=true", "explain="])
-def test_a_question_for_explanations_is_true_or_false(server: Server, query: str) -> None:
+def test_explain_parameter_is_true_or_false(server: Server, query: str) -> None:
     status, _, answer = server.ask(json.dumps({"instances": [GOOD]}).encode(), query=query)
     assert (status, "say true or false" in json.loads(answer)["detail"]) == (400, True)
 
 
-def test_what_else_callers_keep_in_the_custom_attributes_is_theirs() -> None:
+def test_other_custom_attributes_are_ignored() -> None:
     server = Server(tiny.build(explains=tiny.explains()))
     answer = server.rows(GOOD, x_amzn_sagemaker_custom_attributes="trace=1")
     server.captures.stop()
     assert "explanation" not in answer["predictions"][0]
 
 
-def test_without_an_id_of_the_callers_each_request_has_its_own(server: Server) -> None:
+def test_request_without_an_id_gets_one(server: Server) -> None:
     ids = {server.rows(SMALLEST)["predictions"][0]["id"] for _ in range(5)}
     assert len(ids) == 5
 
 
-def test_the_predict_function_says_who_asks_and_what_is_not_captured(server: Server) -> None:
+def test_headers_of_the_predict_function_set_the_id_and_the_capture(server: Server) -> None:
     # Given the custom attributes of a request, and of one that is a smoke test
     for captured in (True, False):
-        said = inference.headers("mine=", {}, captured=captured)[inference.ATTRIBUTES]
-        assert re.fullmatch(r"[!-~]{1,1024}", said)
-        assert server.rows(SMALLEST, x_amzn_sagemaker_custom_attributes=said)["predictions"][0]["id"] == "mine=-0"
+        attributes = inference.headers("mine=", {}, captured=captured)[inference.ATTRIBUTES]
+        assert re.fullmatch(r"[!-~]{1,1024}", attributes)
+        assert server.rows(SMALLEST, x_amzn_sagemaker_custom_attributes=attributes)["predictions"][0]["id"] == "mine=-0"
     server.captures.stop()
     # Then both have their id, and one was captured
     assert [line["id"] for line in server.firehose.lines] == ["mine=-0"]
 
 
-def test_several_classes_are_answered_by_their_names() -> None:
+def test_multiclass_scores_are_named_by_class() -> None:
     server = Server(tiny.build_multiclass())
     [prediction] = server.rows(GOOD)["predictions"]
     server.captures.stop()
@@ -153,17 +155,17 @@ def test_several_classes_are_answered_by_their_names() -> None:
         b'{"city": "JFK", "amount": 10.5}\n{"city": "LGA", "amount": 1}\n',
     ],
 )
-def test_csv_and_json_lines_stand_for_the_same_rows(server: Server, body: bytes) -> None:
+def test_csv_and_json_lines_decode_to_the_same_rows(server: Server, body: bytes) -> None:
     # Given the rows in JSON, and in another content type
     kind = "application/jsonlines" if body.startswith(b"{") else "text/csv"
     scores = [item["score"] for item in server.rows({"city": "JFK", "amount": 10.5}, SMALLEST)["predictions"]]
     # When JSON is accepted, then the answer is the document
-    status, told, answer = server.ask(body, kind, accept="application/json")
-    assert (status, told) == (200, "application/json")
+    status, content_type, answer = server.ask(body, kind, accept="application/json")
+    assert (status, content_type) == (200, "application/json")
     assert [item["score"] for item in json.loads(answer)["predictions"]] == scores
     # And otherwise it is as the request was
-    status, told, answer = server.ask(body, kind)
-    assert (status, told) == (200, kind)
+    status, content_type, answer = server.ask(body, kind)
+    assert (status, content_type) == (200, kind)
     lines = answer.decode().splitlines()
     if kind == "text/csv":
         assert lines[0] == "id,score,label"
@@ -173,7 +175,7 @@ def test_csv_and_json_lines_stand_for_the_same_rows(server: Server, body: bytes)
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "status", "said"),
+    ("body", "kind", "status", "message"),
     [
         (b"", "application/json", 400, "not JSON"),
         (b'{"instances": [{"city": "JFK"}]}', "application/json", 422, "amount"),
@@ -184,10 +186,10 @@ def test_csv_and_json_lines_stand_for_the_same_rows(server: Server, body: bytes)
         (b"a", "application/x-npy", 415, "application/x-npy"),
     ],
 )
-def test_what_is_wrong_is_named(server: Server, body: bytes, kind: str, status: int, said: str) -> None:
-    found, told, answer = server.ask(body, kind)
-    assert (found, told) == (status, "application/problem+json")
-    assert said in json.loads(answer)["detail"]
+def test_bad_request_gets_a_problem_document(server: Server, body: bytes, kind: str, status: int, message: str) -> None:
+    code, content_type, answer = server.ask(body, kind)
+    assert (code, content_type) == (status, "application/problem+json")
+    assert message in json.loads(answer)["detail"]
     # And it is counted
     server.captures.stop()
     assert sum(values["Refused"] for values in server.metrics) == 1
@@ -198,38 +200,38 @@ def test_what_is_wrong_is_named(server: Server, body: bytes, kind: str, status: 
     ("method", "path", "status"),
     [("GET", "/ping", 200), ("GET", "/invocations", 405), ("POST", "/invoke", 404), ("GET", "/", 404)],
 )
-def test_paths(server: Server, method: str, path: str, status: int) -> None:
+def test_status_of_each_path(server: Server, method: str, path: str, status: int) -> None:
     assert server.app.answer(method, path, {}, b"")[0] == status
 
 
-def test_what_is_captured_is_the_row_with_its_answer(server: Server) -> None:
+def test_capture_is_the_row_with_its_prediction(server: Server) -> None:
     # Given a row with its key, and a value that is personal
     answer = server.rows(GOOD | {"row_id": "r1"}, x_amzn_sagemaker_inference_id="mine")["predictions"][0]
     server.captures.stop()
     # Then the line has what the predict function's has, the personal value left out
     [line] = server.firehose.lines
     assert line.pop("at").endswith("+00:00")
-    shown = {name: value for name, value in GOOD.items() if name != "note"} | {"row_id": "r1", "at": None}
-    assert line == {"version": 3, **answer, "instance": shown}
+    instance = {name: value for name, value in GOOD.items() if name != "note"} | {"row_id": "r1", "at": None}
+    assert line == {"version": 3, **answer, "instance": instance}
 
 
-def test_much_goes_in_many_calls_and_little_in_one(tiny_onnx: bytes) -> None:
+def test_many_captures_go_in_many_calls_and_few_in_one(tiny_onnx: bytes) -> None:
     # Given more answers than one call takes, all of them waiting when the thread begins
     server = Server(tiny_onnx, start=False, most_bytes=10 * CALL_BYTES)
-    asked = 0
+    rows_sent = 0
     while server.captures.waiting < 2.5 * CALL_BYTES:
         server.rows(SMALLEST, SMALLEST, SMALLEST, SMALLEST)
-        asked += 4
+        rows_sent += 4
     longest = CALL_BYTES + 1000
     # When they are delivered
     server.captures.start()
     server.captures.stop()
     # Then each went once, in order, in three calls
-    assert len({line["id"] for line in server.firehose.lines}) == len(server.firehose.lines) == asked
+    assert len({line["id"] for line in server.firehose.lines}) == len(server.firehose.lines) == rows_sent
     assert [CALL_BYTES <= size <= longest for size in server.firehose.calls] == [True, True, False]
 
 
-def test_a_full_queue_drops_and_counts(tiny_onnx: bytes) -> None:
+def test_full_queue_drops_and_counts_captures(tiny_onnx: bytes) -> None:
     # Given room for one line, and a thread that does not come to take it
     server = Server(tiny_onnx, most_bytes=1, start=False)
     # When three requests are answered
@@ -242,7 +244,7 @@ def test_a_full_queue_drops_and_counts(tiny_onnx: bytes) -> None:
     assert [sum(values[name] for values in server.metrics) for name in ("Rows", "CapturesDropped")] == [3, 2]
 
 
-def test_a_share_of_the_answers_is_captured_by_their_ids(tiny_onnx: bytes) -> None:
+def test_sample_of_captures_is_chosen_by_id(tiny_onnx: bytes) -> None:
     server = Server(tiny_onnx, share=0.5)
     for index in range(40):
         server.rows(SMALLEST, x_amzn_sagemaker_inference_id=f"r{index}")
@@ -257,9 +259,7 @@ def unreachable() -> int:
 
 
 @pytest.mark.parametrize("fails", [unreachable, lambda: 1])
-def test_what_firehose_does_not_take_is_counted_and_the_next_lines_go_on(
-    tiny_onnx: bytes, fails: Callable[[], int]
-) -> None:
+def test_undelivered_captures_are_counted_and_delivery_continues(tiny_onnx: bytes, fails: Callable[[], int]) -> None:
     # Given a Firehose that fails
     server = Server(tiny_onnx)
     server.firehose.fails = fails
@@ -274,7 +274,9 @@ def test_what_firehose_does_not_take_is_counted_and_the_next_lines_go_on(
     assert sum(values["CapturesDropped"] for values in server.metrics) == 1
 
 
-def test_what_a_firehose_keeps_waiting_at_the_end_is_counted(tiny_onnx: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captures_waiting_for_firehose_at_the_end_are_counted(
+    tiny_onnx: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given a Firehose that does not answer, one line on its way there and two that wait
     monkeypatch.setattr(serve_captures, "GRACE_SECONDS", 0.05)
     server, called, over = Server(tiny_onnx), threading.Event(), threading.Event()
@@ -294,14 +296,14 @@ def test_what_a_firehose_keeps_waiting_at_the_end_is_counted(tiny_onnx: bytes, m
     over.set()
 
 
-def test_lines_are_packed_and_what_is_too_long_is_dropped() -> None:
+def test_lines_are_packed_and_too_long_ones_dropped() -> None:
     half = b"x" * (RECORD_BYTES // 2)
     records, dropped = packed([half, half, b"y" * (RECORD_BYTES + 1), b"z"])
     assert [(len(data), count) for data, count in records] == [(2 * len(half), 2), (1, 1)]
     assert dropped == 1
 
 
-def test_a_worker_loads_what_was_registered_and_nothing_else(
+def test_worker_loads_only_the_registered_file(
     tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given an artifact, and the settings of a version
@@ -325,8 +327,8 @@ class Process:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         variables = {f"PENSTOCK_{name.upper()}": value for name, value in settings.items()}
-        kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("AWS_")}
-        about = {**kept, "PENSTOCK_ML_ROOT": str(root), "SAGEMAKER_BIND_TO_PORT": str(self.port)}
+        inherited = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("AWS_")}
+        about = {**inherited, "PENSTOCK_ML_ROOT": str(root), "SAGEMAKER_BIND_TO_PORT": str(self.port)}
         command = [sys.executable, "-m", "training.steps", "serve"]
         self.process = subprocess.Popen(
             command, cwd=PROJECT, env=about | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -337,7 +339,7 @@ class Process:
             f"http://127.0.0.1:{self.port}{path}", body, {"content-type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310 - our own address
+            with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - our own address
                 return reply.status, json.loads(reply.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -370,7 +372,7 @@ def stream() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
-def test_the_process_answers_on_its_port_and_ends_when_it_is_told(
+def test_process_answers_on_its_port_and_ends_on_sigterm(
     tiny_onnx: bytes, tmp_path: Path, stream: str, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     # Given the layout of a serving container, and a delivery stream
@@ -389,12 +391,14 @@ def test_the_process_answers_on_its_port_and_ends_when_it_is_told(
     code, log = served.ended()
     assert code == 0, log
     assert Sink.lines - before == 1
-    told = [json.loads(line) for line in log.splitlines() if line.startswith('{"_aws"')]
-    assert [sum(values[name] for values in told) for name in ("Requests", "Rows", "Refused")] == [1, 1, 1]
+    metrics = [json.loads(line) for line in log.splitlines() if line.startswith('{"_aws"')]
+    assert [sum(values[name] for values in metrics) for name in ("Requests", "Rows", "Refused")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_who_comes_during_the_end_is_not_left_waiting(tiny_onnx: bytes, tmp_path: Path, workers: str) -> None:
+def test_client_that_connects_during_shutdown_is_refused_at_once(
+    tiny_onnx: bytes, tmp_path: Path, workers: str
+) -> None:
     # Given a server in the middle of a request
     Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
     served = Process(tmp_path, stage="dev", model="tiny", host="127.0.0.1", workers=workers)
@@ -420,20 +424,22 @@ def listens(port: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("settings", "message"),
     [
         ({}, "ServeSettings needs PENSTOCK_STAGE, PENSTOCK_MODEL"),
         ({"stage": "dev", "model": "tiny"}, "model.onnx is not there"),
     ],
 )
-def test_a_container_that_cannot_serve_says_why(given: dict[str, str], said: str, tmp_path: Path) -> None:
-    code, log = Process(tmp_path, **given).ended()
+def test_container_that_cannot_serve_fails_with_a_reason(
+    settings: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    code, log = Process(tmp_path, **settings).ended()
     assert code == 1
-    assert said in log
-    assert said in (tmp_path / "output" / "failure").read_text(encoding="utf-8")
+    assert message in log
+    assert message in (tmp_path / "output" / "failure").read_text(encoding="utf-8")
 
 
-def test_a_worker_that_cannot_load_its_model_ends_the_container(tmp_path: Path) -> None:
+def test_worker_that_cannot_load_its_model_ends_the_container(tmp_path: Path) -> None:
     Container(tmp_path).model("model.onnx").write_bytes(b"not a model")
     code, log = Process(tmp_path, stage="dev", model="tiny", host="127.0.0.1").ended()
     assert code == 1
@@ -441,20 +447,22 @@ def test_a_worker_that_cannot_load_its_model_ends_the_container(tmp_path: Path) 
     assert "a worker of the server ended" in (tmp_path / "output" / "failure").read_text(encoding="utf-8")
 
 
-def test_a_port_that_is_taken_is_told(tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_occupied_port_fails_with_a_reason(tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a port where somebody listens
     Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
     settings = {"STAGE": "dev", "MODEL": "tiny", "HOST": "127.0.0.1"}
     for name, value in settings.items():
         monkeypatch.setenv(f"PENSTOCK_{name}", value)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", str(taken.getsockname()[1]))
+    with socket.create_server(("127.0.0.1", 0)) as other_socket:
+        monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", str(other_socket.getsockname()[1]))
         # When the container starts, then it says so
         with pytest.raises(StepError, match=r"cannot listen at 127\.0\.0\.1:\d+: Address already in use"):
             serve.run(Container(tmp_path))
 
 
-def test_captures_without_a_region_are_told(tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captures_without_a_region_fail_with_a_reason(
+    tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
     for name, value in {"STAGE": "dev", "MODEL": "tiny", "CAPTURE": "s"}.items():
         monkeypatch.setenv(f"PENSTOCK_{name}", value)

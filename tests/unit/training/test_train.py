@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from demo.flights import flights
-from penstock.api.explain import Background, explained
+from penstock.api.explain import Background, add_explanations
 from penstock.aws.s3_store import sha256
 from penstock.contract.model import Column, Contract
 from penstock.contract.odcs import read_contract
@@ -617,7 +617,7 @@ def test_the_file_explains_its_own_scores(trained: Trained, holdout: Any) -> Non
     instances = model.instances(json.dumps({"instances": rows}).encode())
     predictions = [model.prediction(score) for score in model.score_instances(instances)]
     # When rows that it never saw are explained
-    found = [item["explanation"] for item in explained(model, instances, predictions, {"explain": "true"})]
+    found = [item["explanation"] for item in add_explanations(model, instances, predictions, {"explain": "true"})]
     # Then each sums up, and the departure delay mostly weighs most, as it should
     for item, prediction in zip(found, predictions, strict=True):
         assert item["base"] + sum(item["contributions"].values()) == pytest.approx(prediction["score"], abs=1e-9)

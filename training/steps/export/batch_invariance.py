@@ -1,13 +1,13 @@
-"""Whether a graph computes a row alone exactly as it does among others.
+"""Batch invariance: whether a graph scores a single row bit for bit as it does in a batch.
 
-onnxruntime multiplies a single row by a vector's code and several by a matrix', which add up in another order, so the
-last digits of a score could depend on the company. `penstock.scoring.model` gives such a row twice; a graph of nodes
-that treat every row for itself needs no such thing, and is what most trees are.
+onnxruntime multiplies a single row with vector code and several rows with matrix code, which sum in another order, so
+the last digits of a score could depend on the batch. `penstock.scoring.model` passes such a row twice. A graph of
+row-wise nodes, such as most trees, does not need that.
 """
 
 import onnx
 
-EACH_FOR_ITSELF = frozenset(
+ROW_WISE = frozenset(
     {
         "Add",
         "ArrayFeatureExtractor",
@@ -30,9 +30,9 @@ EACH_FOR_ITSELF = frozenset(
         "Unsqueeze",
     }
 )
-"""Operators that move values, compare them or compute one from one, by the same instructions whatever the shape."""
+"""Operators that move, compare or map single values, with the same instructions for every shape."""
 
 
-def alike_alone(model: onnx.ModelProto) -> bool:
-    """Whether every node of the graph is known to treat a row alike alone and in company."""
-    return all(node.op_type in EACH_FOR_ITSELF for node in model.graph.node)
+def is_batch_invariant(model: onnx.ModelProto) -> bool:
+    """Return whether every node of the graph is known to be row-wise."""
+    return all(node.op_type in ROW_WISE for node in model.graph.node)

@@ -1,7 +1,7 @@
-"""One input for all numeric columns of a graph, instead of one each.
+"""Pack all numeric columns of a graph into one input.
 
-An input costs the caller about 3 µs, whatever is in it: ten columns of one row cost more than 200 trees. The columns
-are ordered as the graph first joins them, so that in most graphs the matrix takes the place of that `Concat`, and no
+Each input costs the caller about 3 µs, whatever its size: ten inputs of one row cost more than 200 trees. The columns
+are in the order in which the graph first joins them, so that in most graphs the matrix replaces that `Concat` and no
 node is added.
 """
 
@@ -20,19 +20,19 @@ from penstock.scoring.signature import NUMBERS
 from training.steps.data.container import StepError
 
 OLDEST = 13
-"""The opset from which `Split` takes its sizes as an input."""
+"""The first opset in which `Split` has its sizes as an input."""
 Block = tuple[list[str], str]
-"""Columns side by side, and what the graph calls them."""
+"""Adjacent columns, and their name in the graph."""
 
 
-def whole(fitted: Any, features: list[Column]) -> list[str]:
-    """The columns that an estimator takes as one matrix, in its order; none where it picks them by their names.
+def matrix_columns(fitted: Any, features: list[Column]) -> list[str]:
+    """Return the columns that an estimator takes as one matrix, in order; empty if it selects them by name.
 
     Raises:
-        StepError: it was fitted to fewer or more.
+        StepError: it was fitted to another number of columns.
     """
     names = [column.name for column in features]
-    if _picks(fitted) or not all(column.numeric for column in features):
+    if _selects_columns(fitted) or not all(column.numeric for column in features):
         return []
     if (count := getattr(fitted, "n_features_in_", len(names))) != len(names):
         mend = "fit it to all of them, or begin with a ColumnTransformer"
@@ -40,50 +40,52 @@ def whole(fitted: Any, features: list[Column]) -> list[str]:
     return names
 
 
-def _picks(fitted: Any) -> bool:
+def _selects_columns(fitted: Any) -> bool:
     parts = fitted.get_params().values() if isinstance(fitted, BaseEstimator) else ()
     return any(isinstance(part, ColumnTransformer) for part in [fitted, *parts])
 
 
-def packed(model: onnx.ModelProto, features: list[Column]) -> onnx.ModelProto:
-    """The graph with its numeric columns as the input `NUMBERS`, float32 (rows, columns); changed in place."""
+def pack_inputs(model: onnx.ModelProto, features: list[Column]) -> onnx.ModelProto:
+    """Replace the numeric inputs by the input `NUMBERS`, float32 (rows, columns); changes the graph in place."""
     graph = model.graph
     uses = Counter(name for node in graph.node for name in node.input)
-    # An input that no node takes is one that the caller would fill for nothing.
+    # The caller would fill an unused input for nothing.
     used = [item for item in graph.input if uses[item.name]]
     kinds = {item.name: item.type.tensor_type.elem_type for item in used}
     numbers = [column.name for column in features if column.numeric and kinds.get(column.name) == TensorProto.FLOAT]
-    if not numbers or NUMBERS in kinds or not _plain(model):
+    if not numbers or NUMBERS in kinds or not _is_packable(model):
         return model
     blocks = _blocks(graph, numbers, uses)
     order = [name for names, _ in blocks for name in names]
-    kept = [item for item in used if item.name not in numbers]
+    other_inputs = [item for item in used if item.name not in numbers]
     del graph.input[:]
-    graph.input.extend([helper.make_tensor_value_info(NUMBERS, TensorProto.FLOAT, [None, len(order)]), *kept])
-    _feed(graph, blocks)
-    return listed(model, order)
+    graph.input.extend([helper.make_tensor_value_info(NUMBERS, TensorProto.FLOAT, [None, len(order)]), *other_inputs])
+    _connect(graph, blocks)
+    return name_matrix_columns(model, order)
 
 
-def listed(model: onnx.ModelProto, order: Sequence[str]) -> onnx.ModelProto:
-    """The graph, its metadata naming the columns of `NUMBERS`."""
+def name_matrix_columns(model: onnx.ModelProto, order: Sequence[str]) -> onnx.ModelProto:
+    """Write the names of the columns of `NUMBERS` to the metadata."""
     helper.set_model_props(model, {NUMBERS: json.dumps(list(order))})
     return model
 
 
-def _plain(model: onnx.ModelProto) -> bool:
-    """A graph whose `Split` is the one used here, and whose nodes hold no graph that could name a column too."""
-    known = any(opset.domain == "" and opset.version >= OLDEST for opset in model.opset_import)
-    nested = {onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS}
-    return known and not any(attribute.type in nested for node in model.graph.node for attribute in node.attribute)
+def _is_packable(model: onnx.ModelProto) -> bool:
+    """Return whether the graph has this `Split` operator and no nested graphs, which could use a column too."""
+    has_split = any(opset.domain == "" and opset.version >= OLDEST for opset in model.opset_import)
+    graph_types = {onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS}
+    return has_split and not any(
+        attribute.type in graph_types for node in model.graph.node for attribute in node.attribute
+    )
 
 
 def _blocks(graph: onnx.GraphProto, numbers: list[str], uses: Counter[str]) -> list[Block]:
-    """The columns in the graph's own order: those that a `Concat` alone takes together, then the others by themselves.
+    """Group the columns in the graph's order: those joined by a `Concat` that is their only use, then single ones.
 
-    Such a `Concat` is taken out, the block having its name.
+    Such a `Concat` is removed, and its block has the name of its output.
     """
     single = {name for name in numbers if uses[name] == 1}
-    joins = [node for node in graph.node if _joins(node) and single.issuperset(node.input)]
+    joins = [node for node in graph.node if _is_concat_of_columns(node) and single.issuperset(node.input)]
     blocks = [(list(node.input), node.output[0]) for node in joins]
     for node in joins:
         graph.node.remove(node)
@@ -91,12 +93,12 @@ def _blocks(graph: onnx.GraphProto, numbers: list[str], uses: Counter[str]) -> l
     return blocks + [([name], name) for name in numbers if name not in joined]
 
 
-def _joins(node: onnx.NodeProto) -> bool:
+def _is_concat_of_columns(node: onnx.NodeProto) -> bool:
     return node.op_type == "Concat" and node.domain == "" and any(a.name == "axis" and a.i == 1 for a in node.attribute)
 
 
-def _feed(graph: onnx.GraphProto, blocks: list[Block]) -> None:
-    """The blocks from the matrix: the only one is the matrix itself, more are split off it."""
+def _connect(graph: onnx.GraphProto, blocks: list[Block]) -> None:
+    """Connect the blocks to the matrix: a single block is the matrix itself, several are split off it."""
     if len(blocks) == 1 and blocks[0][1] not in {item.name for item in graph.output}:
         for node in graph.node:
             node.input[:] = [NUMBERS if name == blocks[0][1] else name for name in node.input]

@@ -1,4 +1,4 @@
-"""A fitted estimator as one ONNX file that takes raw columns and carries its signature."""
+"""Export a fitted estimator as one ONNX file that takes raw columns and has its signature as metadata."""
 
 import itertools
 import re
@@ -21,20 +21,21 @@ from penstock.contract.model import Column
 from penstock.scoring.signature import ALONE, EXPLAINS, NUMBERS, SIGNATURE, Field, Signature
 from penstock.spec.model import Task
 from training.steps.data.container import StepError
-from training.steps.export.batch_invariance import alike_alone
-from training.steps.export.input_packing import listed, packed, whole
+from training.steps.export.batch_invariance import is_batch_invariant
+from training.steps.export.input_packing import matrix_columns, name_matrix_columns, pack_inputs
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
 OUTPUTS: dict[Task, str] = {"binary": "probabilities", "multiclass": "probabilities", "regression": "variable"}
-"""The graph's output that holds the scores, by the exporter's own names."""
-WANTED: dict[Task, str] = {"binary": "a classifier", "multiclass": "a classifier", "regression": "a regressor"}
+"""Name of the graph's output with the scores, as the exporter names it."""
+ESTIMATOR_KINDS: dict[Task, str] = {"binary": "a classifier", "multiclass": "a classifier", "regression": "a regressor"}
 
 
 class _RoundingDown:
-    """The exporter's container, with thresholds of trees rounded down to float32.
+    """The exporter's container, which rounds thresholds of trees down to float32.
 
-    A column's values are float32, so `value <= threshold` stays the same question. Rounded to the nearest, a threshold
-    between two values of the training rows may become the very value of another row, and that row changes sides.
+    A column's values are float32, so `value <= threshold` has the same result for the rounded threshold. Rounded to
+    nearest, a threshold between two training values may become equal to a value of another row, which then takes the
+    other branch.
     """
 
     def __init__(self, container: Any) -> None:
@@ -46,10 +47,10 @@ class _RoundingDown:
     def add_node(self, *about: Any, **attributes: Any) -> Any:
         if "nodes_values" in attributes:
             exact = np.array(attributes["nodes_values"], dtype=np.float64)
-            near = exact.astype(np.float32)
-            below = np.nextafter(near, np.float32(-np.inf))
-            asked = np.array(attributes["nodes_modes"]) == "BRANCH_LEQ"
-            attributes["nodes_values"] = np.where(asked & (near > exact), below, near).tolist()
+            nearest = exact.astype(np.float32)
+            below = np.nextafter(nearest, np.float32(-np.inf))
+            is_less_or_equal = np.array(attributes["nodes_modes"]) == "BRANCH_LEQ"
+            attributes["nodes_values"] = np.where(is_less_or_equal & (nearest > exact), below, nearest).tolist()
         return self._container.add_node(*about, **attributes)
 
 
@@ -74,24 +75,24 @@ update_registered_converter(
 
 
 def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.ModelProto:
-    """The estimator as ONNX: one float32 input of all numeric columns (`packing`), one input (rows, 1) a text column.
+    """Convert the estimator to ONNX: one float32 input of all numeric columns, one input (rows, 1) per text column.
 
-    Its output is class probabilities, shape (rows, classes), or a regression's amounts, shape (rows, 1).
+    The output is class probabilities, shape (rows, classes), or a regression's amounts, shape (rows, 1).
 
     Raises:
-        StepError: an estimator that has no ONNX form, or a graph that does not take the contract's columns.
+        StepError: the estimator cannot be converted, or the graph's inputs are not the contract's columns.
     """
     if isinstance(fitted, onnx.ModelProto):
-        return packed(_checked(fitted, features, task), features)
+        return pack_inputs(_require_known_inputs(fitted, features, task), features)
     if not hasattr(fitted, "predict"):
         raise StepError(
             f"fit must return a fitted estimator (or pipeline) or an ONNX graph, it returned {fitted!r:.80}"
         )
-    _check_kind(fitted, task)
-    bare = whole(fitted, features)
-    inputs = [(NUMBERS, FloatTensorType([None, len(bare)]))] if bare else _inputs(features)
+    _require_kind(fitted, task)
+    matrix = matrix_columns(fitted, features)
+    inputs = [(NUMBERS, FloatTensorType([None, len(matrix)]))] if matrix else _inputs(features)
     try:
-        # Without a name the graph gets a random one, and the same data and code another digest.
+        # The default name is random, which would change the digest for the same data and code.
         model = convert_sklearn(
             fitted,
             name="model",
@@ -100,11 +101,11 @@ def to_onnx(fitted: Any, features: list[Column], task: Task = "binary") -> onnx.
             options={id(fitted): {"zipmap": False}} if task != "regression" else None,
         )
     except (RuntimeError, ValueError, NameError, KeyError, NotImplementedError) as error:
-        # Some errors list a whole tree.
+        # Some errors print a whole tree.
         raise StepError(f"{type(fitted).__name__} cannot be exported to ONNX: {str(error)[:500]}") from error
-    if bare:
-        return listed(_answering(model, task), bare)
-    return packed(_checked(_with_own_names(model, features), features, task), features)
+    if matrix:
+        return name_matrix_columns(_require_output(model, task), matrix)
+    return pack_inputs(_require_known_inputs(_with_own_names(model, features), features, task), features)
 
 
 def _inputs(features: list[Column]) -> list[tuple[str, Any]]:
@@ -115,45 +116,45 @@ def _inputs(features: list[Column]) -> list[tuple[str, Any]]:
 
 
 def _with_own_names(model: onnx.ModelProto, features: list[Column]) -> onnx.ModelProto:
-    """The graph with the columns' own names at its inputs: the exporter makes identifiers of them, `a b` is `a_b`."""
-    own: dict[str, str] = {}
+    """Rename the inputs to the columns' names, which the exporter turned into identifiers (`a b` to `a_b`)."""
+    names: dict[str, str] = {}
     for column in features:
-        made = re.sub(r"[^\w+]", "_", column.name)
-        made = f"_{made}" if made[0].isdigit() else made
-        unique = (f"{made}{index or ''}" for index in itertools.count())
-        own[next(name for name in unique if name not in own)] = column.name
+        identifier = re.sub(r"[^\w+]", "_", column.name)
+        identifier = f"_{identifier}" if identifier[0].isdigit() else identifier
+        candidates = (f"{identifier}{index or ''}" for index in itertools.count())
+        names[next(name for name in candidates if name not in names)] = column.name
     for item in model.graph.input:
-        item.name = own.get(item.name, item.name)
+        item.name = names.get(item.name, item.name)
     for node in model.graph.node:
-        node.input[:] = [own.get(name, name) for name in node.input]
+        node.input[:] = [names.get(name, name) for name in node.input]
     return model
 
 
-def _check_kind(fitted: Any, task: Task) -> None:
-    wrong = is_classifier if task == "regression" else is_regressor
-    if isinstance(fitted, BaseEstimator) and wrong(fitted):
-        kind = WANTED["binary" if task == "regression" else "regression"]
+def _require_kind(fitted: Any, task: Task) -> None:
+    is_wrong = is_classifier if task == "regression" else is_regressor
+    if isinstance(fitted, BaseEstimator) and is_wrong(fitted):
+        kind = ESTIMATOR_KINDS["binary" if task == "regression" else "regression"]
         raise StepError(
             f"`fit` gave {kind} ({type(fitted).__name__}), the task in model.yaml is {task}: "
-            f"return {WANTED[task]}, or change the task"
+            f"return {ESTIMATOR_KINDS[task]}, or change the task"
         )
 
 
-def _checked(model: onnx.ModelProto, features: list[Column], task: Task) -> onnx.ModelProto:
-    known = {column.name for column in features}
-    if strange := [item.name for item in model.graph.input if item.name not in known]:
-        raise StepError(f"the ONNX graph wants {strange[0]!r}, which is no feature in contract.yaml")
-    return _answering(model, task)
+def _require_known_inputs(model: onnx.ModelProto, features: list[Column], task: Task) -> onnx.ModelProto:
+    names = {column.name for column in features}
+    if unknown := [item.name for item in model.graph.input if item.name not in names]:
+        raise StepError(f"the ONNX graph wants {unknown[0]!r}, which is no feature in contract.yaml")
+    return _require_output(model, task)
 
 
-def _answering(model: onnx.ModelProto, task: Task) -> onnx.ModelProto:
+def _require_output(model: onnx.ModelProto, task: Task) -> onnx.ModelProto:
     if OUTPUTS[task] not in {item.name for item in model.graph.output}:
-        raise StepError(f"the ONNX graph has no output {OUTPUTS[task]!r}: is the estimator {WANTED[task]}?")
+        raise StepError(f"the ONNX graph has no output {OUTPUTS[task]!r}: is the estimator {ESTIMATOR_KINDS[task]}?")
     return model
 
 
 def fields(features: list[Column]) -> tuple[Field, ...]:
-    """The request's fields as the contract has them."""
+    """Return the signature's fields of the contract's columns."""
     return tuple(
         msgspec.convert(
             {name: getattr(column, name) for name in Field.__struct_fields__},
@@ -164,13 +165,13 @@ def fields(features: list[Column]) -> tuple[Field, ...]:
 
 
 def sealed(model: onnx.ModelProto, signature: Signature, explains: str = "") -> bytes:
-    """The file: the graph with its signature in the metadata, and what explanations need where they are asked for."""
-    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))  # they come out of a set
+    """Serialise the graph with its signature, and the explanations' background if there is one, as metadata."""
+    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))  # their order is that of a set
     del model.opset_import[:]
     model.opset_import.extend(opsets)
     entry = model.metadata_props.add()
     entry.key, entry.value = SIGNATURE, msgspec.json.encode(signature).decode()
-    if alike_alone(model):
+    if is_batch_invariant(model):
         entry = model.metadata_props.add()
         entry.key, entry.value = ALONE, "exact"
     if explains:

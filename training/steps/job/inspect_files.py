@@ -1,8 +1,7 @@
-"""The processing job that checks what is too large for `validate`: the same inspection, with a disk and hours.
+"""The processing job that inspects files too large for `validate`, with the same rules.
 
-It reads and writes the lake itself, by version, rather than through SageMaker's inputs: which files they are is in the
-list that `validate` left. A job that is tried again goes on where the last one was, because each file's finding is
-written when it is done, behind its parts.
+It reads and writes the lake itself, by object version, instead of through SageMaker's inputs: `validate` wrote the list
+of files. A repeated job continues where the last one stopped, because each file's finding is written after its parts.
 """
 
 import traceback
@@ -23,10 +22,10 @@ PROJECT = Path(__file__).parents[3]
 
 
 def run(container: Container) -> None:
-    """Inspect the files of the run that the environment names.
+    """Inspect the files of the run named in the environment.
 
     Raises:
-        StepError: naming the file on which the inspection broke; a file that is merely bad is a finding.
+        StepError: the inspection failed on the named file; a bad file is no error but a finding.
     """
     settings = InspectSettings.read()
     lake, store = Lake(settings.bucket, settings.model), Store(settings.bucket)
@@ -35,15 +34,15 @@ def run(container: Container) -> None:
 
 
 def inspect_files(run: str, inspection: Inspection, say: Callable[[str], None]) -> None:
-    """Inspect the files on a run's list, and leave a finding for each that has none yet.
+    """Inspect the files on a run's list and write a finding for each that has none yet.
 
     Args:
-        run: its name.
-        inspection: of the model.
-        say: takes lines for the log.
+        run: the run's name.
+        inspection: the model's inspection.
+        say: writes a line to the log.
 
     Raises:
-        StepError: as `run`.
+        StepError: as for `run`.
     """
     lake, store = inspection.lake, inspection.store
     files = [Upload(**file) for file in store.json(lake.run_input(run, FILES))]
@@ -54,12 +53,12 @@ def inspect_files(run: str, inspection: Inspection, say: Callable[[str], None]) 
             say(f"{place}: inspected before")
             continue
         say(f"{place}: {upload.size / 1_000_000:,.1f} MB")
-        found = _inspected(inspection, run, upload)
-        store.write_json(name, found.record())
-        say(f"{place}: {_told(found)}")
+        result = _inspect(inspection, run, upload)
+        store.write_json(name, result.record())
+        say(f"{place}: {_summary(result)}")
 
 
-def _inspected(inspection: Inspection, run: str, upload: Upload) -> Found:
+def _inspect(inspection: Inspection, run: str, upload: Upload) -> Found:
     try:
         return inspection.file(run, upload)
     except Exception as error:
@@ -67,5 +66,5 @@ def _inspected(inspection: Inspection, run: str, upload: Upload) -> Found:
         raise StepError(f"{upload.key} cannot be inspected: {type(error).__name__}: {error}") from error
 
 
-def _told(found: Found) -> str:
-    return f"refused: {found.refusal}" if found.refusal else f"{found.rows} rows, {found.bad} of them bad"
+def _summary(result: Found) -> str:
+    return f"refused: {result.refusal}" if result.refusal else f"{result.rows} rows, {result.bad} of them bad"

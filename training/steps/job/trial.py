@@ -1,6 +1,7 @@
-"""A training job as a trial of a tuning job: its params come with it, and its log tells how well they did.
+"""A training job as a trial of a tuning job: its params are hyperparameters, its objective is written to the log.
 
-The number is measured on the validation rows. The holdout decides the gates, so no choice of a trial may look at it.
+The objective is measured on the validation rows: the gates decide on the holdout, so it must not influence the choice
+of a trial.
 """
 
 from penstock.evaluation.metrics import EvaluationError, Metrics
@@ -16,10 +17,10 @@ Chosen = dict[str, Value]
 
 
 def with_params(spec: ModelSpec, container: Container) -> tuple[ModelSpec, Chosen]:
-    """The spec with the trial's values among its params, and these values; none where nothing is tuned.
+    """Return the spec with the trial's values among its params, and these values; empty without tuning.
 
     Raises:
-        StepError: hyperparameters that are no trial of the spec's ranges.
+        StepError: the hyperparameters are not in the spec's ranges.
     """
     if spec.tuning is None:
         return spec, {}
@@ -32,23 +33,23 @@ def with_params(spec: ModelSpec, container: Container) -> tuple[ModelSpec, Chose
 
 
 def objective(spec: ModelSpec, task: Kind, model: Model, validation: Rows) -> Metrics:
-    """What the tuning job compares trials by: its metric of the file's scores on the validation rows; by name.
+    """Measure the tuning job's objective: its metric of the file's scores on the validation rows, by name.
 
-    Empty where nothing is tuned.
+    Empty without tuning.
 
     Raises:
-        StepError: validation rows on which the metric cannot be measured.
+        StepError: the metric cannot be measured on the validation rows.
     """
     if spec.tuning is None:
         return {}
     truth, scores = task.truth(validation), model.score(validation.columns())
     try:
-        found = measure_rows(truth, scores, model.signature.threshold)
+        metrics = measure_rows(truth, scores, model.signature.threshold)
     except EvaluationError as error:
         raise StepError(str(error)) from None
-    if spec.tuning.metric not in found:
+    if spec.tuning.metric not in metrics:
         raise StepError(
             f"{spec.tuning.metric} cannot be measured on the {len(truth)} validation rows, which are all alike: "
             "more data, or another split, is needed"
         )
-    return {spec.tuning.objective: found[spec.tuning.metric]}
+    return {spec.tuning.objective: metrics[spec.tuning.metric]}

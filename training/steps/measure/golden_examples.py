@@ -1,7 +1,7 @@
-"""Golden examples: rows of the holdout with their scores, which a version must repeat before it gets traffic.
+"""Golden examples: rows of the holdout with their scores, which a version must reproduce before it gets traffic.
 
-They are shown to people and kept with the model, so they hold no personal value: such a field is absent, or where a
-request must have it the same neutral value in every example. They are scored as they stand, so they stay exact.
+People see them and they are stored with the model, so they contain no personal values: such a field is absent or, if
+it is required, has the same neutral value in every example. The scores are those of the changed rows, so exact.
 """
 
 import math
@@ -18,9 +18,9 @@ NEUTRAL = "x0X "
 
 
 def examples(holdout: Rows, scorer: Model) -> list[dict[str, Any]]:
-    """Instances as a request has them, each with the score that the file gives it.
+    """Return instances in the form of a request, each with the file's score.
 
-    Of several classes that is all that is answered: each class' probability is in `scores`.
+    With more than two classes it is the whole prediction, with each class' probability in `scores`.
     """
     personal = [column for column in holdout.contract.features if column.personal]
     names = {column.name for column in personal}
@@ -29,15 +29,15 @@ def examples(holdout: Rows, scorer: Model) -> list[dict[str, Any]]:
         {name: value for name, value in row.items() if name not in names} | fixed for row in holdout.instances(COUNT)
     ]
     scores = scorer.score_rows(instances).tolist()
-    return [{"instance": row} | _recorded(scorer, score) for row, score in zip(instances, scores, strict=True)]
+    return [{"instance": row} | _golden_score(scorer, score) for row, score in zip(instances, scores, strict=True)]
 
 
-def _recorded(scorer: Model, score: Score) -> dict[str, Any]:
+def _golden_score(scorer: Model, score: Score) -> dict[str, Any]:
     return scorer.prediction(score) if isinstance(score, list) else {"score": score}
 
 
 def neutral(column: Column, holdout: Rows) -> Value:
-    """A value that the contract takes and nobody is known by."""
+    """Return a value that is valid under the contract and identifies nobody."""
     if column.allowed:
         return column.allowed[0]
     if column.type == "boolean":
@@ -48,13 +48,13 @@ def neutral(column: Column, holdout: Rows) -> Value:
         return math.ceil(number) if column.type == "integer" else float(number)
     if column.pattern is None:
         return NEUTRAL[0] * max(column.min_length or 1, 1)
-    return masked(str(holdout.table[column.name][0]), column.pattern)
+    return mask(str(holdout.table[column.name][0]), column.pattern)
 
 
-def masked(value: str, pattern: str) -> str:
-    """A value of which only those characters are left that its pattern leaves no choice of."""
-    form = re.compile(pattern)
+def mask(value: str, pattern: str) -> str:
+    """Replace every character of a value that the pattern allows to replace."""
+    regex = re.compile(pattern)
     for index in range(len(value)):
-        tried = (f"{value[:index]}{neutral}{value[index + 1 :]}" for neutral in NEUTRAL)
-        value = next((text for text in tried if form.fullmatch(text)), value)
+        texts = (f"{value[:index]}{neutral}{value[index + 1 :]}" for neutral in NEUTRAL)
+        value = next((text for text in texts if regex.fullmatch(text)), value)
     return value

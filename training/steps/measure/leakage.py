@@ -1,4 +1,4 @@
-"""How well each feature predicts alone: one that predicts too well often knows what happened after the prediction."""
+"""Target leakage: a feature that predicts too well alone often contains later information."""
 
 from typing import Any
 
@@ -16,46 +16,50 @@ from training.steps.task.multiclass import Multiclass
 from training.steps.task.tasks import Binary, Kind
 
 MOST_ROWS = 50_000
-"""Training rows that a feature is judged by."""
+"""Most training rows for a feature's tree."""
 LEAVES = {"max_leaf_nodes": 32, "min_samples_leaf": 20, "random_state": 0}
 
 
 def strongest(task: Kind, train: Rows, holdout: Rows) -> tuple[str, float]:
-    """The feature that tells most alone, and its ROC AUC on the holdout; of a regression, its R².
+    """Return the feature that predicts best alone, and its ROC AUC on the holdout; for a regression its R².
 
-    Of many classes it is the mean ROC AUC of one against the rest.
+    For many classes it is the mean ROC AUC of one against the rest.
 
-    A small tree on the one feature finds dependences that are not monotone too. A text is the mean of the target among
-    the training rows that have it, each row's without its own (scikit-learn's `TargetEncoder`).
+    A small tree on the one feature also finds dependences that are not monotone. A text is encoded as the mean of the
+    target among the training rows that have it, cross-fitted (scikit-learn's `TargetEncoder`).
     """
-    some = Rows(train.table.sample(min(MOST_ROWS, train.table.height), seed=0), train.contract)
-    before, after = task.truth(some), task.truth(holdout)
-    alone = {
-        column.name: _alone(task, _values(column, some), before, _values(column, holdout), after)
+    sample = Rows(train.table.sample(min(MOST_ROWS, train.table.height), seed=0), train.contract)
+    train_truth, holdout_truth = task.truth(sample), task.truth(holdout)
+    areas = {
+        column.name: _score_alone(task, _values(column, sample), train_truth, _values(column, holdout), holdout_truth)
         for column in train.contract.features
     }
-    name = max(alone, key=lambda name: alone[name])
-    return name, alone[name]
+    name = max(areas, key=lambda name: areas[name])
+    return name, areas[name]
 
 
-def _alone(task: Kind, known: npt.NDArray[Any], before: Any, asked: npt.NDArray[Any], after: Any) -> float:
-    if known.dtype == object:
+def _score_alone(
+    task: Kind, train: npt.NDArray[Any], train_truth: Any, holdout: npt.NDArray[Any], holdout_truth: Any
+) -> float:
+    if train.dtype == object:
         kind = "continuous" if task.name == "regression" else task.name
         encoder = TargetEncoder(target_type=kind, cv=KFold(5, shuffle=True, random_state=0))
-        known, asked = encoder.fit_transform(known, before), encoder.transform(asked)
+        train, holdout = encoder.fit_transform(train, train_truth), encoder.transform(holdout)
     if isinstance(task, Binary):
-        tree = DecisionTreeClassifier(**LEAVES).fit(known, before)
-        return float(metrics.roc_auc_score(after, tree.predict_proba(asked)[:, -1]))
+        tree = DecisionTreeClassifier(**LEAVES).fit(train, train_truth)
+        return float(metrics.roc_auc_score(holdout_truth, tree.predict_proba(holdout)[:, -1]))
     if isinstance(task, Multiclass):
-        tree = DecisionTreeClassifier(**LEAVES).fit(known, before)
-        found = np.zeros((len(after), len(task.classes)))
-        found[:, tree.classes_] = tree.predict_proba(asked)  # a sample may lack a class
-        return one_against_rest(after, found)
-    return float(metrics.r2_score(after, DecisionTreeRegressor(**LEAVES).fit(known, before).predict(asked)))
+        tree = DecisionTreeClassifier(**LEAVES).fit(train, train_truth)
+        scores = np.zeros((len(holdout_truth), len(task.classes)))
+        scores[:, tree.classes_] = tree.predict_proba(holdout)  # a sample may lack a class
+        return one_against_rest(holdout_truth, scores)
+    return float(
+        metrics.r2_score(holdout_truth, DecisionTreeRegressor(**LEAVES).fit(train, train_truth).predict(holdout))
+    )
 
 
 def _values(column: Column, rows: Rows) -> npt.NDArray[Any]:
-    """Shape (rows, 1); a missing number is NaN."""
+    """Return a column of shape (rows, 1); a missing number is NaN."""
     series = rows.table[column.name]
     if column.numeric:
         return series.cast(float).fill_null(np.nan).to_numpy().reshape(-1, 1)

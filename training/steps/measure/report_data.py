@@ -17,7 +17,7 @@ from sklearn import metrics
 
 from penstock.contract.model import Column
 from penstock.evaluation import metrics as evaluation
-from penstock.evaluation.multiclass import named
+from penstock.evaluation.multiclass import class_name
 from penstock.monitoring import drift
 from penstock.scoring.model import Model
 from penstock.scoring.signature import Class, Scores
@@ -116,7 +116,7 @@ def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Clas
         "calibration": calibration(truth, scores),
         "threshold": threshold,
         "confusion": {
-            "classes": [named(item) for item in classes],
+            "classes": [class_name(item) for item in classes],
             "threshold": threshold,
             "rows": metrics.confusion_matrix(positive, scores >= threshold, labels=[False, True]).tolist(),
         },

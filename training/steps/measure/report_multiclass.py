@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from penstock.evaluation.multiclass import Places, in_all_one, labels, named
+from penstock.evaluation.multiclass import Places, class_name, labels, normalised
 from penstock.evaluation.multiclass_metrics import measure_classes_part
 from penstock.scoring.signature import Class, Scores
 from training.steps.measure.report_curves import Numbers, calibration, thinned
@@ -24,15 +24,15 @@ def of_classes(truth: Places, scores: Scores, classes: Sequence[Class]) -> dict[
         classes: in their order.
     """
     said, every = labels(scores), range(len(classes))
-    sure = in_all_one(scores).max(axis=1)
+    sure = normalised(scores).max(axis=1)
     return {
         "confusion": {
-            "classes": [named(item) for item in classes],
+            "classes": [class_name(item) for item in classes],
             "rows": metrics.confusion_matrix(truth, said, labels=list(every)).tolist(),
         },
         "calibration": calibration((said == truth).astype(np.float64), sure),
         "roc_by_class": [
-            {"name": named(classes[place]), "points": _roc(truth == place, scores[:, place])} for place in every
+            {"name": class_name(classes[place]), "points": _roc(truth == place, scores[:, place])} for place in every
         ]
         if len(classes) <= CURVES
         else [],

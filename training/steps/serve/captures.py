@@ -1,8 +1,8 @@
-"""Captures and metrics of a serving worker, off the path of its answers.
+"""Captures and metrics of a serving worker, delivered in a thread so that they do not delay responses.
 
-The event loop appends to a queue and adds to counters, and no more; a thread takes the queue to Firehose and the
-counters, once a second, to the log as CloudWatch's embedded metric format. Only the event loop adds, only the thread
-takes, so neither needs a lock. A full queue drops, and what is dropped is counted.
+The event loop only appends to a queue and increments counters. A thread sends the queue to Firehose and, once a second,
+writes the counters to the log in CloudWatch's embedded metric format. Only the event loop adds and only the thread
+removes, so neither needs a lock. A full queue drops captures and counts them.
 """
 
 import json
@@ -19,21 +19,21 @@ from penstock.captures.record import CaptureLines, sampled
 from penstock.settings import ServeSettings
 
 MOST_BYTES = 32_000_000
-"""Of lines that wait: some seconds of a busy worker."""
+"""Most bytes of waiting lines: some seconds of a busy worker."""
 CALL_BYTES = 64_000
-"""Taken at a time, as soon as so many wait: a larger call would hold the interpreter for longer while it is encoded."""
+"""Bytes of one call, made as soon as so many wait: encoding a larger call would block the interpreter for longer."""
 PAUSE_SECONDS, METRIC_SECONDS = 0.25, 1.0
-"""How long fewer bytes wait, and how often is counted."""
+"""Longest wait of fewer bytes, and the interval of the metrics."""
 GRACE_SECONDS = 10.0
-"""For what waits when the worker ends."""
+"""Time to deliver the waiting lines when the worker ends."""
 SAMPLE = 100
-"""Durations of one metric: the format takes no more values; they are the newest."""
+"""Most durations of one metric, the newest ones: a limit of the format."""
 Deliver = Callable[[list[bytes]], int]
-"""Takes lines; how many it could not deliver."""
+"""Deliver lines; return how many could not be delivered."""
 
 
 class Captures:
-    """One worker's."""
+    """The captures of one worker."""
 
     def __init__(
         self,
@@ -43,61 +43,61 @@ class Captures:
         most_bytes: int = MOST_BYTES,
         share: float = 1.0,
     ) -> None:
-        """Make them.
+        """Create the queue; `start` begins the delivery.
 
         Args:
-            lines: of the version that answers.
-            deliver: None where nothing is captured.
-            emit: takes metrics, once a second.
-            most_bytes: of lines that may wait.
-            share: of the answers, to be captured.
+            lines: formats the lines of the version.
+            deliver: delivers lines; None to capture nothing.
+            emit: called with metrics once a second.
+            most_bytes: most bytes of waiting lines.
+            share: share of the predictions to capture.
         """
         self._share = share
         self._lines, self._deliver, self._emit, self._most = lines, deliver, emit, most_bytes
         self._queue: deque[bytes] = deque()
-        self._added = self._taken = self._full = self._undelivered = self._rows = self._requests = 0
+        self._added = self._removed = self._dropped = self._undelivered = self._rows = self._requests = 0
         self._milliseconds: deque[float] = deque(maxlen=SAMPLE)
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
         self._second, self._at = 0.0, ""
-        self._stopping, self._much = threading.Event(), threading.Event()
+        self._stopping, self._full_call = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="captures", daemon=True)
         self.refused = 0
-        """Requests that were answered with 4xx."""
+        """Number of requests that were answered with 4xx."""
 
     @classmethod
     def of(cls, settings: ServeSettings, lines: CaptureLines) -> Self:
-        """To the stream that the settings name, and as metrics of the stage's model."""
+        """Create captures for the stream in the settings, with metrics of the stage's model."""
         namespace = emf.namespace(settings.stage, settings.model)
         share = float(settings.capture_sample)
         return cls(lines, _deliverer(settings.capture), lambda values: _print(namespace, values), share=share)
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Deliver what waits, and end."""
+        """Deliver the waiting lines and end the thread."""
         self._stopping.set()
-        self._much.set()
+        self._full_call.set()
         self._thread.join(GRACE_SECONDS)
-        if self._thread.is_alive():  # for an answer that does not come; what it waits with and what waits is lost
-            self._full += len(self._queue)
-            self._tell()
+        if self._thread.is_alive():  # Firehose does not answer: the lines under way and in the queue are lost
+            self._dropped += len(self._queue)
+            self._report()
 
     @property
     def waiting(self) -> int:
-        """Bytes of lines that are not under way yet."""
-        return self._added - self._taken
+        """Bytes of the lines in the queue."""
+        return self._added - self._removed
 
     def put(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], seconds: float) -> None:
-        """An answered request; never waits, never raises."""
+        """Record an answered request; never blocks, never raises."""
         self._requests += 1
         self._rows += len(rows)
         self._milliseconds.append(seconds * 1000)
         if self._deliver is None:
             return
         if self.waiting > self._most:
-            self._full += len(rows)
+            self._dropped += len(rows)
             return
         at = self._now()
         for row, prediction in zip(rows, predictions, strict=True):
@@ -106,58 +106,58 @@ class Captures:
             line = self._lines.line(row, prediction, at)
             self._queue.append(line)
             self._added += len(line)
-        if self.waiting >= CALL_BYTES and not self._much.is_set():
-            self._much.set()
+        if self.waiting >= CALL_BYTES and not self._full_call.is_set():
+            self._full_call.set()
 
     def _now(self) -> str:
-        """To the millisecond; made once in each."""
+        """Return the time to the millisecond; formatted once per millisecond."""
         now = time.time()
         if now - self._second >= 0.001 or now < self._second:
             self._second, self._at = now, datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         return self._at
 
     def _work(self) -> None:
-        told = time.monotonic()
+        last_report = time.monotonic()
         while not self._stopping.is_set():
-            much = self._much.wait(PAUSE_SECONDS)
-            self._much.clear()
-            self._drain(told + METRIC_SECONDS, least=CALL_BYTES if much else 1)
-            if time.monotonic() - told >= METRIC_SECONDS:
-                told = time.monotonic()
-                self._tell()
+            is_full = self._full_call.wait(PAUSE_SECONDS)
+            self._full_call.clear()
+            self._drain(last_report + METRIC_SECONDS, least=CALL_BYTES if is_full else 1)
+            if time.monotonic() - last_report >= METRIC_SECONDS:
+                last_report = time.monotonic()
+                self._report()
         self._drain(time.monotonic() + GRACE_SECONDS)
-        self._full += len(self._queue)
-        self._tell()
+        self._dropped += len(self._queue)
+        self._report()
 
     def _drain(self, until: float, least: int = 1) -> None:
-        """Deliver until fewer bytes than `least` wait, or the time is over."""
+        """Deliver until fewer than `least` bytes wait, or the time is over."""
         while self._deliver is not None and self.waiting >= least and time.monotonic() < until:
             lines = self._take()
             self._undelivered += len(lines)
             try:
                 self._undelivered -= len(lines) - self._deliver(lines)
-            except Exception as error:  # whatever it is, the next lines may fare better, and the metrics must go on
+            except Exception as error:  # the next lines may succeed, and the metrics must continue
                 print(json.dumps({"level": "ERROR", "message": f"capture dropped: {error!r}"}), file=sys.stderr)  # noqa: T201
 
     def _take(self) -> list[bytes]:
-        taken: list[bytes] = []
+        lines: list[bytes] = []
         size = 0
         while self._queue and size < CALL_BYTES:
-            taken.append(self._queue.popleft())
-            size += len(taken[-1])
-        self._taken += size
-        return taken
+            lines.append(self._queue.popleft())
+            size += len(lines[-1])
+        self._removed += size
+        return lines
 
-    def _tell(self) -> None:
-        """What was counted since it was told last; a second without requests tells nothing."""
-        counted = {
+    def _report(self) -> None:
+        """Emit the counts since the last report; nothing without requests."""
+        totals = {
             "Requests": self._requests,
             "Rows": self._rows,
             "Refused": self.refused,
-            "CapturesDropped": self._full + self._undelivered,
+            "CapturesDropped": self._dropped + self._undelivered,
         }
-        new = {name: value - self._told.get(name, 0) for name, value in counted.items()}
-        self._told = counted
+        new = {name: value - self._reported.get(name, 0) for name, value in totals.items()}
+        self._reported = totals
         if any(new.values()):
             durations = [round(self._milliseconds.popleft(), 4) for _ in range(len(self._milliseconds))]
             self._emit(new | ({"Milliseconds": durations} if durations else {}))

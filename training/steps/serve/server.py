@@ -1,7 +1,7 @@
 """`serve`: the model behind SageMaker's hosting contract, `/ping` and `/invocations` on port 8080.
 
-One worker a core, each with its own event loop and its own copy of the model; where there is one core this process is
-the worker, otherwise it only watches. It is the same image that trained the model, and the same scoring module.
+There is one worker per core, each with its own event loop and its own copy of the model; on one core this process is
+the worker, otherwise it supervises. The image and the scoring module are those of the training job.
 """
 
 import multiprocessing
@@ -22,7 +22,7 @@ def run(container: Container) -> None:
     """Serve until SIGTERM.
 
     Raises:
-        StepError: nothing to serve, a variable that is missing, or a worker that did not start; its log says why.
+        StepError: there is no model file, a variable is missing, or a worker ended; its log says why.
     """
     try:
         settings = ServeSettings.read()
@@ -41,7 +41,7 @@ def run(container: Container) -> None:
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -53,25 +53,25 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _work(listener: socket.socket) -> None:
-    from training.steps.serve.worker import work  # noqa: PLC0415 - a process that only watches holds no onnxruntime
+    from training.steps.serve.worker import work  # noqa: PLC0415 - the supervisor needs no onnxruntime
 
     work(listener)
 
 
 def _watch(container: Container, listener: socket.socket, count: int) -> None:
-    """Workers of one listener; the first that ends ends them all."""
+    """Run workers on one listener; if one ends, terminate all."""
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_worker, args=(container, listener)) for _ in range(count)]
     for worker in workers:
         worker.start()
-    listener.close()  # who comes when the workers listen no more is told at once, not left waiting
+    listener.close()  # a client that connects after the workers ended is refused at once
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _tell(workers))
+        signal.signal(number, lambda *_: _terminate(workers))
     connection.wait([worker.sentinel for worker in workers])
-    _tell(workers)
+    _terminate(workers)
     for worker in workers:
         worker.join()
-    # One that was told before it listened ends by the signal itself.
+    # A worker that gets SIGTERM before its handler is set ends by the signal itself.
     if any(worker.exitcode not in {0, -signal.SIGTERM} for worker in workers):
         raise StepError("a worker of the server ended; the log says why")
 
@@ -84,6 +84,6 @@ def _worker(container: Container, listener: socket.socket) -> None:
         sys.exit(1)
 
 
-def _tell(workers: list[ForkProcess]) -> None:
+def _terminate(workers: list[ForkProcess]) -> None:
     for worker in workers:
         worker.terminate()

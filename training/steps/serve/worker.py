@@ -1,4 +1,4 @@
-"""A worker of `serve`: one event loop, its connections, and its end."""
+"""A worker of `serve`: its event loop, connections and shutdown."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ from training.steps.serve.app import MOST_BYTES, App
 from training.steps.serve.http import Connections
 
 GRACE_SECONDS = 10.0
-"""For requests that are under way; as long again have the captures, and SageMaker kills 30 seconds after SIGTERM."""
+"""Time for open requests; the captures have the same, and SageMaker kills 30 seconds after SIGTERM."""
 
 
 def work(listener: socket.socket) -> None:
@@ -23,25 +23,25 @@ def work(listener: socket.socket) -> None:
         listener: bound and listening; workers share it.
 
     Raises:
-        StepError: the model cannot be served.
+        StepError: the model file cannot be loaded.
     """
     try:
         app = serve_app.build()
     except ModelFileError as error:
         raise StepError(str(error)) from None
-    uvloop.run(_answering(app, listener))
+    uvloop.run(_serve(app, listener))
 
 
-async def _answering(app: App, listener: socket.socket) -> None:
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
+async def _serve(app: App, listener: socket.socket) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stop.set)
     connections = Connections(app.answer, MOST_BYTES)
-    server = await loop.create_server(connections.made, sock=listener)
+    server = await loop.create_server(connections.new_connection, sock=listener)
     app.start()
-    watching = loop.create_task(connections.watch())
-    await told.wait()
+    watcher = loop.create_task(connections.watch())
+    await stop.wait()
     server.close()
-    watching.cancel()
+    watcher.cancel()
     await connections.end(GRACE_SECONDS)
     app.stop()

@@ -1,4 +1,4 @@
-"""What a challenger's file is compared with: the estimator that it was exported from, and the live model."""
+"""Compare the scores of an ONNX file with those of the estimator that it was exported from."""
 
 import numpy as np
 
@@ -8,27 +8,27 @@ from training.steps.data.container import StepError
 Champion = tuple[int, Scores, float | None]
 """Package version, scores and threshold of the live model."""
 EXPORT_TOLERANCE = 1e-4
-"""Largest difference between estimator and ONNX file that float32 arithmetic explains: of a probability, or of the
+"""Largest difference between estimator and ONNX file by float32 arithmetic: of a probability, or relative to the
 target's spread."""
 FLOAT32_TOLERANCE = 1e-6
-"""The same, of an amount itself: what remains where amounts are large and lie close together."""
+"""The same, relative to the amount itself: it dominates for large amounts with a small spread."""
 
 
-def compared(own: Scores, scores: Scores, tolerance: float) -> float:
-    """The largest difference between the estimator's own answers and the file's.
+def largest_difference(own: Scores, scores: Scores, tolerance: float) -> float:
+    """Return the largest difference between the estimator's scores and the file's.
 
     Args:
         own: shape (rows,), or (rows, classes).
-        scores: the file's, of the same shape.
-        tolerance: from which on a row counts as scored otherwise.
+        scores: the file's scores, of the same shape.
+        tolerance: largest difference that is accepted for a row.
 
     Raises:
         StepError: more than one row of a thousand differs beyond the tolerance.
     """
-    apart = np.abs(own - scores).reshape(len(scores), -1).max(axis=1)
-    if np.mean(apart > tolerance) > 0.001:
+    differences = np.abs(own - scores).reshape(len(scores), -1).max(axis=1)
+    if np.mean(differences > tolerance) > 0.001:
         raise StepError(
-            f"the ONNX file scores {np.mean(apart > tolerance):.1%} of the rows otherwise than the estimator "
-            f"(up to {apart.max():.4g}): a step of the pipeline does not export exactly"
+            f"the ONNX file scores {np.mean(differences > tolerance):.1%} of the rows otherwise than the estimator "
+            f"(up to {differences.max():.4g}): a step of the pipeline does not export exactly"
         )
-    return float(apart.max())
+    return float(differences.max())

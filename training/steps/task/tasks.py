@@ -1,4 +1,4 @@
-"""What differs between the tasks in the training job: target, threshold, metrics, tolerance."""
+"""The tasks in the training job: their target, threshold, metrics and export tolerance."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from penstock.scoring.signature import Class, Scores
 from penstock.spec.model import Aim, ModelSpec, Task
 from training.steps.data.container import StepError
 from training.steps.data.rows import Rows
-from training.steps.task.export_check import EXPORT_TOLERANCE, FLOAT32_TOLERANCE, Champion, compared
+from training.steps.task.export_check import EXPORT_TOLERANCE, FLOAT32_TOLERANCE, Champion, largest_difference
 from training.steps.task.multiclass import Multiclass
 
 
@@ -27,10 +27,10 @@ class Binary:
     name: ClassVar[Task] = "binary"
 
     def threshold(self, validation: Rows, model: Callable[[], Model]) -> float | None:
-        """The decision threshold: as the spec gives it, or what its aim comes to on the validation rows.
+        """Return the decision threshold of the spec, or choose it by the spec's aim on the validation rows.
 
         Raises:
-            StepError: validation rows on which the aim cannot be reached.
+            StepError: the aim cannot be reached on the validation rows.
         """
         if isinstance(self.decision, float):
             return self.decision
@@ -40,37 +40,37 @@ class Binary:
             raise StepError(str(error)) from None
 
     def difference(self, fitted: Any, holdout: Rows, scores: Scores) -> float:
-        """The largest difference between the estimator's own probabilities and the file's; 0 for a given graph.
+        """Return the largest difference between the estimator's probabilities and the file's; 0 for an ONNX graph.
 
         Raises:
             StepError: more than one row of a thousand differs beyond the tolerance.
         """
         if not hasattr(fitted, "predict_proba"):
             return 0.0
-        return compared(fitted.predict_proba(holdout.features())[:, 1], scores, EXPORT_TOLERANCE)
+        return largest_difference(fitted.predict_proba(holdout.features())[:, 1], scores, EXPORT_TOLERANCE)
 
     def evaluate(
         self, holdout: Rows, train: Rows, model: Model, scores: Scores, champion: Champion | None
     ) -> Evaluation:
-        """What the gates decide on."""
+        """Evaluate the scores on the holdout."""
         return evaluation.evaluate(
             self.truth(holdout),
             challenger=scores,
-            threshold=_given(model.signature.threshold),
+            threshold=_require_threshold(model.signature.threshold),
             baseline=self.naive(train, len(scores)),
-            champion=(champion[0], champion[1], _given(champion[2])) if champion else None,
+            champion=(champion[0], champion[1], _require_threshold(champion[2])) if champion else None,
         )
 
     def truth(self, rows: Rows) -> evaluation.Truth:
-        """Which rows are positive. Shape (rows,)."""
+        """Mark the positive rows. Shape (rows,)."""
         return evaluation.positives(rows.truth(), self.classes[1])
 
     def naive(self, train: Rows, rows: int) -> Scores:
-        """What the naive baseline says of as many rows. Shape (rows,)."""
+        """Return the naive baseline's scores of as many rows. Shape (rows,)."""
         return evaluation.naive_scores(self.truth(train), rows)
 
     def change(self, first: Scores, second: Scores) -> Scores:
-        """How far apart two models' answers are, row by row: of a probability. Shape (rows,)."""
+        """Return the change of the probability between two models, by row. Shape (rows,)."""
         return np.abs(first - second)
 
 
@@ -84,11 +84,11 @@ class Regression:
     name: ClassVar[Task] = "regression"
 
     def threshold(self, validation: Rows, model: Callable[[], Model]) -> None:
-        """None: there is no label."""
+        """Return None: a regression has no label."""
         del validation, model
 
     def difference(self, fitted: Any, holdout: Rows, scores: Scores) -> float:
-        """The largest difference between the estimator's own amounts and the file's; 0 for a given graph.
+        """Return the largest difference between the estimator's amounts and the file's; 0 for an ONNX graph.
 
         Raises:
             StepError: more than one row of a thousand differs by more than the target's spread allows.
@@ -96,12 +96,14 @@ class Regression:
         if not hasattr(fitted, "predict"):
             return 0.0
         own = np.asarray(fitted.predict(holdout.features()), dtype=np.float64).reshape(-1)
-        return compared(own, scores, EXPORT_TOLERANCE * self.spread + FLOAT32_TOLERANCE * float(np.abs(own).max()))
+        return largest_difference(
+            own, scores, EXPORT_TOLERANCE * self.spread + FLOAT32_TOLERANCE * float(np.abs(own).max())
+        )
 
     def evaluate(
         self, holdout: Rows, train: Rows, model: Model, scores: Scores, champion: Champion | None
     ) -> Evaluation:
-        """What the gates decide on."""
+        """Evaluate the scores on the holdout."""
         del model
         return evaluation.evaluate_amounts(
             _amounts(holdout),
@@ -111,15 +113,15 @@ class Regression:
         )
 
     def truth(self, rows: Rows) -> evaluation.Amounts:
-        """What the target really was. Shape (rows,)."""
+        """Return the target's values. Shape (rows,)."""
         return _amounts(rows)
 
     def naive(self, train: Rows, rows: int) -> Scores:
-        """What the naive baseline says of as many rows. Shape (rows,)."""
+        """Return the naive baseline's scores of as many rows. Shape (rows,)."""
         return evaluation.naive_scores(_amounts(train), rows)
 
     def change(self, first: Scores, second: Scores) -> Scores:
-        """How far apart two models' answers are, row by row, in standard deviations of the target. Shape (rows,)."""
+        """Return the change between two models in standard deviations of the target, by row. Shape (rows,)."""
         return np.abs(first - second) / self.spread
 
 
@@ -127,15 +129,15 @@ Kind = Binary | Multiclass | Regression
 
 
 def task_of(spec: ModelSpec, train: Rows, others: Mapping[str, Rows] | None = None) -> Kind:
-    """The spec's task on these rows.
+    """Build the spec's task for these rows.
 
     Args:
-        spec: of the model.
+        spec: the model's spec.
         train: the training rows.
-        others: further sides by name, whose classes must be the training rows'.
+        others: the other sides by name; their classes must be those of the training rows.
 
     Raises:
-        StepError: a target that does not fit the task.
+        StepError: the target does not fit the task.
     """
     target = train.contract.target
     if spec.task == "multiclass":
@@ -144,23 +146,23 @@ def task_of(spec: ModelSpec, train: Rows, others: Mapping[str, Rows] | None = No
         if target.type not in {"integer", "number"}:
             raise StepError(f"the task is regression, the target {target.name!r} is {target.type}: it needs a number")
         return Regression(float(np.std(_amounts(train))))
-    found = sorted(set(train.truth()))
-    if len(found) != 2:
+    values = sorted(set(train.truth()))
+    if len(values) != 2:
         mend = (
             "; more than two: task: multiclass, a column that is true for one of them, or task: regression for amounts"
         )
         raise StepError(
-            f"the target {target.name!r} has {len(found)} values in the training rows, it needs 2"
-            + (mend if len(found) > 2 else "")
+            f"the target {target.name!r} has {len(values)} values in the training rows, it needs 2"
+            + (mend if len(values) > 2 else "")
         )
-    return Binary(tuple(found), spec.decision)
+    return Binary(tuple(values), spec.decision)
 
 
 def _amounts(rows: Rows) -> evaluation.Amounts:
     return np.array(rows.truth(), dtype=np.float64)
 
 
-def _given(threshold: float | None) -> float:
+def _require_threshold(threshold: float | None) -> float:
     if threshold is None:
         raise StepError("the model file has classes but no threshold: export it with Penstock")
     return threshold

@@ -1,0 +1,80 @@
+"""Triggers of runs: uploads, the drift alarm, the operator, and the end of the run before."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from penstock.aws.executions import ExecutionOutcome, Executions
+from penstock.events import AlarmRaised, ExecutionEnded, ObjectCreated
+from penstock.lake import RAW, SUCCESS, name_of
+from penstock.ledger.ledger import Ledger, Upload, timestamp
+from penstock.pipeline.run_opening import may_retrain, open_next
+from penstock.spec.model import Retraining
+
+logger = logging.getLogger("start_run.run_triggers")  # below the function's logger, whose handler formats it
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunTriggers:
+    """What may open the next run of one model; each method returns a sentence that says what was done."""
+
+    model: str
+    retraining: Retraining
+    ledger: Ledger
+    executions: Executions
+    """The pipeline's."""
+
+    def upload(self, event: ObjectCreated, now: datetime) -> str:
+        """An object was put: record it, unless a folder that is still open holds it."""
+        name = name_of(event.key, RAW, self.model)
+        folder, _, last = name.rpartition("/")
+        if folder and last not in {"", SUCCESS}:
+            return f"{event.key} is taken when {SUCCESS} closes its folder"
+        if not last or name == SUCCESS:
+            return f"{event.key} holds no rows"
+        at = timestamp(datetime.fromisoformat(event.at)) if event.at else timestamp(now)
+        upload = Upload(event.key, event.version_id, event.etag, event.size, at, sequencer=event.sequencer)
+        self.ledger.record_upload(upload)
+        cause = f"upload of {f'{folder}/' if last == SUCCESS else name}"
+        return open_next(self.ledger, self._start, trigger="upload", cause=cause, now=now)
+
+    def alarm(self, event: AlarmRaised, now: datetime) -> str:
+        """The drift alarm was raised: retrain, where the specification allows it now."""
+        if refusal := may_retrain(self.ledger, self.retraining, now):
+            return f"alarm {event.alarm} starts no run: {refusal}"
+        cause, occasion = f"alarm {event.alarm}: {event.reason}", f"{event.alarm} {event.at}"
+        return open_next(self.ledger, self._start, trigger="alarm", cause=cause, occasion=occasion, now=now)
+
+    def operator(self, cause: str, request: str, by: str, now: datetime) -> str:
+        """An operator asked for a run.
+
+        Args:
+            cause: why, in the operator's words.
+            request: identifies the request, which opens one run.
+            by: ARN of the operator; empty where it is not known.
+            now: the time.
+        """
+        about = {"cause": cause, "occasion": f"operator {request}", "by": by}
+        return open_next(self.ledger, self._start, trigger="operator", now=now, **about)
+
+    def run_ended(self, event: ExecutionEnded, now: datetime) -> str:
+        """A run's execution ended: close the run, if it is open, and take what came meanwhile."""
+        self._settle(event.name, ExecutionOutcome(event.status, event.cause), now)
+        cause = "uploads waited for the run before"
+        return open_next(self.ledger, self._start, trigger="upload", cause=cause, now=now)
+
+    def forgetting_ended(self, now: datetime) -> str:
+        """Rows were forgotten, and no run may start during that: take what came meanwhile."""
+        cause = "uploads waited for a forgetting"
+        return open_next(self.ledger, self._start, trigger="upload", cause=cause, now=now)
+
+    def _start(self, run: str) -> None:
+        ended = self.executions.start(run, {"model": self.model, "run": run})
+        if ended is not None:  # and its ending was not recorded: the event of its end was lost or is still to come
+            self._settle(run, ended, datetime.now(UTC))
+
+    def _settle(self, run: str, ended: ExecutionOutcome, now: datetime) -> None:
+        """Close a run whose execution ended without recording an ending: stopped, timed out, or killed."""
+        reason = ended.sentence("the pipeline's execution")
+        if self.ledger.end_run(run, "failed", reason, timestamp(now)):
+            logger.warning(reason, extra={"run": run})
