@@ -4,7 +4,7 @@ from botocore.exceptions import ClientError
 
 from penstock.cli.target import Target
 from penstock.release.endpoint_plan import EndpointPlan
-from penstock.release.live_service import Service, newest
+from penstock.release.live_service import Service, newest_fingerprint
 
 
 def pending_code(target: Target) -> str | None:
@@ -13,10 +13,10 @@ def pending_code(target: Target) -> str | None:
     try:
         serving = service.live()
         plan = EndpointPlan.read(target.outputs.EndpointPlan)
-        deployed = newest(service, plan, serving.version or 0, serving.sha256)
+        deployed = newest_fingerprint(service, plan, serving.version or 0, serving.sha256)
     except ClientError as error:
         return f"cannot find out whether deployed code is live: {error}"
-    if serving.version is None or serving.deployed == deployed:
+    if serving.version is None or serving.fingerprint == deployed:
         return None
     if target.ledger.holder("rollout") is not None:
         return "code or settings were deployed that are not live yet; a rollout is in progress"

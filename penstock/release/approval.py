@@ -1,7 +1,7 @@
-"""The policy of an approval: who may give one, how many it takes, and who may not because the run is theirs.
+"""The policy of an approval: who may give one, how many it takes, and who is excluded as the run's initiator.
 
-Pure: a case in, a verdict out. What the case is made of (the registry's record of who changed the status, the ledger's
-earlier decisions, the run's record of who started it) is asked elsewhere, in `functions/authorize`.
+Pure: a case in, a verdict out. `penstock.release.decisions` gathers the case: the registry's record of who changed the
+status, the ledger's earlier decisions, and the run's record of who started it.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,21 @@ from penstock.ledger.ledger import Record
 from penstock.spec.model import Approval
 
 COUNTED = "counted"
-"""The decision that an approval is when more are wanted: it is kept, and the version waits again."""
+"""The decision recorded for an approval where more are required; the version waits again."""
 AUTO = "policy auto"
-"""Who approved where nobody did."""
+"""The author of an approval by policy `auto`."""
 _SINGLE_SIGN_ON = "AWSReservedSSO_"
 _ENDS_A_COUNT = {"approved", "rejected", "set back"}
 UNKNOWN = "unknown"
+"""An initiator whose identity is not recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An approval, with what is known about it."""
+    """An approval to be judged."""
 
     by: str
-    """ARN of whoever approved, as the registry has it; empty where it has none."""
+    """ARN of the approver, as the registry has it; empty where it has none."""
     reason: str
     age: timedelta
     """Of the version."""
@@ -34,28 +35,28 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What an approval that was rightly given amounts to."""
+    """The result of an approval without objection."""
 
     refusal: str | None = None
     """Why it does not count; None where it does."""
-    given: int = 1
-    """How many different principals have approved by now."""
-    wanted: int = 1
+    count: int = 1
+    """Different principals who have approved so far."""
+    required: int = 1
 
     @property
-    def enough(self) -> bool:
-        return self.refusal is None and self.given >= self.wanted
+    def is_enough(self) -> bool:
+        return self.refusal is None and self.count >= self.required
 
     def sentence(self, principals: Sequence[str]) -> str:
-        """For the registry, while more are wanted."""
-        return f"{self.given} of {self.wanted} approvals, by {', '.join(principals)}"
+        """Describe the count for the registry, while more are required."""
+        return f"{self.count} of {self.required} approvals, by {', '.join(principals)}"
 
 
 def principal(arn: str) -> str:
-    """Who an ARN stands for: what two approvals must differ in.
+    """Reduce an ARN to its principal; two approvals must be by different ones.
 
-    Whoever assumes a role chooses the session's name, so a role is one principal under whatever name; but the sessions
-    of IAM Identity Center's roles are named by it, after the person.
+    A role's session name is chosen freely, so a role is one principal under every name; but IAM Identity Center names
+    the sessions of its roles after the person.
     """
     head, _, rest = arn.partition(":assumed-role/")
     if not rest:
@@ -65,52 +66,52 @@ def principal(arn: str) -> str:
 
 
 def objection(policy: Approval, case: Case) -> str | None:
-    """Why whoever approved may not, or not so, or not any more; None where they may."""
+    """Why the approver may not approve, or not without a reason, or no longer; None where they may."""
     if not any(fnmatchcase(case.by, pattern) for pattern in policy.who):
         return f"{case.by or 'an unknown identity'} is not among approval.who in model.yaml"
     if policy.reason and not case.reason.strip():
         return "an approval needs a reason (the approval description)"
-    return outdated(policy, case.age)
+    return find_expiry(policy, case.age)
 
 
-def outdated(policy: Approval, age: timedelta) -> str | None:
-    """Why the version may no longer be approved by anybody."""
-    over = age > timedelta(days=policy.max_age_days)
-    return f"the version is older than {policy.max_age_days} days: train anew" if over else None
+def find_expiry(policy: Approval, age: timedelta) -> str | None:
+    """Why a version of this age may no longer be approved; None while it may."""
+    expired = age > timedelta(days=policy.max_age_days)
+    return f"the version is older than {policy.max_age_days} days: train anew" if expired else None
 
 
-def earlier(decisions: Sequence[Record], at: str) -> list[str]:
-    """The principals whose approvals of a version count before the one given at `at`, in their order.
+def earlier_approvers(decisions: Sequence[Record], at: str) -> list[str]:
+    """List the principals whose earlier approvals of a version still count, in their order.
 
     Args:
         decisions: on the version, oldest first, as the ledger has them.
-        at: when this approval was given; the same approval told twice is none before itself.
+        at: when this approval was given; it does not count before itself where its event comes twice.
     """
-    found: list[str] = []
+    approvers: list[str] = []
     for item in decisions:
         if item["at"] >= at:
             break
         if item["decision"] in _ENDS_A_COUNT:
-            found = []
+            approvers = []
         elif item["decision"] == COUNTED:
-            found.append(principal(item["by"]))
-    return found
+            approvers.append(principal(item["by"]))
+    return approvers
 
 
-def judge(policy: Approval, by: str, before: Sequence[str], starters: Sequence[str]) -> Verdict:
-    """Whether an approval that there is no objection to counts, and whether it is enough.
+def judge(policy: Approval, by: str, before: Sequence[str], initiators: Sequence[str]) -> Verdict:
+    """Judge an approval without objection: whether it counts, and whether it is enough.
 
     Args:
         policy: of the model.
-        by: ARN of whoever approved.
+        by: ARN of the approver.
         before: principals who approved earlier.
-        starters: ARNs of who started the run or brought its data; `UNKNOWN` for one that nobody knows.
-            With four eyes an unknown one asks for two approvals: one of the two is then somebody else's.
+        initiators: ARNs of those who started the run or brought its data; `UNKNOWN` for one that is not recorded.
+            With four eyes an unknown one requires two approvals: one of the two is then somebody else's.
     """
     own = principal(by)
-    if policy.four_eyes and own in {principal(arn) for arn in starters}:
+    if policy.four_eyes and own in {principal(arn) for arn in initiators}:
         return Verdict(refusal=f"{by} started the run, and approval.four_eyes in model.yaml asks for somebody else")
     if own in before:
         return Verdict(refusal=f"{own} has approved already, and model.yaml asks for different people")
-    blind = policy.four_eyes and UNKNOWN in starters
-    return Verdict(given=len(before) + 1, wanted=max(policy.approvers, 2 if blind else 1))
+    is_unknown = policy.four_eyes and UNKNOWN in initiators
+    return Verdict(count=len(before) + 1, required=max(policy.approvers, 2 if is_unknown else 1))

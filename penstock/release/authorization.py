@@ -43,7 +43,7 @@ class Authorization:
     def changed(self, arn: str, now: datetime) -> str:
         """React to a change of a version in the registry: record a decision, if it is one, and start what is due."""
         package = self.registry.describe(arn)
-        request = rollback.asked(package)
+        request = rollback.read_request(package)
         if request is not None and (outcome := self.rollback_review.record_request(request, now)):
             if not self.decisions.is_recorded(package):  # a refused one is a rejection all the same
                 self.decisions.withdraw(package)

@@ -14,7 +14,7 @@ from penstock.aws.s3_store import NoObjectError, Store, describe_change, sha256
 from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger.ledger import Ledger, NoRecordError, Record, timestamp
 from penstock.release import rollback
-from penstock.release.approval import AUTO, COUNTED, Case, earlier, judge, objection, outdated, principal
+from penstock.release.approval import AUTO, COUNTED, Case, earlier_approvers, find_expiry, judge, objection, principal
 from penstock.release.run_initiators import find_initiators
 from penstock.spec.model import ModelSpec
 
@@ -110,7 +110,7 @@ class Decisions:
         """Why an approval does not count; None where it does."""
         policy, age = self.spec.approval, now - package.created
         case = Case(by=package.changed_by, reason=package.description, age=age)
-        if reason := outdated(policy, age) if self._is_own(package) else objection(policy, case):
+        if reason := find_expiry(policy, age) if self._is_own(package) else objection(policy, case):
             return reason
         rivals = [item for item in self.ledger.versions() if STATUSES.get(item.get("decision", "")) != REJECTED]
         newest = max((item["version"] for item in rivals), default=0)
@@ -153,13 +153,13 @@ class Decisions:
     def _count(self, package: Package) -> str | None:
         """Record an approval without objection: enough, one of several, or refused as its author may not give it."""
         policy, at = self.spec.approval, timestamp(package.changed)
-        before = earlier(self.ledger.approvals(package.version), at)
+        before = earlier_approvers(self.ledger.approvals(package.version), at)
         run = self.ledger.version(package.version)["run"]
         initiators = find_initiators(self.ledger, self.store, run) if policy.four_eyes else []
         verdict = judge(policy, package.changed_by, before, initiators)
         if verdict.refusal is not None:
             return self.refuse(package, verdict.refusal)
-        if verdict.enough:
+        if verdict.is_enough:
             self._record(package, "approved")
             return None
         count = verdict.sentence([*before, principal(package.changed_by)])

@@ -15,7 +15,7 @@ from penstock.aws.notifier import Notifier
 from penstock.ledger.ledger import Ledger, Record, timestamp
 from penstock.release.endpoints import Endpoints, EndpointsError
 from penstock.release.live_service import Service, Serving
-from penstock.release.pruning import kept
+from penstock.release.pruning import versions_to_keep
 from penstock.spec.model import ModelSpec
 
 
@@ -94,8 +94,8 @@ class Ending:
             reason: how the execution ended.
             now: the time.
         """
-        if serving.shared:
-            left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shared.items())
+        if serving.shares:
+            left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shares.items())
             reason = f"{reason}; {left} of the traffic"
         _, error = self._sweep()  # while nobody else can start a rollout, which may want the same endpoint
         reason += _left(error) if error is not None else ""
@@ -137,7 +137,7 @@ class Ending:
     def _prune(self, before: Record | None, failures: list[str]) -> list[int]:
         """Delete published versions that are no longer needed; what cannot be deleted now costs no ending."""
         try:
-            return self.service.prune({int(before["lambda_version"])} if before else set(), kept(self.spec))
+            return self.service.prune({int(before["lambda_version"])} if before else set(), versions_to_keep(self.spec))
         except (BotoCoreError, ClientError) as error:
             failures.append(f"published versions not pruned: {error}")
             return []

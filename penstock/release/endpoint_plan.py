@@ -1,7 +1,7 @@
-"""What a model's endpoints are made of, whichever version they serve: infra says it, authorize binds a version to it.
+"""The plan of a model's endpoints, independent of the version: infra writes it, a rollout binds a version to it.
 
-A plan travels as JSON in authorize's environment and among the stack's outputs, so that the rollout that makes an
-endpoint and the command that asks whether deployed code is live give it the same name.
+A plan travels as JSON in authorize's environment and in the stack's outputs, so that the rollout that makes an endpoint
+and the command that asks whether deployed code is live derive the same name.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from penstock.settings import ServeSettings
 VARIANT = "all"
 """Name of an endpoint's one variant."""
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-"""What scales of it."""
+"""The variant's scalable dimension."""
 NAME_LIMIT = 63
-"""Of the names of SageMaker's models, configurations and endpoints."""
+"""Characters in the names of SageMaker's models, configurations and endpoints."""
 
 
 def prefix(stage: str, model: str) -> str:
-    """What the names of a model's endpoints begin with; no model's name has two hyphens in a row."""
+    """The prefix of the names of a model's endpoints; no model's name has two hyphens in a row."""
     return f"{stage}-{model}--"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointPlan:
-    """One instance type, one image, one environment, and how many."""
+    """Instance type, image, environment and instance counts of a model's endpoints."""
 
     stage: str
     model: str
@@ -35,30 +35,30 @@ class EndpointPlan:
     role: str
     """ARN that the container runs by."""
     environment: Mapping[str, str]
-    """The container's, but for the version's own part."""
+    """The container's, without the version's own part."""
     instance_type: str
     least: int
     most: int
     invocations: int
-    """A minute, of one instance."""
+    """Per minute, of one instance."""
     startup_seconds: int
 
     def binding(self) -> str:
-        """The plan as text."""
+        """Write the plan as text."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def read(cls, binding: str) -> Self | None:
-        """The plan that `binding` wrote; None for nothing, where a model is served without endpoints."""
+        """Read what `binding` wrote; None for an empty text, where a model is served without endpoints."""
         return cls(**json.loads(binding)) if binding else None
 
     def name(self, version: int, sha256: str) -> str:
-        """What SageMaker calls a version's endpoint, its configuration and its model: the same for the same content."""
+        """Name a version's endpoint, its configuration and its SageMaker model; the same content has the same name."""
         digest = hashlib.sha256(f"{self.binding()} {version} {sha256}".encode()).hexdigest()
         return f"{prefix(self.stage, self.model)}{version}-{digest[:12]}"
 
-    def document(self, version: int, sha256: str, artifact: str) -> dict[str, Any]:
-        """What a rollout is asked to make (`infra/constructs/service/rollout_endpoint.py`).
+    def build_input(self, version: int, sha256: str, artifact: str) -> dict[str, Any]:
+        """Build the endpoint's part of a rollout's input (`infra/constructs/service/rollout_endpoint.py`).
 
         Args:
             version: the model package's.
@@ -75,4 +75,4 @@ class EndpointPlan:
 
 
 NO_ENDPOINT: Mapping[str, Any] = {"name": ""}
-"""The document of a version that the predict function scores itself."""
+"""The same for a version that the predict function scores itself."""

@@ -1,6 +1,6 @@
-"""A model's SageMaker endpoints: which there are, and the end of those that serve nobody.
+"""A model's SageMaker endpoints: list them, and delete those that nothing answers by.
 
-Rollouts make them, so no stack knows them. What is deleted here goes by `penstock.release.pruning`.
+Rollouts make them, so no stack knows them. `penstock.release.pruning` decides which are deleted.
 """
 
 import re
@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 
 from penstock.release import endpoint_plan
 from penstock.release.endpoint_plan import DIMENSION, VARIANT
-from penstock.release.pruning import idle
+from penstock.release.pruning import idle_endpoints
 
-_GONE = re.compile(r"could not find|not found|does not exist|no scalable target", re.IGNORECASE)
+_MISSING = re.compile(r"could not find|not found|does not exist|no scalable target", re.IGNORECASE)
 
 
 class EndpointsError(Exception):
@@ -22,7 +22,7 @@ class EndpointsError(Exception):
 
 
 class Endpoints:
-    """Those of one model in one stage."""
+    """The endpoints of one model in one stage."""
 
     def __init__(self, stage: str, model: str) -> None:
         self._prefix = endpoint_plan.prefix(stage, model)
@@ -30,55 +30,55 @@ class Endpoints:
         self._scaling: Any = boto3.client("application-autoscaling")
 
     def names(self) -> list[str]:
-        """Of all there are, but for those that are being deleted."""
+        """List the names of all endpoints, without those that are being deleted."""
         pages = self._client.get_paginator("list_endpoints").paginate(NameContains=self._prefix)
-        found = [item for page in pages for item in page["Endpoints"] if item["EndpointStatus"] != "Deleting"]
-        names = [str(item["EndpointName"]) for item in found]
+        existing = [item for page in pages for item in page["Endpoints"] if item["EndpointStatus"] != "Deleting"]
+        names = [str(item["EndpointName"]) for item in existing]
         return sorted(name for name in names if name.startswith(self._prefix))
 
     def status(self, name: str) -> str:
-        """`Creating`, `InService`, …; `gone` where there is none of that name."""
+        """Read an endpoint's status: `Creating`, `InService`, …; `gone` where there is none of that name."""
         try:
             return str(self._client.describe_endpoint(EndpointName=name)["EndpointStatus"])
         except ClientError as error:
-            if _gone(error):
+            if _is_missing(error):
                 return "gone"
             raise
 
     def sweep(self, serving: Collection[str]) -> list[str]:
-        """Delete every endpoint but these, with its configuration, model and scaling; their names.
+        """Delete every endpoint but these, with its configuration, model and scaling; the names of the deleted ones.
 
         Raises:
-            EndpointsError: naming those that are still there, each with SageMaker's reason; all others are deleted.
+            EndpointsError: naming those that are left, each with SageMaker's reason; all others are deleted.
         """
-        going, left = idle(self.names(), serving), []
-        for name in going:
+        names, left = idle_endpoints(self.names(), serving), []
+        for name in names:
             try:
                 self._delete(name)
             except ClientError as error:
                 left.append(f"{name}: {error}")
         if left:
             raise EndpointsError("; ".join(left))
-        return going
+        return names
 
     def _delete(self, name: str) -> None:
         about = {"ServiceNamespace": "sagemaker", "ScalableDimension": DIMENSION}
         resource = f"endpoint/{name}/variant/{VARIANT}"
         # The endpoint first: it is what bills, and while it is being created the others must stay.
-        _unless_gone(lambda: self._client.delete_endpoint(EndpointName=name))
-        _unless_gone(lambda: self._scaling.deregister_scalable_target(ResourceId=resource, **about))
-        _unless_gone(lambda: self._client.delete_endpoint_config(EndpointConfigName=name))
-        _unless_gone(lambda: self._client.delete_model(ModelName=name))
+        _ignore_missing(lambda: self._client.delete_endpoint(EndpointName=name))
+        _ignore_missing(lambda: self._scaling.deregister_scalable_target(ResourceId=resource, **about))
+        _ignore_missing(lambda: self._client.delete_endpoint_config(EndpointConfigName=name))
+        _ignore_missing(lambda: self._client.delete_model(ModelName=name))
 
 
-def _unless_gone(call: Any) -> None:
+def _ignore_missing(call: Any) -> None:
     try:
         call()
     except ClientError as error:
-        if not _gone(error):
+        if not _is_missing(error):
             raise
 
 
-def _gone(error: ClientError) -> bool:
+def _is_missing(error: ClientError) -> bool:
     about = error.response["Error"]
-    return about["Code"] in {"ObjectNotFoundException", "ResourceNotFound"} or bool(_GONE.search(about["Message"]))
+    return about["Code"] in {"ObjectNotFoundException", "ResourceNotFound"} or bool(_MISSING.search(about["Message"]))

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from penstock.ledger.ledger import Ledger, Record, timestamp
 from penstock.release.endpoint_plan import EndpointPlan
-from penstock.release.live_service import Service, newest
+from penstock.release.live_service import Service, newest_fingerprint
 from penstock.spec.model import ModelSpec
 
 DEPLOYMENT = "deployment"
@@ -25,8 +25,8 @@ class NewCode:
     spec: ModelSpec
     ledger: Ledger
     service: Service
-    deployed: Mapping[str, str]
-    """The settings that a rollout would bind; `$LATEST` has those of the rollout before, or of a deployment."""
+    settings: Mapping[str, str]
+    """The deployed settings that a rollout would bind; `$LATEST` has those of the last rollout or deployment."""
     plan: EndpointPlan | None = None
     """Of the model's endpoints; None where the predict function scores."""
 
@@ -47,8 +47,8 @@ class NewCode:
             return "no model is live that new code could go live with", None
         version = int(live["version"])
         about = self.ledger.version(version)
-        code = newest(self.service, self.plan, version, about["sha256"], self.deployed)
-        if serving.deployed == code:
+        code = newest_fingerprint(self.service, self.plan, version, about["sha256"], self.settings)
+        if serving.fingerprint == code:
             return f"version {version} serves with the newest code", None
         attempts = [item for item in self.ledger.rollouts() if self._is_attempt(item, code, live)]
         if by == DEPLOYMENT and (obstacle := self._find_obstacle(attempts)):

@@ -1,10 +1,10 @@
-"""Which published versions of the predict function, and which endpoints, may go.
+"""The rules for deleting published versions of the predict function and endpoints.
 
-A rollback publishes anew, from the registry and the model file, so no published version is kept for it. Kept is what
-a rollout under way could need (the alias's own), what was live just before, for an operator's hands in an emergency,
-and the newest few, to look at.
+A rollback publishes anew, from the registry and the model file, so no published version is kept for it. Kept are the
+versions that the alias refers to, the one that was live just before, for an operator's use in an emergency, and the
+newest few, to look at.
 
-An endpoint bills by the hour: kept is what a version that the alias refers to answers by, and nothing to look at.
+An endpoint bills by the hour: kept are only those of the versions that the alias refers to.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,33 +12,34 @@ from collections.abc import Collection, Sequence
 from penstock.spec.model import ModelSpec
 
 FIRST = 1
-"""CloudFormation's: a resource of the stack, which binds no model."""
+"""CloudFormation's version: a resource of the stack, which binds no model."""
 
-KEPT, KEPT_WITH_SNAPSHOTS = 10, 2
-
-
-def kept(spec: ModelSpec) -> int:
-    """How many of the newest stay: what the specification says, otherwise fewer where each costs something."""
-    return spec.rollout.keep_versions or (KEPT_WITH_SNAPSHOTS if spec.serving.snap_start else KEPT)
+KEEP, KEEP_WITH_SNAPSHOTS = 10, 2
+"""Newest versions that are kept; fewer where each has a snapshot that costs something."""
 
 
-def superfluous(published: Sequence[int], serving: Collection[int], keep: int) -> list[int]:
-    """Published versions that may be deleted, oldest first.
+def versions_to_keep(spec: ModelSpec) -> int:
+    """Count of the newest versions to keep, by the specification or its default."""
+    return spec.rollout.keep_versions or (KEEP_WITH_SNAPSHOTS if spec.serving.snap_start else KEEP)
+
+
+def superfluous_versions(published: Sequence[int], serving: Collection[int], keep: int) -> list[int]:
+    """Choose the published versions to delete, oldest first.
 
     Args:
         published: all numbers.
         serving: what the alias refers to, and what was live before.
-        keep: how many of the newest stay in any case.
+        keep: how many of the newest to keep in any case.
     """
     newest = sorted(published)[-keep:]
     return [number for number in sorted(published) if number not in {FIRST, *serving, *newest}]
 
 
-def idle(endpoints: Sequence[str], serving: Collection[str]) -> list[str]:
-    """Endpoints that may be deleted.
+def idle_endpoints(endpoints: Sequence[str], serving: Collection[str]) -> list[str]:
+    """Choose the endpoints to delete.
 
     Args:
         endpoints: all of a model's, by name.
-        serving: what the versions that the alias refers to answer by.
+        serving: those of the versions that the alias refers to.
     """
     return sorted(set(endpoints) - set(serving))

@@ -1,8 +1,8 @@
-"""A rollback as the registry carries it, and whether it may be.
+"""Rollback requests in the registry, and the conditions that a rollback has to meet.
 
-Whoever takes a version back rejects it in the registry, in words of one form. So the registry's own record says who
-asked, as for an approval, and whoever may not decide there cannot roll back either. Operator's command and `authorize`
-ask the same questions here: the one to answer at once, the other because only its answer counts.
+A rollback is requested by rejecting the live version in the registry, with a description of a fixed form. So the
+registry's own record has the author, as for an approval, and nobody who may not decide there can roll back. The
+operator's command and `authorize` check the same conditions: the command to answer at once, `authorize` to decide.
 """
 
 import re
@@ -12,37 +12,37 @@ from penstock.aws.model_registry import REJECTED, Package
 from penstock.ledger.ledger import Ledger, NoRecordError, Record
 
 MARK = "rolled back"
-"""The decision that the ledger has of a version that was taken back."""
-_WORDS = re.compile(r"rolled back to version (\d{1,9}): (.*\S)\s*", re.DOTALL)
+"""The ledger's decision on a version that was rolled back."""
+_DESCRIPTION = re.compile(r"rolled back to version (\d{1,9}): (.*\S)\s*", re.DOTALL)
 
 
 class RollbackError(Exception):
-    """A rollback that cannot be; the message says why and what can be done instead."""
+    """A rollback that is not possible; the message says why and what can be done instead."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """To go from a version back to another."""
+    """A request to go from one version back to another."""
 
     package: Package
-    """The version that is taken back, as the registry has it."""
+    """The version to be rolled back, as the registry has it."""
     to: int
     reason: str
 
 
-def words(to: int, reason: str) -> str:
-    """The approval description that asks for a rollback."""
+def format_request(to: int, reason: str) -> str:
+    """Write the approval description that requests a rollback."""
     return f"rolled back to version {to}: {reason.strip()}"
 
 
-def asked(package: Package) -> Request | None:
-    """The request that a version's status and description are; None where they are none."""
-    found = _WORDS.fullmatch(package.description)
-    return Request(package, int(found[1]), found[2]) if found and package.status == REJECTED else None
+def read_request(package: Package) -> Request | None:
+    """Read the request in a version's status and description; None where there is none."""
+    match = _DESCRIPTION.fullmatch(package.description)
+    return Request(package, int(match[1]), match[2]) if match and package.status == REJECTED else None
 
 
-def taken_back(ledger: Ledger) -> Record:
-    """What a rollback would take back: the version that is live, while nothing else is being rolled out.
+def require_live(ledger: Ledger) -> Record:
+    """Read the live version, which a rollback would take back.
 
     Raises:
         RollbackError: nothing is live, or a rollout is under way.
@@ -59,19 +59,19 @@ def taken_back(ledger: Ledger) -> Record:
     return live
 
 
-def target(ledger: Ledger, live: int, to: int | None) -> Record:
-    """The version to go back to: the named one, else what was live last before this one and is still approved.
+def find_target(ledger: Ledger, live: int, to: int | None) -> Record:
+    """Find the version to go back to: the requested one, else the last live one before that is still approved.
 
     Raises:
-        RollbackError: it is live already, was never live, or is not approved any more.
+        RollbackError: it is live already, was never live, or is no longer approved.
         NoRecordError: there is no such version.
     """
     served = [item["version"] for item in ledger.rollouts() if item.get("outcome") == "live"]
     if to is None:
-        earlier = [version for version in served if version != live and _approved(ledger, version)]
-        if not earlier:
+        candidates = [version for version in served if version != live and _approved(ledger, version)]
+        if not candidates:
             raise RollbackError(f"no approved version was live before version {live}: there is none to go back to")
-        to = int(earlier[0])
+        to = int(candidates[0])
     if to == live:
         raise RollbackError(f"version {to} is live already")
     about = ledger.version(to)

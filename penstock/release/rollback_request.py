@@ -59,10 +59,10 @@ class RollbackReview:
         package, who = request.package, request.package.changed_by
         if not any(fnmatchcase(who, pattern) for pattern in self.spec.approval.who):
             raise RollbackError(f"{who or 'an unknown identity'} is not among approval.who in model.yaml")
-        live = rollback.taken_back(self.ledger)
+        live = rollback.require_live(self.ledger)
         if live["version"] != package.version:
             raise RollbackError(f"version {package.version} is not live, version {live['version']} is")
-        back = rollback.target(self.ledger, package.version, request.to)
+        back = rollback.find_target(self.ledger, package.version, request.to)
         if refusal := self._withdrawn(self.registry.describe(back["arn"])):
             raise RollbackError(refusal)
         if refusal := self.find_file_change(request.to):

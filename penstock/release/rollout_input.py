@@ -24,7 +24,7 @@ def build_input(
         artifact: S3 URI of the registered archive, which an endpoint is made from.
     """
     plan, version, sha256 = EndpointPlan.read(settings.endpoint), int(rollout["version"]), str(rollout["sha256"])
-    endpoint = plan.document(version, sha256, artifact) if plan else dict(NO_ENDPOINT)
+    endpoint = plan.build_input(version, sha256, artifact) if plan else dict(NO_ENDPOINT)
     predict = PredictSettings(
         stage=settings.stage,
         model=settings.model,

@@ -62,7 +62,7 @@ class RolloutStart:
             spec=self.spec,
             ledger=self.ledger,
             service=self.service,
-            deployed=deployed_settings(self.settings, self.spec),
+            settings=deployed_settings(self.settings, self.spec),
             plan=EndpointPlan.read(self.settings.endpoint),
         )
         sentence, rollout = code.open(now, by=by, because=because)
@@ -112,7 +112,7 @@ class RolloutStart:
         Returns:
             False where nothing is left, or where that execution has died too.
         """
-        version = next(iter(serving.shared), rollout.get("lambda_version"))
+        version = next(iter(serving.shares), rollout.get("lambda_version"))
         if version in {None, serving.lambda_version}:
             return False
         document = build_return_input(self._build_input(rollout, serving), str(version), reason)

@@ -443,7 +443,7 @@ def test_success_is_reported_only_after_asking_what_is_live() -> None:
     assert states["Confirm"]["Resource"].endswith("lambda:getAlias")
 
 
-ENDPOINT = PLAN.document(3, "f" * 64, "s3://lake/runs/m/1/model.tar.gz")
+ENDPOINT = PLAN.build_input(3, "f" * 64, "s3://lake/runs/m/1/model.tar.gz")
 
 
 def filled(arguments: Any) -> Any:

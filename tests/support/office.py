@@ -26,7 +26,7 @@ FILE = b"the model file"
 
 @dataclass
 class FakeRegistry(Registry):
-    """A registry that knows who changed what, as SageMaker's does."""
+    """A registry that records who changed what, as SageMaker's does."""
 
     group: str = "group"
     packages: dict[str, Package] = field(default_factory=dict)
@@ -35,9 +35,9 @@ class FakeRegistry(Registry):
         return self.packages[arn]
 
     def set_status(self, arn: str, status: str, reason: str) -> None:
-        known = self.packages[arn]
-        changed = known.changed + timedelta(seconds=1)
-        self.packages[arn] = replace(known, status=status, description=reason, changed_by=MACHINE, changed=changed)
+        package = self.packages[arn]
+        changed = package.changed + timedelta(seconds=1)
+        self.packages[arn] = replace(package, status=status, description=reason, changed_by=MACHINE, changed=changed)
 
 
 @dataclass
@@ -47,13 +47,13 @@ class FakeService(Service):
     serving: Serving = field(default_factory=lambda: Serving("1", None, ""))
 
     newest: str = ""
-    """Names the code of `$LATEST`."""
+    """Fingerprint of the code of `$LATEST`."""
 
     def live(self) -> Serving:
         return self.serving
 
-    def code(self, deployed: Mapping[str, str] | None = None) -> str:
-        assert deployed is None or set(deployed) == set(DEPLOYED)
+    def code(self, settings: Mapping[str, str] | None = None) -> str:
+        assert settings is None or set(settings) == set(DEPLOYED)
         return self.newest
 
     def endpoints(self) -> set[str]:
@@ -89,51 +89,51 @@ class Office:
         )
 
     def version(self, number: int, **about: Any) -> str:
-        """A registered version whose status someone changed."""
+        """Register a version whose status someone has changed; its ARN."""
         digest = sha256(FILE)
         arn = f"arn:package/{number}"
         self.world.store.write(self.world.lake.model_file(digest, "model.onnx"), FILE)
         self.world.ledger.put_version(number, arn=arn, run="run1", sha256=digest)
-        known = Package(arn, number, APPROVED, "better than before", ALICE, NOW, NOW - timedelta(days=1))
-        self.registry.packages[arn] = replace(known, **about)
+        package = Package(arn, number, APPROVED, "better than before", ALICE, NOW, NOW - timedelta(days=1))
+        self.registry.packages[arn] = replace(package, **about)
         return arn
 
     def decide(self, number: int, status: str, minute: int, reason: str = "a reason") -> str:
-        """Alice changes the status of a registered version, so many minutes from now."""
+        """Change the status of a registered version as Alice, so many minutes from now; its ARN."""
         arn, changed = f"arn:package/{number}", NOW + timedelta(minutes=minute)
-        known = self.registry.packages[arn]
+        package = self.registry.packages[arn]
         self.registry.packages[arn] = replace(
-            known, status=status, changed=changed, changed_by=ALICE, description=reason
+            package, status=status, changed=changed, changed_by=ALICE, description=reason
         )
         return arn
 
     def changed(self, arn: str, now: datetime = NOW) -> str:
         return self.authorization.changed(arn, now)
 
-    def ended(self, rollout: str, status: str, cause: str | None = None) -> str:
+    def end(self, rollout: str, status: str, cause: str | None = None) -> str:
         event = ExecutionEnded.parse(execution_ended(self.world.rollout, rollout, status, cause))
         return self.authorization.rollout_ended(event, NOW)
 
-    def stopped(self, rollout: str) -> None:
-        """The execution of a rollout ends, and no event tells of it. moto keeps no cause."""
+    def stop(self, rollout: str) -> None:
+        """Stop the execution of a rollout without an event; moto keeps no cause."""
         arn = self.world.rollout.replace(":stateMachine:", ":execution:") + f":{rollout}"
         client("stepfunctions").stop_execution(executionArn=arn)
 
-    def went_live(self, rollout: str, number: int) -> str:
-        """A rollout's last step was done, and the event of its end comes."""
+    def go_live(self, rollout: str, number: int) -> str:
+        """Record a rollout as live, and deliver the event of its end."""
         live = {"version": number, "sha256": sha256(FILE), "lambda_version": str(number)}
         assert self.world.ledger.end_rollout(rollout, "live", "serves", "t", live)
-        return self.ended(rollout, "SUCCEEDED")
+        return self.end(rollout, "SUCCEEDED")
 
-    def taken_back(self, rollout: str, number: int) -> None:
-        """A rollout's last step was done, after an alarm; the event of its end has yet to come."""
+    def take_back(self, rollout: str, number: int) -> None:
+        """Record a rollout as rolled back after an alarm, without the event of its end."""
         arn = f"arn:package/{number}"
         if self.registry.packages[arn].approved:
             self.registry.set_status(arn, PENDING, "an alarm")
         assert self.world.ledger.end_rollout(rollout, "rolled back", "an alarm", "t", None)
 
     def decisions(self, number: int) -> list[tuple[str, str]]:
-        """What was decided about a version and by whom, oldest first."""
+        """The decisions on a version and their authors, oldest first."""
         return [(item["decision"], item["by"]) for item in self.world.ledger.approvals(number)]
 
     def rollouts(self) -> list[dict[str, Any]]:

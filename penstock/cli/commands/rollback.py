@@ -33,10 +33,10 @@ def rollback(
     """Replace the live version by an earlier approved one. Exit code 1 if that does not go live."""
     target = Target.of(stage, model)
     ledger, registry = target.ledger, Registry(target.outputs.GroupName)
-    live = int(rules.taken_back(ledger)["version"])
-    back = int(rules.target(ledger, live, to)["version"])
+    live = int(rules.require_live(ledger)["version"])
+    back = int(rules.find_target(ledger, live, to)["version"])
     arn = ledger.version(live)["arn"]
-    registry.set_status(arn, REJECTED, rules.words(back, reason))
+    registry.set_status(arn, REJECTED, rules.format_request(back, reason))
     package = registry.describe(arn)
     result = {"model": target.model, "from": live, "to": back, "by": package.changed_by, "reason": reason}
     if not json:

@@ -179,7 +179,7 @@ def test_the_live_version_has_the_shares_beside_it(world: World) -> None:
     weights = {"AdditionalVersionWeights": {new: 0.1}}
     client("lambda").update_alias(FunctionName=FUNCTION, Name="live", FunctionVersion="1", RoutingConfig=weights)
     live = Service(FUNCTION).live()
-    assert (live.lambda_version, live.version, live.sha256, live.shared) == ("1", None, "", {new: 0.1})
+    assert (live.lambda_version, live.version, live.sha256, live.shares) == ("1", None, "", {new: 0.1})
 
 
 def test_superfluous_versions_are_deleted_and_no_others(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Approvals, rejections, rollbacks, new versions, ends of rollouts and lost processes, in any order: no unsafe end."""
+"""Approvals, rejections, rollbacks, new versions, ends of rollouts and process deaths in any order: no unsafe end."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ WORDS = {"approved": "reason", "counted": "counted", "refused": "refusal"}
 STATUSES = {"approved": APPROVED, "rejected": REJECTED, "rolled back": REJECTED}
 
 
-def granted(decisions: list[Record], wanted: int) -> bool:
-    """Whether a version is approved by as many different people as are wanted, all of whom may: counted anew here."""
+def is_approved(decisions: list[Record], required: int) -> bool:
+    """Count anew whether a version is approved by as many different people as are required, all of whom may."""
     people: set[str] = set()
     approved = False
     for item in decisions:
@@ -30,7 +30,7 @@ def granted(decisions: list[Record], wanted: int) -> bool:
             if "rollback" in item:
                 assert approved, "rolled back to a version that was not approved"
             else:
-                assert len(people) >= wanted, f"{len(people)} of {wanted} approved"
+                assert len(people) >= required, f"{len(people)} of {required} approved"
             approved, people = True, set()
         elif decision in ENDS_A_COUNT:
             approved, people = False, set()
@@ -38,59 +38,61 @@ def granted(decisions: list[Record], wanted: int) -> bool:
 
 
 def check_step(schedule: Schedule) -> None:
-    """What must hold at every moment."""
+    """Check what must hold at every moment."""
     assert len(schedule.rollouts.running) <= 1, "two rollouts at once"
     rollouts = schedule.records("rollout#")
     opened = [item["id"] for item in rollouts if item["state"] == "open"]
     holders = [item["holder"] for item in schedule.records("lock#rollout")]
     assert opened == holders, "an open rollout and who holds the lock differ"
     for number in range(1, len(schedule.registry.packages) + 1):
-        granted(schedule.decisions(number), schedule.wanted)
+        is_approved(schedule.decisions(number), schedule.required)
     for document in schedule.rollouts.running.values():
         assert document["rollout"] in opened, "a rollout runs that nobody opened"
-    check_heard(schedule, rollouts)
-    while schedule.looked:
-        package, decided = schedule.looked.pop()
-        if STATUSES.get(decided, PENDING) != package.status:
+    check_requests(schedule, rollouts)
+    while schedule.reactions:
+        package, decision = schedule.reactions.pop()
+        if STATUSES.get(decision, PENDING) != package.status:
             check_recorded(schedule, package)
 
 
 def check_recorded(schedule: Schedule, package: Package) -> None:
-    """A change that the ledger did not know is a decision of it, by whom the registry says."""
+    """Check that a change that was new to the ledger is a decision by its author in the registry."""
     decisions = schedule.decisions(package.version)
-    found = {item["by"] for item in decisions if item["at"] == timestamp(package.changed)}
-    assert found == {package.changed_by}, f"{package.changed_by} decided about version {package.version}: {found}"
+    authors = {item["by"] for item in decisions if item["at"] == timestamp(package.changed)}
+    assert authors == {package.changed_by}, f"{package.changed_by} decided about version {package.version}: {authors}"
 
 
-def check_heard(schedule: Schedule, rollouts: list[Record]) -> None:
-    """A rollback that was heard is recorded: as granted, with its rollout, or as refused, with a sentence."""
-    while schedule.heard:
-        asked = schedule.heard.pop()
-        records = schedule.decisions(asked.to)
-        found = [item for item in records if item["at"] == asked.at and item.get("rollback") == asked.version]
-        if not found:  # the same was granted before: an edit of something else
-            taken = [item for item in schedule.decisions(asked.version) if item.get("rollback_to") == asked.to]
-            assert asked.reason in {item["reason"] for item in taken}, f"{asked} was swallowed"
+def check_requests(schedule: Schedule, rollouts: list[Record]) -> None:
+    """Check that a processed rollback request is recorded: granted with its rollout, or refused with a sentence."""
+    while schedule.requests:
+        request = schedule.requests.pop()
+        records = schedule.decisions(request.to)
+        matches = [item for item in records if item["at"] == request.at and item.get("rollback") == request.version]
+        if not matches:  # the same was granted before: an edit of something else
+            withdrawals = [
+                item for item in schedule.decisions(request.version) if item.get("rollback_to") == request.to
+            ]
+            assert request.reason in {item["reason"] for item in withdrawals}, f"{request} was swallowed"
             continue
-        (record,) = found
-        assert record["by"] == asked.by
+        (record,) = matches
+        assert record["by"] == request.by
         if record["decision"] == "approved":
-            assert asked.by in ALLOWED
-            assert any((item["version"], item.get("rolls_back")) == (asked.to, asked.version) for item in rollouts)
+            assert request.by in ALLOWED
+            assert any((item["version"], item.get("rolls_back")) == (request.to, request.version) for item in rollouts)
         else:
             assert record["decision"] == "refused", record
             assert record["refusal"], "refused without a sentence"
 
 
 def check_live(schedule: Schedule, live: Live) -> None:
-    """What went live was approved by who may, nobody had rejected it since, and its file is the registered one."""
+    """Check that what went live was approved by those who may, not rejected since, and has the registered file."""
     assert live.package.approved, f"version {live.number} went live though the registry had it as {live.package.status}"
-    assert granted(live.decisions, schedule.wanted), f"version {live.number} went live after it was rejected"
+    assert is_approved(live.decisions, schedule.required), f"version {live.number} went live after it was rejected"
     assert live.sha256 == schedule.ledger.version(live.number)["sha256"], "another file went live"
 
 
 def check_end(schedule: Schedule) -> None:
-    """What must hold when nothing more happens."""
+    """Check what must hold when nothing more happens."""
     assert schedule.ledger.holder("rollout") is None, "a rollout that nobody ended"
     for rollout in schedule.ledger.rollouts():
         assert rollout["outcome"] in {"live", "rolled back", "failed"}
@@ -105,8 +107,8 @@ def check_end(schedule: Schedule) -> None:
         assert all(item.get(WORDS[item["decision"]]) for item in decisions if item["decision"] in WORDS)
 
 
-def told(seed: int, spec: ModelSpec) -> Iterator[Schedule]:
-    """A story, after each of its steps."""
+def run_schedule(seed: int, spec: ModelSpec) -> Iterator[Schedule]:
+    """Run a schedule; it is yielded after each of its steps."""
     schedule = Schedule(seed, spec)
     for _ in schedule.steps():
         yield schedule
@@ -114,14 +116,14 @@ def told(seed: int, spec: ModelSpec) -> Iterator[Schedule]:
 
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_no_unsafe_end(spec: ModelSpec, block: int) -> None:
-    """Held after every step of every story.
+    """Check after every step of every schedule.
 
     - At most one rollout is open, it holds the lock, and no other runs.
-    - Who approved may approve, gave a reason, and so many different people did as are wanted, since the version was
-      last rejected, set back or rolled back.
+    - Approvers may approve and gave a reason, and as many different people as required have approved since the version
+      was last rejected, set back or rolled back.
     - What goes live has the registered file, and neither ledger nor registry had it as rejected since it was approved.
-      (A rejection that somebody overwrites in the registry before it is heard is lost; see decision 0016.)
-    - A rollback goes to a version that is approved, or is refused with a sentence; it is swallowed only where the same
+      (A rejection that is overwritten in the registry before its event is processed is lost; see decision 0016.)
+    - A rollback goes to a version that is approved, or is refused with a sentence; it is ignored only where the same
       was granted before.
     - Every decision is recorded, with who and why; in the end ledger, registry and service say the same.
     """
@@ -129,7 +131,7 @@ def test_no_unsafe_end(spec: ModelSpec, block: int) -> None:
     for seed in range(block * SCHEDULES // BLOCKS, (block + 1) * SCHEDULES // BLOCKS):
         schedule, checked = None, 0
         try:
-            for schedule in told(seed, spec):
+            for schedule in run_schedule(seed, spec):
                 check_step(schedule)
                 for live in schedule.live[checked:]:
                     check_live(schedule, live)
@@ -138,8 +140,8 @@ def test_no_unsafe_end(spec: ModelSpec, block: int) -> None:
             check_end(schedule)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
-        happened.update(schedule.said)
+        happened.update(schedule.counts)
         happened.update("granted" for item in schedule.ledger.rollouts() if "rolls_back" in item)
-        happened.update("refused" for asked in schedule.told.subjects if "rollback refused" in asked)
-    # The stories do something
+        happened.update("refused" for subject in schedule.notices.subjects if "rollback refused" in subject)
+    # The schedules cover every kind of event
     assert min(happened[name] for name in ("live", "granted", "refused", "crash", "meanwhile")) > 20, happened

@@ -1,4 +1,4 @@
-"""A model's endpoints: which go, who deletes them, and what a rollout is asked to make."""
+"""A model's endpoints: which are deleted and when, and the part of them in a rollout's input."""
 
 import json
 from dataclasses import replace
@@ -13,8 +13,8 @@ from penstock.aws.s3_store import sha256
 from penstock.ledger.ledger import timestamp
 from penstock.release.endpoint_plan import EndpointPlan
 from penstock.release.endpoints import Endpoints, EndpointsError
-from penstock.release.live_service import LIVE, Service, Serving, newest
-from penstock.release.pruning import idle
+from penstock.release.live_service import LIVE, Service, Serving, newest_fingerprint
+from penstock.release.pruning import idle_endpoints
 from penstock.settings import PredictSettings, ServeSettings
 from penstock.spec.model import ModelSpec
 from tests.support.front import Answer, serving
@@ -39,7 +39,7 @@ ANOTHER = f"{STAGE}-{MODEL}-returns--1-cccccccccccc"
 
 
 def make(name: str) -> None:
-    """An endpoint as a rollout makes it."""
+    """Make an endpoint as a rollout does."""
     sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image"})
     variant = {"VariantName": "all", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -51,7 +51,7 @@ def make(name: str) -> None:
     )
 
 
-def left() -> list[list[str]]:
+def existing() -> list[list[str]]:
     """Names of all endpoints, configurations, models and scalable targets."""
     sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
     targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
@@ -63,24 +63,24 @@ def left() -> list[list[str]]:
     ]
 
 
-def test_the_rule_spares_what_serves() -> None:
-    assert idle(["a", "b", "c"], {"b"}) == ["a", "c"]
-    assert idle([], {"b"}) == []
+def test_endpoints_that_serve_are_not_idle() -> None:
+    assert idle_endpoints(["a", "b", "c"], {"b"}) == ["a", "c"]
+    assert idle_endpoints([], {"b"}) == []
 
 
-def test_a_sweep_deletes_what_serves_nobody_with_all_that_belongs_to_it(world: World) -> None:
+def test_a_sweep_deletes_idle_endpoints_with_all_that_belongs_to_them(world: World) -> None:
     # Given endpoints of two versions, and one of a model whose name begins alike
     for name in (OLD, NEW, ANOTHER):
         make(name)
-    # When those that do not serve are swept, then they are gone, and the other model's is not
+    # When those that do not serve are swept, then they are deleted, and the other model's is not
     assert Endpoints(STAGE, MODEL).sweep({NEW}) == [OLD]
-    assert left() == [sorted([NEW, ANOTHER])] * 4
+    assert existing() == [sorted([NEW, ANOTHER])] * 4
     # And again nothing is left to delete
     assert Endpoints(STAGE, MODEL).sweep({NEW}) == []
 
 
-def test_what_is_half_deleted_is_deleted(world: World) -> None:
-    # Given an endpoint whose configuration is gone, and that never scaled
+def test_a_half_deleted_endpoint_is_deleted(world: World) -> None:
+    # Given an endpoint without a configuration and without scaling
     make(OLD)
     client("sagemaker").delete_endpoint_config(EndpointConfigName=OLD)
     client("application-autoscaling").deregister_scalable_target(
@@ -88,7 +88,7 @@ def test_what_is_half_deleted_is_deleted(world: World) -> None:
         ScalableDimension="sagemaker:variant:DesiredInstanceCount",
     )  # fmt: skip
     assert Endpoints(STAGE, MODEL).sweep(()) == [OLD]
-    assert left() == [[]] * 4
+    assert existing() == [[]] * 4
 
 
 class Busy:
@@ -107,15 +107,15 @@ class Busy:
         self._real.delete_endpoint(**about)
 
 
-def test_one_that_cannot_go_is_named_and_keeps_no_other(world: World) -> None:
+def test_an_endpoint_that_cannot_be_deleted_is_named_and_the_others_are_deleted(world: World) -> None:
     for name in (OLD, NEW):
         make(name)
     endpoints = Endpoints(STAGE, MODEL)
     endpoints._client = Busy(endpoints._client)
     with pytest.raises(EndpointsError, match=f"{OLD}: .*in-progress"):
         endpoints.sweep(())
-    # And what it needs until then stays
-    assert left()[:3] == [[OLD]] * 3
+    # And its configuration, model and scaling stay
+    assert existing()[:3] == [[OLD]] * 3
 
 
 def test_the_status_of_an_endpoint(world: World) -> None:
@@ -124,7 +124,7 @@ def test_the_status_of_an_endpoint(world: World) -> None:
     assert Endpoints(STAGE, MODEL).status(NEW) == "gone"
 
 
-def test_what_serves_is_what_the_alias_refers_to_shares_included(world: World) -> None:
+def test_serving_endpoints_are_those_of_the_alias_with_its_shares(world: World) -> None:
     # Given a version with an endpoint, and another one that takes a share
     world.predict()
     world.publish({PredictSettings.variable("endpoint"): OLD, PredictSettings.variable("version"): "1"})
@@ -141,7 +141,7 @@ def test_what_serves_is_what_the_alias_refers_to_shares_included(world: World) -
 
 
 @pytest.mark.parametrize("outcome", ["live", "rolled back", "failed"])
-def test_every_ending_of_a_rollout_leaves_what_serves_and_nothing_else(world: World, outcome: str) -> None:
+def test_every_ending_of_a_rollout_leaves_only_the_endpoint_that_serves(world: World, outcome: str) -> None:
     # Given an open rollout of a version with an endpoint, and the alias as the state machine left it
     world.predict()
     for name in (OLD, NEW):
@@ -149,34 +149,38 @@ def test_every_ending_of_a_rollout_leaves_what_serves_and_nothing_else(world: Wo
     serves = NEW if outcome == "live" else OLD
     published = world.publish({PredictSettings.variable("endpoint"): serves})
     world.ledger.put_version(2, arn="arn:package/2", run="run1", sha256="s")
-    world.ledger.open_rollout("r", 2, "t", arn="arn:package/2", sha256="s", new_code="so the registry is not asked")
+    world.ledger.open_rollout(
+        "r", 2, "t", arn="arn:package/2", sha256="s", new_code="so that the registry is left alone"
+    )
     assert world.ledger.name_endpoint("r", NEW)
     module = world.load("end_rollout")
     # When it ends, and the step is repeated once another rollout makes its endpoint
     event = {"rollout": "r", "outcome": outcome, "lambda_version": published, "endpoint": NEW, "saw": "", "error": {}}
     module.handler(event, None)
-    assert left()[0] == [serves]
+    assert existing()[0] == [serves]
     make(other := NEW if outcome != "live" else OLD)
     module.handler(event, None)
-    # Then what serves is there, what does not is gone, and the other rollout's was left alone
-    assert left()[0] == sorted([serves, other])
+    # Then only the serving endpoint is left, and the other rollout's
+    assert existing()[0] == sorted([serves, other])
     live = world.ledger.live()
     assert (live or {}).get("endpoint") == (NEW if outcome == "live" else None)
 
 
-def test_an_endpoint_that_cannot_go_is_in_the_endings_reason(world: World) -> None:
+def test_an_endpoint_that_cannot_be_deleted_is_in_the_endings_reason(world: World) -> None:
     # Given a rollout that failed while its endpoint is being created
     world.predict()
     make(OLD)
     world.publish({PredictSettings.variable("endpoint"): NEW})
     world.ledger.put_version(2, arn="arn:package/2", run="run1", sha256="s")
-    world.ledger.open_rollout("r", 2, "t", arn="arn:package/2", sha256="s", new_code="so the registry is not asked")
+    world.ledger.open_rollout(
+        "r", 2, "t", arn="arn:package/2", sha256="s", new_code="so that the registry is left alone"
+    )
     module = world.load("end_rollout")
     endpoints = module.ending.endpoints
     endpoints._client = Busy(endpoints._client)
     # When it ends
     ending = module.handler({"rollout": "r", "outcome": "failed", "error": {"Cause": "SageMaker was away"}}, None)
-    # Then ledger and people hear what still bills
+    # Then ledger and notice say what still bills
     assert ending["reason"].startswith("new code of version 2 did not go live: SageMaker was away; the next rollout ")
     assert OLD in ending["reason"]
     assert world.ledger.rollout("r")["reason"] == ending["reason"]
@@ -188,53 +192,53 @@ def test_an_endpoint_that_cannot_go_is_in_the_endings_reason(world: World) -> No
 @pytest.fixture
 def office(world: World, spec: ModelSpec) -> Office:
     """A model that is served by endpoints, with version 1 approved."""
-    made = Office(world, FakeRegistry(), spec, FakeService())
-    made.changes = {"endpoint": PLAN.binding()}
-    arn = made.version(1, artifact="s3://lake/runs/1/model.tar.gz")
-    made.changed(arn)
-    return made
+    desk = Office(world, FakeRegistry(), spec, FakeService())
+    desk.changes = {"endpoint": PLAN.binding()}
+    arn = desk.version(1, artifact="s3://lake/runs/1/model.tar.gz")
+    desk.changed(arn)
+    return desk
 
 
 def under_way(office: Office) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(office.rollouts()[-1]["input"])
-    return found
+    document: dict[str, Any] = json.loads(office.rollouts()[-1]["input"])
+    return document
 
 
-def test_a_rollout_is_asked_for_the_endpoint_of_its_version(office: Office) -> None:
+def test_a_rollouts_input_has_the_endpoint_of_its_version(office: Office) -> None:
     # Given the input of the rollout
     started = under_way(office)
     digest = sha256(FILE)
-    # Then it names what the endpoint is made of, and the function that is published is told its name
-    assert started["endpoint"] == PLAN.document(1, digest, "s3://lake/runs/1/model.tar.gz")
+    # Then it has the endpoint's plan, and the published function gets its name
+    assert started["endpoint"] == PLAN.build_input(1, digest, "s3://lake/runs/1/model.tar.gz")
     variables = ServeSettings.read(started["endpoint"]["environment"])
     assert (variables.version, variables.model_sha256, variables.capture) == ("1", digest, "c")
     bound = PredictSettings.read(started["environment"])
     assert bound.endpoint == started["endpoint"]["name"] == PLAN.name(1, digest)
-    # It gives up before Lambda ends it, so that it can say so
+    # It gives up before Lambda ends it, so that it can report that
     assert float(bound.endpoint_seconds) == office.spec.serving.timeout_seconds - 1
     assert started["drains"] is True
-    # And the ledger names it, for whoever follows the rollout
+    # And the ledger has the name, for those who follow the rollout
     assert office.world.ledger.rollout(started["rollout"])["endpoint"] == bound.endpoint
 
 
-def test_without_a_plan_there_is_none(world: World, spec: ModelSpec) -> None:
+def test_without_a_plan_there_is_no_endpoint(world: World, spec: ModelSpec) -> None:
     office = Office(world, FakeRegistry(), spec, FakeService(Serving("1", None, "", endpoint="")))
     office.changed(office.version(1))
     started = under_way(office)
     assert (started["endpoint"], started["drains"]) == ({"name": ""}, False)
     assert "PENSTOCK_ENDPOINT" not in started["environment"]
     # But where an endpoint served until now, it outlives its last request
-    office.went_live(started["rollout"], 1)
+    office.go_live(started["rollout"], 1)
     office.service.serving = Serving("2", 1, sha256(FILE), "old", endpoint=OLD)
     office.service.newest = "old"
     assert "with new code started" in office.authorization.new_code(NOW + timedelta(hours=1))
     assert under_way(office)["drains"] is True
 
 
-def test_another_plan_is_new_code(office: Office) -> None:
+def test_a_changed_plan_is_new_code(office: Office) -> None:
     # Given version 1 live by the endpoint of the plan
     digest = sha256(FILE)
-    office.went_live(under_way(office)["rollout"], 1)
+    office.go_live(under_way(office)["rollout"], 1)
     office.service.serving = Serving("2", 1, digest, "code", endpoint=PLAN.name(1, digest))
     office.service.newest = "code"
     later = NOW + timedelta(hours=1)
@@ -243,17 +247,17 @@ def test_another_plan_is_new_code(office: Office) -> None:
     office.changes = {"endpoint": replace(PLAN, image="image:2").binding()}
     assert office.authorization.new_code(later).endswith("of version 1 with new code started")
     assert under_way(office)["endpoint"]["image"] == "image:2"
-    # And it is named as the operator's command names it
+    # And its fingerprint is the one that the operator's command computes
     plan = replace(PLAN, image="image:2")
     recorded = office.world.ledger.rollout(under_way(office)["rollout"])["new_code"]
-    assert recorded == newest(office.service, plan, 1, digest) == f"code {plan.name(1, digest)}"
+    assert recorded == newest_fingerprint(office.service, plan, 1, digest) == f"code {plan.name(1, digest)}"
 
 
 @pytest.mark.parametrize(
-    ("image", "tried"), [("image:2", True), ("image:3", False)], ids=["the same plan", "another plan since"]
+    ("image", "is_same"), [("image:2", True), ("image:3", False)], ids=["the same plan", "another plan since"]
 )
 def test_a_plan_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_one(
-    office: Office, image: str, tried: bool
+    office: Office, image: str, is_same: bool
 ) -> None:
     # Given version 1 live by its endpoint, and version 2 that is rolled out with new code and another image
     digest, later = sha256(FILE), NOW + timedelta(hours=1)
@@ -267,23 +271,23 @@ def test_a_plan_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_o
     office.registry.set_status("arn:package/2", PENDING, "an alarm")
     office.world.ledger.end_rollout(second, "rolled back", "an alarm", timestamp(later), None, code="new")
     office.changes = {"endpoint": replace(PLAN, image=image).binding()}
-    office.ended(second, "FAILED")
-    # Then the same of it is not tried with version 1 by itself, though that one's endpoint would have another name
-    assert office.rolled_out() == ([1, 2] if tried else [1, 2, 1])
+    office.end(second, "FAILED")
+    # Then the same plan is not tried with version 1 by itself, though that one's endpoint would have another name
+    assert office.rolled_out() == ([1, 2] if is_same else [1, 2, 1])
 
 
 def test_a_rollout_that_died_leaves_no_endpoint(office: Office) -> None:
     # Given the endpoint of a rollout whose execution was stopped before it published
     started = under_way(office)
     make(started["endpoint"]["name"])
-    # When its end is told
-    office.ended(started["rollout"], "ABORTED", "by hand")
-    # Then the endpoint is gone
-    assert left()[0] == []
+    # When the event of its end comes
+    office.end(started["rollout"], "ABORTED", "by hand")
+    # Then the endpoint is deleted
+    assert existing()[0] == []
 
 
 @pytest.mark.parametrize(("busy", "status"), [(False, "SUCCESS"), (True, "FAILED")])
-def test_a_deleted_stack_takes_its_endpoints_with_it_or_says_which_it_cannot(
+def test_a_deleted_stack_deletes_its_endpoints_or_names_those_that_it_cannot(
     world: World, busy: bool, status: str
 ) -> None:
     # Given a live endpoint, and CloudFormation, which knows nothing of it
@@ -302,9 +306,9 @@ def test_a_deleted_stack_takes_its_endpoints_with_it_or_says_which_it_cannot(
     # When the stack is deleted
     with serving(answering) as address:
         module.handler({**about, "ResponseURL": f"{address}/answer"}, None)
-    # Then it is gone; or the deletion fails, and says why and what to do
+    # Then it is deleted too; or the deletion fails, with the reason and what to do
     assert [answer["Status"] for answer in answers] == [status]
-    assert left()[0] == ([OLD] if busy else [])
+    assert existing()[0] == ([OLD] if busy else [])
     if busy:
         assert answers[0]["Reason"].startswith("delete the stack again when these endpoints can go: ")
         assert OLD in answers[0]["Reason"]

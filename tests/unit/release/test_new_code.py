@@ -1,4 +1,4 @@
-"""New code of the predict function: rolled out with the live model, once by itself, and never by a deployment alone."""
+"""New code of the predict function: rolled out with the live model, once by itself, and never by the deployment."""
 
 import json
 from datetime import timedelta
@@ -22,13 +22,13 @@ LATER = NOW + timedelta(hours=1)
 @pytest.fixture
 def office(world: World, spec: ModelSpec) -> Office:
     """A model that is live as version 1, with the code that it was rolled out with."""
-    made = Office(world, FakeRegistry(), spec, FakeService())
-    arn = made.version(1)
-    made.changed(arn)
-    made.service.serving, made.service.newest = Serving("2", 1, sha256(FILE), "old"), "old"
+    desk = Office(world, FakeRegistry(), spec, FakeService())
+    arn = desk.version(1)
+    desk.changed(arn)
+    desk.service.serving, desk.service.newest = Serving("2", 1, sha256(FILE), "old"), "old"
     live = {"version": 1, "sha256": sha256(FILE), "lambda_version": "2"}
-    world.ledger.end_rollout(made.rollouts()[0]["name"], "live", "serves", timestamp(NOW), live)
-    return made
+    world.ledger.end_rollout(desk.rollouts()[0]["name"], "live", "serves", timestamp(NOW), live)
+    return desk
 
 
 def under_way(office: Office) -> str:
@@ -37,15 +37,15 @@ def under_way(office: Office) -> str:
     return holder
 
 
-def ended(office: Office, outcome: str, serving_now: Serving | None = None) -> str:
-    """The rollout under way ends, in the ledger and by its event."""
+def end_rollout(office: Office, outcome: str, serving_now: Serving | None = None) -> str:
+    """End the rollout that is under way, in the ledger and by its event."""
     name = under_way(office)
     live = None
     if serving_now is not None:
         office.service.serving = serving_now
         live = {"version": 1, "sha256": sha256(FILE), "lambda_version": serving_now.lambda_version}
     office.world.ledger.end_rollout(name, outcome, f"it was {outcome}", timestamp(LATER), live)
-    return office.ended(name, "SUCCEEDED")
+    return office.end(name, "SUCCEEDED")
 
 
 def test_without_a_live_model_new_code_waits_for_one(world: World, spec: ModelSpec) -> None:
@@ -54,20 +54,20 @@ def test_without_a_live_model_new_code_waits_for_one(world: World, spec: ModelSp
     assert office.rollouts() == []
 
 
-def test_a_deployment_that_changed_nothing_starts_nothing(office: Office) -> None:
+def test_a_deployment_without_a_change_starts_nothing(office: Office) -> None:
     assert office.authorization.new_code(LATER) == "version 1 serves with the newest code"
     assert len(office.rollouts()) == 1
 
 
-def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_told(office: Office) -> None:
+def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_deployed(office: Office) -> None:
     # Given new code
     office.service.newest = "new"
-    # When its deployment is told three times
-    said = [office.authorization.new_code(LATER) for _ in range(3)]
+    # When the event of its deployment comes three times
+    sentences = [office.authorization.new_code(LATER) for _ in range(3)]
     # Then the same model is rolled out with it, once, by the same state machine
     first, second = office.rollouts()
-    assert said[0] == f"rollout {second['name']} of version 1 with new code started"
-    assert all("is under way" in words for words in said[1:])
+    assert sentences[0] == f"rollout {second['name']} of version 1 with new code started"
+    assert all("is under way" in words for words in sentences[1:])
     same = [{**json.loads(item["input"]), "rollout": ""} for item in (first, second)]
     # By a canary, which a first version cannot have
     weights = [item.pop("weights") for item in same]
@@ -82,7 +82,7 @@ def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_told(offi
         "new code or settings were deployed",
     )
     # And once it serves, its end and another deployment start nothing
-    ended(office, "live", Serving("3", 1, sha256(FILE), "new"))
+    end_rollout(office, "live", Serving("3", 1, sha256(FILE), "new"))
     assert office.authorization.new_code(LATER) == "version 1 serves with the newest code"
     assert len(office.rollouts()) == 2
 
@@ -91,20 +91,22 @@ def test_bad_new_code_is_tried_once_and_by_an_operator_again(office: Office) -> 
     # Given new code that was rolled out and taken back
     office.service.newest = "bad"
     office.authorization.new_code(LATER)
-    ended(office, "rolled back")
-    # When its rollout has ended, and a deployment tells of it again
-    said = office.authorization.new_code(LATER)
+    end_rollout(office, "rolled back")
+    # When its rollout has ended, and it is deployed again
+    sentence = office.authorization.new_code(LATER)
     # Then it is not tried again by itself
-    assert said.startswith("this code was rolled out before, and did not go live: it was rolled back: penstock rollout")
+    assert sentence.startswith(
+        "this code was rolled out before, and did not go live: it was rolled back: penstock rollout"
+    )
     assert len(office.rollouts()) == 2
-    # But an operator may, and is named
+    # But an operator may request it, and is recorded
     office.authorization.new_code(LATER, by=ALICE, because="it was the network")
     assert len(office.rollouts()) == 3
     assert office.world.ledger.rollout(under_way(office))["by"] == ALICE
 
 
-def approved(office: Office) -> str:
-    """A second version is approved, and its rollout is under way."""
+def approve_second(office: Office) -> str:
+    """Approve a second version; the name of its rollout."""
     office.version(2)
     office.decide(2, APPROVED, 30)
     office.changed("arn:package/2", LATER)
@@ -112,24 +114,24 @@ def approved(office: Office) -> str:
     return under_way(office)
 
 
-def of_model(office: Office, rollout: str, code: str) -> str:
-    """The rollout of a model that published this code is taken back, and the event of its end comes."""
+def take_back_model(office: Office, rollout: str, code: str) -> str:
+    """Take back the rollout of the second version, which published this code, and deliver the event of its end."""
     office.registry.set_status("arn:package/2", PENDING, "an alarm")
     office.world.ledger.end_rollout(rollout, "rolled back", "an alarm", timestamp(LATER), None, code=code)
-    return office.ended(rollout, "FAILED")
+    return office.end(rollout, "FAILED")
 
 
 def test_code_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_one(office: Office) -> None:
     # Given a rollout of a new model, which published new code
-    rollout = approved(office)
+    rollout = approve_second(office)
     office.service.newest = "new"
     # When it is taken back
-    said = of_model(office, rollout, "new")
-    # Then nobody knows which of the two did not do, and callers are not asked to find out
+    sentence = take_back_model(office, rollout, "new")
+    # Then either of the two may be the cause, and callers are not used to find out
     assert len(office.rollouts()) == 2
     assert office.world.ledger.holder("rollout") is None
-    assert said == "no approved version waits for a rollout"
-    # And a deployment hears why, and an operator may
+    assert sentence == "no approved version waits for a rollout"
+    # And a deployment gets the reason, and an operator may try
     words = "this code was rolled out before with version 2, and did not go live: an alarm: penstock rollout"
     assert office.authorization.new_code(LATER).startswith(words)
     assert office.authorization.new_code(LATER, by=ALICE, because="it was the model").endswith("with new code started")
@@ -137,15 +139,15 @@ def test_code_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_one
 
 def test_code_that_was_deployed_after_a_model_was_published_follows_its_rollout(office: Office) -> None:
     # Given a rollout of a new model with the old code, and new code that was deployed meanwhile
-    rollout = approved(office)
+    rollout = approve_second(office)
     office.service.newest = "new"
     # When the model is taken back, then the new code was never tried, and is
-    assert of_model(office, rollout, "old").endswith("of version 1 with new code started")
+    assert take_back_model(office, rollout, "old").endswith("of version 1 with new code started")
 
 
 def test_code_that_another_model_did_not_go_live_with_before_is_tried_with_this_one(office: Office) -> None:
     # Given code that was taken back with a new model, which went live later with other code
-    of_model(office, approved(office), "new")
+    take_back_model(office, approve_second(office), "new")
     office.decide(2, APPROVED, 90)
     office.changed("arn:package/2", LATER + timedelta(hours=1))
     live = {"version": 2, "sha256": sha256(FILE), "lambda_version": "5"}
@@ -171,13 +173,13 @@ def test_code_that_was_deployed_during_a_rollout_follows_it(office: Office) -> N
     office.service.newest = "newer"
     assert "is under way" in office.authorization.new_code(LATER)
     # When the rollout ends
-    said = ended(office, "live", Serving("3", 1, sha256(FILE), "new"))
+    sentence = end_rollout(office, "live", Serving("3", 1, sha256(FILE), "new"))
     # Then the other code is rolled out
-    assert said.endswith("of version 1 with new code started")
+    assert sentence.endswith("of version 1 with new code started")
     assert office.world.ledger.rollout(under_way(office))["new_code"] == "newer"
 
 
-def test_where_the_specification_says_so_it_waits_for_an_operator(office: Office) -> None:
+def test_new_code_waits_for_an_operator_where_the_specification_says_so(office: Office) -> None:
     office.spec = office.spec.model_copy(update={"rollout": Rollout(on_new_code="wait")})
     office.service.newest = "new"
     assert office.authorization.new_code(LATER).startswith("new code waits for an operator: penstock rollout")
@@ -194,8 +196,8 @@ def test_a_rollout_of_new_code_that_died_is_closed_as_lambda_has_it(
     office.authorization.new_code(LATER)
     name = under_way(office)
     office.service.serving = Serving(lambda_version, 1, sha256(FILE), "new" if outcome == "live" else "old")
-    # When its end is told
-    office.ended(name, "TIMED_OUT")
+    # When the event of its end comes
+    office.end(name, "TIMED_OUT")
     # Then the ledger has what serves, and the model stays approved
     assert office.world.ledger.rollout(name)["outcome"] == outcome
     assert office.registry.packages["arn:package/1"].status == APPROVED
@@ -203,7 +205,7 @@ def test_a_rollout_of_new_code_that_died_is_closed_as_lambda_has_it(
 
 
 def test_new_code_that_is_taken_back_leaves_the_model_approved(world: World) -> None:
-    # Given a rollout of new code; the registry is not even asked
+    # Given a rollout of new code; the registry is not read
     ledger = world.ledger
     ledger.put_version(1, arn="arn:package/1", run="run1", sha256="s")
     ledger.open_rollout("r", 1, "t", arn="arn:package/1", sha256="s", new_code="new")
@@ -211,12 +213,12 @@ def test_new_code_that_is_taken_back_leaves_the_model_approved(world: World) -> 
     # When it is rolled back
     error = {"Error": "SmokeTestFailed", "Cause": json.dumps({"errorMessage": "wrong scores"})}
     ending = module.handler({"rollout": "r", "outcome": "rolled back", "error": error}, None)
-    # Then the ledger and the people are told what it was
+    # Then ledger and notice have the reason
     assert ending["reason"] == "new code of version 1 was taken back: wrong scores"
     assert world.notices()[0]["text"].strip() == ending["reason"]
 
 
-def test_the_code_is_named_by_what_lambda_runs(world: World) -> None:
+def test_the_fingerprint_of_code_covers_what_lambda_runs(world: World) -> None:
     # Given a published version
     from penstock.release.live_service import Service
 
@@ -231,7 +233,7 @@ def test_the_code_is_named_by_what_lambda_runs(world: World) -> None:
 
 
 @pytest.mark.parametrize("setting", ["MAX_ROWS", "CAPTURE_SAMPLE", "CAPTURE", "HASH_SECRET"])
-def test_what_a_deployment_sets_is_part_of_the_code(world: World, setting: str) -> None:
+def test_deployed_settings_are_part_of_the_fingerprint_of_code(world: World, setting: str) -> None:
     from penstock.release.live_service import Service
 
     # Given a published version
@@ -239,35 +241,35 @@ def test_what_a_deployment_sets_is_part_of_the_code(world: World, setting: str) 
     service = Service(FUNCTION)
     bound = {"PENSTOCK_MAX_ROWS": "500", "PENSTOCK_CAPTURE_SAMPLE": "1.0", "PENSTOCK_CAPTURE": "s"}
     published = world.publish(bound | {"PENSTOCK_VERSION": "1"})
-    # When a deployment writes its own environment, which names no model, then nothing is new
+    # When a deployment writes its own environment, which names no model, then the code is the same
     functions = client("lambda")
     functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": bound})
     assert service.live().code == service.code() == service.code_of_version(published)
-    # And nor is it to a rollout that would bind the same, whatever the deployment has not got round to yet
-    would = {"max_rows": "500", "capture_sample": "1.0", "capture": "s", "hash_secret": ""}
-    assert service.code(would) == service.live().code
-    assert service.code(would | {setting.lower(): "another"}) != service.live().code
-    # And another setting is
+    # And so it is for a rollout that would bind the same, though the deployment has not written it yet
+    settings = {"max_rows": "500", "capture_sample": "1.0", "capture": "s", "hash_secret": ""}
+    assert service.code(settings) == service.live().code
+    assert service.code(settings | {setting.lower(): "another"}) != service.live().code
+    # And another setting is another code
     changed = bound | {f"PENSTOCK_{setting}": "another"}
     functions.update_function_configuration(FunctionName=FUNCTION, Environment={"Variables": changed})
     assert service.live().code != service.code()
 
 
-@pytest.mark.parametrize(("kind", "gone"), [("Create", False), ("Update", False), ("Delete", True)])
+@pytest.mark.parametrize(("kind", "is_deletion"), [("Create", False), ("Update", False), ("Delete", True)])
 @pytest.mark.parametrize("failure", ["", "it cannot go"])
-def test_cloudformation_is_answered_whatever_it_tells(kind: str, gone: bool, failure: str) -> None:
-    heard: list[tuple[str, str, Any]] = []
+def test_cloudformation_gets_a_response_to_every_request(kind: str, is_deletion: bool, failure: str) -> None:
+    requests: list[tuple[str, str, Any]] = []
 
     def answering(method: str, target: str, body: bytes) -> Answer:
-        heard.append((method, target, json.loads(body)))
+        requests.append((method, target, json.loads(body)))
         return 200, b""
 
     with serving(answering) as address:
         about = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "NewCode"}
         event = about | {"RequestType": kind, "ResponseURL": f"{address}/answer?signature=1"}
         assert custom_resource.is_request(event)
-        assert custom_resource.is_deletion(event) is gone
+        assert custom_resource.is_deletion(event) is is_deletion
         custom_resource.respond(event, failure)
     answer = about | {"Status": "FAILED" if failure else "SUCCESS", "PhysicalResourceId": "NewCode"}
     answer |= {"Reason": failure} if failure else {}
-    assert heard == [("PUT", "/answer?signature=1", answer)]
+    assert requests == [("PUT", "/answer?signature=1", answer)]

@@ -45,23 +45,23 @@ def event(max_rows: str = "500") -> dict[str, Any]:
     return {"package": 3, "lambda_version": 7, "environment": {"PENSTOCK_MAX_ROWS": max_rows}}
 
 
-def test_the_recorded_scores_let_it_pass(function: ModuleType, stub: Stubber) -> None:
+def test_the_recorded_scores_pass(function: ModuleType, stub: Stubber) -> None:
     answering(stub, answer([0.125, 0.75]))
     assert function.handler(event(), None) == {"examples": 2}
     stub.assert_no_pending_responses()
 
 
 def test_a_version_that_was_rejected_gets_no_traffic(world: World, function: ModuleType, stub: Stubber) -> None:
-    # Given the ledger has heard of a rejection, whatever the registry says by now
+    # Given the ledger has a rejection, whatever the registry says by now
     world.ledger.decide(
         3, "2026-01-01T00:01:00.000+00:00", approved=False, decision="rejected", by="anna", reason="bad"
     )
-    # When the rollout that was under way comes to its smoke test, then it ends there, with no answer asked for
+    # When the rollout reaches its smoke test, then it ends there, without a request
     with pytest.raises(SmokeTestFailed, match="the ledger has version 3 as rejected"):
         function.handler(event(), None)
 
 
-def test_float_arithmetic_of_another_machine_lets_it_pass(function: ModuleType, stub: Stubber) -> None:
+def test_float_arithmetic_of_another_machine_passes(function: ModuleType, stub: Stubber) -> None:
     answering(stub, answer([0.125 + 1e-7, 0.75 - 1e-7]))
     assert function.handler(event(), None) == {"examples": 2}
 
@@ -83,7 +83,7 @@ def test_the_last_digits_of_a_large_amount_may_differ(
 
 
 @pytest.mark.parametrize(
-    ("given", "about", "words"),
+    ("reply", "about", "words"),
     [
         (answer([0.125, 0.76]), {}, "1 golden examples differ, first number 1: 0.76, recorded 0.75"),
         (answer([0.2, 0.3]), {}, "2 golden examples differ, first number 0: 0.2, recorded 0.125"),
@@ -93,19 +93,19 @@ def test_the_last_digits_of_a_large_amount_may_differ(
         (answer([0.125]), {}, "golden examples"),
     ],
 )
-def test_anything_else_does_not(
-    function: ModuleType, stub: Stubber, given: Any, about: dict[str, Any], words: str
+def test_another_answer_fails(
+    function: ModuleType, stub: Stubber, reply: Any, about: dict[str, Any], words: str
 ) -> None:
-    answering(stub, given, **about)
+    answering(stub, reply, **about)
     with pytest.raises(SmokeTestFailed, match=words):
         function.handler(event(), None)
 
 
-def test_a_model_that_takes_few_rows_is_asked_in_several_requests(function: ModuleType, stub: Stubber) -> None:
+def test_a_model_that_takes_few_rows_gets_several_requests(function: ModuleType, stub: Stubber) -> None:
     # Given a model that takes one row in a request
     answering(stub, answer([0.125]))
     answering(stub, answer([0.8]))
-    # When the second example differs, it is named by its place among all
+    # When the second example differs, then the message has its number among all
     with pytest.raises(SmokeTestFailed, match=r"1 golden examples differ, first number 1: 0\.8"):
         function.handler(event(max_rows="1"), None)
     stub.assert_no_pending_responses()
@@ -115,7 +115,7 @@ VECTOR = {"score": 0.7, "label": "a", "scores": {"a": 0.7, "b": 0.2, "c": 0.1}}
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("prediction", "words"),
     [
         (VECTOR, None),
         (VECTOR | {"scores": {"a": 0.7 + 1e-7, "b": 0.2 - 1e-7, "c": 0.1}}, None),
@@ -126,11 +126,11 @@ VECTOR = {"score": 0.7, "label": "a", "scores": {"a": 0.7, "b": 0.2, "c": 0.1}}
     ],
 )
 def test_of_several_classes_the_whole_vector_counts(
-    world: World, function: ModuleType, stub: Stubber, found: dict[str, Any], words: str | None
+    world: World, function: ModuleType, stub: Stubber, prediction: dict[str, Any], words: str | None
 ) -> None:
     # Given a golden example of a model of three classes
     world.store.write_json(world.lake.model_file("s3", "golden.json"), [{"instance": {"x": 1}} | VECTOR])
-    body = {"model": "flight-delay", "version": 3, "predictions": [{"id": "smoke-test-0"} | found]}
+    body = {"model": "flight-delay", "version": 3, "predictions": [{"id": "smoke-test-0"} | prediction]}
     answering(stub, {"statusCode": 200, "body": json.dumps(body)})
     # When the version answers, then every class' probability is held against the recorded one
     if words is None:
