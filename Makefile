@@ -42,13 +42,13 @@ up down: setup
 
 # Most of what the laptop cloud's tests do is wait: three workers keep two cores busy.
 WORKERS ?= 3
-IN_PARALLEL = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20
+IN_PARALLEL = -n $(WORKERS) --no-loadscope-reorder --durations=20
 
 test: lint  ## Everything that must hold: at most 20 minutes on two cores
 	@$(MAKE) --no-print-directory -j2 --output-sync=line types all-tests
 
 check: lint types  ## Before a commit: lint, types, and the unit tests of what differs from main; at most 2 minutes
-	$(BIN)/pytest -n 2 --dist loadgroup $$($(BIN)/python tests/changed.py)
+	$(BIN)/pytest -n 2 --no-loadscope-reorder $$($(BIN)/python tests/changed.py)
 
 lint: setup
 	$(BIN)/ruff check .

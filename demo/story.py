@@ -1,4 +1,4 @@
-"""How the demo tells its story: legs with their times, and checks that end it when something did not happen."""
+"""The demo's steps with their times, and checks that end it when one fails."""
 
 import json
 import time
@@ -16,7 +16,7 @@ console = Console(highlight=False)
 
 
 class DidNotHappenError(Exception):
-    """A part of the story that was promised and did not happen."""
+    """A step of the demo failed."""
 
 
 def expect(what: str, *, happened: bool) -> None:
@@ -45,7 +45,7 @@ def until(what: str, look: Callable[[], T | None], *, seconds: float = 300, ever
 
 @dataclass
 class Story:
-    """The legs told so far."""
+    """The steps so far."""
 
     legs: list[tuple[str, str, float]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Story:
         self.legs.append((title, "; ".join(result), time.monotonic() - started))
 
     def leave(self, file: Path) -> None:
-        """The times as JSON."""
+        """Write the times as JSON."""
         legs = {title: round(seconds, 2) for title, _, seconds in self.legs}
         file.write_text(json.dumps({"legs": legs} | self.figures), encoding="utf-8")
 

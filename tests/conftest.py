@@ -1,6 +1,8 @@
 """How the tests are shared out to pytest-xdist workers: a file at a time, the longest first."""
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 LONGEST = (
     "tests/local/stage/test_rollouts.py",
@@ -20,13 +22,27 @@ LONGEST = (
 """Beginnings of node ids. What takes long and starts last leaves the other worker idle."""
 
 
+APART = "tests/unit/pipeline/test_exactly_once.py"
+"""Takes minutes, and its tests share nothing that is dear: any worker may take any of them."""
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no types
+    """Gives the tests of a file to one worker, as they share fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file == APART else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Share tests out by file; `loadgroup` of pytest-xdist 3.8 groups nothing under pytest 9.2."""
+    return ByFile(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, as they share fixtures; a test with a group of its own goes anywhere."""
+    """Begin with what takes long."""
     items.sort(key=_rank)
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 def _rank(item: pytest.Item) -> int:

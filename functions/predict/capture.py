@@ -14,7 +14,7 @@ import msgspec
 from functions.predict.capture_stream import Stream
 from functions.predict.post_response import Afterwards
 from penstock.aws import emf
-from penstock.captures.record import CaptureLines, sampled
+from penstock.captures.record import CaptureLines, is_sampled
 from penstock.predict_settings import AFTER, PredictSettings
 from penstock.scoring.signature import Signature
 
@@ -66,7 +66,7 @@ class Capture:
         return [
             self._lines.line(row, prediction, at)
             for row, prediction in zip(rows, predictions, strict=True)
-            if self._share >= 1 or sampled(prediction["id"], self._share)
+            if self._share >= 1 or is_sampled(prediction["id"], self._share)
         ]
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from penstock.captures.firehose import NO_ANSWER, Firehose, RefusedError
-from penstock.captures.record import CALL_RECORDS, Packed, packed
+from penstock.captures.record import CALL_RECORDS, PackedRecord, pack_records
 
 SECONDS = float(os.environ.get("PENSTOCK_CAPTURE_SECONDS", "0.5"))
 """For a connection, and for each silence: an answer waits meanwhile. The laptop cloud sets more."""
@@ -27,7 +27,7 @@ class Stream:
     def deliver(self, lines: Sequence[bytes]) -> int:
         """Send lines within the budget; how many were dropped."""
         end = time.monotonic() + BUDGET_SECONDS
-        records, dropped = packed(lines)
+        records, dropped = pack_records(lines)
         for start in range(0, len(records), CALL_RECORDS):
             if time.monotonic() > end or time.monotonic() < self._rests_until:
                 return dropped + sum(count for _, count in records[start:])
@@ -38,7 +38,7 @@ class Stream:
         """Let the connection go."""
         self._firehose.close()
 
-    def _put(self, part: Sequence[Packed]) -> int:
+    def _put(self, part: Sequence[PackedRecord]) -> int:
         """One call; how many lines were dropped."""
         try:
             return self._firehose.put(part)
@@ -49,6 +49,6 @@ class Stream:
             return self._dropped(part, str(error))
 
     @staticmethod
-    def _dropped(part: Sequence[Packed], why: str) -> int:
+    def _dropped(part: Sequence[PackedRecord], why: str) -> int:
         print(json.dumps({"level": "WARNING", "message": f"capture dropped: {why}"}), file=sys.stderr)  # noqa: T201
         return sum(count for _, count in part)

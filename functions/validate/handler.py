@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from penstock.aws.s3_store import Store
 from penstock.contract.odcs import read_contract
-from penstock.features.ingest import features_of
+from penstock.features.ingest import feature_ingest
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger, timestamp
 from penstock.pipeline.validation import Validation
@@ -28,7 +28,7 @@ validation = Validation(
     stage=settings.stage,
     sources=settings.sources,
     image=settings.image,
-    features=features_of(settings.stage, spec, contract, lake, store, settings.features_made),
+    features=feature_ingest(settings.stage, spec, contract, lake, store, settings.features_made),
 )
 logger = Logger(service="validate")
 

@@ -1,7 +1,7 @@
-"""Keyed hashes that stand for personal values, so that rows of one subject can be joined and nobody can try values.
+"""Keyed hashes in place of personal values: rows of one subject can be joined, and values cannot be guessed and tried.
 
-The key is a secret of the stage's model, which CloudFormation makes at deployment where the contract has a hashed
-column. The predict function imports this only for a model that has one.
+The key is a secret of the model in a stage, created by CloudFormation where the contract has a hashed column. The
+predict function imports this module only for a model that has one.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:  # the monitor's bundle has no msgspec
     from penstock.scoring.signature import Value
 
 PATIENCE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
-"""A function has ten seconds to start in, and a model file to load besides."""
+"""A function has ten seconds to start, and must load a model file in that time too."""
 
 
 class Pseudonyms:
-    """Values as hashes under one key."""
+    """Hashes under one key."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     @classmethod
     def of_secret(cls, arn: str) -> Self:
-        """With the key that a secret holds.
+        """Read the key from a secret.
 
         Raises:
             ClientError, BotoCoreError: it cannot be read.
@@ -37,10 +37,10 @@ class Pseudonyms:
         return cls(client.get_secret_value(SecretId=arn)["SecretString"].encode())
 
     def of(self, column: str, value: Value) -> str:
-        """HMAC-SHA-256 (64 hex digits) of a column's value: the same value in another column is another hash."""
+        """Return the HMAC-SHA-256 (64 hex digits) of a column's value; in another column the same value has another."""
         return hmac.new(self._key, f"{column}\0{text(value)}".encode(), hashlib.sha256).hexdigest()
 
 
 def text(value: Value) -> str:
-    """A value as its one text, whichever file or request it came in: 7.0 is "7"."""
+    """Return a value as text, the same for every file format and request: 7.0 is "7"."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,6 +1,6 @@
-"""What is captured of an answered row: one line, the same whichever door answered.
+"""The captured line of a scored row, the same from the predict function and from an endpoint's container.
 
-`penstock.captures.reader` reads them back.
+`penstock.captures.reader` reads the lines back.
 """
 
 import hashlib
@@ -16,21 +16,21 @@ from penstock.scoring.signature import Signature, Value
 Hash = Callable[[str, Value], str]
 _SHARES = 2**64
 RECORD_BYTES, CALL_RECORDS = 900_000, 4
-"""Firehose takes 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps: lines are packed into records."""
-Packed = tuple[bytes, int]
-"""A record with how many lines it holds."""
+"""Firehose accepts 1,000 KiB a record and 4 MiB a call, and bills in 5 KiB steps: lines are packed into records."""
+PackedRecord = tuple[bytes, int]
+"""A record and its number of lines."""
 
 
 class CaptureLines:
-    """The lines of one version's answers."""
+    """Creates the lines of one version's predictions."""
 
     def __init__(self, signature: Signature | None, version: str, hash_secret: str = "") -> None:
-        """Decide what is shown.
+        """Decide which columns are captured.
 
         Args:
-            signature: of the model that answers: which columns are personal; None hides nothing.
+            signature: of the model, which says which columns are personal; None captures all.
             version: the model package's.
-            hash_secret: ARN of the secret that keys the hashes; needed where columns are hashed.
+            hash_secret: ARN of the secret with the key of the hashes; required where columns are hashed.
         """
         self._version = int(version or 0)
         self._hidden = {field.name for field in signature.fields if field.personal} if signature else set()
@@ -38,33 +38,33 @@ class CaptureLines:
         self._hashes = _hashes(hash_secret, signature.hashed) if signature and signature.hashed else {}
 
     def line(self, row: Any, prediction: Mapping[str, Any], at: str) -> bytes:
-        """One row with its prediction.
+        """Return the line of a row and its prediction.
 
         Args:
-            row: as a request had it: a mapping, or what `penstock.scoring.model.Model.instances` made of it.
-            prediction: as it was answered, with its id.
-            at: when, ISO 8601.
+            row: as in the request: a mapping, or an item of `penstock.scoring.model.Model.instances`.
+            prediction: as in the response, with its id.
+            at: time of the response, ISO 8601.
         """
-        shown = self._shown(row) if self._hidden else row
-        document = {"at": at, "version": self._version, **_kept(prediction), "instance": shown}
+        instance = self._without_personal_values(row) if self._hidden else row
+        document = {"at": at, "version": self._version, **_captured_prediction(prediction), "instance": instance}
         return msgspec.json.encode(document) + b"\n"
 
-    def _shown(self, row: Any) -> dict[str, Value]:
-        given: Mapping[str, Value] = msgspec.to_builtins(row)
-        shown = {name: value for name, value in given.items() if name not in self._hidden}
-        known = {name: given[name] for name in self._hashes if given.get(name) is not None}
-        return shown | {name: self._hashes[name](name, value) for name, value in known.items()}
+    def _without_personal_values(self, row: Any) -> dict[str, Value]:
+        values: Mapping[str, Value] = msgspec.to_builtins(row)
+        instance = {name: value for name, value in values.items() if name not in self._hidden}
+        to_hash = {name: values[name] for name in self._hashes if values.get(name) is not None}
+        return instance | {name: self._hashes[name](name, value) for name, value in to_hash.items()}
 
 
-def sampled(inference: str, share: float) -> bool:
-    """Whether an answer is in a share of all: by its id, so the same whenever and wherever it is asked."""
-    return int.from_bytes(hashlib.sha256(inference.encode()).digest()[:8]) < share * _SHARES
+def is_sampled(inference_id: str, share: float) -> bool:
+    """Return whether a prediction belongs to a share of all; its id decides, so the result is always the same."""
+    return int.from_bytes(hashlib.sha256(inference_id.encode()).digest()[:8]) < share * _SHARES
 
 
-def _kept(prediction: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A prediction as it is captured: of several classes the probabilities alone, in the order of the classes.
+def _captured_prediction(prediction: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a prediction as captured: probabilities of several classes without names, in the order of the classes.
 
-    `penstock.captures.reader.probabilities` gives them their names again. Seven digits are what float32 has.
+    `penstock.captures.reader.probabilities` adds the names again. A float32 has seven digits.
     """
     if "scores" not in prediction:
         return prediction
@@ -72,8 +72,8 @@ def _kept(prediction: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _hashes(secret: str, names: Sequence[str]) -> dict[str, Hash]:
-    """What hashes each column; none where the key cannot be read: then they are dropped, and the answers go on."""
-    # No part of a cold start that hashes nothing.
+    """Return the hash function of each column; none where the key cannot be read, and the columns are dropped."""
+    # Imported here, to keep them out of a cold start without hashes.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     from penstock.captures.pseudonyms import Pseudonyms  # noqa: PLC0415
@@ -86,8 +86,8 @@ def _hashes(secret: str, names: Sequence[str]) -> dict[str, Hash]:
         return {}
 
 
-def packed(lines: Sequence[bytes]) -> tuple[list[Packed], int]:
-    """Lines as records, and how many lines are too long for any."""
+def pack_records(lines: Sequence[bytes]) -> tuple[list[PackedRecord], int]:
+    """Pack lines into records; return them, and how many lines are too long for a record."""
     fit = [line for line in lines if len(line) <= RECORD_BYTES]
     records: list[list[bytes]] = []
     room = 0

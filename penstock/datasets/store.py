@@ -1,4 +1,4 @@
-"""Dataset versions as they lie in the lake."""
+"""Reads dataset versions from the lake."""
 
 from penstock.aws.s3_store import NoObjectError, Store
 from penstock.datasets.version import Dataset
@@ -7,21 +7,22 @@ from penstock.ledger.ledger import Record
 
 
 class OtherDatasetError(NoObjectError):
-    """What lies at a version's place is another one's file."""
+    """The file at a version's key is that of another version."""
 
 
 def read_dataset(store: Store, lake: Lake, record: Record) -> Dataset:
-    """The version of a ledger record, digest checked.
+    """Read the version of a ledger record and verify its digest.
 
-    A run that was overtaken may have written the same once more, which makes the object version of the record an old
+    A run that was overtaken may have written the same file again. That makes the object version in the record an old
     one, and old ones expire.
 
     Raises:
-        NoObjectError: it is not there; as OtherDatasetError, what is there is not that version.
+        NoObjectError: it does not exist; as OtherDatasetError, the file is that of another version.
     """
     version, key = record["version"], lake.version(record["version"])
     dataset = Dataset.read(store.read_recorded(key, record.get("document")))
     if dataset.version != version:
-        said = f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}"
-        raise OtherDatasetError(said)
+        raise OtherDatasetError(
+            f"dataset {version[:12]} as it was: its file in the lake is that of {dataset.version[:12]}"
+        )
     return dataset

@@ -21,7 +21,7 @@ from penstock.contract.personal import FORGOTTEN
 from penstock.datasets.version import Dataset
 from penstock.erasure.lake_survey import Found, Survey
 from penstock.erasure.subject import Subject
-from penstock.features.inventory import LEAVE, StoredFeatures
+from penstock.features.inventory import PERMISSIONS, StoredFeatures
 from penstock.lake import FORGETTING as FOLDER
 from penstock.lake import LABELLED, RAW, SUCCESS, Lake
 from penstock.ledger.ledger import FORGETTING, Ledger, Record, StaleError, timestamp
@@ -172,7 +172,13 @@ class Eraser:
         manifest = new.manifest(self.lake.uri(self.lake.parts()))
         self.store.write(self.lake.manifest(new.version), json.dumps(manifest).encode(), "application/json")
         document = self.store.write(self.lake.version(new.version), new.document().encode(), "application/json")
-        made = {"rows": new.rows, "parts": new.told(), "contract": new.contract, "document": document, "at": said["at"]}
+        made = {
+            "rows": new.rows,
+            "parts": new.ledger_parts(),
+            "contract": new.contract,
+            "document": document,
+            "at": said["at"],
+        }
         return made | {"run": about.get("run"), "replaces": old.version, "forgetting": said}
 
     def _carry_out(self, plan: Record, holder: str) -> None:
@@ -198,7 +204,7 @@ class Eraser:
         except FeatureStoreError as error:
             raise ForgettingError(
                 f"{error}; nothing is lost: the forgetting waits half-way, and so do runs, until somebody with leave "
-                f"to {LEAVE} says the same again, which goes on from here"
+                f"to {PERMISSIONS} says the same again, which goes on from here"
             ) from None
 
     def _tidy(self) -> None:

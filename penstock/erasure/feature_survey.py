@@ -19,7 +19,7 @@ from penstock.contract.model import Contract
 from penstock.datasets.version import Dataset, Part
 from penstock.erasure import file_rewrite as erasing
 from penstock.erasure.subject import Subject
-from penstock.features.ingest import of_captures
+from penstock.features.ingest import is_captured
 from penstock.features.inventory import StoredFeatures
 from penstock.features.names import feature_name
 
@@ -53,7 +53,9 @@ class FeatureSurvey:
             FeatureStoreError: the store is down, busy, or refuses.
         """
         asked = {group: sorted(self._entities(group.entity_name)) for group in self._groups.values() if group.online}
-        found = {group.name: self._stored.there(group, entities) for group, entities in asked.items() if entities}
+        found = {
+            group.name: self._stored.entities_online(group, entities) for group, entities in asked.items() if entities
+        }
         return {name: entities for name, entities in found.items() if entities}
 
     def strange(self) -> list[str]:
@@ -108,7 +110,7 @@ class FeatureSurvey:
         column = self._columns.get(group.entity_name, "")
         entities, again = self._entities(group.entity_name), set[str]()
         for part in dataset.parts:
-            if of_captures(part, self._lake):
+            if is_captured(part, self._lake):
                 continue
             held = self._held(part, column, new)
             if part.sha256 in put and not held & entities:

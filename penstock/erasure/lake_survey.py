@@ -18,7 +18,7 @@ from penstock.aws.s3_store import Store, Version, sha256
 from penstock.contract.casting import TYPES
 from penstock.contract.model import Contract
 from penstock.datasets.store import read_dataset
-from penstock.datasets.version import Dataset, Part, spread
+from penstock.datasets.version import Dataset, Part, sample_times
 from penstock.erasure import batch_survey
 from penstock.erasure import file_rewrite as erasing
 from penstock.erasure.feature_survey import PARQUET, FeatureSurvey
@@ -183,7 +183,7 @@ class Survey:
         moment, times = self._contract.event_time, tuple[int, ...]()
         if moment is not None and moment.name in rows.columns:
             known = rows[moment.name].cast(pl.Datetime("us")).drop_nulls().dt.epoch("us").sort()
-            times = spread(known.to_list())
+            times = sample_times(known.to_list())
         return Part(sha256(data), rows.height, len(data), (), (), times)
 
     def _datasets(self, found: Found) -> None:
@@ -254,7 +254,7 @@ def _without(dataset: Dataset, parts: Mapping[str, tuple[Part, bytes] | None]) -
             made = None
         if made is not None:
             known = kept.get(made.sha256)
-            kept[made.sha256] = made if known is None else known.of((*known.sources, *made.sources))
+            kept[made.sha256] = made if known is None else known.with_sources((*known.sources, *made.sources))
     return replace(dataset, parts=tuple(kept.values()))
 
 

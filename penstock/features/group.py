@@ -1,8 +1,8 @@
-"""A model's feature group: what the store keeps of each entity, as `model.yaml` and `contract.yaml` say together.
+"""A model's feature group: which features of an entity are stored, according to `model.yaml` and `contract.yaml`.
 
-SageMaker changes neither the entity of a group nor its stores nor the type of a feature. So the group's name carries a
-digest of them: what is changed makes another group, which the next run fills from the whole dataset version. A
-published version binds the group that it was rolled out with, as it binds its model file.
+SageMaker cannot change a group's entity, its stores or the type of a feature. So the group's name contains a digest of
+them: a change creates another group, which the next run fills from the whole dataset version. A published version is
+bound to the group that it was rolled out with, as it is to its model file.
 """
 
 import hashlib
@@ -23,24 +23,24 @@ TYPES: Mapping[str, FeatureType] = {
     "boolean": "Integral",
 }
 UPLOADED = "uploaded_at"
-"""The event time of a contract without one: when the upload was put."""
+"""Feature with the event time where the contract has none: when the upload was put."""
 MOST_FEATURES = 2500
 MOST_BINDING = 2000
-"""Characters: a function's environment holds 4 KB, and the rest of it is needed."""
+"""Maximum characters: a function's environment holds 4 KB, and other variables need the rest."""
 DIGITS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureGroup:
-    """What is stored, and under which names."""
+    """The entity and features to store, and their names in SageMaker."""
 
     prefix: str
-    """What the model's groups' names begin with."""
+    """Prefix of the names of the model's groups."""
     entity: Column
     event_time: Column | None
     features: tuple[Column, ...]
     every: bool
-    """Whether that is all of the contract's features."""
+    """Whether they are all of the contract's features."""
     online: bool
     offline: bool
     generation: int
@@ -52,25 +52,25 @@ class FeatureGroup:
 
     @property
     def definitions(self) -> dict[str, FeatureType]:
-        """SageMaker's names and types; entity and event time come first."""
+        """SageMaker's names and types; entity and event time first."""
         fixed: dict[str, FeatureType] = {feature_name(self.entity.name): TYPES[self.entity.type]}
         fixed[self.time_name] = "String"
         return fixed | {feature_name(column.name): TYPES[column.type] for column in self.features}
 
     @property
     def name(self) -> str:
-        """The group's name; other definitions, other stores or another generation are another group."""
-        said = [list(self.definitions.items()), self.online, self.offline, self.generation]
-        return f"{self.prefix}-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:DIGITS]}"
+        """The group's name, which depends on definitions, stores and generation."""
+        content = [list(self.definitions.items()), self.online, self.offline, self.generation]
+        return f"{self.prefix}-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:DIGITS]}"
 
     @property
     def pattern(self) -> str:
-        """What fits the names of this model's groups, earlier ones among them, and no other model's."""
+        """Pattern of the names of this model's groups, including earlier ones, and of no other model's."""
         return _pattern(self.prefix)
 
     @property
     def binding(self) -> str:
-        """What a published version must know to complete a request; empty where there is no online store."""
+        """What a published version needs to complete a request, as JSON; empty without an online store."""
         if not self.online:
             return ""
         names = None if self.every else [column.name for column in self.features]
@@ -78,10 +78,10 @@ class FeatureGroup:
 
 
 def feature_group(stage: str, spec: ModelSpec, contract: Contract) -> FeatureGroup | None:
-    """The group of a model in a stage; None where `model.yaml` asks for none.
+    """Return the group of a model in a stage; None where `model.yaml` has no feature store.
 
     Raises:
-        SpecError: what it asks for does not go with the contract, or with SageMaker; says what to change.
+        SpecError: the section does not fit the contract or SageMaker; says what to change.
     """
     if spec.feature_store is None:
         return None
@@ -94,7 +94,7 @@ def feature_group(stage: str, spec: ModelSpec, contract: Contract) -> FeatureGro
 
 
 def groups_pattern(stage: str, model: str) -> str:
-    """`FeatureGroup.pattern` of a model, whether or not its specification asks for a group now."""
+    """Return `FeatureGroup.pattern` of a model, whether or not its specification has a feature store now."""
     return _pattern(_prefix(stage, model))
 
 
@@ -106,23 +106,23 @@ def _pattern(prefix: str) -> str:
     return f"{prefix}-{'?' * DIGITS}"
 
 
-def _group(prefix: str, asked: FeatureStoring, contract: Contract) -> FeatureGroup:
-    entity = _entity(asked, contract)
-    features = _features(asked, contract, entity)
+def _group(prefix: str, section: FeatureStoring, contract: Contract) -> FeatureGroup:
+    entity = _entity(section, contract)
+    features = _features(section, contract, entity)
     return FeatureGroup(
         prefix=prefix,
         entity=entity,
         event_time=contract.event_time,
         features=features,
         every=set(features) >= set(contract.features) - {entity},
-        online=asked.online,
-        offline=asked.offline,
-        generation=asked.generation,
+        online=section.online,
+        offline=section.offline,
+        generation=section.generation,
     )
 
 
-def _entity(asked: FeatureStoring, contract: Contract) -> Column:
-    name = asked.entity or contract.key.name
+def _entity(section: FeatureStoring, contract: Contract) -> Column:
+    name = section.entity or contract.key.name
     column = next((column for column in contract.columns if column.name == name), None)
     if column is None:
         raise _error("entity", f"the contract has no column {name!r}")
@@ -135,14 +135,14 @@ def _entity(asked: FeatureStoring, contract: Contract) -> Column:
     return column
 
 
-def _features(asked: FeatureStoring, contract: Contract, entity: Column) -> tuple[Column, ...]:
-    known = {column.name: column for column in contract.features if column != entity}
-    if strange := [name for name in asked.features or [] if name not in known]:
-        raise _error("features", f"{strange[0]!r} is no feature of the contract beside the entity {entity.name!r}")
-    chosen = set(asked.features) if asked.features is not None else set(known)
-    if not chosen:
+def _features(section: FeatureStoring, contract: Contract, entity: Column) -> tuple[Column, ...]:
+    available = {column.name: column for column in contract.features if column != entity}
+    if unknown := [name for name in section.features or [] if name not in available]:
+        raise _error("features", f"{unknown[0]!r} is no feature of the contract beside the entity {entity.name!r}")
+    selection = set(section.features) if section.features is not None else set(available)
+    if not selection:
         raise _error("features", f"the contract has no feature beside the entity {entity.name!r}")
-    return tuple(column for name, column in known.items() if name in chosen)
+    return tuple(column for name, column in available.items() if name in selection)
 
 
 def _check(group: FeatureGroup) -> None:

@@ -1,7 +1,7 @@
-"""A model's feature groups as forgetting meets them: those of today, and earlier ones that were kept.
+"""All feature groups of a model that exist, today's and earlier ones, for erasure.
 
-What a published version is bound to may be an earlier one, and the section may have left `model.yaml` since: so it is
-what there is that counts, and not what the specification asks for.
+A published version may be bound to an earlier group, and `model.yaml` may no longer have a feature store: so the groups
+that exist are listed, whatever the specification says.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from penstock.aws.s3_store import Store
 from penstock.features.group import groups_pattern
 from penstock.lake import FEATURES, Lake
 
-LEAVE = "sagemaker:BatchGetRecord and sagemaker:DeleteRecord"
+PERMISSIONS = "sagemaker:BatchGetRecord and sagemaker:DeleteRecord"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,27 +22,27 @@ class StoredFeatures:
     stage: str
     lake: Lake
     store: Store
-    asked: bool
-    """Whether `model.yaml` asks for a feature store; otherwise groups are looked for where one was filled before."""
+    is_configured: bool
+    """Whether `model.yaml` has a feature store; otherwise groups are listed only where one was filled before."""
     list_groups: Callable[[str], Sequence[StoredGroup]] = find_groups
     open_group: Callable[[str], FeatureStore] = FeatureStore.for_run
 
     def groups(self) -> Sequence[StoredGroup]:
-        """Those that there are; a model that never had one needs no leave to ask.
+        """List the groups; a model that never had one needs no permission for that.
 
         Raises:
             FeatureStoreError: they cannot be listed.
         """
         traces = (next(self.store.all_versions(place), None) for place in (self.lake.notes(), self._files()))
-        if not self.asked and not any(traces):
+        if not self.is_configured and not any(traces):
             return []
         return self.list_groups(groups_pattern(self.stage, self.lake.model))
 
     def _files(self) -> str:
         return self.lake.prefix(FEATURES)
 
-    def there(self, group: StoredGroup, entities: Sequence[str]) -> list[str]:
-        """Which of these entities have a record online.
+    def entities_online(self, group: StoredGroup, entities: Sequence[str]) -> list[str]:
+        """Return which of these entities have a record in the online store.
 
         Raises:
             FeatureStoreError: the store is down, busy, or refuses.
@@ -50,13 +50,13 @@ class StoredFeatures:
         try:
             return sorted(self.open_group(group.name).get(entities))
         except FeatureStoreError as error:
-            raise FeatureStoreError(f"{error}: nothing was removed. Forgetting needs leave to {LEAVE}") from None
+            raise FeatureStoreError(f"{error}: nothing was removed. Forgetting needs leave to {PERMISSIONS}") from None
 
     def forget(self, entities: Mapping[str, Sequence[str]]) -> None:
-        """Delete records for good; those that are gone already, or their group, are no error.
+        """Delete records permanently; a record or group that no longer exists is no error.
 
         Args:
-            entities: by group.
+            entities: by group name.
 
         Raises:
             FeatureStoreError: the store is down, busy, or refuses.

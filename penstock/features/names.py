@@ -1,4 +1,4 @@
-"""Columns' names as SageMaker's feature store takes them: what stores features and what reads them share it."""
+"""Names of columns in SageMaker's feature store, for the code that stores features and the code that reads them."""
 
 import hashlib
 import re
@@ -11,12 +11,12 @@ _DIGITS = 8
 
 
 def feature_name(column: str) -> str:
-    """The column's own name where SageMaker takes it; else what is left of it with a digest, so that no two are alike.
+    """Return a column's name where SageMaker accepts it; otherwise its valid characters and a digest, which is unique.
 
-    SageMaker takes 64 letters, digits, `_` and `-`, the first and the last a letter or a digit.
+    SageMaker accepts 64 letters, digits, `_` and `-`, the first and the last a letter or a digit.
     """
     if len(column) <= _LONGEST and VALID.fullmatch(column) and column.lower() not in RESERVED:
         return column
     digest = hashlib.sha256(column.encode()).hexdigest()[:_DIGITS]
-    left = re.sub(r"[^a-zA-Z0-9]+", "_", column)[: _LONGEST - _DIGITS - 1].strip("_")
-    return f"{left or 'feature'}-{digest}"
+    stem = re.sub(r"[^a-zA-Z0-9]+", "_", column)[: _LONGEST - _DIGITS - 1].strip("_")
+    return f"{stem or 'feature'}-{digest}"

@@ -73,7 +73,7 @@ class DriftCheck:
         after = captures.hour_prefix(self.lake, since)
         rows: list[Record] = []
         recent = [key for key in used if key > after]
-        for key, file_rows in captures.read(self.store, self.lake, after=after, aside=frozenset(recent)):
+        for key, file_rows in captures.read(self.store, self.lake, after=after, skip=frozenset(recent)):
             recent.append(key)
             rows += [row for row in file_rows if str(row["version"]) == version]
         return recent, rows

@@ -14,7 +14,7 @@ from penstock.aws.s3_store import NoObjectError, Store, sha256
 from penstock.contract.model import Contract
 from penstock.datasets.store import read_dataset
 from penstock.datasets.version import Dataset, Part
-from penstock.features.ingest import Features
+from penstock.features.ingest import FeatureIngest
 from penstock.lake import MODEL_FILE, Lake, holds_rows
 from penstock.ledger.ledger import Ledger, Record, Upload
 from penstock.pipeline import run_inputs as inputs
@@ -47,7 +47,7 @@ class Validation:
     """Digest of the code without the model's specification."""
     image: str = ""
     """What the training job runs in."""
-    features: Features | None = None
+    features: FeatureIngest | None = None
     """The feature store, where the model has one."""
 
     def run(self, run: str, at: str, *, inspected: bool = False) -> Record:
@@ -136,7 +136,7 @@ class Validation:
         if needs_time and any(not part.times for part in found.parts):
             refusal = "no row has an event time, and model.yaml splits or cuts the dataset by it"
             return replace(found, parts=(), refusal=refusal)
-        return replace(found, parts=tuple(part.of(sources) for part in found.parts))
+        return replace(found, parts=tuple(part.with_sources(sources) for part in found.parts))
 
     def _upload(self, run: str, upload: Upload, *, inspected: bool) -> Found:
         inspection = Inspection(contract=self.contract, lake=self.lake, store=self.store)
@@ -166,7 +166,7 @@ class Validation:
     def _keep_features(self, dataset: Dataset | None) -> None:
         """Bring the feature store up to the dataset version; a repeated step goes on where the first one ended."""
         if self.features is not None and dataset is not None:
-            self.features.keep(dataset)
+            self.features.ingest(dataset)
 
     def _settle(self, run: str, upload: Upload, found: list[Found], dataset: Dataset | None, at: str) -> None:
         """Note where an upload ended. Newer ones may have left it no place: then it is a version of its own."""
@@ -175,7 +175,7 @@ class Validation:
             self.ledger.settle_upload(upload, "quarantined", run=run, dataset=None)
             return
         version = dataset.version
-        own = None if dataset.has(upload.place) else self._next(None, parts)
+        own = None if dataset.has_upload(upload.place) else self._next(None, parts)
         if own is not None and own.version != version:
             self._write(own, run, at, current=False)
             version = own.version
@@ -267,7 +267,7 @@ class Validation:
         self.ledger.put_dataset(
             dataset.version,
             rows=dataset.rows,
-            parts=dataset.told(),
+            parts=dataset.ledger_parts(),
             contract=dataset.contract,
             run=run,
             at=at,

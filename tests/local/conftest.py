@@ -1,4 +1,4 @@
-"""One laptop cloud for all local tests, and clients that speak to it as its operator."""
+"""One laptop cloud for all tests of its services, and clients of its operator."""
 
 import json
 import socket
@@ -88,7 +88,7 @@ PATIENCE = 6
 
 
 def until(question: Callable[[], Any], seconds: float = 20) -> Any:
-    """Ask again and again until the answer is true, and return it; `seconds` are those of an idle machine."""
+    """Poll until the result is true, and return it; `seconds` are those of an idle machine."""
     deadline = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < deadline:
         answer = question()

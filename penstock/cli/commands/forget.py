@@ -77,7 +77,7 @@ def _pseudonyms(target: Target, contract: Contract) -> Pseudonyms | None:
 
 def _features(target: Target, store: Store) -> StoredFeatures:
     has_feature_store = read_model(target.root / MODELS / target.model).feature_store is not None
-    return StoredFeatures(stage=target.stage, lake=target.lake, store=store, asked=has_feature_store)
+    return StoredFeatures(stage=target.stage, lake=target.lake, store=store, is_configured=has_feature_store)
 
 
 def _exit(erasure: Erasure, *, json: bool, verb: str) -> None:

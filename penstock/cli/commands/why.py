@@ -79,7 +79,7 @@ def _find_capture(target: Target, prediction: str, since: str | None) -> Record:
             prediction,
             since=start,
             until=now,
-            look=lambda files, day: status.update(f"searching the captures of {day:%Y-%m-%d}: {files:,} files"),
+            progress=lambda files, day: status.update(f"searching the captures of {day:%Y-%m-%d}: {files:,} files"),
         )
 
 

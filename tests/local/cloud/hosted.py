@@ -1,4 +1,4 @@
-"""A model server of a few lines as an image, and what it takes to have an endpoint of it."""
+"""A small model server as an image, and helpers that create endpoints of it."""
 
 import io
 import json
@@ -72,7 +72,7 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Ha
 
 
 def write_server(root: Path) -> Path:
-    """A project whose image is that server."""
+    """Write a project whose image is the model server."""
     (root / "Dockerfile").write_text(DOCKERFILE)
     (root / "server.py").write_text(SERVER)
     return root
@@ -89,7 +89,7 @@ def artifact(files: dict[str, bytes]) -> bytes:
 
 
 def role_for_models(client: Client, name: str = "hosting") -> str:
-    """A bucket with one artifact, and a role that reads it."""
+    """Create a bucket with one artifact, and a role that reads it."""
     client("s3").create_bucket(Bucket=BUCKET)
     client("s3").put_object(Bucket=BUCKET, Key="model.tar.gz", Body=artifact({"model.txt": b"weights"}))
     return make_role(client, name, "sagemaker", allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*"))
@@ -112,7 +112,7 @@ def variant(name: str, model_name: str, **members: Any) -> dict[str, Any]:
 
 
 def endpoint(client: Client, role: str, name: str, environment: dict[str, str] | None = None, **members: Any) -> None:
-    """A model, its configuration and its endpoint, all of one name."""
+    """Create a model, its configuration and its endpoint under one name."""
     model(client, role, name, Environment=environment or {})
     variants = [variant("AllTraffic", name, **members)]
     client("sagemaker").create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)

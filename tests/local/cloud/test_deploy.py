@@ -1,4 +1,4 @@
-"""Deploying drives the CDK's command line: what it is given, what it says, and how it fails."""
+"""Deployment by the CDK command line: its arguments, its output and its failures."""
 
 import json
 from pathlib import Path

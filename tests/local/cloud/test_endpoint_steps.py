@@ -43,7 +43,7 @@ def task(resource: str, parameters: dict[str, Any], following: str | None = None
 
 
 def ran(client: Client, name: str, role: str, states: dict[str, Any]) -> dict[str, Any]:
-    """Run a machine to its end."""
+    """Run a state machine to its end."""
     steps = client("stepfunctions")
     definition = json.dumps({"StartAt": next(iter(states)), "States": states})
     machine = steps.create_state_machine(name=name, definition=definition, roleArn=role)["stateMachineArn"]
@@ -70,7 +70,7 @@ def policy(name: str) -> dict[str, Any]:
 
 
 def machine(role: str, name: str) -> dict[str, Any]:
-    """A machine that makes an endpoint, waits for it and scales it."""
+    """A state machine that creates an endpoint, waits for it and scales it."""
     container = {"Image": "tinyserver:local", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}
     waiting = {
         "Type": "Choice",
@@ -91,7 +91,7 @@ def machine(role: str, name: str) -> dict[str, Any]:
     }
 
 
-def test_a_machine_makes_an_endpoint_and_takes_it_away(client: Client, role: str, machine_role: str) -> None:
+def test_a_state_machine_creates_and_deletes_an_endpoint(client: Client, role: str, machine_role: str) -> None:
     # Given a machine that makes an endpoint, when it has run
     described = ran(client, "makes-endpoint", machine_role, machine(role, "steps-one"))
     # Then the endpoint is in service, and its variant has a target with a policy

@@ -1,4 +1,4 @@
-"""An endpoint takes another configuration without an answer that fails, or keeps the one that works."""
+"""Endpoint updates: no request fails during one, and a failed update keeps the old configuration."""
 
 import threading
 from pathlib import Path
@@ -19,14 +19,14 @@ def role(cloud: LaptopCloud, client: Client, tmp_path_factory: pytest.TempPathFa
 
 
 def configure(client: Client, role: str, name: str, **environment: str) -> None:
-    """A model and a configuration of it."""
+    """Create a model and an endpoint configuration of it."""
     model(client, role, name, Environment=environment)
     variants = [variant("AllTraffic", name)]
     client("sagemaker").create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
 
 
 def updated(client: Client, name: str) -> tuple[str, str, str]:
-    """Status, configuration and failure when an update is over."""
+    """Wait for an update; return status, configuration and failure."""
     describe = client("sagemaker").describe_endpoint
     until(lambda: describe(EndpointName=name)["EndpointStatus"] != "Updating", 30)
     description = describe(EndpointName=name)

@@ -1,4 +1,4 @@
-"""Endpoints really answer: a process on a port behind `sagemaker-runtime`, with its failures and its restarts."""
+"""SageMaker endpoints as local processes: invocations, failures, restarts."""
 
 import json
 import os
@@ -41,7 +41,7 @@ ARN = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 
 @pytest.fixture(scope="module")
 def server_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose image is a server of a few lines."""
+    """A project whose image is a small model server."""
     return write_server(tmp_path_factory.mktemp("server"))
 
 
@@ -152,7 +152,7 @@ def test_who_may_not_invoke_is_refused(cloud: LaptopCloud, client: Client, serve
         other.invoke_endpoint(EndpointName=served, **form)
 
 
-def test_the_environment_leads_to_it(
+def test_the_environment_variables_lead_to_the_endpoint(
     cloud: LaptopCloud, client: Client, served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a program that knows the cloud from its environment only
@@ -272,7 +272,7 @@ def test_a_model_that_could_not_run_is_refused_at_once(client: Client, role: str
             model(client, role, "faulty", **members)
 
 
-def test_a_container_that_ends_fails_its_endpoint_with_its_words(client: Client, role: str) -> None:
+def test_a_container_that_exits_fails_its_endpoint_with_its_last_output(client: Client, role: str) -> None:
     # Given a container that ends at its start, when an endpoint is made of it
     endpoint(client, role, "dies", {"MODE": "dies"})
     # Then it fails, and says what the container said
@@ -290,7 +290,7 @@ def test_a_container_that_ends_fails_its_endpoint_with_its_words(client: Client,
 
 @pytest.fixture(scope="module")
 def minute(cloud: LaptopCloud, client: Client, role: str) -> Iterator[Future[str]]:
-    """What takes a minute, begun at once: an endpoint whose health is never good, and an invocation of a slow model."""
+    """Two checks of a minute each, run at the same time: an unhealthy endpoint, and a call of a slow model."""
     # The shortest time that AWS allows
     endpoint(client, role, "sick", {"MODE": "sick"}, ContainerStartupHealthCheckTimeoutInSeconds=60)
     endpoint(client, role, "slow")
@@ -325,7 +325,7 @@ def test_a_container_that_never_answers_ping_fails_in_its_time(client: Client, m
     until(lambda: not processes.exists(pid))
 
 
-def test_a_model_that_takes_longer_than_a_minute_is_late(minute: Future[str]) -> None:
+def test_an_invocation_longer_than_a_minute_times_out(minute: Future[str]) -> None:
     # Given an invocation of a model that takes more than a minute, when the minute is over, then AWS's words are said
     assert "ModelError" in (message := minute.result(90))
     assert "Your invocation timed out while waiting for a response from container primary" in message
@@ -342,7 +342,7 @@ def test_a_process_that_dies_is_started_again(client: Client, served: str) -> No
     assert client("sagemaker").describe_endpoint(EndpointName=served)["EndpointStatus"] == "InService"
 
 
-def test_an_artifact_that_leads_out_of_its_directory_is_not_unpacked(client: Client, role: str) -> None:
+def test_an_artifact_with_a_path_outside_its_directory_is_refused(client: Client, role: str) -> None:
     # Given an artifact with a path upwards
     client("s3").put_object(Bucket=BUCKET, Key="evil.tar.gz", Body=artifact({"../../evil.txt": b"x"}))
     container = {"Image": "tinyserver:local", "ModelDataUrl": f"s3://{BUCKET}/evil.tar.gz"}
@@ -441,7 +441,7 @@ def test_a_deleted_endpoint_ends_its_process(client: Client, role: str) -> None:
 
 
 def request_credentials(variables: dict[str, str], token: str | None = None) -> tuple[int, dict[str, Any]]:
-    """What a container's SDK is answered at the door."""
+    """Request credentials as a container's SDK does; return status and document."""
     address = variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
     headers = {"Authorization": token or variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"]}
     reply = urllib3.request("GET", address, headers=headers)
@@ -467,7 +467,7 @@ def test_credentials_are_renewed_before_they_end_and_given_to_their_container_on
 
 @pytest.fixture
 def own(tmp_path: Path, server_context: Path) -> Iterator[LaptopCloud]:
-    """A cloud of this test's own, which it may mistreat."""
+    """A laptop cloud for this test alone, which it may kill."""
     cloud = LaptopCloud(tmp_path / "home", port=free_port())
     cloud.up(images={"tinyserver": server_context})
     yield cloud

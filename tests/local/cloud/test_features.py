@@ -103,7 +103,7 @@ def test_what_aws_refuses_is_refused(client: Client, changed: dict[str, Any], wo
     assert words in message
 
 
-def test_the_newest_record_of_an_entity_stands(client: Client, group: str) -> None:
+def test_the_newest_record_of_an_entity_wins(client: Client, group: str) -> None:
     # Given records that come out of order
     put(client, "UA1", "2026-03-02T00:00:00Z", delay="2", seats="180")
     put(client, "UA1", "2026-03-01T00:00:00.500Z", delay="1")
@@ -148,7 +148,7 @@ def test_a_record_that_does_not_fit_is_refused(client: Client, group: str, recor
     assert words in message
 
 
-def test_a_group_that_is_not_there(client: Client, group: str) -> None:
+def test_a_missing_group_is_reported(client: Client, group: str) -> None:
     request = {"FeatureGroupName": "nowhere", "RecordIdentifierValueAsString": "UA1"}
     assert refused(client(RUNTIME).get_record, **request)[0] == "ResourceNotFound"
 
@@ -282,7 +282,7 @@ def test_cloudformation_makes_changes_and_replaces_a_group(client: Client) -> No
     assert features("first")
 
 
-def test_what_was_acknowledged_outlives_the_process(tmp_path: Path) -> None:
+def test_acknowledged_records_survive_a_kill(tmp_path: Path) -> None:
     # Given a cloud with a group and a record
     own = LaptopCloud(tmp_path / "home", port=free_port())
     own.up()

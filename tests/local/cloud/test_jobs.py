@@ -1,4 +1,4 @@
-"""Jobs really run: what they get, what becomes of what they make, and how each ending is told."""
+"""SageMaker jobs as local processes: inputs, outputs, and how each ending is reported."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Up, down and what survives: the laptop cloud as a process."""
+"""The laptop cloud as a process: start, stop, and what survives both."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.local.conftest import allow, client_for, free_port, make_role, until
 
 @pytest.fixture
 def own(tmp_path: Path, sample_context: Path) -> Iterator[LaptopCloud]:
-    """A cloud of this test's own, which it may mistreat."""
+    """A laptop cloud for this test alone, which it may kill."""
     cloud = LaptopCloud(tmp_path / "home", port=free_port())
     cloud.up(images={"sample": sample_context})
     yield cloud
@@ -44,7 +44,7 @@ def test_the_operator_is_a_user(cloud: LaptopCloud) -> None:
     assert caller["Arn"] == "arn:aws:iam::000000000000:user/operator"
 
 
-def test_the_command_environment_leads_nowhere_else(cloud: LaptopCloud) -> None:
+def test_the_command_environment_leads_to_no_other_account(cloud: LaptopCloud) -> None:
     # Given a shell with a real account's settings
     shell = {"AWS_PROFILE": "work", "AWS_SESSION_TOKEN": "real", "AWS_ACCESS_KEY_ID": "real", "EDITOR": "vi"}
     # When a command's environment is made of it
@@ -67,7 +67,7 @@ def test_the_certificate_holds_for_api_hosts(cloud: LaptopCloud) -> None:
             assert secure.version() == "TLSv1.3"
 
 
-def test_a_taken_port_is_told_with_its_owner(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_with_its_owner(tmp_path: Path) -> None:
     # Given a port that this very process listens on
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -78,7 +78,7 @@ def test_a_taken_port_is_told_with_its_owner(tmp_path: Path) -> None:
             LaptopCloud(tmp_path / "home", port=port).up()
 
 
-def test_a_stale_record_is_cleared_and_no_stranger_is_hurt(tmp_path: Path) -> None:
+def test_a_stale_record_is_cleared_and_no_other_process_is_killed(tmp_path: Path) -> None:
     # Given the record of a dead cloud, whose process id now belongs to another program: this one
     home = tmp_path / "home"
     home.mkdir()
@@ -91,7 +91,7 @@ def test_a_stale_record_is_cleared_and_no_stranger_is_hurt(tmp_path: Path) -> No
     assert cloud.down() is False
 
 
-def test_a_home_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_unusable_home_folder_is_reported(tmp_path: Path) -> None:
     # Given a home in which a file is in the way
     home = tmp_path / "home"
     home.mkdir()
@@ -166,7 +166,7 @@ def test_everything_survives_down_and_up(own: LaptopCloud) -> None:
     check_kept(own)
 
 
-def test_a_kill_loses_nothing_that_was_there_a_moment_ago(own: LaptopCloud) -> None:
+def test_a_kill_loses_nothing_that_was_acknowledged(own: LaptopCloud) -> None:
     # Given a cloud with something in it, a job and an execution under way
     client = fill(own)
     role = make_role(client, "job", "sagemaker", allow("s3:*", "*"))

@@ -1,4 +1,4 @@
-"""Each mend is still needed: MiniStack, asked without it, still lacks what is mended.
+"""Each patch of MiniStack is still needed: without it the feature is still missing.
 
 A test that fails here is good news. MiniStack has the thing; remove the mend, and this test with it.
 """
@@ -94,7 +94,7 @@ MENDS = [
 
 @pytest.fixture(scope="module")
 def lacking() -> dict[str, bool]:
-    """What MiniStack lacks, asked without any mend."""
+    """Which features MiniStack lacks without any patch."""
     completed = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True, timeout=60)
     answer: dict[str, bool] = json.loads(completed.stdout.splitlines()[-1])
     return answer

@@ -1,4 +1,4 @@
-"""The registry keeps everything, checks everything, and knows who did what."""
+"""The model registry: it keeps every field, validates requests, and records who changed what."""
 
 import json
 from typing import Any
@@ -68,7 +68,7 @@ FULL: dict[str, Any] = {
 }
 
 
-def test_a_package_gives_back_all_that_it_was_given(cloud: LaptopCloud, client: Client, group: str) -> None:
+def test_a_package_is_described_with_every_field_of_its_request(cloud: LaptopCloud, client: Client, group: str) -> None:
     # Given a package with every kind of member
     sagemaker = client("sagemaker")
     arn = sagemaker.create_model_package(ModelPackageGroupName=group, **FULL)["ModelPackageArn"]
@@ -87,7 +87,7 @@ def test_a_package_gives_back_all_that_it_was_given(cloud: LaptopCloud, client: 
     assert described["CreatedBy"]["IamIdentity"]["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/operator"
 
 
-def test_versions_count_up_and_are_never_given_twice(client: Client) -> None:
+def test_versions_count_up_and_are_never_reused(client: Client) -> None:
     # Given a group with two versions, the newest deleted
     sagemaker = client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName="counting")
@@ -168,7 +168,7 @@ def test_packages_are_filtered_ordered_and_paged(client: Client) -> None:
         sagemaker.list_model_packages(ModelPackageGroupName="paged", NextToken=first["NextToken"])
 
 
-def test_batch_describe_tells_what_is_missing(client: Client, group: str) -> None:
+def test_batch_describe_names_missing_packages(client: Client, group: str) -> None:
     # Given one package that is there and one that is not
     sagemaker = client("sagemaker")
     there = sagemaker.create_model_package(ModelPackageGroupName=group)["ModelPackageArn"]
@@ -199,7 +199,7 @@ def test_tags_and_policies_of_a_group(client: Client, group: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_members", "said"),
+    ("request_members", "message"),
     [
         ({"ModelPackageGroupNme": "x"}, "Unknown member 'modelPackageGroupNme'"),
         ({}, "Value null at 'modelPackageGroupName' failed to satisfy constraint: Member must not be null"),
@@ -222,7 +222,7 @@ def test_enumerations_are_checked(cloud: LaptopCloud, group: str) -> None:
     assert "enum value set: [Approved, Rejected, PendingManualApproval]" in error["message"]
 
 
-def test_an_operation_that_is_not_here_says_so(client: Client) -> None:
+def test_an_unsupported_operation_says_so(client: Client) -> None:
     # Given an operation of AWS that the laptop cloud lacks, when it is called, then it is never silent
     with pytest.raises(ClientError, match="ListDomains is not available on the laptop cloud"):
         client("sagemaker").list_domains()

@@ -42,7 +42,7 @@ def plain(value: Any, roles: dict[str, str]) -> Any:
 
 
 def on_versions(template: Json, role: str) -> list[Json]:
-    """A role's own statements on SageMaker's registry."""
+    """List a role's own policy statements on the model registry."""
     policy_statements = []
     for policy in resources(template, "AWS::IAM::Policy").values():
         if {"Ref": role} in policy["Properties"]["Roles"]:
@@ -56,7 +56,7 @@ def on_versions(template: Json, role: str) -> list[Json]:
 
 @pytest.fixture(scope="module")
 def version(client: Client, template: Json) -> str:
-    """A version that waits, in a group with the policy that is deployed."""
+    """A version that waits for approval, in a group with the deployed policy."""
     sagemaker = client("sagemaker")
     sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
     (group,) = resources(template, "AWS::SageMaker::ModelPackageGroup").values()
@@ -66,7 +66,7 @@ def version(client: Client, template: Json) -> str:
 
 
 def as_role(client: Client, cloud: LaptopCloud, name: str, statements: list[Json], tags: list[Json]) -> Any:
-    """SageMaker, asked by a session of a role."""
+    """Return a SageMaker client with a role's session."""
     iam = client("iam")
     document = json.dumps({"Version": "2012-10-17", "Statement": [TRUST]})
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document, Tags=tags)["Role"]["Arn"]

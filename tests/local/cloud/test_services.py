@@ -1,4 +1,4 @@
-"""What Penstock's loop needs of the other services, driven as AWS is: with real roles, and enforcement on."""
+"""The other services that Penstock needs, called with real roles and IAM enforced."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""State machines on the laptop cloud: they wait for jobs, act as their role, and tell how they ended."""
+"""State machines on the laptop cloud: they wait for jobs, act as their role, and report how they ended."""
 
 import json
 from typing import Any

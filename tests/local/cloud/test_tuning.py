@@ -1,4 +1,4 @@
-"""Tuning jobs: trials that really run, a few at a time, and the best of them through the same gates."""
+"""Tuning jobs: trials run a few at a time, and the best one goes through the gates."""
 
 import io
 import itertools
@@ -30,7 +30,7 @@ def role(client: Client) -> str:
 
 
 def request(role: str, name: str, values: dict[str, list[str]], plan: dict[str, str], **limits: int) -> dict[str, Any]:
-    """A grid over values, whose trials tell a `score`; the lowest is best."""
+    """A grid search whose trials log a `score`; the lowest is best."""
     return {
         "HyperParameterTuningJobName": name,
         "HyperParameterTuningJobConfig": {
@@ -79,7 +79,7 @@ def trials(client: Client, name: str, **options: Any) -> list[dict[str, Any]]:
 
 
 def most_at_once(jobs: list[dict[str, Any]]) -> int:
-    """Of trials: how many had begun and not ended at the same moment."""
+    """The largest number of trials that ran at the same moment."""
     moments = [(job["CreationTime"], 1) for job in jobs] + [(job["TrainingEndTime"], -1) for job in jobs]
     return max(itertools.accumulate(change for _, change in sorted(moments)))
 

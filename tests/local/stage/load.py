@@ -1,4 +1,4 @@
-"""Steady signed requests over HTTPS from threads, each one's fate kept: who answered, and how long it took."""
+"""Steady signed requests over HTTPS from threads, with the result of each: version, status, seconds."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ ROWS = 5
 
 @dataclass(frozen=True)
 class Answer:
-    """One request's fate."""
+    """The result of one request."""
 
     at: float
     """When it was asked, Unix time."""
@@ -41,7 +41,7 @@ class Load:
     answers: list[Answer] = field(default_factory=list)
 
     def since(self, moment: float) -> list[Answer]:
-        """Answers to what was asked from a moment on."""
+        """Return answers to requests sent from a moment on."""
         return [answer for answer in list(self.answers) if answer.at >= moment]
 
     def versions(self) -> Counter[int | None]:
@@ -50,7 +50,7 @@ class Load:
 
 @contextmanager
 def load(cloud: LaptopCloud, url: str, rows: Sequence[dict[str, Any]], *, threads: int = 3) -> Iterator[Load]:
-    """Ask until the block ends; each thread has one request under way at a time, and none is repeated."""
+    """Send requests until the block ends; each thread has one under way at a time, and none is retried."""
     traffic, stop = Load(), threading.Event()
     workers = [
         threading.Thread(target=_ask, args=(cloud, url, rows[n::threads], traffic, stop)) for n in range(threads)

@@ -1,4 +1,4 @@
-"""A copy of this project in a folder of its own, with small models beside the real one, and its command."""
+"""A copy of this project with small models, and its `penstock` command."""
 
 import json
 import os
@@ -47,13 +47,13 @@ GRID = """tuning:
 
 @dataclass(frozen=True)
 class Project:
-    """The copy, and how to speak to it."""
+    """The copy's folder and the port of its laptop cloud."""
 
     root: Path
     port: int
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """The command, in the project's folder, as a user calls it."""
+        """Run the command in the project's folder, as a user does."""
         command = [str(Path(sys.executable).with_name("penstock")), *arguments]
         environment = os.environ | {"PENSTOCK_PORT": str(self.port), "COLUMNS": "200"}
         completed = subprocess.run(
@@ -67,7 +67,7 @@ class Project:
 
     @property
     def model_folder(self) -> Path:
-        """Of the demo's model."""
+        """The folder of the demo's model."""
         return self.root / "training" / "models" / "flight-delay"
 
     def cloud(self) -> LaptopCloud:
@@ -75,14 +75,14 @@ class Project:
         return LaptopCloud(self.root / ".penstock", self.port)
 
     def json(self, *arguments: str, check: bool = True) -> Any:
-        """What a reading command says as JSON."""
+        """Run a command with `--json` and return the document."""
         completed = self.run(*arguments, "--json", check=check)
         assert completed.stdout, completed.stderr
         return json.loads(completed.stdout)
 
 
 def copy_project(root: Path, port: int) -> Project:
-    """The project with the models `flight-delay`, `large`, `raises`, `rejects` and `slow`."""
+    """Copy the project with the models `flight-delay`, `large`, `raises`, `rejects` and `slow`."""
     _copy(root)
     _model(root, "raises", code=RAISES)
     _model(root, "slow", code=SLOW)
@@ -98,7 +98,7 @@ def copy_project(root: Path, port: int) -> Project:
 
 
 def copy_tuned(root: Path, port: int) -> Project:
-    """The project with models that are tuned, each in its way: `hopeless`, `slow` and `tuned`; and no other."""
+    """Copy the project with three tuned models and no other: `hopeless`, `slow` and `tuned`."""
     _copy(root)
     shutil.rmtree(root / "training" / "models" / "flight-delay")
     few = "tuning: {max_jobs: 2, ranges: {leaves: {min: 7, max: 31, integer: true}}}"
@@ -116,7 +116,7 @@ def copy_tuned(root: Path, port: int) -> Project:
 
 
 def copy_rolled_out(root: Path, port: int) -> Project:
-    """The project with `flight-delay` alone, small and quick, and a rollout that watches closely."""
+    """Copy the project with `flight-delay` alone, small and quick, and a closely watched rollout."""
     _copy(root)
     gates = "gates: [{metric: roc_auc, min: 0.6}]"
     # On the laptop a minute takes 0.4 seconds; a busy one needs time for enough answers to compare.
@@ -128,7 +128,7 @@ def copy_rolled_out(root: Path, port: int) -> Project:
 
 
 def copy_endpoint(root: Path, port: int) -> Project:
-    """The same with an endpoint that answers."""
+    """Copy the same project, served by a SageMaker endpoint."""
     project = copy_rolled_out(root, port)
     path = root / "training" / "models" / "flight-delay" / "model.yaml"
     say_serving(path, ENDPOINT)
@@ -144,13 +144,13 @@ def _copy(root: Path) -> None:
 
 
 def make_key_personal(contract: Path) -> None:
-    """Captures hold a keyed hash of it, so the journey needs its secret, and labels find their rows all the same."""
+    """Mark the row key as personal: captures then hold a keyed hash of it, and labels still find their rows."""
     text = contract.read_text()
     contract.write_text(text.replace("- name: flight_id\n", "- name: flight_id\n        classification: personal\n"))
 
 
 def _model(root: Path, name: str, *, code: str | None = None, gates: str | None = None, more: str = "") -> None:
-    """A model like flight-delay: small, quick, and with another training function other gates, or more said."""
+    """Write a model like flight-delay, small and quick, with other code, gates or more of a specification."""
     models = Path("training") / "models"
     real, folder = ROOT / models / "flight-delay", root / models / name
     shutil.copytree(real, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)

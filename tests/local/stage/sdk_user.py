@@ -1,4 +1,4 @@
-"""What a user of the SageMaker Python SDK v3 does: `train DATASET RUN OUTPUT`, or `approve GROUP`."""
+"""A user of the SageMaker Python SDK v3: `train DATASET RUN OUTPUT`, or `approve GROUP`."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def approve(group: str) -> dict[str, object]:
 
 
 def _role() -> str:
-    """A role as the SDK wants it: it simulates the role's policies before it trains."""
+    """Create a role as the SDK needs it: it simulates the role's policies before it trains."""
     iam = boto3.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
     arn: str = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=_policy(trust))["Role"]["Arn"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo import flights
-from tests.local.conftest import free_port
+from tests.local.conftest import free_port, until
 from tests.local.stage.deployed import MODEL, register
 from tests.local.stage.project import Project, copy_rolled_out, make_key_personal
 from tests.support.shared_folder import shared_folder
@@ -19,7 +19,7 @@ BATCH_BEFORE_LIVE = "batch-before-live.txt"
 
 
 def copy_live(factory: pytest.TempPathFactory) -> Project:
-    """Start a copy: version 1 is live, versions 2 and 3, trained on a few rows more each, wait for approval."""
+    """Start a copy: version 1 is live, version 2 waits for approval, version 3 is rejected."""
     origin = shared_folder(factory, "live-model", _deploy)
     root = factory.mktemp("project") / "copy"
     shutil.copytree(origin, root, symlinks=True)
@@ -41,4 +41,7 @@ def _deploy(root: Path) -> None:
     data.mkdir()
     # Few rows more, so that the later models score much like the first.
     register(project, data, (table.head(6000), table.slice(6000, 100), table.slice(6100, 100)))
+    # A newer version that waits would be in the way of version 2.
+    project.run("reject", MODEL, "--version", "3", "--reason", "not yet")
+    until(lambda: project.json("why", MODEL, "--version", "3")["approvals"])
     project.run("down")

@@ -1,4 +1,4 @@
-"""The API over HTTPS on the laptop cloud: its document, its content types, its headers, and what breaks parsers."""
+"""The API over HTTPS on the laptop cloud: its document, its content types, its headers, and hostile input."""
 
 import json
 import shlex
@@ -31,7 +31,7 @@ some = settings(max_examples=40, deadline=None, suppress_health_check=list(Healt
 
 
 class Caller:
-    """Signed requests over one kept connection, with what the printed curl line has."""
+    """Signed requests over one connection, by the address and keys of the printed curl line."""
 
     def __init__(self, line: str) -> None:
         words = shlex.split(line)
@@ -48,7 +48,7 @@ class Caller:
         self._signer = SigV4Auth(Credentials(*words[words.index("--user") + 1].split(":")), "execute-api", region)
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> urllib3.BaseHTTPResponse:
-        """An answer; `content_type` is the header content-type."""
+        """Send a request; `content_type` is the header content-type."""
         url = self.url.replace("/predict", path)
         signed_headers = {name.replace("_", "-"): value for name, value in headers.items()} | {
             "Host": urlsplit(url).netloc
@@ -68,7 +68,7 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project whose one model, of the wines, serves."""
+    """A project whose one model, of the wine data, is live."""
     project = copy_project(tmp_path_factory.mktemp("project"), free_port())
     for folder in (project.root / "training" / "models").iterdir():
         shutil.rmtree(folder)
@@ -100,7 +100,7 @@ def test_the_printed_python_client_gets_a_prediction(project: Project) -> None:
     assert "'model': 'wine', 'version': 1" in completed.stdout
 
 
-def test_the_document_is_openapi_and_says_who_may_ask(caller: Caller) -> None:
+def test_the_document_is_openapi_and_names_its_security(caller: Caller) -> None:
     document = caller.document()
     validate(document)
     assert (document["info"], document["security"]) == (
@@ -132,7 +132,7 @@ def test_a_score_is_explained_over_https(project: Project, caller: Caller) -> No
     assert "mean of usual values" in project.run("predict", "wine.csv", "--explain").stdout
 
 
-def test_an_answer_says_which_it_is(caller: Caller) -> None:
+def test_an_answer_names_its_version_and_request(caller: Caller) -> None:
     example = caller.document()["paths"]["/predict"]["post"]["requestBody"]["content"]["text/csv"]["examples"]["row"]
     reply = caller.ask(
         "POST", "/predict", example["value"].encode(), content_type="text/csv", accept="application/json"
@@ -143,7 +143,7 @@ def test_an_answer_says_which_it_is(caller: Caller) -> None:
     assert caller.ask("GET", "/ping").json()["version"] == 1
 
 
-def test_what_breaks_parsers_is_no_error_of_ours(caller: Caller) -> None:
+def test_hostile_input_is_never_a_server_error(caller: Caller) -> None:
     # Given JSONTestSuite and the Big List of Naughty Strings
     document = caller.document()
     row = json.loads(json.dumps(document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]))

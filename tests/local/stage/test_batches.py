@@ -1,4 +1,4 @@
-"""Files that are scored as a whole on the laptop cloud: the HTTPS answer's scores, and a batch that was killed."""
+"""Batch scoring on the laptop cloud: the same scores as over HTTPS, and a batch that resumes."""
 
 import json
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def test_two_thousand_rows_are_scored_as_requests_are(project: Project, table: p
     assert alone["score"] == answers[17]["score"]
 
 
-def test_the_poison_rows_are_told_apart(project: Project, client: Client) -> None:
+def test_rows_that_cannot_be_scored_are_listed_with_reasons(project: Project, client: Client) -> None:
     (record,) = [item for item in batches(project) if item["name"] == "july.csv"]
     assert (record["outcome"], record["scored"], record["errors"]) == ("scored", 2000, 3)
     bucket, _, key = record["reason"].partition("s3://")[2].partition("/")
@@ -93,7 +93,7 @@ def test_a_bad_file_is_refused_as_an_upload_is(project: Project, tmp_path: Path)
     assert "bad.csv: the column 'dest' is missing" in completed.stdout
 
 
-def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: Client, table: pl.DataFrame) -> None:
+def test_a_stopped_batch_resumes_with_the_missing_parts(project: Project, client: Client, table: pl.DataFrame) -> None:
     # Given a batch of six parts, stopped when the first of them is scored
     file = project.root / "all.parquet"
     table.drop("late").write_parquet(file)
@@ -123,7 +123,7 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(project: Project, client: 
 
 
 def begun(client: Client, uri: str, earlier: set[str]) -> str | None:
-    """The new work, once one of its parts has scores."""
+    """Return the name of new work once one of its parts is scored."""
     bucket = uri.removeprefix("s3://").partition("/")[0]
     prefix = f"batch-work/{MODEL}/"
     objects = client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
@@ -138,7 +138,7 @@ def scored(client: Client, uri: str, work: str) -> int:
 
 
 def settled(client: Client, uri: str, work: str) -> int:
-    """How many parts are scored once nothing comes any more for some seconds."""
+    """Count the scored parts once their number no longer changes."""
     counts: list[int] = []
 
     def quiet() -> bool:

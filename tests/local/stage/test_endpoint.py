@@ -1,4 +1,4 @@
-"""The endpoint target on the laptop cloud: the same answers by the same route, and rollouts that leave nothing behind.
+"""The endpoint target on the laptop cloud: same answers, same route, and rollouts without leftovers.
 
 The tests follow each other: version 2 is tried, and taken back, until it goes through at last; then the model is served
 by Lambda again.
@@ -55,7 +55,7 @@ def rows(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def file(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What every target scores."""
+    """The rows that every target scores."""
     path = tmp_path_factory.mktemp("asked") / "asked.csv"
     table.tail(3000).sample(ASKED, seed=11).drop("late").write_csv(path)
     return path
@@ -72,7 +72,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, table: pl.DataFrame) -> It
 
 
 def endpoints(client: Client) -> list[tuple[int, str]]:
-    """Version and status of every endpoint there is."""
+    """List version and status of every endpoint."""
     listed = client("sagemaker").list_endpoints()["Endpoints"]
     version = re.compile(rf"local-{MODEL}--(\d+)-[0-9a-f]{{12}}")
     names_and_states = [(version.fullmatch(item["EndpointName"]), item["EndpointStatus"]) for item in listed]
@@ -81,7 +81,7 @@ def endpoints(client: Client) -> list[tuple[int, str]]:
 
 
 def settled(client: Client, *versions: int) -> None:
-    """These versions have an endpoint, and no other has anything of one any more."""
+    """Wait until exactly these versions have endpoints, configurations, models and scaling targets."""
     until(lambda: endpoints(client) == [(version, "InService") for version in versions], 30)
     sagemaker, scaling = client("sagemaker"), client("application-autoscaling")
     targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
@@ -90,7 +90,7 @@ def settled(client: Client, *versions: int) -> None:
 
 
 def predicted(project: Project, file: Path) -> Scores:
-    """Id and score of each row, over HTTPS."""
+    """Score the rows over HTTPS; return id and score of each."""
     answers = project.json("predict", str(file), "--model", MODEL)
     return [(item["id"], item["score"]) for item in answers["predictions"]]
 
@@ -100,7 +100,7 @@ def scores(predictions: Scores) -> list[float]:
 
 
 def batched(project: Project, file: Path) -> list[float]:
-    """The same rows, scored as a file."""
+    """Score the same rows as a batch."""
     to = file.with_name("scores.csv")
     project.run("batch", str(file), "--model", MODEL, "--to", str(to))
     with to.open(newline="") as lines:
@@ -109,7 +109,7 @@ def batched(project: Project, file: Path) -> list[float]:
 
 @pytest.fixture(scope="module")
 def first(project: Project, client: Client, file: Path) -> Scores:
-    """What the endpoint of version 1 answers."""
+    """The answers of version 1's endpoint."""
     settled(client, 1)
     return predicted(project, file)
 
@@ -227,7 +227,7 @@ def test_lambda_gives_the_same_scores_when_it_takes_over(
     assert scores(predicted(project, file)) == scores(first)
 
 
-def test_an_endpoint_takes_over_from_lambda_and_goes_with_the_stack(
+def test_an_endpoint_takes_over_from_lambda_and_is_deleted_with_the_stack(
     project: Project, client: Client, file: Path, first: Scores
 ) -> None:
     # Given the same model, deployed with an endpoint again, and rolled out
@@ -245,7 +245,7 @@ def test_an_endpoint_takes_over_from_lambda_and_goes_with_the_stack(
 
 
 def _tampered(archive: bytes) -> bytes:
-    """The same members, the model file one byte longer."""
+    """Return the archive with a model file that is one byte longer."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(archive)) as source, tarfile.open(fileobj=buffer, mode="w:gz") as target:
         for member in source:
@@ -259,7 +259,7 @@ def _tampered(archive: bytes) -> bytes:
 
 
 def captured(client: Client) -> list[dict[str, Any]]:
-    """All rows that were captured."""
+    """Read all captured rows."""
     name, s3 = bucket(client), client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix(CAPTURES, MODEL))
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]

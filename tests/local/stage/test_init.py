@@ -24,7 +24,7 @@ from tests.local.stage.project import Project, copy_project
 
 @dataclass(frozen=True)
 class Data:
-    """A data set, and what becomes of it."""
+    """A data set, and the task and metric that are expected of it."""
 
     name: str
     table: pl.DataFrame
@@ -48,7 +48,7 @@ def tables() -> list[Data]:
 
 
 def cultivars() -> pl.DataFrame:
-    """The wines, each with the name of what it is made of."""
+    """The wine data with the names of its cultivars."""
     wine = datasets.load_wine(as_frame=True)
     names = [str(wine.target_names[place]) for place in wine.target]
     return pl.DataFrame(wine.data.to_dict("list")).with_columns(cultivar=pl.Series(names))
@@ -73,7 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def add_stored(project: Project) -> None:
-    """A model of few flights with a feature store."""
+    """Add a model of few flights with a feature store."""
     DATA["flights"].table.head(800).write_csv(project.root / "stored.csv")
     project.run("init", "stored.csv", "--target", "late")
     path = project.root / "training" / "models" / "stored" / "model.yaml"
@@ -127,7 +127,7 @@ def test_of_several_classes_each_row_has_all_probabilities(project: Project) -> 
 
 
 def _captured(project: Project, prediction: str) -> Any:
-    """A captured answer, once it has arrived."""
+    """Return a captured answer; None while it is not delivered."""
     completed = project.run("why", "wine", "--prediction", prediction, "--json", check=False)
     return json.loads(completed.stdout)["prediction"] if completed.returncode == 0 else None
 

@@ -55,7 +55,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def captured(client: Client) -> int:
-    """How many answered rows Firehose has delivered."""
+    """Count the captured rows that Firehose has delivered."""
     name = bucket(client)
     listed = client("s3").list_objects_v2(Bucket=name, Prefix=f"captures/{MODEL}/").get("Contents", [])
     bodies = [client("s3").get_object(Bucket=name, Key=item["Key"])["Body"].read() for item in listed]
@@ -63,7 +63,7 @@ def captured(client: Client) -> int:
 
 
 def versions_of(client: Client) -> Iterator[tuple[str, bytes]]:
-    """Every version of every object that holds rows, opened."""
+    """Read every version of every object, decompressed."""
     name = bucket(client)
     for page in client("s3").get_paginator("list_object_versions").paginate(Bucket=name):
         for item in page.get("Versions", []):
@@ -78,7 +78,7 @@ def models(project: Project) -> dict[str, Any]:
 
 
 def sdk(cloud: LaptopCloud, *arguments: str) -> dict[str, Any]:
-    """The SageMaker Python SDK in a process of its own: it reads its surroundings at import."""
+    """Run the SageMaker Python SDK in a process of its own: it reads its environment at import."""
     script = str(Path(__file__).with_name("sdk_user.py"))
     environment = cloud.command_environment(dict(os.environ))
     command = [sys.executable, "-W", "ignore", script, *arguments]
@@ -89,7 +89,7 @@ def sdk(cloud: LaptopCloud, *arguments: str) -> dict[str, Any]:
 
 
 def curl(project: Project, body: str) -> tuple[int, dict[str, Any]]:
-    """The printed curl line with another body: status and document."""
+    """Run the printed curl line with another body; return status and document."""
     words = shlex.split(project.json("models", "show", MODEL)["curl"])
     words[words.index("-d") + 1] = body
     completed = subprocess.run([*words, "-s", "-w", "\n%{http_code}"], capture_output=True, text=True, check=True)
@@ -180,7 +180,7 @@ def test_the_printed_curl_line_gets_a_prediction(project: Project) -> None:
     assert 0 <= answer["predictions"][0]["score"] <= 1
 
 
-def test_the_answers_are_to_the_bit_what_the_registered_file_scores(project: Project, client: Client) -> None:
+def test_answers_equal_the_scores_of_the_registered_file_bit_for_bit(project: Project, client: Client) -> None:
     # Given the file that is live, and rows of the holdout with the scores that the evaluating job gave them
     live = project.json("why", MODEL)
     folder = client("s3").list_objects_v2(Bucket=bucket(client), Prefix=f"models/{MODEL}/{live['sha256']}/")
@@ -283,7 +283,9 @@ def test_a_malformed_request_is_a_4xx_naming_field_and_row(
     assert answer["detail"]
 
 
-def test_answers_are_captured_and_judged(project: Project, client: Client, table: pl.DataFrame, tmp_path: Path) -> None:
+def test_answers_are_captured_and_monitored(
+    project: Project, client: Client, table: pl.DataFrame, tmp_path: Path
+) -> None:
     # Given answers on what the model was trained on
     file = tmp_path / "january.csv"
     table.head(ROWS).sample(400, seed=0).drop("late").write_csv(file)
@@ -347,7 +349,7 @@ def test_a_bad_file_ends_in_quarantine_with_reasons(
     assert any(item["Key"].endswith(".parquet") for item in listed["Contents"])
 
 
-def test_why_names_the_whole_chain(project: Project) -> None:
+def test_why_names_approval_run_dataset_and_uploads(project: Project) -> None:
     answer = project.json("why", MODEL, "--version", "1")
 
     assert answer["approvals"][0]["by"].endswith(":user/operator")
@@ -435,7 +437,7 @@ def test_a_folder_is_one_upload_and_the_same_again_is_skipped(
     ]  # fmt: skip
 
 
-def test_training_that_raises_fails_with_its_own_words(project: Project, january: Path) -> None:
+def test_training_that_raises_fails_with_its_own_message(project: Project, january: Path) -> None:
     completed = project.run("push", str(january), "--model", "raises", "--wait", check=False)
 
     assert completed.returncode == 12
@@ -492,7 +494,9 @@ def test_a_check_that_is_stopped_by_hand_fails_the_run_with_a_sentence(
     assert "-check-" in job["ProcessingJobName"]
 
 
-def test_a_check_that_breaks_fails_the_run_with_its_own_words(project: Project, client: Client, january: Path) -> None:
+def test_a_check_that_breaks_fails_the_run_with_its_own_message(
+    project: Project, client: Client, january: Path
+) -> None:
     # Given a job that finds a contract that it cannot read
     contract = project.root / "training" / "models" / "large" / "contract.yaml"
     text = contract.read_text()
@@ -525,7 +529,9 @@ def test_the_official_sdk_trains_with_our_image(cloud: LaptopCloud, client: Clie
     assert result["artifact"].endswith("/output/model.tar.gz")
 
 
-def test_a_forgotten_flight_is_nowhere(project: Project, client: Client, table: pl.DataFrame, tmp_path: Path) -> None:
+def test_a_forgotten_flight_is_in_no_object_version(
+    project: Project, client: Client, table: pl.DataFrame, tmp_path: Path
+) -> None:
     # Given a flight that was trained on and asked about, under a hash in the captures
     key = table.head(ROWS).sample(400, seed=0)["flight_id"][0]
     old = next(item for item in project.json("data", "list", "--model", MODEL) if item["current"])["version"]
@@ -549,7 +555,7 @@ def test_a_forgotten_flight_is_nowhere(project: Project, client: Client, table: 
     )
 
 
-def test_a_rollback_brings_the_version_before_back(project: Project, table: pl.DataFrame, tmp_path: Path) -> None:
+def test_a_rollback_restores_the_previous_version(project: Project, table: pl.DataFrame, tmp_path: Path) -> None:
     # Given a later version is live
     file = tmp_path / "more.csv"
     table.slice(ROWS, ROWS).write_csv(file)

@@ -52,7 +52,7 @@ def mlflow(project: Project, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
 
 
 def logged(mlflow: MlflowClient, model: str) -> Run:
-    """The one run of a model."""
+    """Return the one run of a model."""
     experiment = mlflow.get_experiment_by_name("flights")
     assert experiment is not None
     (run,) = mlflow.search_runs([experiment.experiment_id], f"tags.`penstock.model` = '{model}'")

@@ -41,7 +41,7 @@ def predict(project: Project) -> tuple[Any, str]:
 
 
 def alias(project: Project) -> str:
-    """The published version that takes all the traffic."""
+    """Return the published version that takes all the traffic."""
     functions, name = predict(project)
     response = functions.get_alias(FunctionName=name, Name="live")
     assert not (response.get("RoutingConfig") or {}).get("AdditionalVersionWeights")
@@ -49,7 +49,7 @@ def alias(project: Project) -> str:
 
 
 def marked(project: Project) -> str:
-    """The mark of the code that answers, which is 200 whatever happens."""
+    """Return the mark of the code that answers; every answer is a 200."""
     words = shlex.split(project.json("models", "show", MODEL)["curl"])
     completed = subprocess.run([*words, "-s", "-i"], capture_output=True, text=True, check=True)
     assert " 200" in completed.stdout.splitlines()[0], completed.stdout
@@ -60,7 +60,7 @@ def marked(project: Project) -> str:
 
 
 def change(project: Project, mark: str, *, bad: bool = False) -> None:
-    """The handler answers with a mark, and where it is bad with other scores."""
+    """Change the handler: its answers have a mark, and other scores if it is bad."""
     path = project.root / "functions" / "predict" / "handler.py"
     text = (Path(__file__).parents[3] / "functions" / "predict" / "handler.py").read_text()
     assert text.count(HEADERS) == text.count(SCORES) == 1
@@ -69,7 +69,7 @@ def change(project: Project, mark: str, *, bad: bool = False) -> None:
 
 
 def last(project: Project) -> dict[str, Any]:
-    """The newest rollout of the live version."""
+    """Return the newest rollout of the live version."""
     rollout: dict[str, Any] = project.json("why", MODEL)["rollouts"][0]
     return rollout
 

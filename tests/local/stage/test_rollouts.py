@@ -1,4 +1,4 @@
-"""Rollouts on the laptop cloud under steady load: good versions pass unnoticed, bad ones are taken back.
+"""Canary rollouts on the laptop cloud under steady load: good versions go live, bad ones are rolled back.
 
 A bad version is the registered model behind code that was made bad: the golden examples see none of it. A rollout
 publishes `$LATEST`, so that changing the function's code is all it takes. The tests follow each other: version 2 is
@@ -113,7 +113,7 @@ def good_code(project: Project, outputs: dict[str, str], client: Client) -> byte
 
 
 def bad_code(good: bytes, change: str, *, always: bool = False) -> bytes:
-    """The same with a handler that is wrong."""
+    """Return the bundle with a handler that is wrong."""
     buffer, source = io.BytesIO(), zipfile.ZipFile(io.BytesIO(good))
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in source.namelist():
@@ -138,7 +138,7 @@ def weights_of(project: Project, weight: int) -> None:
 
 
 @pytest.mark.parametrize("weight", WEIGHTS)
-def test_a_bad_version_touches_its_share_and_is_taken_back(
+def test_a_bad_version_gets_its_share_only_and_is_rolled_back(
     project: Project,
     cloud: LaptopCloud,
     client: Client,
@@ -174,7 +174,7 @@ def test_a_bad_version_touches_its_share_and_is_taken_back(
         assert not failed or kind in {"raises", "wrong shape"}, (kind, failed[0])
 
 
-def test_what_the_golden_examples_see_gets_no_traffic(
+def test_a_version_that_fails_the_golden_examples_gets_no_traffic(
     project: Project,
     cloud: LaptopCloud,
     client: Client,

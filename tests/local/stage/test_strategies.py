@@ -1,4 +1,4 @@
-"""Rollouts on the laptop cloud that are no plain canary, under steady load.
+"""Rollout strategies other than a plain canary on the laptop cloud, under steady load.
 
 A shadow, equal steps, one that gives way to another version, and one whose execution is stopped half-way. The tests
 follow each other on one deployment: version 2 is tried again and again, version 3 waits, rejected, for its turn.
@@ -43,7 +43,7 @@ UNSEEN = {
 
 
 class Rolling:
-    """A deployed project with version 1 live, and what the tests ask of it."""
+    """A deployed project with version 1 live, and its clients."""
 
     def __init__(self, project: Project, rows: list[dict[str, Any]]) -> None:
         self.project, self.rows = project, rows
@@ -64,7 +64,7 @@ class Rolling:
         return rollouts
 
     def documents(self, folder: str) -> Iterator[tuple[str, str]]:
-        """Key and text of what lies in a folder of the lake."""
+        """Read key and text of each object in a folder of the lake."""
         name, s3 = bucket(self.client), self.client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=f"{folder}/{MODEL}/"):
             for item in page.get("Contents", []):
@@ -79,7 +79,7 @@ class Rolling:
 
     @contextmanager
     def weights(self) -> Iterator[list[float]]:
-        """The shares of traffic that the alias gave, in their order, while the block lasts."""
+        """Record the alias's shares of traffic, in their order, until the block ends."""
         shares, stop = [0.0], threading.Event()
 
         def watch() -> None:
@@ -107,12 +107,11 @@ def watched(project: Project, how: str) -> None:
 def rolling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rolling]:
     project = copy_live(tmp_path_factory)
     watched(project, SHADOW)
-    project.run("reject", MODEL, "--version", "3", "--reason", "not yet")
     yield Rolling(project, requests(flights.flights([1])))
     project.run("down")
 
 
-def test_a_bad_shadow_touches_no_request(rolling: Rolling) -> None:
+def test_a_bad_shadow_affects_no_request(rolling: Rolling) -> None:
     before = rolling.alias()
     for kind, (change, words) in UNSEEN.items():
         # Given code that goes wrong on what no golden example asks
@@ -130,7 +129,7 @@ def test_a_bad_shadow_touches_no_request(rolling: Rolling) -> None:
         assert (rolling.alias(), shares) == (before, [0.0])
 
 
-def test_a_good_shadow_goes_live_and_its_answers_lie_apart(rolling: Rolling) -> None:
+def test_a_good_shadow_goes_live_and_its_answers_are_stored_apart(rolling: Rolling) -> None:
     # Given the code as it should be
     rolling.code()
     # When its version is rolled out as a shadow under load
@@ -179,7 +178,7 @@ def test_equal_steps_go_through_one_after_the_other(rolling: Rolling) -> None:
     rolling.project.run("rollback", MODEL, "--reason", "the tests go on")
 
 
-def test_the_traffic_of_an_execution_that_was_stopped_is_taken_back(rolling: Rolling) -> None:
+def test_stopping_the_execution_takes_its_traffic_back(rolling: Rolling) -> None:
     # Given version 2 with a share of the traffic
     before = rolling.alias()
     steps = rolling.client("stepfunctions")

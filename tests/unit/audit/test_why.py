@@ -123,7 +123,7 @@ def test_a_prediction_is_found_from_the_newest_file_back(world: World) -> None:
         "r2-1",
         since=NOW - timedelta(days=30),
         until=NOW,
-        look=lambda *look: looks.append(look),
+        progress=lambda *look: looks.append(look),
     )
     # Then it is that row, and the older file was not opened
     assert (row["id"], row["instance"], row["file"]) == ("r2-1", {"dest": "IAH"}, place)

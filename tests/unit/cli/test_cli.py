@@ -98,6 +98,8 @@ def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Stack:
     events: Any = session.events  # typed as if hooks gave nothing back
     events.register("before-call.cloudformation.DescribeStacks", answer)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    # A client of the shared cache would have the hooks of another test's session.
+    monkeypatch.setattr(boto3, "client", session.client)
 
     def deploy(name: str, outputs: dict[str, str]) -> None:
         deployed[name] = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]

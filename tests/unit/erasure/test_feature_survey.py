@@ -16,7 +16,7 @@ from penstock.aws.feature_store import FeatureStore, FeatureStoreError, StoredGr
 from penstock.datasets.version import Dataset
 from penstock.erasure.eraser import Eraser, Erasure, ForgettingError
 from penstock.erasure.subject import Subject
-from penstock.features.ingest import Features
+from penstock.features.ingest import FeatureIngest
 from penstock.features.inventory import StoredFeatures
 from tests.support.fake_runtime import FakeRuntime, refusal
 from tests.support.world import MODEL, NOW, World
@@ -46,7 +46,7 @@ class Filled:
     """A stage whose runs filled a feature group."""
 
     world: World
-    features: Features
+    features: FeatureIngest
     runtime: FakeRuntime
     validation: Any
 
@@ -55,7 +55,7 @@ class Filled:
         model = world.root / "model" / "model.yaml"
         model.write_text(f"{model.read_text()}\nfeature_store: {asked}\n")
         function = world.load("validate")
-        own: Features = function.validation.features
+        own: FeatureIngest = function.validation.features
         runtime = FakeRuntime(own.group.entity.name, own.group.time_name)
         features = replace(own, feature_store=FeatureStore(own.group.name, runtime))
         made = cls(world, features, runtime, replace(function.validation, features=features))
@@ -86,7 +86,7 @@ class Filled:
             stage="dev",
             lake=self.world.lake,
             store=self.world.store,
-            asked=True,
+            is_configured=True,
             list_groups=lambda _: [self.group] if groups is None else groups,
             open_group=lambda name: FeatureStore(name, client),
         )
@@ -120,10 +120,10 @@ class Filled:
         version = self.world.ledger.current_dataset()
         assert version is not None
         runtime = FakeRuntime(self.group.entity_name, self.group.time_name)
-        features = replace(self.features, feature_store=FeatureStore(self.group.name, runtime), made="anew")
+        features = replace(self.features, feature_store=FeatureStore(self.group.name, runtime), created="anew")
         note = self.world.lake.stored(self.group.name)
         before = self.world.store.read(note)
-        features.keep(Dataset.read(self.world.store.read(self.world.lake.version(version))))
+        features.ingest(Dataset.read(self.world.store.read(self.world.lake.version(version))))
         self.world.store.write(note, before)
         return runtime.records
 
@@ -306,7 +306,7 @@ def test_a_model_that_never_had_a_store_asks_none(world: World, table: pl.DataFr
     def unasked(_: str) -> Any:
         raise AssertionError("it was asked")
 
-    stored = StoredFeatures(stage="dev", lake=world.lake, store=world.store, asked=False, list_groups=unasked)
+    stored = StoredFeatures(stage="dev", lake=world.lake, store=world.store, is_configured=False, list_groups=unasked)
     assert stored.groups() == []
     # But one that had one is asked still
     world.store.write_json(world.lake.stored("g"), {"made": "", "parts": {}})

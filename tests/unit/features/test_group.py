@@ -1,4 +1,4 @@
-"""What a model's feature group is, by its specification and its contract, and what cannot be one."""
+"""The feature group of a specification and a contract, and every refusal."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,18 +32,18 @@ def contract_of(*columns: Column) -> Contract:
 CONTRACT = contract_of(KEY, TIME, TARGET, *FEATURES, IGNORED)
 
 
-def made(contract: Contract = CONTRACT, **asked: Any) -> FeatureGroup:
-    found = feature_group("dev", ModelSpec.model_validate({"name": "delays", "feature_store": asked}), contract)
-    assert found is not None
-    return found
+def group_of(contract: Contract = CONTRACT, **section: Any) -> FeatureGroup:
+    group = feature_group("dev", ModelSpec.model_validate({"name": "delays", "feature_store": section}), contract)
+    assert group is not None
+    return group
 
 
-def test_without_the_section_there_is_none() -> None:
+def test_without_a_feature_store_there_is_no_group() -> None:
     assert feature_group("dev", ModelSpec(name="delays"), CONTRACT) is None
 
 
-def test_the_defaults() -> None:
-    group = made()
+def test_by_default_the_key_is_the_entity_and_all_features_are_stored() -> None:
+    group = group_of()
     assert group.definitions == {
         "id": "String",
         "at": "String",
@@ -56,35 +56,35 @@ def test_the_defaults() -> None:
     assert group.binding == f'{{"group":"{group.name}","entity":"id","features":null}}'
 
 
-def test_an_entity_of_its_own_and_some_features() -> None:
-    group = made(entity="carrier", features=["seats", "delay"], online=False)
+def test_another_entity_and_some_features() -> None:
+    group = group_of(entity="carrier", features=["seats", "delay"], online=False)
     assert list(group.definitions) == ["carrier", "at", "delay", "seats"]
     assert group.binding == ""
 
 
-def test_a_contract_without_event_time_takes_the_uploads() -> None:
-    assert made(contract_of(KEY, TARGET, *FEATURES)).time_name == "uploaded_at"
+def test_without_event_time_the_upload_time_is_stored() -> None:
+    assert group_of(contract_of(KEY, TARGET, *FEATURES)).time_name == "uploaded_at"
 
 
-def test_what_sagemaker_cannot_change_makes_another_name() -> None:
+def test_a_change_that_sagemaker_cannot_make_gives_another_name() -> None:
     groups = [
-        made(),
-        made(entity="carrier"),
-        made(features=["seats"]),
-        made(offline=False),
-        made(generation=2),
-        made(contract_of(KEY, TARGET, *FEATURES)),
-        made(contract_of(KEY, TIME, TARGET, replace(FEATURES[0], type="integer"), *FEATURES[1:])),
+        group_of(),
+        group_of(entity="carrier"),
+        group_of(features=["seats"]),
+        group_of(offline=False),
+        group_of(generation=2),
+        group_of(contract_of(KEY, TARGET, *FEATURES)),
+        group_of(contract_of(KEY, TIME, TARGET, replace(FEATURES[0], type="integer"), *FEATURES[1:])),
     ]
     assert len({group.name for group in groups}) == len(groups)
     assert {len(group.name) for group in groups} == {len("penstock-dev-delays-") + 8}
-    # And what it can leave alone does not: a rule, a description, a list that says what the default says
+    # And other changes do not: a description, or a list that equals the default
     same = contract_of(KEY, TIME, TARGET, *(replace(column, description="x") for column in FEATURES))
-    assert made(same).name == made(features=[column.name for column in FEATURES]).name == groups[0].name
+    assert group_of(same).name == group_of(features=[column.name for column in FEATURES]).name == groups[0].name
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("section", "words"),
     [
         ({"entity": "nobody"}, "feature_store.entity: the contract has no column 'nobody'"),
         ({"entity": "late"}, "feature_store.entity: 'late' has the role target"),
@@ -94,46 +94,46 @@ def test_what_sagemaker_cannot_change_makes_another_name() -> None:
         ({"entity": "carrier", "features": ["carrier"]}, "beside the entity 'carrier'"),
     ],
 )
-def test_what_the_contract_does_not_have(asked: dict[str, Any], words: str) -> None:
+def test_a_section_that_does_not_fit_the_contract_is_refused(section: dict[str, Any], words: str) -> None:
     with pytest.raises(SpecError, match=r"training/models/delays/model\.yaml: ") as refusal:
-        made(**asked)
+        group_of(**section)
     assert words in str(refusal.value)
 
 
-def test_a_key_that_is_made_names_nobody() -> None:
+def test_a_derived_key_cannot_be_the_entity() -> None:
     with pytest.raises(SpecError, match="'id' is a hash of the row, which no caller knows"):
-        made(contract_of(replace(KEY, derived=True), TIME, TARGET, *FEATURES))
+        group_of(contract_of(replace(KEY, derived=True), TIME, TARGET, *FEATURES))
 
 
-def test_more_features_than_a_group_takes() -> None:
+def test_too_many_features_are_refused() -> None:
     many = [Column(f"f{index}", "number", "feature") for index in range(2499)]
     with pytest.raises(SpecError, match="2,499 are more than the 2,498 a feature group takes"):
-        made(contract_of(KEY, TIME, TARGET, *many))
+        group_of(contract_of(KEY, TIME, TARGET, *many))
 
 
-def test_a_list_that_does_not_fit_a_functions_environment() -> None:
+def test_a_list_too_long_for_a_functions_environment_is_refused() -> None:
     many = [Column(f"feature_number_{index}", "number", "feature") for index in range(200)]
     with pytest.raises(SpecError, match="their names are too long together"):
-        made(contract_of(KEY, TIME, TARGET, *many), features=[column.name for column in many[:-1]])
+        group_of(contract_of(KEY, TIME, TARGET, *many), features=[column.name for column in many[:-1]])
 
 
-def test_the_event_times_own_name_is_taken() -> None:
+def test_no_column_may_have_the_name_of_the_event_time() -> None:
     with pytest.raises(SpecError, match="a column may not be called 'uploaded_at'"):
-        made(contract_of(KEY, TARGET, *FEATURES, Column("uploaded_at", "number", "feature")))
+        group_of(contract_of(KEY, TARGET, *FEATURES, Column("uploaded_at", "number", "feature")))
 
 
-def test_a_store_is_somewhere() -> None:
+def test_a_store_must_be_online_or_offline() -> None:
     with pytest.raises(ValidationError, match="a feature store is online, offline or both"):
         ModelSpec.model_validate({"name": "m", "feature_store": {"online": False, "offline": False}})
 
 
 @given(st.lists(st.text(min_size=1, max_size=90), min_size=1, max_size=20, unique=True))
-def test_every_column_has_a_name_that_sagemaker_takes(columns: list[str]) -> None:
+def test_every_column_has_a_unique_name_that_sagemaker_accepts(columns: list[str]) -> None:
     names = [feature_name(column) for column in [*columns, *RESERVED]]
     assert all(VALID.fullmatch(name) and len(name) <= 64 and name not in RESERVED for name in names)
     assert len(set(names)) == len({*columns, *RESERVED})
 
 
-def test_a_name_that_sagemaker_takes_stays() -> None:
+def test_a_name_that_sagemaker_accepts_is_unchanged() -> None:
     assert feature_name("sched_dep-minute2") == "sched_dep-minute2"
     assert feature_name("mean radius (µm)").startswith("mean_radius_m-")

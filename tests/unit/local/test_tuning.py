@@ -107,8 +107,8 @@ def test_a_hyperparameter_that_is_no_trials_is_refused(given: dict[str, str], wo
         searched.chosen({"learning_rate": "0.01", "kind": "gbdt"})
 
 
-def test_the_readmes_example_is_one() -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_example_of_the_guide_is_valid() -> None:
+    text = (PROJECT / "docs" / "howto" / "tuning.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(tuning:.*?)```", text, re.DOTALL)
     found = spec(yaml.safe_load(example)["tuning"]).tuning
     assert found is not None

@@ -33,11 +33,6 @@ SCHEDULES, BLOCKS = 1_620, 6
 """Blocks repeat some of each other's: so many hold as many different schedules as 1,500 drawn at once."""
 
 
-def in_group(value: object) -> Any:
-    """Make it a parameter whose tests any pytest-xdist worker may take, apart from the rest of the file."""
-    return pytest.param(value, marks=pytest.mark.xdist_group(f"exactly-once-{value}"))
-
-
 class QuickInspection(Inspection):
     """Takes a file that begins with `good` and refuses the others."""
 
@@ -234,7 +229,7 @@ def accounted_for(cloud: Cloud, ledger: Ledger, schedule: Schedule) -> None:
             assert good <= {part.sha256 for part in dataset_of(cloud, ledger, item["dataset"]).parts}
 
 
-@pytest.mark.parametrize("block", [in_group(block) for block in range(BLOCKS)])
+@pytest.mark.parametrize("block", range(BLOCKS))
 def test_every_upload_counts_once(functions: dict[str, ModuleType], block: int) -> None:
     @seed(block)
     @settings(max_examples=SCHEDULES // BLOCKS, suppress_health_check=[HealthCheck.too_slow])
@@ -270,7 +265,7 @@ def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
         assert len(cloud.trained) == len(set(cloud.trained))
 
 
-@pytest.mark.parametrize("fault", [in_group(fault) for fault in ("before", "after", "meanwhile", "abort", "overtaken")])
+@pytest.mark.parametrize("fault", ["before", "after", "meanwhile", "abort", "overtaken"])
 @pytest.mark.parametrize("pick", [0, 1])
 @pytest.mark.parametrize(("mode", "job"), [("append", False), ("replace", False), ("append", True)])
 def test_at_each_call_in_turn(

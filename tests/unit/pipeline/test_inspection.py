@@ -55,7 +55,7 @@ def test_the_same_rows_are_the_same_files_however_they_come(sizes: list[int]) ->
             start += size
         # When they are written
         written = [[(file.sha256, file.rows) for file in writer.close()] for writer in (one, many)]
-        read = [pl.read_parquet(file.path) for file in many.written]
+        read = [pl.read_parquet(file.path) for file in many.files]
     # Then the files are the same to the byte, and hold the rows in order
     assert written[0] == written[1]
     assert pl.concat(read).equals(rows)
@@ -251,7 +251,7 @@ def test_a_file_that_came_from_many_uploads_fits_the_ledger(world: World) -> Non
         f"s3://{world.lake.bucket}/raw/flight-delay/heartbeat-{i:06}.csv?versionId={i:032}" for i in range(4000)
     )
     dataset = Dataset("flight-delay", "c", (Part("a" * 64, 10, 10, uploads),))
-    world.ledger.put_dataset(dataset.version, parts=dataset.told(), rows=10)
+    world.ledger.put_dataset(dataset.version, parts=dataset.ledger_parts(), rows=10)
     assert len(world.ledger.dataset(dataset.version)["parts"][0]["uploads"]) == 5
 
 
@@ -261,7 +261,7 @@ def test_features_that_cannot_be_put_change_no_upload_s_ending(world: World, jan
     run = world.take("a.csv", csv(january))
 
     class Refuses:
-        def keep(self, _: object) -> None:
+        def ingest(self, _: object) -> None:
             raise RuntimeError("throttled")
 
     from dataclasses import replace

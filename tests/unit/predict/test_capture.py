@@ -13,7 +13,7 @@ import pytest
 
 from functions.predict import capture_stream as stream
 from functions.predict.capture import Capture
-from penstock.captures.record import sampled
+from penstock.captures.record import is_sampled
 from penstock.settings import PredictSettings
 from tests.support.front import Answer, serving
 
@@ -180,7 +180,7 @@ def test_a_sample_is_drawn_by_the_inference_id(
     assert [dropped(capture, rows, capsys) for _ in range(2)] == [0, 0]
     # Then about so many are captured, the same ones, and what is left out is not counted as dropped
     first, second = ([json.loads(line)["id"] for line in call[0].splitlines()] for call in firehose.calls)
-    assert first == second == [f"r-{index}" for index in range(2_000) if sampled(f"r-{index}", 0.25)]
+    assert first == second == [f"r-{index}" for index in range(2_000) if is_sampled(f"r-{index}", 0.25)]
     assert 400 < len(first) < 600
 
 

@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from penstock.contract.model import Column, Contract
 from penstock.contract.odcs import read_contract
-from penstock.datasets.version import side
+from penstock.datasets.split import side
 from penstock.evaluation.gates import decide
 from penstock.monitoring import drift
 from penstock.report.page import Report, render

@@ -21,7 +21,7 @@ import pytest
 from bench.serve.sink import Sink
 from penstock.api import sagemaker_headers as inference
 from penstock.aws.s3_store import sha256
-from penstock.captures.record import RECORD_BYTES, CaptureLines, packed, sampled
+from penstock.captures.record import RECORD_BYTES, CaptureLines, is_sampled, pack_records
 from penstock.scoring.model import Model, ModelFileError
 from penstock.settings import ServeSettings
 from tests.support import tiny
@@ -249,7 +249,7 @@ def test_sample_of_captures_is_chosen_by_id(tiny_onnx: bytes) -> None:
     for index in range(40):
         server.rows(SMALLEST, x_amzn_sagemaker_inference_id=f"r{index}")
     server.captures.stop()
-    expected = [f"r{index}-0" for index in range(40) if sampled(f"r{index}-0", 0.5)]
+    expected = [f"r{index}-0" for index in range(40) if is_sampled(f"r{index}-0", 0.5)]
     assert [line["id"] for line in server.firehose.lines] == expected
     assert 0 < len(expected) < 40
 
@@ -298,7 +298,7 @@ def test_captures_waiting_for_firehose_at_the_end_are_counted(
 
 def test_lines_are_packed_and_too_long_ones_dropped() -> None:
     half = b"x" * (RECORD_BYTES // 2)
-    records, dropped = packed([half, half, b"y" * (RECORD_BYTES + 1), b"z"])
+    records, dropped = pack_records([half, half, b"y" * (RECORD_BYTES + 1), b"z"])
     assert [(len(data), count) for data, count in records] == [(2 * len(half), 2), (1, 1)]
     assert dropped == 1
 

@@ -25,7 +25,7 @@ from penstock.aws.s3_store import sha256
 from penstock.contract.model import Column, Contract
 from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import check
-from penstock.datasets.version import side
+from penstock.datasets.split import side
 from penstock.evaluation.gates import decide
 from penstock.monitoring import drift
 from penstock.readers.open_table import read_table

@@ -8,7 +8,7 @@ import polars as pl
 
 from penstock.contract.casting import TYPES
 from penstock.contract.model import Contract
-from penstock.datasets.version import Side, sides, sides_by_time
+from penstock.datasets.split import Side, sides, sides_by_time
 from penstock.scoring.signature import Class, Columns, Value
 from penstock.spec.model import Split
 from training.steps.data.container import StepError

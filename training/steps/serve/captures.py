@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from penstock.aws import emf
-from penstock.captures.record import CaptureLines, sampled
+from penstock.captures.record import CaptureLines, is_sampled
 from penstock.settings import ServeSettings
 
 MOST_BYTES = 32_000_000
@@ -101,7 +101,7 @@ class Captures:
             return
         at = self._now()
         for row, prediction in zip(rows, predictions, strict=True):
-            if self._share < 1 and not sampled(prediction["id"], self._share):
+            if self._share < 1 and not is_sampled(prediction["id"], self._share):
                 continue
             line = self._lines.line(row, prediction, at)
             self._queue.append(line)
