@@ -10,7 +10,7 @@ import pytest
 from penstock.aws.s3_store import Version, sha256
 from penstock.batch.names import batch_id
 from penstock.contract.odcs import read_contract
-from penstock.erasure.lake_survey import Survey
+from penstock.erasure.lake_survey import LakeSurvey
 from penstock.erasure.subject import Subject
 from penstock.scoring.model import Model
 from penstock.scoring.onnx_metadata import NoSignatureError, signature_of
@@ -385,9 +385,9 @@ def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None
     # When one of them is forgotten
     contract = read_contract(steps.world.root / "model")
     subject = Subject(contract, ["me"])
-    found = Survey(contract, steps.lake, steps.world.store, steps.ledger, subject).find()
-    steps.world.store.delete_versions(found.remove)
-    for key, data in found.written.items():
+    findings = LakeSurvey(contract, steps.lake, steps.world.store, steps.ledger, subject).find()
+    steps.world.store.delete_versions(findings.remove)
+    for key, data in findings.rewrites.items():
         steps.world.store.write(key, data)
     # Then no version of any object holds them, and the others' scores and batches are what they were
     for version, _ in steps.world.store.all_versions("batch"):
@@ -398,5 +398,5 @@ def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None
     assert [row["row_id"] for row in steps.output("a.csv")] == [item["row_id"] for item in others]
     assert steps.world.keys(steps.lake.batch_work(first["work"])) == []
     assert len(steps.world.keys(steps.lake.batch_work(second["work"]))) == 5
-    assert found.rows["batches"] == 4
-    assert found.unread == []
+    assert findings.rows["batches"] == 4
+    assert findings.unread == []
