@@ -1,4 +1,4 @@
-"""A batch's functions in a stage of moto's AWS, called in the order of its state machine."""
+"""The batch functions in a stage of moto's AWS, called in the order of the state machine."""
 
 import csv
 import gzip
@@ -26,12 +26,12 @@ MACHINE = definition(
 
 
 def rows(count: int, **changed: Any) -> list[dict[str, Any]]:
-    """Good rows, each with another amount."""
+    """Return good rows, each with another amount."""
     return [GOOD | {"amount": round(1.5 + number * 0.37, 3)} | changed for number in range(count)]
 
 
 def as_csv(items: list[dict[str, Any]]) -> bytes:
-    """A CSV file of rows; a missing value is an empty cell."""
+    """Return a CSV file of rows; a missing value is an empty cell."""
     names = list(dict.fromkeys(name for item in items for name in item))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names)
@@ -51,11 +51,11 @@ def as_parquet(items: list[dict[str, Any]]) -> bytes:
 
 
 def go_live(world: World, data: bytes, version: int = 3) -> None:
-    """Have a model file be the live version."""
+    """Make a model file the live version."""
     digest = sha256(data)
     key = world.lake.model_file(digest, "model.onnx")
-    kept = world.store.write(key, data)
-    world.ledger.put_version(version, sha256=digest, model_version_id=kept, arn="a", run="r")
+    version_id = world.store.write(key, data)
+    world.ledger.put_version(version, sha256=digest, model_version_id=version_id, arn="a", run="r")
     world.ledger.open_rollout(f"r{version}", version, "t", sha256=digest)
     live = {"version": version, "sha256": digest, "lambda_version": "1"}
     assert world.ledger.end_rollout(f"r{version}", "live", "", "t", live)
@@ -63,12 +63,12 @@ def go_live(world: World, data: bytes, version: int = 3) -> None:
 
 @dataclass
 class Steps:
-    """The functions, and how often a part was scored."""
+    """The functions of one stage, and the parts that were scored."""
 
     world: World
     functions: dict[str, ModuleType]
     scored: list[int] = field(default_factory=list)
-    dies_at: int | None = None
+    stop_at: int | None = None
     """The part at which the execution is stopped."""
 
     @classmethod
@@ -76,20 +76,20 @@ class Steps:
         changed = {"plan_batch": {"part_rows": str(part_rows)}}
         return cls(world, {name: world.load(name, **changed.get(name, {})) for name in NAMES})
 
-    def come(self, name: str, data: bytes) -> str:
-        """A file comes; the batch's name."""
+    def upload(self, name: str, data: bytes) -> str:
+        """Upload a file; return its batch's id."""
         event = self.world.upload(name, data, BATCH_INPUT)
         self.functions["start_batch"].handler(event, None)
         item = event["detail"]["object"]
         return batch_id(MODEL, item["key"], item["version-id"])
 
     def run(self, batch: str) -> Record:
-        """The state machine, which ends or dies; the batch's record."""
+        """Run the steps of the state machine, unless it is stopped; return the batch's record."""
         plan = self.functions["plan_batch"].handler({"batch": batch}, None)
         ending = {"outcome": plan["outcome"], "reason": plan["reason"]}
         if plan["outcome"] == "score":
             for item in plan["items"]:
-                if item["part"] == self.dies_at:
+                if item["part"] == self.stop_at:
                     return self.world.ledger.batch(batch)
                 self.scored.append(self.functions["score_part"].handler(item, None))
         if plan["outcome"] in {"score", "join"}:
@@ -97,9 +97,9 @@ class Steps:
         self.functions["end_batch"].handler({"batch": batch, **ending}, None)
         return self.world.ledger.batch(batch)
 
-    def all(self, name: str, data: bytes) -> Record:
-        """A file comes and its batch runs."""
-        return self.run(self.come(name, data))
+    def score(self, name: str, data: bytes) -> Record:
+        """Upload a file and run its batch."""
+        return self.run(self.upload(name, data))
 
     @property
     def lake(self) -> Lake:
@@ -110,7 +110,7 @@ class Steps:
         return self.world.ledger
 
     def output(self, name: str) -> list[dict[str, Any]]:
-        """The output's rows, of JSON Lines or CSV as text says."""
+        """Return the output's rows; a CSV has text only."""
         data = self.world.store.read(self.lake.batch_output(name))
         if name.endswith(".gz"):
             data, name = gzip.decompress(data), name.removesuffix(".gz")
