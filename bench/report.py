@@ -1,4 +1,4 @@
-"""How a bench prints: a table for people, one JSON line for records."""
+"""What benches print: a table for people, one JSON line for records."""
 
 import json
 import os
@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    made = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    output = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
-        made.add_row(*row)
-    Console(highlight=False).print(made)
+        output.add_row(*row)
+    Console(highlight=False).print(output)
 
 
 def close(name: str, figures: Mapping[str, float]) -> None:
@@ -33,17 +33,17 @@ def seconds(what: Callable[[], object]) -> float:
 
 
 def interleaved(rounds: int, **subjects: Callable[[], object]) -> dict[str, float]:
-    """Median seconds of each subject, measured in turns, so that what drifts drifts for all."""
-    found: dict[str, list[float]] = {name: [] for name in subjects}
+    """Return each subject's median seconds, measured in turns, so that a drift of the machine affects all alike."""
+    times: dict[str, list[float]] = {name: [] for name in subjects}
     for _ in range(rounds):
         for name, subject in subjects.items():
-            found[name].append(seconds(subject))
-    return {name: statistics.median(values) for name, values in found.items()}
+            times[name].append(seconds(subject))
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def python(*arguments: str, **environment: str) -> None:
-    """A Python process of this environment, in the project's folder; its output is kept back unless it fails."""
-    done = subprocess.run(
+    """Run a Python process of this environment in the project's folder; print its output only if it fails."""
+    process = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
         env=os.environ | environment,
@@ -51,5 +51,5 @@ def python(*arguments: str, **environment: str) -> None:
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(arguments)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(arguments)} failed:\n{process.stdout[-2000:]}\n{process.stderr[-2000:]}")

@@ -1,4 +1,4 @@
-"""Archives opened without trust: member by member, known names, regular files, bounded sizes, in memory."""
+"""Unpack an untrusted archive in memory: only known names, regular files and bounded sizes."""
 
 import io
 import tarfile
@@ -6,33 +6,33 @@ from collections.abc import Mapping
 
 
 class ArchiveError(Exception):
-    """An archive that is not what a training job leaves."""
+    """An archive that no training job of ours wrote."""
 
 
-def unpack(data: bytes, wanted: Mapping[str, int]) -> dict[str, bytes]:
-    """The wanted members of a `.tar.gz`.
+def unpack(data: bytes, limits: Mapping[str, int]) -> dict[str, bytes]:
+    """Read the listed members of a `.tar.gz`.
 
     Args:
         data: the archive.
-        wanted: name → most bytes it may have. Other members are passed over.
+        limits: name → most bytes that it may have. Other members are ignored.
 
     Raises:
-        ArchiveError: not an archive, a wanted member is missing, twice there, no regular file, or too large.
+        ArchiveError: not an archive, a listed member is missing, there twice, no regular file, or too large.
     """
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
-                if name in wanted:
-                    if name in found:
+                if name in limits:
+                    if name in files:
                         raise ArchiveError(f"{name} is in the archive twice")
-                    found[name] = _content(archive, member, name, wanted[name])
+                    files[name] = _content(archive, member, name, limits[name])
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ArchiveError(f"the artifact is no intact .tar.gz: {error}") from None
-    if missing := sorted(set(wanted) - set(found)):
+    if missing := sorted(set(limits) - set(files)):
         raise ArchiveError(f"the artifact lacks {', '.join(missing)}")
-    return found
+    return files
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, most: int) -> bytes:

@@ -1,7 +1,7 @@
-"""Every event as a typed contract, used by the rule, by the handler and by the tests.
+"""Every event as a typed contract, shared by rules, handlers and tests.
 
 An event class gives its EventBridge pattern (`pattern(…)`, for infra) and parses an event (`parse(event)`, for the
-handler), so that what is filtered and what is read cannot part ways.
+handler), so that the filter and the reader always agree.
 """
 
 from collections.abc import Mapping
@@ -13,27 +13,27 @@ Pattern = dict[str, Any]
 
 
 class EventError(Exception):
-    """An event that is not of the kind that the handler takes."""
+    """An event that the handler does not take."""
 
 
 @dataclass(frozen=True)
 class Contract:
-    """Base: source and detail-type are the event's identity."""
+    """Base class: source and detail-type identify the event."""
 
     source: ClassVar[str]
     detail_type: ClassVar[str]
 
     @classmethod
     def matches(cls, event: Event) -> bool:
-        """Whether this is such an event, whatever its detail."""
+        """Tell whether this is such an event, whatever its detail."""
         return event.get("source") == cls.source and event.get("detail-type") == cls.detail_type
 
     @classmethod
     def parse(cls, event: Event) -> Self:
-        """The event as a value.
+        """Parse an event.
 
         Raises:
-            EventError: when it is of another kind or lacks a field of its detail.
+            EventError: it is of another kind or lacks a field of its detail.
         """
         if not cls.matches(event):
             raise EventError(f"expected {cls.detail_type!r} from {cls.source}, got {event.get('detail-type')!r}")
@@ -55,7 +55,7 @@ class Contract:
 
 @dataclass(frozen=True)
 class ObjectCreated(Contract):
-    """S3 put an object. At least once, in any order; the version id says which content."""
+    """S3 created an object; the event comes at least once, in any order, and the version id names the content."""
 
     source: ClassVar[str] = "aws.s3"
     detail_type: ClassVar[str] = "Object Created"
@@ -67,11 +67,11 @@ class ObjectCreated(Contract):
     at: str = ""
     """When it was put (ISO 8601)."""
     sequencer: str = ""
-    """Hexadecimal; orders what was put under one key."""
+    """Hexadecimal; orders the objects that were put under one key."""
 
     @classmethod
     def pattern(cls, *, bucket: str, prefix: str) -> Pattern:
-        """Objects under a prefix of a bucket."""
+        """Match objects under a prefix of a bucket."""
         return cls._pattern({"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": prefix}]}})
 
     @classmethod
@@ -90,7 +90,7 @@ class ObjectCreated(Contract):
 
 @dataclass(frozen=True)
 class ExecutionEnded(Contract):
-    """A Step Functions execution reached its end, whichever."""
+    """A Step Functions execution ended, with whatever status."""
 
     source: ClassVar[str] = "aws.states"
     detail_type: ClassVar[str] = "Step Functions Execution Status Change"
@@ -101,7 +101,7 @@ class ExecutionEnded(Contract):
 
     @classmethod
     def pattern(cls, *, state_machine: str) -> Pattern:
-        """Every end of one state machine's executions."""
+        """Match every end of one state machine's executions."""
         ends = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
         return cls._pattern({"stateMachineArn": [state_machine], "status": ends})
 
@@ -124,11 +124,11 @@ class AlarmRaised(Contract):
     alarm: str
     reason: str
     at: str
-    """Time of the change, as CloudWatch writes it; with the name it identifies the change."""
+    """Time of the change, as CloudWatch writes it; with the alarm's name it identifies the change."""
 
     @classmethod
     def pattern(cls, *, alarm_arn: str) -> Pattern:
-        """One alarm's changes into ALARM."""
+        """Match one alarm's changes into ALARM."""
         return cls._pattern({"state": {"value": ["ALARM"]}}) | {"resources": [alarm_arn]}
 
     @classmethod
@@ -139,7 +139,7 @@ class AlarmRaised(Contract):
 
 @dataclass(frozen=True)
 class PackageStateChange(Contract):
-    """A model package's approval status changed, by whatever means."""
+    """A model package was changed, by whatever means."""
 
     source: ClassVar[str] = "aws.sagemaker"
     detail_type: ClassVar[str] = "SageMaker Model Package State Change"
@@ -150,7 +150,7 @@ class PackageStateChange(Contract):
 
     @classmethod
     def pattern(cls, *, group: str) -> Pattern:
-        """Every change in one group; what it means, the registry's own record says."""
+        """Match every change in one group; the registry's own record says what was changed."""
         return cls._pattern({"ModelPackageGroupName": [group]})
 
     @classmethod

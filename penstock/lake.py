@@ -1,7 +1,7 @@
-"""Every S3 key of the lake, built and parsed in this one place.
+"""The S3 keys of the lake: built and parsed only here.
 
-The folders are the journey: raw → (quarantine | datasets) → runs → models → captures, labels → monitor, labelled → a
-next run. A prefix always ends with the model's name and a slash, so that a grant or a rule can be cut per model.
+Data moves through the folders: raw → (quarantine | datasets) → runs → models → captures, labels → monitor, labelled → a
+next run. A prefix always ends with the model's name and a slash, so that a grant or a rule can be limited to a model.
 
     raw/<model>/<name>                        an upload, as it came
     raw/<model>/<folder>/<name>               one of many objects that are one upload, once `_SUCCESS` closes the folder
@@ -12,23 +12,23 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     datasets/<model>/manifests/<version>.json the same for SageMaker (`ManifestFile`)
     datasets/<model>/stored/<group>.json      the parts whose features a feature group has
     features/<model>/                         the feature group's offline store, as SageMaker writes it
-    runs/<model>/<run>/folders/<digest>.json  what was in a closed folder when the run took it, with version ids
-    runs/<model>/<run>/found/<digest>.json    what a job found in a file that was too large for validate
+    runs/<model>/<run>/folders/<digest>.json  the objects of a closed folder when the run took it, with version ids
+    runs/<model>/<run>/found/<digest>.json    a job's finding about a file that was too large for validate
     runs/<model>/<run>/input/                 what jobs are asked, with the champion's file and the model's folder
-    runs/<model>/<run>/output/                what SageMaker writes
+    runs/<model>/<run>/output/                the training job's output, as SageMaker writes it
     runs/<model>/<run>/report.html            the report of a run that was rejected
     models/<model>/<sha256>/                  model.onnx and what belongs to it, report.html among it
     captures/<model>/yyyy/mm/dd/hh/           answered requests, from Firehose
-    capture-errors/<model>/                   what Firehose could not deliver there
-    shadow/<model>/<rollout>/<moment>.json.gz what a version answered to captured requests that it took no traffic for
+    capture-errors/<model>/                   captures that Firehose could not deliver there
+    shadow/<model>/<rollout>/<moment>.json.gz a shadow version's answers to captured requests
     batch/<model>/input/<name>                a file whose rows are to be scored, as it came
     batch-work/<model>/<work>/                its rows in parts, and the parts' scores; named by file and live version
     batch/<model>/output/<name>               the scores, in the input's format
     batch/<model>/errors/<name>.jsonl         the rows that have none, with reasons
     labels/<model>/<name>                     ground truth, as it came
-    monitor/<model>/<version>/                drift reports and the mark of what was read
-    forgetting/<model>/<token>.json           what a forgetting has still to remove; no rows
-    forgetting/<model>/<token>/entities.json  whose online features it has still to delete
+    monitor/<model>/<version>/                drift reports, and a mark of the captures that were read
+    forgetting/<model>/<token>.json           a forgetting's plan: what is still to be removed; no rows
+    forgetting/<model>/<token>/entities.json  entities whose online features are still to be deleted
 """
 
 from dataclasses import dataclass
@@ -39,16 +39,16 @@ FORGETTING = "forgetting"
 SHADOW = "shadow"
 FEATURES = "features"
 BATCH_INPUT, BATCH_OUTPUT, BATCH_ERRORS = "batch/input", "batch/output", "batch/errors"
-"""Folders of a folder: the model's name stands between the two."""
+"""Folders within a folder; the model's name stands between the two."""
 BATCH_WORK = "batch-work"
-"""By itself: what lies there expires, whichever model's it is."""
+"""A folder of its own, as its objects expire, whichever model's they are."""
 SUCCESS = "_SUCCESS"
 MODEL_FILE = "model.onnx"
-"""What serves, among a version's files."""
+"""The file that serves, among a version's files."""
 
 
 class LakeKeyError(Exception):
-    """A key that is not where its kind belongs."""
+    """A key that is not in the folder of its kind."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Lake:
         return f"s3://{self.bucket}/{key}"
 
     def source(self, key: str, version_id: str) -> str:
-        """`s3://bucket/key?versionId=…`: one version of one object, as parts name what they were made from."""
+        """`s3://bucket/key?versionId=…`: one version of one object, as a part names its origin."""
         return f"{self.uri(key)}?versionId={version_id}"
 
     def prefix(self, folder: str) -> str:
@@ -144,16 +144,16 @@ class Lake:
 
 
 def prefix(folder: str, model: str) -> str:
-    """`<folder>/<model>/`, of a folder's folder `<folder>/<model>/<inner>/`: what rules and grants are cut by."""
+    """`<folder>/<model>/`, or `<folder>/<model>/<inner>/` for a folder within a folder, for keys, rules and grants."""
     outer, _, inner = folder.partition("/")
     return f"{outer}/{model}/{inner}/" if inner else f"{outer}/{model}/"
 
 
 def name_of(key: str, folder: str, model: str) -> str:
-    """What follows a folder's prefix in a key.
+    """Read the name that follows a folder's prefix in a key.
 
     Raises:
-        LakeKeyError: when the key is elsewhere, or names nothing.
+        LakeKeyError: the key is elsewhere, or has no name.
     """
     start = prefix(folder, model)
     if not key.startswith(start) or len(key) == len(start):
@@ -162,15 +162,15 @@ def name_of(key: str, folder: str, model: str) -> str:
 
 
 def holds_rows(name: str) -> bool:
-    """Whether a name is data: neither a folder nor a marker (`_SUCCESS`, `_temporary/…`, `.part.crc`)."""
+    """Tell whether a name is data: neither a folder nor a marker (`_SUCCESS`, `_temporary/…`, `.part.crc`)."""
     return not name.endswith("/") and not any(step.startswith(("_", ".")) for step in name.split("/"))
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an `s3://` URI.
+    """Split an `s3://` URI into bucket and key.
 
     Raises:
-        LakeKeyError: when it is not one.
+        LakeKeyError: it is not one.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket or not key:

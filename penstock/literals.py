@@ -1,6 +1,6 @@
-"""What text in a file says of truth and of nothing: the same for an upload and for a request."""
+"""Texts that stand for true, false and blank in a file; the same for an upload and a request."""
 
 TRUE, FALSE = ["true", "t", "yes", "1"], ["false", "f", "no", "0"]
 """In lower case."""
 BLANKS = " \t\n\r\x0b\x0c"
-"""What a cell may have around what it says. One of nothing else says nothing."""
+"""Characters ignored around a cell's value; a cell of nothing else is blank."""

@@ -86,12 +86,12 @@ class Explainer:
 
     def _scores(self, row: Tensors, place: int | None) -> Floats:
         """Score every mixture; `place` selects one of several classes."""
-        starts = range(0, len(self._plan.others), BATCH)
-        batches = [self._model.scored(self._mixtures(row, slice(start, start + BATCH))) for start in starts]
+        starts = range(0, len(self._plan.background_rows), BATCH)
+        batches = [self._model.score_tensors(self._mixtures(row, slice(start, start + BATCH))) for start in starts]
         return np.concatenate([part if place is None else part[:, place] for part in batches]).astype(np.float64)
 
     def _mixtures(self, row: Tensors, part: slice) -> Tensors:
-        mask, others = self._plan.taken[part], self._plan.others[part]
+        mask, others = self._plan.from_row[part], self._plan.background_rows[part]
         return {
             name: np.where(mask[:, columns], row[name], self._others[name][others])
             for name, columns in self._columns.items()

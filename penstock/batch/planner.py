@@ -19,7 +19,7 @@ from penstock.contract.row_check import RowCheck
 from penstock.lake import MODEL_FILE, Lake
 from penstock.ledger.ledger import Ledger, Record
 from penstock.readers.open_table import ENDINGS, TableError, open_table
-from penstock.scoring.onnx_metadata import NoSignatureError, signature_of
+from penstock.scoring.onnx_file import NoSignatureError, read_signature
 from penstock.scoring.signature import Signature
 
 MOST_BYTES = 3_000_000_000
@@ -82,7 +82,7 @@ class Planner:
         if (digest := sha256(data)) != live["sha256"]:
             raise RefusedError(describe_change(key, digest, live["sha256"]))
         try:
-            return signature_of(data)
+            return read_signature(data)
         except NoSignatureError as error:
             raise RefusedError(f"{key}: {error}") from None
 

@@ -13,8 +13,7 @@ from typing import Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from penstock.evaluation.bootstrap import Statistic, resamples, statistic
-from penstock.evaluation.multiclass_bootstrap import statistic_of_classes
+from penstock.evaluation.bootstrap import Statistic, class_statistic, resamples, statistic
 from penstock.scoring.signature import Scores
 from penstock.spec.model import LOWER_IS_BETTER, Gate
 
@@ -100,5 +99,5 @@ def _interval(
 
 def _statistic(metric: str, truth: npt.NDArray[np.generic], side: Scored) -> Statistic:
     if side.scores.ndim == 2:
-        return statistic_of_classes(metric, truth.astype(np.int64), side.scores)
+        return class_statistic(metric, truth.astype(np.int64), side.scores)
     return statistic(metric, truth, side.scores, side.threshold)

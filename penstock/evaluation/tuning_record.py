@@ -1,4 +1,4 @@
-"""What a run keeps of its search for params, and the sentence that tells it."""
+"""The ledger's record of a run's hyperparameter search, and its sentence for people."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,32 +6,32 @@ from typing import Any
 Record = dict[str, Any]
 
 
-def noted(found: Mapping[str, Any], training: Mapping[str, Any]) -> Record:
-    """The ledger's step `tuning`.
+def tuning_step(search: Mapping[str, Any], training: Mapping[str, Any]) -> Record:
+    """Return the ledger's step `tuning`.
 
     Args:
-        found: of the tuning job: `job`, `trial` (the best one's name) and `trials`, SageMaker's counts.
+        search: of the tuning job: `job`, `trial` (the best one's name) and `trials`, SageMaker's counts.
         training: the best trial's `report.json`.
     """
-    counts = dict(found.get("trials") or {})
-    named = next(iter((training.get("validation") or {}).items()), (None, None))
+    counts = dict(search.get("trials") or {})
+    metric, value = next(iter((training.get("validation") or {}).items()), (None, None))
     return {
-        "job": found.get("job"),
-        "trial": found.get("trial"),
+        "job": search.get("job"),
+        "trial": search.get("trial"),
         "trials": {
             "made": sum(counts.values()),
             "completed": counts.get("Completed", 0),
             "failed": counts.get("NonRetryableError", 0) + counts.get("RetryableError", 0),
             "stopped": counts.get("Stopped", 0),
         },
-        "metric": named[0],
-        "value": named[1],
+        "metric": metric,
+        "value": value,
         "params": dict(training.get("tuned") or {}),
     }
 
 
 def sentence(step: Mapping[str, Any]) -> str:
-    """`leaves=31, learning_rate=0.05: validation_log_loss 0.4123, the best of 4 trials, 1 failed`."""
+    """Return a sentence such as `leaves=31: validation_log_loss 0.4123, the best of 4 trials, 1 failed`."""
     chosen = ", ".join(f"{name}={_brief(value)}" for name, value in step["params"].items())
     trials = step["trials"]
     failed = f", {trials['failed']} failed" if trials["failed"] else ""
@@ -40,13 +40,13 @@ def sentence(step: Mapping[str, Any]) -> str:
 
 
 def parameters(steps: Mapping[str, Any]) -> Record:
-    """What a run was asked for, with the params that its search chose among `training.params`."""
-    asked: Record = dict(steps.get("validate", {}).get("parameters") or {})
+    """Return a run's parameters, with the params that its search chose in `training.params`."""
+    request: Record = dict(steps.get("validate", {}).get("parameters") or {})
     chosen = steps.get("tuning", {}).get("params")
     if not chosen:
-        return asked
-    training = dict(asked.get("training") or {})
-    return asked | {"training": training | {"params": {**(training.get("params") or {}), **chosen}}}
+        return request
+    training = dict(request.get("training") or {})
+    return request | {"training": training | {"params": {**(training.get("params") or {}), **chosen}}}
 
 
 def _brief(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""One file against the contract, from its bytes to its parts: for `validate`, a Processing job and `penstock check`.
+"""Inspection of one file: check it against the contract and write its parts, for `validate` and a Processing job.
 
-The file is on disk and read in batches; what is good and what is bad of it goes to disk, too, as it comes. So memory is
-bounded whatever the file's size, but for 8 bytes of hash for each row.
+The file is on disk and read in batches; its good and bad rows are written to disk as they come. So memory is bounded
+whatever the file's size, except for 8 bytes of hash for each row.
 """
 
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ FILES = "files.json"
 
 
 @dataclass(frozen=True)
-class Found:
-    """What became of one file of an upload."""
+class FileFinding:
+    """The result of inspecting one file of an upload."""
 
     upload: Upload
     rows: int = 0
@@ -40,23 +40,23 @@ class Found:
     unknown: tuple[str, ...] = ()
 
     def document(self) -> Record:
-        """For the report and the ledger."""
+        """The finding as the report and the ledger have it."""
         about = {
             "key": self.upload.key,
             "version_id": self.upload.version_id,
             "parts": [part.sha256 for part in self.parts],
         }
         names = ("rows", "bad", "refusal")
-        found = {name: getattr(self, name) for name in names}
-        return about | found | {"reasons": dict(self.reasons), "unknown": list(self.unknown)}
+        values = {name: getattr(self, name) for name in names}
+        return about | values | {"reasons": dict(self.reasons), "unknown": list(self.unknown)}
 
     def record(self) -> Record:
-        """All of it as JSON, for whoever goes on with it."""
+        """The whole finding as JSON, which `read` reads."""
         return asdict(self)
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Self:
-        """What `record` wrote."""
+        """Read what `record` wrote."""
         parts = tuple(Part.read(part) for part in record["parts"])
         rest = {"upload": Upload(**record["upload"]), "parts": parts, "unknown": tuple(record["unknown"])}
         return cls(**{**record, **rest})
@@ -64,27 +64,27 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """A model's files in the lake."""
+    """Inspects files of one model in the lake."""
 
     contract: Contract
     lake: Lake
     store: Store
 
-    def file(self, run: str, upload: Upload) -> Found:
-        """Check one object, and leave its parts or its bad rows in the lake.
+    def inspect(self, run: str, upload: Upload) -> FileFinding:
+        """Check one object, and write its parts and its bad rows to the lake.
 
-        Repeating it changes nothing: parts are named by their content.
+        A repetition changes nothing: parts are named by their content.
         """
         with TemporaryDirectory(prefix="penstock-") as scratch:
             path = Path(scratch) / "upload"
             try:
                 self.store.download(upload.key, upload.version_id, path)
             except NoObjectError as error:
-                return Found(upload, refusal=str(error))
-            return self._checked(run, upload, path, Path(scratch))
+                return FileFinding(upload, refusal=str(error))
+            return self._check(run, upload, path, Path(scratch))
 
-    def finding(self, run: str, upload: Upload) -> str:
-        """Where a job leaves what it found under this contract."""
+    def finding_key(self, run: str, upload: Upload) -> str:
+        """The key of a job's finding about a file under this contract."""
         return self.lake.finding(run, sha256(f"{upload.name} {self.contract.rulings}".encode())[:12])
 
     def _contract_of(self, key: str) -> Contract:
@@ -92,7 +92,7 @@ class Inspection:
             return part_contract(self.contract)
         return labelled_rows_contract(self.contract) if key.startswith(f"{LABELLED}/") else self.contract
 
-    def _checked(self, run: str, upload: Upload, path: Path, scratch: Path) -> Found:
+    def _check(self, run: str, upload: Upload, path: Path, scratch: Path) -> FileFinding:
         time = self.contract.event_time.name if self.contract.event_time else None
         good, bad = PartWriter(scratch / "good", time), PartWriter(scratch / "bad")
         contract = self._contract_of(upload.key)
@@ -100,12 +100,12 @@ class Inspection:
             with open_table(path, upload.key, scratch=scratch) as table:
                 tally = examine(contract, table, good, bad)
         except TableError as error:
-            return Found(upload, refusal=str(error))
+            return FileFinding(upload, refusal=str(error))
         uploaded = datetime.fromisoformat(upload.at) if upload.at else None
-        refused = refusal(contract, tally, uploaded)
+        reason = refusal(contract, tally, uploaded)
         self._quarantine(run, upload, bad)
-        parts = () if refused else self._parts(upload, good)
-        return Found(upload, tally.rows, tally.bad, dict(tally.reasons), refused, parts, tally.unknown)
+        parts = () if reason else self._parts(upload, good)
+        return FileFinding(upload, tally.rows, tally.bad, dict(tally.reasons), reason, parts, tally.unknown)
 
     def _quarantine(self, run: str, upload: Upload, bad: PartWriter) -> None:
         name = sha256(upload.name.encode())[:12]

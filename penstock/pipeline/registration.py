@@ -56,7 +56,7 @@ class Registration:
         files = unpack(self.store.read(split_uri(artifact)[1]), FILES)
         artifacts = self._judge(run, dataset, artifact, image, files)
         if search is not None:
-            self.ledger.note_step(run, "tuning", at, **tuning_record.noted(search, artifacts.training))
+            self.ledger.note_step(run, "tuning", at, **tuning_record.tuning_step(search, artifacts.training))
         self._note_gates(artifacts, at)
         tracking = self._tracking(run, at)
         properties = tracking.start(lambda: artifacts.mlflow_run(self.stage))

@@ -1,8 +1,8 @@
-"""Parts that were checked under another contract: from which files to make them anew.
+"""Revalidation of old data under a changed contract: which files to read again for which parts.
 
-A changed contract judges old data too, or one dataset version would hold rows of two minds. The uploads are read again
-as they came, so that a rule that was loosened takes back what it had refused. Where an upload is gone (expired, or
-deleted since it held a subject's rows), the part itself is checked.
+A changed contract applies to old data too, or one dataset version would hold rows of two contracts. The uploads are
+read again as they came, so that a loosened rule accepts rows that it had refused. Where an upload no longer exists
+(expired, or deleted as it held a subject's rows), the part itself is checked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from penstock.contract.model import Contract
 from penstock.datasets.version import Dataset, Part
 from penstock.lake import Lake, split_uri
 from penstock.ledger.ledger import Upload
-from penstock.pipeline.inspection import Found
+from penstock.pipeline.inspection import FileFinding
 
 
 @dataclass(frozen=True)
@@ -27,46 +27,46 @@ class Renewal:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Self:
-        """What `asdict` made of one."""
+        """Read what `asdict` made of one."""
         return cls(Upload(**record["file"]), tuple((place, uri) for place, uri in record["sources"]))
 
 
-def renewals(dataset: Dataset | None, contract: Contract, lake: Lake, store: Store) -> list[Renewal]:
-    """What has to be read again for a dataset to be of this contract; nothing where it is."""
-    found: dict[str, Renewal] = {}
-    for part in stale(dataset, contract):
-        gone = []
+def find_renewals(dataset: Dataset | None, contract: Contract, lake: Lake, store: Store) -> list[Renewal]:
+    """List the files to read again to bring a dataset to this contract; none where it is of it already."""
+    files: dict[str, Renewal] = {}
+    for part in stale_parts(dataset, contract):
+        missing = []
         for place, uri in part.sources:
-            if uri not in found and (file := _upload(place, uri, store)) is not None:
-                found[uri] = Renewal(file, ((place, uri),))
-            elif uri not in found:
-                gone.append((place, uri))
-        if gone:
-            found[part.sha256] = Renewal(_part(part, lake), tuple(gone))
-    return list(found.values())
+            if uri not in files and (file := _upload(place, uri, store)) is not None:
+                files[uri] = Renewal(file, ((place, uri),))
+            elif uri not in files:
+                missing.append((place, uri))
+        if missing:
+            files[part.sha256] = Renewal(_part(part, lake), tuple(missing))
+    return list(files.values())
 
 
-def stale(dataset: Dataset | None, contract: Contract) -> list[Part]:
-    """Parts that were checked under another contract."""
+def stale_parts(dataset: Dataset | None, contract: Contract) -> list[Part]:
+    """List the parts that were checked under another contract."""
     return [part for part in dataset.parts if part.rulings != contract.rulings] if dataset else []
 
 
-def refused(renewed: Sequence[tuple[Renewal, Found]]) -> Iterator[tuple[str, str]]:
-    """Uploads none of whose rows is taken any more: name in the ledger, and why."""
-    lost: dict[str, str] = {}
-    kept: set[str] = set()
-    for item, found in renewed:
+def refused_uploads(results: Sequence[tuple[Renewal, FileFinding]]) -> Iterator[tuple[str, str]]:
+    """List the uploads of which no row is accepted any more: name in the ledger, and why."""
+    refusals: dict[str, str] = {}
+    accepted: set[str] = set()
+    for item, finding in results:
         for place, _ in item.sources:
             name = place.split(" ", 2)[-1]
-            if found.parts:
-                kept.add(name)
+            if finding.parts:
+                accepted.add(name)
             elif name:
-                lost[name] = found.refusal or "no row is good"
-    yield from ((name, reason) for name, reason in lost.items() if name not in kept)
+                refusals[name] = finding.refusal or "no row is good"
+    yield from ((name, reason) for name, reason in refusals.items() if name not in accepted)
 
 
 def _upload(place: str, uri: str, store: Store) -> Upload | None:
-    """The object as it was uploaded; None where it is gone."""
+    """The object as it was uploaded; None where it no longer exists."""
     key, _, version = split_uri(uri)[1].partition("?versionId=")
     size = store.size(key, version)
     if size is None:

@@ -1,7 +1,7 @@
-"""What becomes a run: one at a time for each model, named by what went into it.
+"""The opening of runs: one at a time for each model, named by what goes into it.
 
 Every event ends in the same question: is there something to do, and is no run under way? So an event that comes twice,
-late or after a crash changes nothing that the first has not.
+late or after a crash has no further effect.
 """
 
 import hashlib
@@ -14,18 +14,18 @@ from penstock.spec.model import Retraining
 
 Trigger = Literal["upload", "alarm", "operator"]
 SUSPECT = 2
-"""From so many failed runs on, an upload may be what they failed on."""
+"""Failed runs from which on an upload may be their cause."""
 Start = Callable[[str], None]
-"""Starts the pipeline's execution of that name; starting one that exists is no error."""
+"""Starts the pipeline's execution of a run; one that exists is no error."""
 
 
 def run_id(model: str, uploads: Sequence[Upload], occasion: str) -> str:
-    """The run's name: 12 hex digits of SHA-256 over what goes into it.
+    """Name a run: 12 hex digits of SHA-256 over what goes into it.
 
     Args:
         model: its name.
-        uploads: what it takes.
-        occasion: what sets it off where the uploads do not ("" for uploads).
+        uploads: that the run takes.
+        occasion: what triggers it where the uploads do not ("" for uploads).
     """
     content = sorted(f"{upload.name}#{upload.tries}" for upload in uploads)
     return hashlib.sha256("\n".join([model, occasion, *content]).encode()).hexdigest()[:12]
@@ -34,7 +34,7 @@ def run_id(model: str, uploads: Sequence[Upload], occasion: str) -> str:
 def open_next(
     ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occasion: str = "", by: str = "", now: datetime
 ) -> str:
-    """Open a run for what waits, if none is under way.
+    """Open a run for the uploads that wait, if none is under way.
 
     Args:
         ledger: of the model.
@@ -52,12 +52,12 @@ def open_next(
     if holder is not None and holder.startswith(FORGETTING):
         return "rows are being forgotten; what waits is taken after that"
     if holder is not None:
-        # Whoever opened it may have died before starting it: start it again, which changes nothing where it runs.
-        # If its execution had ended meanwhile, `start` has closed it, and the way is free.
+        # The process that opened it may have died before starting it: start it again, without effect where it runs.
+        # If its execution had ended meanwhile, `start` has closed it, and another run may open.
         start(holder)
     if (holder := ledger.holder("run")) is not None:
         return f"run {holder} is under way; what waits is taken by the next one"
-    uploads = _taken(ledger.waiting(), trigger)
+    uploads = _choose(ledger.waiting(), trigger)
     if trigger == "upload" and not any(upload.asks_for_run for upload in uploads):
         return "nothing new waits"
     run = Run(run_id(ledger.model, uploads, occasion), trigger, cause, uploads, timestamp(now), occasion, by)
@@ -67,22 +67,22 @@ def open_next(
     return f"run {run.id} opened for {len(uploads)} uploads"
 
 
-def _taken(waiting: Sequence[Upload], trigger: Trigger) -> tuple[Upload, ...]:
-    """What one run takes, as it was put.
+def _choose(waiting: Sequence[Upload], trigger: Trigger) -> tuple[Upload, ...]:
+    """Choose the uploads of one run, in the order in which they were put.
 
-    New uploads first: no number of others that wait may keep them out. Of those that two runs failed on only one at a
-    time, so that the one that makes runs fail does not keep its company out; all of them when the operator asks.
+    New uploads come first, so that no number of waiting ones keeps them out. Of uploads on which two runs failed a run
+    takes one, so that the one that makes runs fail does not block the others; all of them where an operator asks.
     """
-    suspect = [upload for upload in waiting if upload.tries >= SUSPECT]
-    willing = sorted((u for u in waiting if u.tries < SUSPECT), key=lambda upload: not upload.asks_for_run)
-    company = suspect if trigger == "operator" else suspect[:1]
-    room = UPLOAD_LIMIT - min(len(company), 1)
-    chosen = [*willing[:room], *company][:UPLOAD_LIMIT]
+    suspects = [upload for upload in waiting if upload.tries >= SUSPECT]
+    others = sorted((u for u in waiting if u.tries < SUSPECT), key=lambda upload: not upload.asks_for_run)
+    extra = suspects if trigger == "operator" else suspects[:1]
+    room = UPLOAD_LIMIT - min(len(extra), 1)
+    chosen = [*others[:room], *extra][:UPLOAD_LIMIT]
     return tuple(sorted(chosen, key=lambda upload: upload.place))
 
 
-def may_retrain(ledger: Ledger, policy: Retraining, now: datetime) -> str | None:
-    """Why an alarm may not start a run now; None when it may."""
+def retraining_obstacle(ledger: Ledger, policy: Retraining, now: datetime) -> str | None:
+    """Why an alarm may not start a run now; None where it may."""
     if not policy.on_drift:
         return "retraining.on_drift is false in model.yaml"
     opened = [datetime.fromisoformat(str(run["opened"])) for run in ledger.runs() if run["trigger"] == "alarm"]

@@ -8,7 +8,7 @@ from penstock.aws.executions import ExecutionOutcome, Executions
 from penstock.events import AlarmRaised, ExecutionEnded, ObjectCreated
 from penstock.lake import RAW, SUCCESS, name_of
 from penstock.ledger.ledger import Ledger, Upload, timestamp
-from penstock.pipeline.run_opening import may_retrain, open_next
+from penstock.pipeline.run_opening import open_next, retraining_obstacle
 from penstock.spec.model import Retraining
 
 logger = logging.getLogger("start_run.run_triggers")  # below the function's logger, whose handler formats it
@@ -40,7 +40,7 @@ class RunTriggers:
 
     def alarm(self, event: AlarmRaised, now: datetime) -> str:
         """The drift alarm was raised: retrain, where the specification allows it now."""
-        if refusal := may_retrain(self.ledger, self.retraining, now):
+        if refusal := retraining_obstacle(self.ledger, self.retraining, now):
             return f"alarm {event.alarm} starts no run: {refusal}"
         cause, occasion = f"alarm {event.alarm}: {event.reason}", f"{event.alarm} {event.at}"
         return open_next(self.ledger, self._start, trigger="alarm", cause=cause, occasion=occasion, now=now)

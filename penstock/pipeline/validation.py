@@ -18,8 +18,8 @@ from penstock.features.ingest import FeatureIngest
 from penstock.lake import MODEL_FILE, Lake, holds_rows, split_uri
 from penstock.ledger.ledger import Ledger, Record, Upload
 from penstock.pipeline import run_inputs as inputs
-from penstock.pipeline.inspection import FILES, Found, Inspection
-from penstock.pipeline.revalidation import Renewal, refused, renewals, stale
+from penstock.pipeline.inspection import FILES, FileFinding, Inspection
+from penstock.pipeline.revalidation import Renewal, find_renewals, refused_uploads, stale_parts
 from penstock.readers.table import shorten
 from penstock.spec.model import ARCHIVE, ModelSpec
 
@@ -78,7 +78,7 @@ class Validation:
         try:
             return [Renewal.read(item) for item in self.store.json(name)]
         except NoObjectError:
-            found = renewals(before, self.contract, self.lake, self.store)
+            found = find_renewals(before, self.contract, self.lake, self.store)
             if found:
                 self.store.write_json(name, [asdict(item) for item in found])
             return found
@@ -97,21 +97,21 @@ class Validation:
         run: str,
         at: str,
         before: Dataset | None,
-        taken: list[tuple[Upload, list[Found]]],
-        renewed: list[tuple[Renewal, Found]],
+        taken: list[tuple[Upload, list[FileFinding]]],
+        renewed: list[tuple[Renewal, FileFinding]],
     ) -> Record:
         found = [item for _, items in taken for item in items]
         report = [item.document() for item in found]
         report += [item.document() | {"again": True} for _, item in renewed]
         if report:
             self.store.write_json(self.lake.quarantine(run, "report.json"), report)
-        start = before.without(stale(before, self.contract)) if before else None
+        start = before.without(stale_parts(before, self.contract)) if before else None
         parts = [part for item in (*(item for _, item in renewed), *found) for part in item.parts]
         dataset = self._next(start, parts)
         if dataset is not None and not dataset.parts:
             dataset = None
         result = _all_refused(renewed) if renewed and dataset is None else self._outcome(run, found, dataset)
-        for name, reason in refused(renewed):  # before the version: a repeated step finds nothing left to renew
+        for name, reason in refused_uploads(renewed):  # before the version: a repeated step finds nothing left to renew
             self.ledger.note_refused(name, run, reason)
         if dataset is not None and dataset != before:
             self._write(dataset, run, at)
@@ -121,7 +121,7 @@ class Validation:
         self.ledger.note_step(run, "validate", at, code=self.code, uploads=_told(report), files=len(report), **result)
         return result
 
-    def _found(self, run: str, upload: Upload, members: Sequence[Upload], inspected: bool) -> list[Found]:
+    def _found(self, run: str, upload: Upload, members: Sequence[Upload], inspected: bool) -> list[FileFinding]:
         """What became of an upload: of its object, or of each object in its folder."""
         found = [
             self._placed(
@@ -130,12 +130,12 @@ class Validation:
             )
             for member in members
         ]
-        return found or [Found(upload, refusal="the folder holds no files")]
+        return found or [FileFinding(upload, refusal="the folder holds no files")]
 
-    def _renewed(self, run: str, item: Renewal, inspected: bool) -> Found:
+    def _renewed(self, run: str, item: Renewal, inspected: bool) -> FileFinding:
         return self._placed(self._upload(run, item.file, inspected=inspected), item.sources)
 
-    def _placed(self, found: Found, sources: Sequence[tuple[str, str]]) -> Found:
+    def _placed(self, found: FileFinding, sources: Sequence[tuple[str, str]]) -> FileFinding:
         """With the uploads that its parts are known from; refused where the dataset needs times and there are none."""
         needs_time = self.spec.split.by == "time" or getattr(self.spec.dataset, "days", None) is not None
         if needs_time and any(not part.times for part in found.parts):
@@ -143,14 +143,14 @@ class Validation:
             return replace(found, parts=(), refusal=refusal)
         return replace(found, parts=tuple(part.with_sources(sources) for part in found.parts))
 
-    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> Found:
+    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> FileFinding:
         inspection = Inspection(contract=self.contract, lake=self.lake, store=self.store)
         if inspected:
             try:
-                return Found.read(self.store.json(inspection.finding(run, upload)))
+                return FileFinding.read(self.store.json(inspection.finding_key(run, upload)))
             except NoObjectError:  # another contract came in between, and with it other files to look at
                 pass
-        return inspection.file(run, upload)
+        return inspection.inspect(run, upload)
 
     def _members(self, run: str, upload: Upload) -> list[Upload]:
         """The objects of an upload, each by its version.
@@ -173,7 +173,7 @@ class Validation:
         if self.features is not None and dataset is not None:
             self.features.ingest(dataset)
 
-    def _settle(self, run: str, upload: Upload, found: list[Found], dataset: Dataset | None, at: str) -> None:
+    def _settle(self, run: str, upload: Upload, found: list[FileFinding], dataset: Dataset | None, at: str) -> None:
         """Note where an upload ended. Newer ones may have left it no place: then it is a version of its own."""
         parts = [part for item in found for part in item.parts]
         if dataset is None or not parts:
@@ -198,7 +198,7 @@ class Validation:
         start = before or Dataset(model=self.spec.name, contract=self.contract.digest, parts=())
         return start.with_parts(parts, contract=self.contract.digest, mode=self.spec.dataset, split=self.spec.split)
 
-    def _outcome(self, run: str, found: list[Found], dataset: Dataset | None) -> Record:
+    def _outcome(self, run: str, found: list[FileFinding], dataset: Dataset | None) -> Record:
         version = dataset.version if dataset else None
         nothing: Record = {"dataset": version, "job": None}
         refused = [item for item in found if item.refusal]
@@ -293,13 +293,13 @@ class Validation:
         )
 
 
-def _all_refused(renewed: Sequence[tuple[Renewal, Found]]) -> Record:
+def _all_refused(renewed: Sequence[tuple[Renewal, FileFinding]]) -> Record:
     said = _refusals([found for _, found in renewed])
     reason = f"the changed contract leaves no row of what was uploaded before: {said}"
     return {"outcome": "quarantined", "reason": reason, "dataset": None, "job": None}
 
 
-def _refusals(found: Sequence[Found]) -> str:
+def _refusals(found: Sequence[FileFinding]) -> str:
     """Why the first of them were refused."""
     return "; ".join(f"{item.upload.key}: {shorten(item.refusal or '', SAID)}" for item in found[:5])
 

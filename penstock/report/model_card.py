@@ -1,17 +1,17 @@
-"""The model card of a package, as SageMaker's registry keeps it beside the version.
+"""The model card of a version in SageMaker's registry.
 
-A package's card follows the simplified of SageMaker's two card schemas ("Model package model card schema" in its
-Developer Guide): names that it does not list are refused, and so are texts that are too long. Both are seen to here.
+It follows the simplified of SageMaker's two card schemas ("Model package model card schema" in its Developer Guide),
+which refuses unknown names and long texts: this module uses the listed names and cuts texts to their limits.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MOST = 100_000
-"""Characters of `ModelCardContent`."""
+MAX_CONTENT = 100_000
+"""Characters that `ModelCardContent` may have."""
 NAME, WORD, LINE, PARAGRAPH = 63, 255, 1024, 2048
-"""Characters of its kinds of text."""
+"""Characters that its kinds of text may have."""
 Numbers = Mapping[str, float]
 
 
@@ -27,18 +27,18 @@ def card(
     evaluation: Mapping[str, Any],
     details: Mapping[str, str],
 ) -> str:
-    """The card's content, JSON in one line.
+    """Return the card's content, JSON in one line.
 
     Args:
-        creator: who made the model: the run.
+        creator: the run that made the model.
         description: the spec's.
         artifact: S3 URI of the model.
         image: the training image.
         dataset: S3 URI of the dataset version.
-        parameters: what `fit` was given.
+        parameters: of `fit`.
         reason: the gates' sentence.
         evaluation: `evaluation.json`.
-        details: whatever else identifies the version.
+        details: other identifiers of the version, by name.
     """
     content = {
         "model_overview": {"model_creator": _cut(creator, LINE), "model_artifact": [_cut(artifact, LINE)]},
@@ -54,17 +54,17 @@ def card(
         "evaluation_details": [_evaluation(evaluation, dataset)],
         "additional_information": {"custom_details": {name: _cut(value, LINE) for name, value in details.items()}},
     }
-    found = json.dumps(content)
-    if len(found) > MOST:
+    text = json.dumps(content)
+    if len(text) > MAX_CONTENT:
         del content["training_details"]["training_job_details"]["user_provided_hyper_parameters"]  # type: ignore[index]
-        found = json.dumps(content)
-    return found
+        text = json.dumps(content)
+    return text
 
 
-def _parameters(given: Mapping[str, Any]) -> list[dict[str, str]]:
+def _parameters(parameters: Mapping[str, Any]) -> list[dict[str, str]]:
     return [
         {"name": _cut(name, WORD), "value": _cut(value if isinstance(value, str) else json.dumps(value), WORD) or '""'}
-        for name, value in list(given.items())[:100]
+        for name, value in list(parameters.items())[:100]
     ]
 
 
@@ -88,6 +88,6 @@ def _metrics(numbers: Numbers) -> Sequence[dict[str, Any]]:
     ]
 
 
-def _cut(value: Any, most: int) -> str:
-    said = str(value)
-    return said if len(said) <= most else f"{said[: most - 1]}…"
+def _cut(value: Any, limit: int) -> str:
+    text = str(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -155,13 +155,13 @@ def _spread(places: Sequence[tuple[float, float]], kind: Kind) -> list[tuple[flo
     """Choose points for markers, evenly along a line; the two series' fall on different places."""
     lengths = [math.dist(before, after) for before, after in pairwise(places)]
     total = sum(lengths)
-    wanted = [(index + (0.25 if kind == "a" else 0.75)) / MARKERS * total for index in range(MARKERS)]
+    targets = [(index + (0.25 if kind == "a" else 0.75)) / MARKERS * total for index in range(MARKERS)]
     chosen, along = [], 0.0
     for length, place in zip(lengths, places[1:], strict=True):
         along += length
-        if wanted and along >= wanted[0]:
+        if targets and along >= targets[0]:
             chosen.append(place)
-            wanted = [at for at in wanted if at > along]
+            targets = [at for at in targets if at > along]
     return chosen
 
 

@@ -1,7 +1,7 @@
-"""Load the ONNX file, decode a request, score it, encode the reply: the one module that evaluates and serves.
+"""Load an ONNX model file, decode a request, score it, form the prediction: used to evaluate and to serve.
 
-What a model expects travels inside its file, as the `Signature` in the ONNX metadata, so that one digest covers both.
-Nothing is imported here but numpy, msgspec and onnxruntime: the predict function's cold start is made of it.
+The model's fields travel inside its file, as the `Signature` in the ONNX metadata, so that one digest covers both.
+Imports only numpy, msgspec and onnxruntime: they dominate the predict function's cold start.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from penstock.scoring.onnx_external_data import refers_elsewhere
+from penstock.scoring.onnx_file import has_external_data
 from penstock.scoring.problems import RequestError
 from penstock.scoring.signature import (
     ALONE,
@@ -30,18 +30,18 @@ from penstock.scoring.signature import (
     Signature,
     Value,
 )
-from penstock.scoring.single_row import OneRow
+from penstock.scoring.single_row import SingleRow
 from penstock.scoring.tensors import Feeds, Instances, Tensors
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-"""Beyond it a number is infinite to the model."""
+"""The largest number that the model does not read as infinite."""
 
 
-Answer = Callable[[Any], dict[str, Any]]
+Predict = Callable[[Any], dict[str, Any]]
 
 
 class ModelFileError(Exception):
-    """A model file that is not the one that was registered, or not one of ours."""
+    """The model file is not the registered one, or was not exported by Penstock."""
 
 
 class Model:
@@ -65,7 +65,7 @@ class Model:
                 f"the model file {name or '(given in memory)'} has SHA-256 {self.sha256}, registered was {sha256}: "
                 "it was changed"
             )
-        if refers_elsewhere(data):
+        if has_external_data(data):
             raise ModelFileError("the model file keeps tensors in other files: export it as one file")
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -77,14 +77,14 @@ class Model:
         except KeyError:
             raise ModelFileError("the model file has no signature in its metadata: export it with Penstock") from None
         except Exception as error:
-            # onnxruntime raises its own, undocumented exception types for a file that it cannot take.
+            # onnxruntime raises its own, undocumented exception types for a file that it cannot load.
             raise ModelFileError(f"the model file cannot be loaded: {error}") from None
         self.max_rows = max_rows
-        self._several = self.signature.task == "multiclass"
+        self._is_multiclass = self.signature.task == "multiclass"
         instance = _instance(self.signature)
         attributes = dict(zip(instance.__struct_encode_fields__, instance.__struct_fields__, strict=True))
         self._decoder = _decoder(instance, max_rows)
-        self._listed = [
+        self._enumerations = [
             (field, attributes[field.name])
             for field in self.signature.fields
             if field.allowed and field.type != "string"
@@ -92,31 +92,31 @@ class Model:
         inputs = [item.name for item in self._session.get_inputs()]
         self.feeds = Feeds(inputs, metadata.get(NUMBERS, ""), self.signature.fields, attributes)
         self.explains: str = metadata.get(EXPLAINS, "")
-        """What `penstock.api.explain` goes by, as the file has it; empty where nobody asked for explanations."""
+        """`penstock.api.explain.Background` as JSON; empty where model.yaml has no `serving.explain`."""
         self._outputs = [self.signature.output]
-        self._fewest = 1 if metadata.get(ALONE) else 2
-        self._one = self._alone()
+        self._min_rows = 1 if metadata.get(ALONE) else 2
+        self._score_single = self._single_row_scorer()
         self._names = tuple(map(str, self.signature.classes))
         self._threshold = self.signature.threshold or 0.0
         # Looked up once: a request has a call for each row.
-        self.prediction: Answer = self._answer()
-        """A row's score (`Score`) as it is answered, with the class that it stands for as `label`.
+        self.prediction: Predict = self._predict_function()
+        """Turns a row's score (`Score`) into its prediction, with the predicted class as `label`.
 
-        A regression has no label. Of several classes the label is the most probable (the first of equals), `score` is
-        its probability, and `scores` has that of each class by its name.
+        A regression has no label. With several classes the label is the most probable one (the first of equals),
+        `score` is its probability, and `scores` has that of each class by its name.
         """
 
     def decode(self, body: bytes) -> list[dict[str, Value]]:
-        """The rows of a request `{"instances": [{…}]}`.
+        """Decode and check the rows of a request `{"instances": [{…}]}`.
 
         Raises:
-            RequestError: whatever is wrong with it, naming field and row.
+            RequestError: the fault, with field and row.
         """
         rows: list[dict[str, Value]] = msgspec.to_builtins(self.instances(body))
         return rows
 
     def instances(self, body: bytes) -> Instances:
-        """`decode`, the rows being structs: what `answer` takes, and msgspec writes as the row they are.
+        """Decode as `decode` does, each row as a struct, which msgspec encodes as the row itself.
 
         Raises:
             RequestError: as `decode`.
@@ -124,15 +124,15 @@ class Model:
         try:
             instances: Instances = self._decoder.decode(body).instances
         except msgspec.ValidationError as error:
-            raise _explained(str(error), self.max_rows) from None
+            raise _validation_problem(str(error), self.max_rows) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _malformed(body, error) from None
-        for field, attribute in self._listed:
-            _check_listed(field, [getattr(row, attribute) for row in instances])
+            raise _syntax_problem(body, error) from None
+        for field, attribute in self._enumerations:
+            _check_allowed(field, [getattr(row, attribute) for row in instances])
         return instances
 
     def score(self, columns: Columns) -> Scores:
-        """The probability of the positive class for each row, or of each of several classes; a regression's amount.
+        """Score rows: the probability of the positive class, or of each of several classes, or a regression's amount.
 
         Args:
             columns: for every field of the signature as many values as there are rows; None where one is missing.
@@ -140,86 +140,87 @@ class Model:
         Returns:
             Shape (rows,), of several classes (rows, classes); a probability is from 0 to 1.
         """
-        scores: Scores = self.scored(self.feeds.of_columns(columns)).astype(np.float64)
+        scores: Scores = self.score_tensors(self.feeds.of_columns(columns)).astype(np.float64)
         return scores
 
     def score_instances(self, instances: Instances) -> list[Score]:
-        """`score` for rows as `instances` gives them, the same to the last bit.
+        """Score rows as `instances` returns them, equal to `score` to the last bit.
 
         Raises:
-            RequestError: a score beyond what float32 holds, of numbers that the contract allows: that is no answer.
+            RequestError: 422, a score beyond the range of float32, although the contract allows the numbers.
         """
-        if self._one is not None and len(instances) == 1:
-            scores = [self._one(instances[0])]
+        if self._score_single is not None and len(instances) == 1:
+            scores = [self._score_single(instances[0])]
         else:
-            scores = self.scored(self.feeds.of_instances(instances)).tolist()
+            scores = self.score_tensors(self.feeds.of_instances(instances)).tolist()
         for row, score in enumerate(scores):
             if not math.isfinite(sum(score) if isinstance(score, list) else score):
                 detail = f"the model's score of row {row} is not a finite number: its values are too large"
                 raise RequestError(422, detail, row=row)
         return scores
 
-    def _alone(self) -> Callable[[Any], Score] | None:
-        """What scores a single instance, where the graph takes numbers only."""
+    def _single_row_scorer(self) -> Callable[[Any], Score] | None:
+        """Return a fast scorer of a single instance, where the graph takes numbers only."""
         if self.feeds.row is None or not self.feeds.only_numbers:
             return None
-        one = OneRow.of(self._session, self.signature.output, len(self.feeds.names), self.feeds.row, self._fewest)
-        if one is None:
+        columns = len(self.feeds.names)
+        scorer = SingleRow.of(self._session, self.signature.output, columns, self.feeds.row, self._min_rows)
+        if scorer is None:
             return None
-        return one.every if self._several else one.last
+        return scorer.all_scores if self._is_multiclass else scorer.last_score
 
-    def scored(self, feeds: Tensors) -> npt.NDArray[np.float32]:
-        """`score` for rows as the graph takes them (`feeds`)."""
-        found = self._run(feeds)
+    def score_tensors(self, feeds: Tensors) -> npt.NDArray[np.float32]:
+        """Score rows in the form of the graph's inputs (`feeds`)."""
+        output = self._run(feeds)
         # The last column: of (negative, positive), or the only one.
-        return found if self._several else found.reshape(len(found), -1)[:, -1]
+        return output if self._is_multiclass else output.reshape(len(output), -1)[:, -1]
 
     def _run(self, feeds: Tensors) -> npt.NDArray[np.float32]:
-        """What the file gives: for a row alone the same to the last bit as for one in company.
+        """Run the graph; a row scored alone gets the same bits as among others.
 
-        A single row is multiplied by other code of onnxruntime's (a vector's and not a matrix'), which adds up in
-        another order; so it is given twice, unless the file says that its nodes do no such thing.
+        onnxruntime multiplies a single row by other code (for vectors, not matrices), which adds up in another order;
+        so a single row is passed twice, unless the file's metadata says that its nodes do not depend on this.
         """
-        alone = self._fewest > 1 and all(len(tensor) == 1 for tensor in feeds.values())
-        given = {name: np.repeat(tensor, 2, axis=0) for name, tensor in feeds.items()} if alone else feeds
-        found: npt.NDArray[np.float32] = np.asarray(self._session.run(self._outputs, given)[0])
-        return found[:1] if alone else found
+        repeat = self._min_rows > 1 and all(len(tensor) == 1 for tensor in feeds.values())
+        inputs = {name: np.repeat(tensor, 2, axis=0) for name, tensor in feeds.items()} if repeat else feeds
+        output: npt.NDArray[np.float32] = np.asarray(self._session.run(self._outputs, inputs)[0])
+        return output[:1] if repeat else output
 
     def score_rows(self, rows: Sequence[Mapping[str, Value]]) -> Scores:
-        """`score` for rows as a request has them."""
+        """Score rows as dictionaries, as a request has them."""
         return self.score({name: [row.get(name) for row in rows] for name in self.feeds.names})
 
-    def _answer(self) -> Answer:
-        if self._several:
-            return self._most_probable
-        return self._labelled if self.signature.classes else _amount
+    def _predict_function(self) -> Predict:
+        if self._is_multiclass:
+            return self._predict_class
+        return self._predict_binary if self.signature.classes else _predict_amount
 
-    def _labelled(self, score: float) -> dict[str, Any]:
+    def _predict_binary(self, score: float) -> dict[str, Any]:
         return {"score": score, "label": self.signature.classes[int(score >= self._threshold)]}
 
-    def _most_probable(self, scores: list[float]) -> dict[str, Any]:
-        most = max(scores)
-        label = self.signature.classes[scores.index(most)]
-        return {"score": most, "label": label, "scores": dict(zip(self._names, scores, strict=True))}
+    def _predict_class(self, scores: list[float]) -> dict[str, Any]:
+        highest = max(scores)
+        label = self.signature.classes[scores.index(highest)]
+        return {"score": highest, "label": label, "scores": dict(zip(self._names, scores, strict=True))}
 
 
-def _amount(score: float) -> dict[str, Any]:
+def _predict_amount(score: float) -> dict[str, Any]:
     return {"score": score}
 
 
 def _instance(signature: Signature) -> type[msgspec.Struct]:
-    """A row of exactly the signature's fields."""
-    declared: list[tuple[str, Any, Any] | tuple[str, Any]] = []
+    """Define the struct of a row: exactly the signature's fields."""
+    attributes: list[tuple[str, Any, Any] | tuple[str, Any]] = []
     rename: dict[str, str] = {}
     for index, field in enumerate(sorted(signature.fields, key=lambda field: not field.required)):
         rename[f"f{index}"] = field.name
         kind = _kind(field)
-        declared.append((f"f{index}", kind) if field.required else (f"f{index}", kind | None, None))
+        attributes.append((f"f{index}", kind) if field.required else (f"f{index}", kind | None, None))
     for index, name in enumerate(signature.carried):
         rename[f"c{index}"] = name
-        declared.append((f"c{index}", str | int | float | None, None))
-    # Scalars only, in no cycle: the garbage collector need not look.
-    return msgspec.defstruct("Instance", declared, rename=rename, forbid_unknown_fields=True, gc=False)
+        attributes.append((f"c{index}", str | int | float | None, None))
+    # Scalars only, so no reference cycles: the garbage collector can skip it.
+    return msgspec.defstruct("Instance", attributes, rename=rename, forbid_unknown_fields=True, gc=False)
 
 
 def _decoder(instance: type[msgspec.Struct], max_rows: int) -> msgspec.json.Decoder[Any]:
@@ -228,8 +229,8 @@ def _decoder(instance: type[msgspec.Struct], max_rows: int) -> msgspec.json.Deco
     return msgspec.json.Decoder(request)
 
 
-def _check_listed(field: Field, values: Sequence[Value]) -> None:
-    """Allowed numbers, which the decoder cannot compare (1 is 1.0 here)."""
+def _check_allowed(field: Field, values: Sequence[Value]) -> None:
+    """Check allowed numbers, which the decoder cannot compare (1 equals 1.0 here)."""
     for index, value in enumerate(values):
         if value is not None and value not in field.allowed:
             detail = (
@@ -257,28 +258,28 @@ def _whole(pattern: str | None) -> str | None:
     return None if pattern is None else rf"^(?:{pattern})\Z"
 
 
-PLACE = re.compile(r" - at `\$(?:\.instances)?(?:\[(?P<row>\d+|\.\.\.)\])?(?:\.(?P<field>.+?))?`$")
-NAMED = re.compile(r"(?:unknown|required) field `(?P<field>[^`]+)`")
+_PLACE = re.compile(r" - at `\$(?:\.instances)?(?:\[(?P<row>\d+|\.\.\.)\])?(?:\.(?P<field>.+?))?`$")
+_FIELD_NAME = re.compile(r"(?:unknown|required) field `(?P<field>[^`]+)`")
 
 
-def _explained(message: str, max_rows: int) -> RequestError:
-    """Msgspec's sentence, with its place as field and row."""
-    found = PLACE.search(message)
-    what = message[: found.start()] if found else message
-    row = int(found["row"]) if found and found["row"] and found["row"].isdigit() else None
-    named = NAMED.search(what)
-    field = named["field"] if named else (found["field"] if found else None)
-    if field is None and "length" in what:
-        status = 422 if ">= 1" in what else 413
+def _validation_problem(message: str, max_rows: int) -> RequestError:
+    """Return msgspec's sentence, its place as field and row."""
+    place = _PLACE.search(message)
+    fault = message[: place.start()] if place else message
+    row = int(place["row"]) if place and place["row"] and place["row"].isdigit() else None
+    name = _FIELD_NAME.search(fault)
+    field = name["field"] if name else (place["field"] if place else None)
+    if field is None and "length" in fault:
+        status = 422 if ">= 1" in fault else 413
         return RequestError(status, f"give between 1 and {max_rows} instances in one request", field="instances")
     if field is None and row is None:
         field = "instances" if "$.instances" in message else None
-    place = "".join([f" in row {row}" if row is not None else "", f", field {field!r}" if field and not named else ""])
-    return RequestError(422, f"{what}{place}", field=field, row=row)
+    where = "".join([f" in row {row}" if row is not None else "", f", field {field!r}" if field and not name else ""])
+    return RequestError(422, f"{fault}{where}", field=field, row=row)
 
 
-def _malformed(body: bytes, error: Exception) -> RequestError:
-    """Not JSON. NaN and Infinity, which many clients send as if they were JSON, are named with their place."""
+def _syntax_problem(body: bytes, error: Exception) -> RequestError:
+    """Return the error for a body that is not JSON; for NaN and Infinity, which many clients send, with their place."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,6 +1,6 @@
-"""What is wrong with a request, as every door to a model says it.
+"""The error for a bad request, as every way to a model returns it (RFC 9457).
 
-Apart from `scoring`, so that what only reads or writes requests does not load onnxruntime.
+Apart from `model`, so that modules that only read or write requests do not load onnxruntime.
 """
 
 from typing import Any
@@ -26,8 +26,9 @@ class RequestError(Exception):
         self.status, self.detail, self.field, self.row = status, detail, field, row
 
     def problem(self) -> dict[str, Any]:
-        """The problem document (RFC 9457), with `field` and 0-based `row` where they are known."""
-        where = {"field": self.field, "row": self.row}
-        title = TITLES[self.status]
-        found = {name: value for name, value in where.items() if value is not None}
-        return {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail} | found
+        """Return the problem document (RFC 9457), with `field` and 0-based `row` where they are known."""
+        document = {
+            "type": "about:blank", "title": TITLES[self.status], "status": self.status, "detail": self.detail
+        }  # fmt: skip
+        place = {"field": self.field, "row": self.row}
+        return document | {name: value for name, value in place.items() if value is not None}

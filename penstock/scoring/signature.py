@@ -1,6 +1,6 @@
-"""What goes into a model and what its score means: what its callers, its capture and its monitor share.
+"""A model's signature: its input fields and the meaning of its score; shared by callers, capture and monitor.
 
-Kept apart from `scoring`, whose import loads onnxruntime.
+Apart from `model`, whose import loads onnxruntime.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,21 @@ SIGNATURE = "penstock.signature"
 NUMBERS = "penstock_numbers"
 """The graph's one input for its numeric columns, float32 (rows, columns), and the metadata entry that lists them."""
 ALONE = "penstock.alone"
-"""Metadata of a file whose nodes compute a row alone exactly as they do in company; of another a row is given twice."""
+"""Metadata of a file whose nodes score a row alone exactly as among others; to any other file a row is passed twice."""
 EXPLAINS = "penstock.explains"
-"""Metadata of a file whose scores can be explained: what `penstock.api.explain.Background` holds, as JSON."""
+"""Metadata of a file whose scores can be explained: `penstock.api.explain.Background` as JSON."""
 Value = str | float | int | bool | None
 Class = bool | int | str
 Columns = Mapping[str, Sequence[Value]]
 Scores = npt.NDArray[np.float64]
-"""Shape (rows,); where a target has three or more classes the probability of each, in their order: (rows, classes)."""
+"""Shape (rows,); with three or more classes the probability of each, in their order: (rows, classes)."""
 Score = float | list[float]
-"""One row of `Scores` as JSON has it."""
+"""One row of `Scores`, as in JSON."""
 Kind = Literal["binary", "multiclass", "regression"]
 
 
 class Field(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One column that a request may or must give."""
+    """A column that a request may or must have."""
 
     name: str
     type: Literal["string", "integer", "number", "boolean"]
@@ -40,32 +40,32 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True):
     pattern: str | None = None
     allowed: tuple[str | int | float, ...] = ()
     personal: bool = False
-    """Scored, but never captured as it is."""
+    """Scored, but never captured unchanged."""
     description: str = ""
-    """What the contract says of it."""
+    """From the contract."""
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """What goes into a model and what its score means."""
+    """A model's input fields, its target's values and its threshold."""
 
     model: str
     fields: tuple[Field, ...]
     classes: tuple[Class, ...]
-    """The target's values, sorted: of two the negative first; a regression has none."""
+    """The target's values, sorted; of two, the negative first; empty for a regression."""
     threshold: float | None
     """The score from which the label is `classes[1]`; None where there are not two classes."""
     output: str
     """The ONNX output of the probabilities, shape (rows, classes), or of a regression's amounts, shape (rows, 1)."""
     carried: tuple[str, ...] = ()
-    """Columns a request may give besides (row key, event time), as text or number: captured, not scored."""
+    """Further columns that a request may have (row key, event time), as text or number: captured, not scored."""
     hidden: tuple[str, ...] = ()
-    """Those of them that are personal: never captured."""
+    """The personal ones of `carried`: never captured."""
     hashed: tuple[str, ...] = ()
-    """Personal columns of which captures hold a keyed hash instead."""
+    """Personal columns of which captures hold a keyed hash."""
 
     @property
     def task(self) -> Kind:
-        """What the target is: an amount, one of two values, or one of more."""
+        """The kind of target: an amount, one of two values, or one of more."""
         if not self.classes:
             return "regression"
         return "binary" if len(self.classes) == 2 else "multiclass"

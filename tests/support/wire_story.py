@@ -20,8 +20,8 @@ from penstock.erasure.subject import Subject
 from penstock.ledger.ledger import timestamp
 from penstock.spec.model import Experiments
 from tests.support.office import ALICE, FakeRegistry
+from tests.support.training_artifact import GOOD, archive_of, artifact_files
 from tests.support.world import FUNCTION, GROUP, MODEL, NOW, World, alarm_raised, execution_ended, package_changed
-from tests.unit.pipeline.test_register import GOOD, artifact, files
 from tests.unit.predict.test_handler import request, stream
 
 ROWS, BAD_ROWS = 600, 10
@@ -130,8 +130,8 @@ class Story:
         plan = self.call("validate", {"run": run}, f"of run {number}")
         key = f"{self.world.lake.run_output(run)}job/output/model.tar.gz"
         left = {name: data for name, data in self.model.items() if name != "evaluation.json"}
-        members = files(challenger, {"roc_auc": 0.9} if number > 1 else None) | left | {"model.onnx": model}
-        self.world.store.write(key, artifact(members))
+        members = artifact_files(challenger, {"roc_auc": 0.9} if number > 1 else None) | left | {"model.onnx": model}
+        self.world.store.write(key, archive_of(members))
         event = {"run": run, "dataset": plan["dataset"], "artifact": self.world.lake.uri(key), "image": "an/image:1"}
         ending = self.call("register", event, f"of run {number}")
         about = {name: ending[name] for name in ("outcome", "reason")}

@@ -1,4 +1,4 @@
-"""Events: what the rule lets through is what the handler reads."""
+"""Events: a rule's pattern and a handler's parser agree."""
 
 import copy
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ UPLOAD = object_created("raw/m/a b+c.csv", 12, "e1", "v1")
 
 
 def fits(pattern: Any, value: Any) -> bool:
-    """EventBridge's matching, as far as the patterns here use it."""
+    """EventBridge's matching, as far as these patterns use it."""
     if isinstance(pattern, Mapping):
         return isinstance(value, Mapping) and all(
             name in value and fits(pattern[name], value[name]) for name in pattern
@@ -79,7 +79,7 @@ def test_a_sample_fits_its_pattern_and_is_read(event: Any, pattern: Any, parsed:
         (UPLOAD, events.ExecutionEnded.pattern(state_machine=MACHINE)),
     ],
 )
-def test_what_the_rule_keeps_out(event: Any, pattern: Any) -> None:
+def test_an_event_that_a_pattern_does_not_match(event: Any, pattern: Any) -> None:
     assert not fits(pattern, event)
 
 
@@ -93,8 +93,8 @@ SAMPLES = [UPLOAD, execution_ended(MACHINE, "r", "FAILED"), alarm_raised(), pack
 
 
 def test_each_kind_matches_its_own_sample_only() -> None:
-    matched = [[kind.matches(sample) for sample in SAMPLES] for kind in KINDS]
-    assert matched == [[kind is other for other in KINDS] for kind in KINDS]
+    matches = [[kind.matches(sample) for sample in SAMPLES] for kind in KINDS]
+    assert matches == [[kind is other for other in KINDS] for kind in KINDS]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -107,7 +107,7 @@ def test_another_kind_is_refused_with_both_names(kind: type[events.Contract]) ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "sample", "lost"),
+    ("kind", "sample", "missing"),
     [
         (events.ObjectCreated, UPLOAD, ("bucket", "name")),
         (events.ObjectCreated, UPLOAD, ("object", "key")),
@@ -117,13 +117,13 @@ def test_another_kind_is_refused_with_both_names(kind: type[events.Contract]) ->
         (events.PackageStateChange, SAMPLES[3], ("ModelPackageArn",)),
     ],
 )
-def test_a_lost_field_is_named(kind: type[events.Contract], sample: Any, lost: tuple[str, ...]) -> None:
+def test_a_missing_field_is_named(kind: type[events.Contract], sample: Any, missing: tuple[str, ...]) -> None:
     event = copy.deepcopy(sample)
     at = event["detail"]
-    for step in lost[:-1]:
+    for step in missing[:-1]:
         at = at[step]
-    del at[lost[-1]]
-    with pytest.raises(events.EventError, match=f"without '{lost[-1]}'"):
+    del at[missing[-1]]
+    with pytest.raises(events.EventError, match=f"without '{missing[-1]}'"):
         kind.parse(event)
 
 

@@ -1,4 +1,4 @@
-"""Keys of the lake."""
+"""The S3 keys of the lake."""
 
 import pytest
 
@@ -29,7 +29,7 @@ LAKE = Lake("bucket", "m")
         (LAKE.uri("raw/m/a"), "s3://bucket/raw/m/a"),
     ],
 )
-def test_where_everything_is(key: str, expected: str) -> None:
+def test_the_key_of_each_kind(key: str, expected: str) -> None:
     assert key == expected
 
 
@@ -48,7 +48,7 @@ def test_a_uri_is_split() -> None:
 
 
 @pytest.mark.parametrize("uri", ["bucket/key", "s3://bucket", "s3://bucket/", "s3:///key", "https://bucket/key", ""])
-def test_what_is_no_s3_uri_is_refused(uri: str) -> None:
+def test_another_uri_is_refused(uri: str) -> None:
     with pytest.raises(LakeKeyError, match="is not of the form s3://bucket/key"):
         lake.split_uri(uri)
 

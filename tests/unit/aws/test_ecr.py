@@ -10,8 +10,8 @@ from penstock.audit.why import why
 from penstock.aws.ecr import find_image_digest
 from penstock.aws.model_registry import Registry
 from penstock.local.sagemaker.container import images
+from tests.support.training_artifact import GOOD, archive_of, artifact_files, list_packages, record_trained_run
 from tests.support.world import ACCOUNT, REGION, World, client
-from tests.unit.pipeline.test_register import GOOD, artifact, files, packages, trained
 
 ECR = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 DIGEST = f"sha256:{'9f' * 32}"
@@ -74,7 +74,7 @@ def test_ledger_report_and_why_have_the_digest_that_the_registry_resolved(world:
     hooks = function.registration.registry._client.meta.events
     hooks.register("provide-client-params.sagemaker.CreateModelPackage", resolve)
     # When a run is registered
-    function.handler(trained(world, artifact(files(GOOD))), None)
+    function.handler(record_trained_run(world, archive_of(artifact_files(GOOD))), None)
     # Then the package has it, and so have the ledger, the report and the answer to why
     version = world.ledger.version(1)
     assert Registry(world.group).describe(version["arn"]).image_digest == DIGEST
@@ -98,16 +98,16 @@ def push_image(repository: str, tag: str) -> str:
 def test_the_digest_of_an_image_in_ecr_comes_from_ecr(world: World, challenger: dict[str, float]) -> None:
     # Given a run that was trained in an image in ECR
     digest = push_image("assets", "a1b2")
-    event = trained(world, artifact(files(challenger))) | {"image": f"{ECR}/assets:a1b2"}
+    event = record_trained_run(world, archive_of(artifact_files(challenger))) | {"image": f"{ECR}/assets:a1b2"}
     # When it is judged
     outcome = world.load("register").handler(event, None)["outcome"]
     # Then its report has the digest, whatever the ending, and so has a version's metadata
     report = world.ledger.run("run1")["steps"]["report"]
     assert digest in world.store.read(report["key"], report["version_id"]).decode()
-    assert [item["CustomerMetadataProperties"]["image_digest"] for item in packages()] == (
+    assert [item["CustomerMetadataProperties"]["image_digest"] for item in list_packages()] == (
         [digest] if outcome == "registered" else []
     )
-    assert [version["image_digest"] for version in world.ledger.versions()] == [digest] * len(packages())
+    assert [version["image_digest"] for version in world.ledger.versions()] == [digest] * len(list_packages())
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,6 @@ def test_the_digest_behind_a_name(world: World, uri: str, digest: str) -> None:
 
 
 def test_a_version_without_a_digest_has_none_in_why(world: World) -> None:
-    world.load("register").handler(trained(world, artifact(files(GOOD))), None)
+    world.load("register").handler(record_trained_run(world, archive_of(artifact_files(GOOD))), None)
     world.ledger.put_dataset("d" * 64, run="run1", rows=1, parts=[], contract="c")
     assert why(world.ledger, world.lake, 1)["run"]["image_digest"] is None

@@ -9,10 +9,9 @@ from sklearn import metrics
 
 from penstock.evaluation import multiclass as classes
 from penstock.evaluation import multiclass_metrics as evaluation_classes
-from penstock.evaluation.bootstrap import resamples
+from penstock.evaluation.bootstrap import class_statistic, resamples
 from penstock.evaluation.confidence import SEED, Scored, intervals
 from penstock.evaluation.metrics import EvaluationError, calibration_error
-from penstock.evaluation.multiclass_bootstrap import statistic_of_classes
 from penstock.evaluation.slices import slices
 from penstock.spec.model import METRICS, RESAMPLED, Gate
 
@@ -133,16 +132,16 @@ def test_metric_of_a_resample_is_scikit_learns_on_its_rows(metric: str, rows: in
         evaluation_classes.measure_classes(truth[indices], probabilities[indices])[metric] for indices in row_indices
     ]
     # Then it is the same number
-    assert statistic_of_classes(metric, truth, probabilities)(counts) == pytest.approx(expected, abs=1e-9)
+    assert class_statistic(metric, truth, probabilities)(counts) == pytest.approx(expected, abs=1e-9)
 
 
 def test_resample_of_one_class_gives_nan() -> None:
     truth: Any = np.array([0, 1, 2])
     counts = np.array([[3.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    result = statistic_of_classes("roc_auc", truth, np.eye(3))(counts)
+    result = class_statistic("roc_auc", truth, np.eye(3))(counts)
     assert np.isnan(result).tolist() == [True, False]
     with pytest.raises(ValueError, match="calibration_error has no resamples"):
-        statistic_of_classes("calibration_error", truth, np.eye(3))
+        class_statistic("calibration_error", truth, np.eye(3))
 
 
 def compute_interval(metric: str, challenger: Any, champion: Any) -> Any:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from penstock.audit import side_by_side
-from penstock.cli.commands.runs import view
+from penstock.cli.run_progress import render_run
 from penstock.evaluation import tuning_record as tuning
 from penstock.local.sagemaker.jobs.suggestions import suggestions
 from penstock.local.sagemaker.jobs.trials import Trials
@@ -107,8 +107,8 @@ def test_a_hyperparameter_that_is_no_trials_is_refused(given: dict[str, str], wo
         searched.chosen({"learning_rate": "0.01", "kind": "gbdt"})
 
 
-def test_the_readmes_example_is_one() -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_example_of_the_guide_is_valid() -> None:
+    text = (PROJECT / "docs" / "howto" / "tuning.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(tuning:.*?)```", text, re.DOTALL)
     found = spec(yaml.safe_load(example)["tuning"]).tuning
     assert found is not None
@@ -213,7 +213,7 @@ TRAINING = {"tuned": {"leaves": 31, "rate": 0.0123456}, "validation": {"validati
 
 
 def test_a_run_keeps_what_was_chosen_and_says_it() -> None:
-    step = tuning.noted(FOUND, TRAINING)
+    step = tuning.tuning_step(FOUND, TRAINING)
     assert step["params"] == {"leaves": 31, "rate": 0.0123456}
     assert step["trials"] == {"made": 4, "completed": 3, "failed": 1, "stopped": 0}
     assert tuning.sentence(step) == (
@@ -224,7 +224,7 @@ def test_a_run_keeps_what_was_chosen_and_says_it() -> None:
 def test_runs_are_compared_by_the_params_they_really_had() -> None:
     # Given a tuned run and one whose params were given
     asked = {"training": {"params": {"trees": 9}}}
-    tuned = {"validate": {"parameters": asked}, "tuning": tuning.noted(FOUND, TRAINING)}
+    tuned = {"validate": {"parameters": asked}, "tuning": tuning.tuning_step(FOUND, TRAINING)}
     given = {"validate": {"parameters": {"training": {"params": {"trees": 9, "leaves": 15}}}}}
     # Then what differs is what fit was given
     rows = side_by_side.parameters([tuning.parameters(tuned), tuning.parameters(given)])
@@ -240,10 +240,10 @@ def test_whoever_follows_a_run_sees_how_far_its_search_is() -> None:
 
     def shown(about: dict[str, Any], state: dict[str, Any]) -> str:
         console = Console(width=200, record=True, file=io.StringIO())
-        console.print(view(about, [state]))
+        console.print(render_run(about, [state]))
         return console.export_text()
 
     # Then the one says how many trials are done, the other what was chosen
     assert "tune, 3 of 8 trials" in shown(record, tune)
-    after = shown(record | {"steps": {"tuning": tuning.noted(FOUND, TRAINING)}}, tune | {"progress": ""})
+    after = shown(record | {"steps": {"tuning": tuning.tuning_step(FOUND, TRAINING)}}, tune | {"progress": ""})
     assert "tuned leaves=31, rate=0.01235: validation_log_loss 0.4123, the best of 4 trials, 1 failed" in after

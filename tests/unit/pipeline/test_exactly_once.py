@@ -1,4 +1,4 @@
-"""Whatever comes twice, late, out of order, at the same time or not to its end: each upload counts once.
+"""Exactly once: events that repeat, come late or out of order, and processes that die; each upload counts once.
 
 The functions are the real ones, over a cloud in memory (`crashing_cloud.py`); only reading a file and checking its rows
 is replaced by something quick.
@@ -20,7 +20,7 @@ from penstock.aws.s3_store import sha256
 from penstock.datasets.version import Dataset, Part
 from penstock.ledger.ledger import Ledger, StaleError, Upload
 from penstock.pipeline import run_triggers
-from penstock.pipeline.inspection import Found, Inspection
+from penstock.pipeline.inspection import FileFinding, Inspection
 from penstock.pipeline.validation import Validation
 from penstock.settings import EndRunSettings, StartRunSettings, ValidateSettings
 from penstock.spec.model import Mode, Validating, Window
@@ -34,23 +34,23 @@ SCHEDULES, BLOCKS = 1_620, 6
 
 
 class QuickInspection(Inspection):
-    """Takes a file that begins with `good` and refuses the others."""
+    """Accepts a file that begins with `good` and refuses the others."""
 
-    def file(self, _run: str, upload: Upload) -> Found:
+    def inspect(self, _run: str, upload: Upload) -> FileFinding:
         data = self.store.read(upload.key, upload.version_id)
         if not data.startswith(b"good"):
-            return Found(upload, 1, 1, {"bad": 1}, "none of the 1 rows is good")
+            return FileFinding(upload, 1, 1, {"bad": 1}, "none of the 1 rows is good")
         digest = sha256(data)
         self.store.write(self.lake.part(digest), data)
         source = f"{self.lake.uri(upload.key)}?versionId={upload.version_id}"
-        return Found(upload, 1, parts=(Part(digest, 1, len(data), (source,), rulings=self.contract.rulings),))
+        return FileFinding(upload, 1, parts=(Part(digest, 1, len(data), (source,), rulings=self.contract.rulings),))
 
 
 class Quick(Validation):
-    """Checks files so; finds what a job has found as it is written."""
+    """Validates with the quick inspection; reads a job's findings as usual."""
 
-    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> Found:
-        return super()._upload(run, upload, inspected=True) if inspected else self.inspection.file(run, upload)
+    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> FileFinding:
+        return super()._upload(run, upload, inspected=True) if inspected else self.inspection.inspect(run, upload)
 
     @property
     def inspection(self) -> Inspection:
@@ -59,19 +59,19 @@ class Quick(Validation):
 
 @pytest.fixture(scope="module")
 def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ModuleType]]:
-    """The handlers, imported as by a cold start."""
+    """The handlers, imported as in a cold start."""
     root = tmp_path_factory.mktemp("task")
     (root / "model").mkdir()
     for name in ("model.yaml", "contract.yaml"):
         (root / "model" / name).write_bytes((FLIGHT_DELAY / name).read_bytes())
     lake = {"stage": STAGE, "model": MODEL, "bucket": BUCKET, "ledger": TABLE}
-    made = [
+    settings_list = [
         StartRunSettings(**lake, pipeline=MACHINE),
         ValidateSettings(**lake, code=CODE),
         EndRunSettings(**lake, topic="arn:aws:sns:us-east-1:123456789012:notices"),
     ]
     with pytest.MonkeyPatch.context() as patch:
-        environment = {name: value for one in made for name, value in one.environment().items()}
+        environment = {name: value for one in settings_list for name, value in one.environment().items()}
         region = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
         for name, value in (environment | region | {"LAMBDA_TASK_ROOT": str(root)}).items():
             patch.setenv(name, value)
@@ -92,13 +92,13 @@ class Silence:
 @dataclass(frozen=True)
 class Schedule:
     uploads: tuple[tuple[str, tuple[bytes, ...]], ...]
-    """Name and content; a name with a slash is a closed folder, of as many objects."""
+    """Name and contents; a name with a slash is a closed folder of as many objects."""
     mode: Mode
     plan: tuple[tuple[int, Fault], ...]
     picks: tuple[int, ...]
     repeated: frozenset[int]
     job: bool = False
-    """Whether files are so large that a processing job checks them."""
+    """Whether a processing job checks the files, as if they were large."""
 
 
 CONTENT = st.sampled_from([b"good 1", b"good 2", b"good 3", b"good 4", b"bad 1", b"bad 2"])
@@ -118,35 +118,35 @@ SCHEDULE = st.builds(
 
 def objects(schedule: Schedule) -> list[tuple[str, bytes]]:
     """The objects in the order in which they are put."""
-    found = []
+    items = []
     for number, (name, contents) in enumerate(schedule.uploads):
         if name.endswith("/"):
             folder = f"{number}-{name}"
-            found += [(f"{folder}{index}.csv", content) for index, content in enumerate(contents)]
-            found.append((f"{folder}_SUCCESS", b""))
+            items += [(f"{folder}{index}.csv", content) for index, content in enumerate(contents)]
+            items.append((f"{folder}_SUCCESS", b""))
         else:
-            found.append((name, contents[0]))
-    return found
+            items.append((name, contents[0]))
+    return items
 
 
 def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bool = False) -> Ledger:
-    """Have the functions work in this cloud."""
+    """Connect the functions to this cloud."""
     ledger = cloud.ledger()
     start_run, validate, end_run = (functions[name] for name in NAMES)
     triggers, ending = start_run.triggers, end_run.ending
     triggers.executions._client = cloud.steps()
     start_run.triggers = replace(triggers, ledger=ledger)  # type: ignore[attr-defined]
     end_run.ending = replace(ending, ledger=ledger, notifier=cloud.notifier())  # type: ignore[attr-defined]
-    known: Validation = validate.validation
+    original: Validation = validate.validation
     size = Validating(job_above_mb=0) if job else Validating()
     quick = Quick(
-        spec=known.spec.model_copy(update={"dataset": mode, "validation": size}),
-        contract=known.contract,
-        lake=known.lake,
+        spec=original.spec.model_copy(update={"dataset": mode, "validation": size}),
+        contract=original.contract,
+        lake=original.lake,
         store=cloud.store(),
         ledger=ledger,
-        code=known.code,
-        stage=known.stage,
+        code=original.code,
+        stage=original.stage,
     )
     validate.validation = quick  # type: ignore[attr-defined]
     cloud.inspect = lambda run: inspect_files(run, quick.inspection, lambda _: None)
@@ -155,7 +155,7 @@ def enter(functions: dict[str, ModuleType], cloud: Cloud, mode: Mode, *, job: bo
 
 
 def settle(cloud: Cloud, ledger: Ledger) -> None:
-    """Everything goes on to its end; the failures queue is sent again, and the operator asks for what still waits."""
+    """Run everything to its end; resend the failures queue, and request a run for the uploads that still wait."""
     for request in range(10):
         while cloud.go_on():
             one_at_a_time(cloud)
@@ -171,13 +171,13 @@ def settle(cloud: Cloud, ledger: Ledger) -> None:
 
 
 def one_at_a_time(cloud: Cloud) -> None:
-    held = cloud.items.get("lock#run", {}).get("holder")
+    holder = cloud.items.get("lock#run", {}).get("holder")
     opened = [item["id"] for sk, item in cloud.items.items() if sk.startswith("run#") and item["state"] == "open"]
-    assert opened == ([held] if held else [])
+    assert opened == ([holder] if holder else [])
 
 
 def clean(functions: dict[str, ModuleType], schedule: Schedule) -> tuple[Cloud, Ledger]:
-    """The same uploads, one after the other, undisturbed, and each small enough for validate itself."""
+    """Take the same uploads one after the other, without faults and without a job."""
     cloud = Cloud(plan={}, picks=[], repeated=set())
     ledger = enter(functions, cloud, schedule.mode)
     for name, data in objects(schedule):
@@ -193,13 +193,13 @@ def current(cloud: Cloud, ledger: Ledger) -> Dataset | None:
 
 def dataset_of(cloud: Cloud, ledger: Ledger, version: str) -> Dataset:
     documents = dict(cloud.objects[f"datasets/{MODEL}/versions/{version}.json"])
-    found = Dataset.read(documents[ledger.dataset(version)["document"]])
-    assert found.version == version
+    dataset = Dataset.read(documents[ledger.dataset(version)["document"]])
+    assert dataset.version == version
     names = json.loads(cloud.objects[f"datasets/{MODEL}/manifests/{version}.json"][-1][1])[1:]
-    assert names == [f"{part.sha256}.parquet" for part in found.parts]
-    for part in found.parts:
+    assert names == [f"{part.sha256}.parquet" for part in dataset.parts]
+    for part in dataset.parts:
         assert sha256(cloud.objects[f"datasets/{MODEL}/parts/{part.sha256}.parquet"][-1][1]) == part.sha256
-    return found
+    return dataset
 
 
 def states(ledger: Ledger) -> dict[str, str]:
@@ -207,16 +207,16 @@ def states(ledger: Ledger) -> dict[str, str]:
 
 
 def accounted_for(cloud: Cloud, ledger: Ledger, schedule: Schedule) -> None:
-    """Every upload is in one dataset version or in quarantine, by one run that took it."""
+    """Check that every upload is in one dataset version or in quarantine, by one run that took it."""
     raw = {key: versions for key, versions in cloud.objects.items() if key.startswith("raw/")}
     whole = [key for key in raw if key.count("/") == 2 or key.endswith("/_SUCCESS")]
-    wanted = {f"{key}#{version}" for key in whole for version, _ in raw[key]}
-    assert set(states(ledger)) == wanted
+    expected = {f"{key}#{version}" for key in whole for version, _ in raw[key]}
+    assert set(states(ledger)) == expected
     for item in ledger.uploads():
         run = ledger.run(item["run"])
-        assert (item["key"], item["version_id"]) in [(taken["key"], taken["version_id"]) for taken in run["uploads"]]
+        assert (item["key"], item["version_id"]) in [(upload["key"], upload["version_id"]) for upload in run["uploads"]]
         name = f"{item['key']}#{item['version_id']}"
-        takers = [run for run in ledger.runs() if name in {taken.name for taken in ledger.uploads_of(run)}]
+        takers = [run for run in ledger.runs() if name in {upload.name for upload in ledger.uploads_of(run)}]
         assert len([run for run in takers if run["outcome"] != "failed"]) <= 1
         folder = item["key"].removesuffix("_SUCCESS") if item["key"].endswith("/_SUCCESS") else None
         if folder:
@@ -247,20 +247,20 @@ def test_every_upload_counts_once(functions: dict[str, ModuleType], block: int) 
 
 
 def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
-    # Given uploads, and what goes wrong with them
-    undisturbed, wanted = clean(functions, schedule)
+    # Given uploads, and faults
+    undisturbed, expected = clean(functions, schedule)
     cloud = Cloud(plan=dict(schedule.plan), picks=list(schedule.picks), repeated=set(schedule.repeated))
     ledger = enter(functions, cloud, schedule.mode, job=schedule.job)
     cloud.puts = objects(schedule)
     # When everything has come to rest
     settle(cloud, ledger)
-    # Then nothing waits and no run is open, each upload is accounted for, and all is as if nothing had gone wrong
+    # Then nothing waits and no run is open, each upload is accounted for, and the result is that without faults
     assert (ledger.waiting(), ledger.holder("run")) == ([], None)
     assert all(run["state"] == "ended" for run in ledger.runs())
-    assert states(ledger) == states(wanted)
-    assert current(cloud, ledger) == current(undisturbed, wanted)
+    assert states(ledger) == states(expected)
+    assert current(cloud, ledger) == current(undisturbed, expected)
     accounted_for(cloud, ledger, schedule)
-    # And where nothing went wrong, nothing was trained twice
+    # And without faults nothing was trained twice
     if not schedule.plan:
         assert len(cloud.trained) == len(set(cloud.trained))
 
@@ -273,7 +273,7 @@ def test_at_each_call_in_turn(
 ) -> None:
     # Given three uploads, a folder among them
     uploads = (("a.csv", (b"good 1",)), ("folder/", (b"good 2", b"bad 1")), ("a.csv", (b"good 3",)))
-    undisturbed, wanted = clean(functions, Schedule(uploads, mode, (), (), frozenset()))
+    undisturbed, expected = clean(functions, Schedule(uploads, mode, (), (), frozenset()))
     # When the process dies (or is overtaken, or stopped) at each call that it makes, one after the other
     calls = 0
     while True:
@@ -282,9 +282,9 @@ def test_at_each_call_in_turn(
         ledger = enter(functions, cloud, mode, job=job)
         cloud.puts = objects(Schedule(uploads, mode, (), (), frozenset()))
         settle(cloud, ledger)
-        # Then it ends as if nothing had happened
-        assert states(ledger) == states(wanted)
-        assert current(cloud, ledger) == current(undisturbed, wanted)
+        # Then the result is that without faults
+        assert states(ledger) == states(expected)
+        assert current(cloud, ledger) == current(undisturbed, expected)
         accounted_for(cloud, ledger, Schedule(uploads, mode, (), (), frozenset()))
         if cloud.calls < calls:
             break
@@ -303,7 +303,7 @@ def test_a_hundred_uploads_in_a_minute_end_in_few_runs(functions: dict[str, Modu
     assert [part.sha256 for part in dataset.parts] == [sha256(f"good {number}".encode()) for number in range(100)]
 
 
-def test_a_run_that_was_given_up_changes_nothing_any_more(functions: dict[str, ModuleType]) -> None:
+def test_an_abandoned_run_changes_nothing(functions: dict[str, ModuleType]) -> None:
     # Given a run whose execution was stopped, and whose upload the next run has taken
     cloud = Cloud(plan={}, picks=[], repeated=set())
     ledger = enter(functions, cloud, "append")
@@ -315,8 +315,7 @@ def test_a_run_that_was_given_up_changes_nothing_any_more(functions: dict[str, M
     cloud.put("b.csv", b"good 2")
     settle(cloud, ledger)
     before = json.dumps(cloud.items, sort_keys=True)
-    # When its function goes on all the same
-    # Then it is told so, and the ledger is as it was
+    # When its function goes on all the same, then it fails, and the ledger is as it was
     with pytest.raises(StaleError, match=f"{first}"):
         functions["validate"].handler({"run": first}, None)
     assert json.dumps(cloud.items, sort_keys=True) == before
@@ -342,8 +341,8 @@ def test_an_upload_that_ends_every_run_goes_to_quarantine(functions: dict[str, M
         while cloud.go_on():
             pass
     # Then it is given up after five runs, with the reason, and the others are in the dataset
-    found = {item["key"].rpartition("/")[2]: item for item in ledger.uploads()}
-    assert found["poison.csv"]["state"] == "quarantined"
-    assert found["poison.csv"]["refusal"].startswith("5 runs ended before they dealt with it, the last one so: ")
-    assert {item["state"] for name, item in found.items() if name != "poison.csv"} == {"dataset"}
+    uploads = {item["key"].rpartition("/")[2]: item for item in ledger.uploads()}
+    assert uploads["poison.csv"]["state"] == "quarantined"
+    assert uploads["poison.csv"]["refusal"].startswith("5 runs ended before they dealt with it, the last one so: ")
+    assert {item["state"] for name, item in uploads.items() if name != "poison.csv"} == {"dataset"}
     assert ledger.waiting() == []

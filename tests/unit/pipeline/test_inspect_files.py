@@ -10,7 +10,7 @@ import pytest
 
 from demo.flights import flights
 from penstock.ledger.ledger import Upload
-from penstock.pipeline.inspection import Found, Inspection
+from penstock.pipeline.inspection import FileFinding, Inspection
 from penstock.settings import InspectSettings
 from tests.support.model_code import packed
 from tests.support.world import BUCKET, MODEL, STAGE, World
@@ -55,9 +55,9 @@ def validated(world: World, **event: Any) -> dict[str, Any]:
     return result
 
 
-def findings(world: World) -> list[Found]:
+def findings(world: World) -> list[FileFinding]:
     keys = world.keys(f"runs/{MODEL}/{RUN}/found/")
-    return [Found.read(world.store.json(key)) for key in keys]
+    return [FileFinding.read(world.store.json(key)) for key in keys]
 
 
 def folder_taken(world: World, january: pl.DataFrame) -> None:
@@ -151,15 +151,15 @@ def test_a_job_that_is_tried_again_goes_on_where_it_was(
     folder_taken(world, january)
     validated(world)
     asked: list[str] = []
-    whole = Inspection.file
+    whole = Inspection.inspect
 
-    def breaks(self: Inspection, run: str, upload: Upload) -> Found:
+    def breaks(self: Inspection, run: str, upload: Upload) -> FileFinding:
         asked.append(upload.key.rpartition("/")[2])
         if asked == ["1.csv", "2.csv"]:
             raise OSError(28, "No space left on device")
         return whole(self, run, upload)
 
-    monkeypatch.setattr(Inspection, "file", breaks)
+    monkeypatch.setattr(Inspection, "inspect", breaks)
     assert job() == 1
     # When it is tried again
     first = world.keys(f"runs/{MODEL}/{RUN}/found/")
@@ -182,10 +182,10 @@ def test_an_error_names_the_file_where_sagemaker_takes_it_from(
     upload(world, january)
     validated(world)
 
-    def breaks(*_: Any) -> Found:
+    def breaks(*_: Any) -> FileFinding:
         raise MemoryError("cannot allocate 9 GB")
 
-    monkeypatch.setattr(Inspection, "file", breaks)
+    monkeypatch.setattr(Inspection, "inspect", breaks)
     # When the job runs
     assert job() == 1
     # Then its reason is a sentence, for a training job's FailureReason as for a processing job's ExitMessage

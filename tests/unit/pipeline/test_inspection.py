@@ -1,4 +1,4 @@
-"""Files into parts: streamed, cut by their content alone, and made anew when the contract has changed."""
+"""Inspection of files: parts cut by content alone, and revalidation when the contract has changed."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from demo.flights import flights
 from penstock.datasets import part_writer as parts
 from penstock.datasets.part_writer import PartWriter
 from penstock.ledger.ledger import Upload
-from penstock.pipeline.inspection import Found
+from penstock.pipeline.inspection import FileFinding
 from tests.support.world import World, client
 
 
@@ -54,10 +54,10 @@ def test_the_same_rows_are_the_same_files_however_they_come(sizes: list[int]) ->
             many.add(rows.slice(start, size))
             start += size
         # When they are written
-        written = [[(file.sha256, file.rows) for file in writer.close()] for writer in (one, many)]
+        files = [[(file.sha256, file.rows) for file in writer.close()] for writer in (one, many)]
         read = [pl.read_parquet(file.path) for file in many.files]
     # Then the files are the same to the byte, and hold the rows in order
-    assert written[0] == written[1]
+    assert files[0] == files[1]
     assert pl.concat(read).equals(rows)
 
 
@@ -70,13 +70,11 @@ def test_a_large_upload_is_several_parts(world: World, january: pl.DataFrame, mo
     dataset = world.store.json(world.lake.version(result["dataset"]))
     assert sorted(part["rows"] for part in dataset["parts"]) == [44, 128, 128]
     assert len({place for part in dataset["parts"] for place in part["places"]}) == 1
-    found = rows_of(world, result["dataset"])
-    assert sorted(found["flight_id"]) == sorted(january["flight_id"])
+    rows = rows_of(world, result["dataset"])
+    assert sorted(rows["flight_id"]) == sorted(january["flight_id"])
 
 
-def test_many_bad_rows_lie_in_several_files(
-    world: World, january: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_bad_rows_are_several_files(world: World, january: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "CELLS", 100 * 18)
     validated(world, world.take("jan.csv", csv(january.with_columns(origin=pl.lit("SWF")))))
     files = [key for key in world.keys("quarantine/") if key.endswith(".parquet")]
@@ -85,7 +83,7 @@ def test_many_bad_rows_lie_in_several_files(
     assert sorted(row for table in tables for row in table["_row"]) == list(range(1, 301))
 
 
-def test_keys_that_come_twice_are_bad_in_the_second_reading_too(world: World, january: pl.DataFrame) -> None:
+def test_the_second_row_of_a_key_is_bad(world: World, january: pl.DataFrame) -> None:
     # Given five flights that are there twice
     run = world.take("jan.csv", csv(pl.concat([january, january.head(5)])))
     result = validated(world, run)
@@ -103,10 +101,10 @@ def test_a_finding_is_read_as_it_was_written(world: World, january: pl.DataFrame
     event = world.upload("a.csv", csv(january))["detail"]["object"]
     upload = Upload(event["key"], event["version-id"], "e", 1, "2026-01-01T00:00:00+00:00")
     inspection = Inspection(contract=read_contract(world.root / "model"), lake=world.lake, store=world.store)
-    found = inspection.file("run1", upload)
-    world.store.write_json("x.json", found.record())
-    assert found.parts
-    assert Found.read(world.store.json("x.json")) == found
+    finding = inspection.inspect("run1", upload)
+    world.store.write_json("x.json", finding.record())
+    assert finding.parts
+    assert FileFinding.read(world.store.json("x.json")) == finding
 
 
 # Under a changed contract
@@ -132,13 +130,13 @@ def test_a_stricter_contract_judges_old_data_too(world: World, january: pl.DataF
     assert world.ledger.dataset(result["dataset"])["rows"] == 300 - far
     report = world.store.json(world.lake.quarantine("run2", "report.json"))
     assert [(item["again"], item["bad"]) for item in report] == [(True, far)]
-    # And a third run has nothing to look at again
+    # And a third run reads nothing again
     world.end_run("run2")
     assert validated(world, world.open_run("run3"))["dataset"] == result["dataset"]
     assert world.keys("quarantine/flight-delay/run3/") == []
 
 
-def test_a_looser_contract_takes_back_what_was_refused(world: World, january: pl.DataFrame) -> None:
+def test_a_looser_contract_accepts_rows_that_were_refused(world: World, january: pl.DataFrame) -> None:
     spoiled = january.with_columns(
         origin=pl.when(pl.int_range(pl.len()) < 9).then(pl.lit("SWF")).otherwise(pl.col("origin"))
     )
@@ -161,7 +159,7 @@ def test_a_contract_that_leaves_no_old_row_ends_in_quarantine(world: World, janu
     assert world.ledger.current_dataset() == first["dataset"]
 
 
-def test_an_upload_that_is_gone_is_checked_by_its_part(world: World, january: pl.DataFrame) -> None:
+def test_a_deleted_upload_is_checked_by_its_part(world: World, january: pl.DataFrame) -> None:
     # Given a dataset whose upload was deleted for good
     validated(world, world.take("a.csv", csv(january)))
     world.end_run("a")
@@ -169,9 +167,9 @@ def test_an_upload_that_is_gone_is_checked_by_its_part(world: World, january: pl
     client("s3").delete_object(Bucket=world.lake.bucket, Key=upload["key"], VersionId=upload["version_id"])
     change(world, "minimum: 1, maximum: 12000", "minimum: 1, maximum: 2500")
     result = validated(world, world.open_run("run2"))
-    kept = january.filter(pl.col("distance") <= 2500)
-    assert sorted(rows_of(world, result["dataset"])["flight_id"]) == sorted(kept["flight_id"])
-    # And what is known of where the rows came from stays known
+    accepted = january.filter(pl.col("distance") <= 2500)
+    assert sorted(rows_of(world, result["dataset"])["flight_id"]) == sorted(accepted["flight_id"])
+    # And the origin of the rows stays recorded
     dataset = world.store.json(world.lake.version(result["dataset"]))
     assert dataset["parts"][0]["uploads"][0].endswith(f"a.csv?versionId={upload['version_id']}")
 
@@ -203,7 +201,7 @@ def test_a_crash_after_the_new_version_loses_no_refusal(world: World, january: p
             function.handler({"run": run}, None)
     # When it is repeated
     assert function.handler({"run": run}, None)["outcome"] == "train"
-    # Then the refused one is known as such, and the report tells of both
+    # Then the refused one is recorded, and the report has both
     states = {item["key"].rpartition("/")[2]: item["state"] for item in world.ledger.uploads()}
     assert states == {"a.csv": "dataset", "b.csv": "quarantined", "c.csv": "dataset"}
     report = world.store.json(world.lake.quarantine(run, "report.json"))
@@ -212,17 +210,17 @@ def test_a_crash_after_the_new_version_loses_no_refusal(world: World, january: p
     ]  # fmt: skip
 
 
-def test_a_part_of_labelled_rows_lasts_though_its_upload_is_gone(world: World, january: pl.DataFrame) -> None:
+def test_a_part_of_labelled_rows_outlives_its_upload(world: World, january: pl.DataFrame) -> None:
     # Given captured rows with their truth, which lack a personal column that uploads must have
     change(world, "- name: carrier\n", "- name: carrier\n        classification: personal\n")
     event = world.upload("rows.parquet", b"", folder="labelled")["detail"]["object"]
     buffer = io.BytesIO()
     january.drop("carrier").write_parquet(buffer)
-    made = world.store.write(event["key"], buffer.getvalue())
-    world.ledger.record_upload(Upload(event["key"], made, "e", 1, "2026-01-01T00:00:00+00:00"))
+    version = world.store.write(event["key"], buffer.getvalue())
+    world.ledger.record_upload(Upload(event["key"], version, "e", 1, "2026-01-01T00:00:00+00:00"))
     validated(world, world.open_run("run1"))
     world.end_run("run1")
-    client("s3").delete_object(Bucket=world.lake.bucket, Key=event["key"], VersionId=made)
+    client("s3").delete_object(Bucket=world.lake.bucket, Key=event["key"], VersionId=version)
     # When the contract allows another value and wants files of a thousand rows
     change(world, "[EWR, JFK, LGA]", "[EWR, JFK, LGA, SWF]")
     rule = "      - type: sql\n"
@@ -240,7 +238,7 @@ def test_a_document_that_expired_is_read_from_its_newest_version(world: World, j
     document = world.ledger.dataset(result["dataset"])["document"]
     world.store.write(key, world.store.read(key))
     client("s3").delete_object(Bucket=world.lake.bucket, Key=key, VersionId=document)
-    # Then the next run finds it all the same
+    # Then the next run reads it all the same
     assert validated(world, world.open_run("run2"))["dataset"] == result["dataset"]
 
 

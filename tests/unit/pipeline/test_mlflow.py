@@ -1,4 +1,4 @@
-"""Runs logged to MLflow: what is there, once, and that no server's failure costs a run its ending."""
+"""Runs logged to MLflow: complete, once, and no server's failure costs a run its ending."""
 
 import json
 import shutil
@@ -22,12 +22,19 @@ from rich.console import Console
 from penstock.audit import side_by_side
 from penstock.audit.why import why
 from penstock.aws.s3_store import sha256
-from penstock.cli.commands.runs import view
-from penstock.cli.commands.runs_compare import show_beside
+from penstock.cli.commands.runs_compare import print_comparison
+from penstock.cli.run_progress import render_run
 from penstock.pipeline.mlflow_run import convert_metrics, convert_parameters
 from penstock.spec.model import Experiments
+from tests.support.training_artifact import (
+    BASELINE,
+    GOOD,
+    archive_of,
+    artifact_files,
+    list_packages,
+    record_trained_run,
+)
 from tests.support.world import REGION, STAGE, World
-from tests.unit.pipeline.test_register import BASELINE, GOOD, artifact, files, packages, trained
 
 SERVER = "arn:aws:sagemaker:eu-central-1:123456789012:mlflow-tracking-server/ours"
 PROJECT = Path(__file__).parents[3]
@@ -36,7 +43,7 @@ BAD = {"roc_auc": 0.8, "log_loss": 0.25}
 
 
 class Register:
-    """The function, with a specification that names a tracking server."""
+    """The function register, with a specification that names a tracking server."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -50,12 +57,12 @@ class Register:
         return self
 
     def judge(self, challenger: dict[str, float], champion: dict[str, float] | None = None) -> dict[str, Any]:
-        event = trained(self.world, artifact(files(challenger, champion)))
+        event = record_trained_run(self.world, archive_of(artifact_files(challenger, champion)))
         return dict(self.module.handler(event, None))
 
     @property
     def step(self) -> dict[str, Any]:
-        """What the ledger says of MLflow."""
+        """The ledger's record of the MLflow step."""
         return dict(self.world.ledger.run("run1")["steps"]["mlflow"])
 
 
@@ -105,7 +112,7 @@ def test_a_registered_run_is_logged(register: Register, store: str) -> None:
     assert (tags["penstock.outcome"], tags["penstock.version"], tags["penstock.passed"]) == ("registered", "1", "true")
     assert tags["penstock.gate.roc_auc min"].startswith("passed: roc_auc 0.9200")
     assert run.info.status == "FINISHED"
-    # And its papers
+    # And its artifacts
     assert "flight-delay version 1 · run run1" in text(store, run, "report.html")
     assert json.loads(text(store, run, "evaluation.json"))["challenger"] == GOOD
     assert json.loads(text(store, run, "model-card.json"))["training_details"]
@@ -119,26 +126,26 @@ def test_registry_ledger_report_and_command_name_the_mlflow_run(register: Regist
     register.naming(store).judge(GOOD)
     (run,) = runs(store)
     url = f"{store}/{run.info.experiment_id}/{run.info.run_id}"
-    properties = packages()[0]["CustomerMetadataProperties"]
+    properties = list_packages()[0]["CustomerMetadataProperties"]
     assert (properties["mlflow_run"], properties["mlflow"]) == (f"runs:/{run.info.run_id}", store)
     world = register.world
     assert world.ledger.version(1)["mlflow"] == url
     world.ledger.put_dataset("d" * 64, run="run1", rows=1, parts=[], contract="c")
     assert why(world.ledger, world.lake, 1)["mlflow"] == url
-    written = world.ledger.run("run1")["steps"]["report"]
-    assert url in world.store.read(written["key"], written["version_id"]).decode()
-    assert f"MLflow: {url}" in shown(world)
+    report = world.ledger.run("run1")["steps"]["report"]
+    assert url in world.store.read(report["key"], report["version_id"]).decode()
+    assert f"MLflow: {url}" in show_run(world)
 
 
-def shown(world: World) -> str:
-    """What `penstock run` says."""
+def show_run(world: World) -> str:
+    """The output of `penstock run`."""
     console = Console(width=300)
-    with console.capture() as said:
-        console.print(view(world.ledger.run("run1"), []))
-    return said.get()
+    with console.capture() as capture:
+        console.print(render_run(world.ledger.run("run1"), []))
+    return capture.get()
 
 
-def test_the_same_run_again_is_one_of_mlflows(register: Register, store: str) -> None:
+def test_a_repeated_run_is_one_run_of_mlflow(register: Register, store: str) -> None:
     register.naming(store)
     results = [register.judge(GOOD) for _ in range(3)]
     assert results[0] == results[1] == results[2]
@@ -155,19 +162,19 @@ def test_a_rejected_run_is_logged_too(register: Register, store: str) -> None:
     assert "roc_auc 0.8000 &lt; 0.8500" in text(store, run, "report.html")
 
 
-def test_without_a_server_nothing_is_noted(world: World) -> None:
-    world.load("register").handler(trained(world, artifact(files(GOOD))), None)
+def test_without_a_server_mlflow_is_not_noted(world: World) -> None:
+    world.load("register").handler(record_trained_run(world, archive_of(artifact_files(GOOD))), None)
     assert "mlflow" not in world.ledger.run("run1")["steps"]
     assert world.ledger.version(1)["mlflow"] == ""
-    assert not {"mlflow", "mlflow_run"} & set(packages()[0]["CustomerMetadataProperties"])
+    assert not {"mlflow", "mlflow_run"} & set(list_packages()[0]["CustomerMetadataProperties"])
 
 
-# A server that fails
+# Failing servers
 
 
 @pytest.fixture
 def serving() -> Iterator[Callable[[int | None], str]]:
-    """Starts a server that answers everything with a status, or nothing with anything until the test is over."""
+    """Starts a server that answers every request with a status, or none until the test is over."""
     over, servers = threading.Event(), []
 
     def start(status: int | None) -> str:
@@ -204,28 +211,28 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
-def loses_nothing(register: Register, words: str) -> None:
-    """A run is registered all the same, and whoever looks is told what failed."""
+def check_registered(register: Register, words: str) -> None:
+    """Check that a run is registered all the same, and that ledger and command have the failure."""
     result = register.judge(GOOD)
     assert result == {"outcome": "registered", "reason": "version 1: all 3 gates passed", "version": 1}
-    assert len(packages()) == 1
-    assert "mlflow" not in packages()[0]["CustomerMetadataProperties"]
+    assert len(list_packages()) == 1
+    assert "mlflow" not in list_packages()[0]["CustomerMetadataProperties"]
     assert words in register.step["failure"]
-    assert f"not logged to MLflow: {register.step['failure']}" in shown(register.world)
+    assert f"not logged to MLflow: {register.step['failure']}" in show_run(register.world)
     assert register.world.ledger.find_trained("d" * 64, register.world.ledger.version(1)["code"]) == "run1"
 
 
 def test_a_server_that_is_down(register: Register) -> None:
     uri = closed_port()
-    loses_nothing(register.naming(uri), f"{uri}: [Errno 111] Connection refused")
+    check_registered(register.naming(uri), f"{uri}: [Errno 111] Connection refused")
 
 
 def test_a_server_that_refuses(register: Register, serving: Callable[[int | None], str]) -> None:
-    loses_nothing(register.naming(serving(403)), "403")
+    check_registered(register.naming(serving(403)), "403")
 
 
-def test_a_server_that_dawdles(register: Register, serving: Callable[[int | None], str]) -> None:
-    loses_nothing(register.naming(serving(None), patience=0.1), "no answer within 0.1 seconds")
+def test_a_server_that_is_slow(register: Register, serving: Callable[[int | None], str]) -> None:
+    check_registered(register.naming(serving(None), patience=0.1), "no answer within 0.1 seconds")
 
 
 def test_a_server_that_fails_between_the_numbers_and_the_files(register: Register, store: str, tmp_path: Path) -> None:
@@ -248,9 +255,9 @@ def test_a_server_that_fails_between_the_numbers_and_the_files(register: Registe
     "uri", ["https://mlflow.example.org", "http://127.0.0.1:5000/", "file:///tmp/runs", SERVER, APP]
 )
 def test_a_tracking_server(uri: str) -> None:
-    found = Experiments(mlflow=uri)
-    assert found.mlflow == uri.rstrip("/")
-    assert (found.managed, found.folder) == (uri.startswith("arn:"), uri.startswith("file:"))
+    experiments = Experiments(mlflow=uri)
+    assert experiments.mlflow == uri.rstrip("/")
+    assert (experiments.managed, experiments.folder) == (uri.startswith("arn:"), uri.startswith("file:"))
 
 
 @pytest.mark.parametrize(
@@ -265,12 +272,12 @@ def test_a_tracking_server(uri: str) -> None:
         ("https://me:secret@mlflow.example.org", "password"),
     ],
 )
-def test_no_tracking_server(uri: str, words: str) -> None:
+def test_an_invalid_tracking_server(uri: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         Experiments(mlflow=uri)
 
 
-def test_names_that_mlflow_would_refuse() -> None:
+def test_names_that_mlflow_refuses_are_replaced() -> None:
     assert convert_parameters({"learning rate (η)": 0.1, "kind": "tree"}) == {
         "learning rate _η_": "0.1",
         "kind": "tree",
@@ -278,27 +285,27 @@ def test_names_that_mlflow_would_refuse() -> None:
     assert convert_metrics({"challenger": {"a": 1, "b": None, "c": True}, "champion": None}) == {"a": 1.0}
 
 
-def test_register_imports_mlflow_only_where_it_is_asked_for(world: World) -> None:
+def test_register_imports_mlflow_only_where_the_specification_names_a_server(world: World) -> None:
     # Given a process with the function's environment, and a specification that names no server
     variables = world.settings_of("register").environment()
     variables |= {"LAMBDA_TASK_ROOT": str(world.root), "AWS_DEFAULT_REGION": REGION}
     program = "import sys, functions.register.handler; print(*sys.modules)"
     # When it starts
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, env=variables, check=True, capture_output=True, text=True
     )
     # Then MLflow is not in it
-    loaded = set(done.stdout.split())
+    loaded = set(process.stdout.split())
     assert "penstock.pipeline.mlflow_tracking" in loaded
     assert not {"mlflow", "penstock.pipeline.mlflow_client"} & loaded
 
 
-def test_runs_beside_each_other_name_their_mlflow_runs(
+def test_a_comparison_of_runs_names_their_mlflow_runs(
     register: Register, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     register.naming(store).judge(BAD)
     (run,) = runs(store)
     ledger = register.world.ledger
     assert side_by_side.runs(ledger, [ledger.run("run1")])["runs"][0]["mlflow"] == register.step["url"]
-    show_beside(ledger, [ledger.run("run1")], json=False)
+    print_comparison(ledger, [ledger.run("run1")], json=False)
     assert run.info.run_id in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What becomes a run."""
+"""The opening of runs: which uploads a run takes, and when it may open."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.world import NOW, World
 
 
 class Starts(list[str]):
-    """What was started; may die before it."""
+    """The runs that were started; may die instead."""
 
     dies = False
 
@@ -32,18 +32,18 @@ def start() -> Starts:
     return Starts()
 
 
-def came(ledger: Ledger, name: str, folder: str = "raw") -> Upload:
+def record_upload(ledger: Ledger, name: str, folder: str = "raw") -> Upload:
     upload = Upload(f"{folder}/flight-delay/{name}", "v1", "e", 1, timestamp(NOW))
     assert ledger.record_upload(upload)
     return upload
 
 
 def next_run(ledger: Ledger, start: Starts, **about: Any) -> str:
-    known: dict[str, Any] = {"trigger": "upload", "cause": "a test", "now": NOW}
-    return runs.open_next(ledger, start, **(known | about))
+    defaults: dict[str, Any] = {"trigger": "upload", "cause": "a test", "now": NOW}
+    return runs.open_next(ledger, start, **(defaults | about))
 
 
-def test_a_runs_name_is_what_goes_into_it() -> None:
+def test_a_run_is_named_by_what_goes_into_it() -> None:
     a, b = Upload("raw/m/a", "1", "e", 1, "t"), Upload("raw/m/b", "1", "e", 1, "t")
     assert runs.run_id("m", [a, b], "") == runs.run_id("m", [b, a], "")
     others = [
@@ -56,29 +56,29 @@ def test_a_runs_name_is_what_goes_into_it() -> None:
     assert len(runs.run_id("m", [], "")) == 12
 
 
-def test_uploads_that_wait_become_one_run(ledger: Ledger, start: Starts) -> None:
-    uploads = [came(ledger, name) for name in ("a.csv", "b.csv")]
-    said = next_run(ledger, start)
+def test_waiting_uploads_become_one_run(ledger: Ledger, start: Starts) -> None:
+    uploads = [record_upload(ledger, name) for name in ("a.csv", "b.csv")]
+    sentence = next_run(ledger, start)
     assert start == [runs.run_id("flight-delay", uploads, "")]
-    assert said == f"run {start[0]} opened for 2 uploads"
+    assert sentence == f"run {start[0]} opened for 2 uploads"
     assert ledger.run(start[0])["opened"] == timestamp(NOW)
 
 
 def test_nothing_new_starts_nothing(ledger: Ledger, start: Starts) -> None:
-    came(ledger, "d.parquet", "labelled")
+    record_upload(ledger, "d.parquet", "labelled")
     assert next_run(ledger, start) == "nothing new waits"
     assert start == []
 
 
-def test_what_waits_meanwhile_is_the_next_runs(ledger: Ledger, start: Starts) -> None:
+def test_uploads_during_a_run_are_taken_by_the_next(ledger: Ledger, start: Starts) -> None:
     # Given a run under way
-    upload = came(ledger, "a.csv")
+    upload = record_upload(ledger, "a.csv")
     next_run(ledger, start)
     first = start[0]
     ledger.settle_upload(upload, "dataset")
     # When two more uploads come
     for name in ("b.csv", "c.csv"):
-        came(ledger, name)
+        record_upload(ledger, name)
         assert next_run(ledger, start) == f"run {first} is under way; what waits is taken by the next one"
     # Then the next run takes both
     ledger.end_run(first, "registered", "x", timestamp(NOW))
@@ -86,9 +86,9 @@ def test_what_waits_meanwhile_is_the_next_runs(ledger: Ledger, start: Starts) ->
     assert len(ledger.run(start[-1])["uploads"]) == 2
 
 
-def test_a_crash_between_opening_and_starting_is_mended_by_the_next_event(ledger: Ledger, start: Starts) -> None:
+def test_a_lost_start_is_repaired_by_the_next_event(ledger: Ledger, start: Starts) -> None:
     # Given a run that was opened by a process that died before it started it
-    came(ledger, "a.csv")
+    record_upload(ledger, "a.csv")
     start.dies = True
     with pytest.raises(ConnectionError):
         next_run(ledger, start)
@@ -101,21 +101,21 @@ def test_a_crash_between_opening_and_starting_is_mended_by_the_next_event(ledger
 
 
 def test_a_run_that_failed_is_not_started_again_by_itself(ledger: Ledger, start: Starts) -> None:
-    came(ledger, "a.csv")
+    record_upload(ledger, "a.csv")
     next_run(ledger, start)
     ledger.end_run(start[0], "failed", "x", timestamp(NOW))
     assert next_run(ledger, start) == "nothing new waits"
     # When something new comes, it takes what failed with it
-    came(ledger, "b.csv")
+    record_upload(ledger, "b.csv")
     next_run(ledger, start)
     assert [item.tries for item in ledger.uploads_of(ledger.run(start[-1]))] == [1, 0]
 
 
-def test_the_operator_starts_a_run_on_nothing_new(ledger: Ledger, start: Starts) -> None:
-    said = next_run(ledger, start, trigger="operator", occasion="request 1")
-    assert said == f"run {start[0]} opened for 0 uploads"
+def test_an_operator_starts_a_run_without_new_uploads(ledger: Ledger, start: Starts) -> None:
+    sentence = next_run(ledger, start, trigger="operator", occasion="request 1")
+    assert sentence == f"run {start[0]} opened for 0 uploads"
     ledger.end_run(start[0], "skipped", "x", timestamp(NOW))
-    # When the same request comes again, it is known; another is not
+    # When the same request comes again, then it opens no run; another does
     assert next_run(ledger, start, trigger="operator", occasion="request 1").endswith(
         "is known, or another was opened first"
     )
@@ -125,7 +125,7 @@ def test_the_operator_starts_a_run_on_nothing_new(ledger: Ledger, start: Starts)
 
 def test_more_uploads_than_a_run_takes_wait_for_the_next(ledger: Ledger, start: Starts) -> None:
     for number in range(UPLOAD_LIMIT + 3):
-        came(ledger, f"{number:03}.csv")
+        record_upload(ledger, f"{number:03}.csv")
     next_run(ledger, start)
     assert len(ledger.run(start[0])["uploads"]) == UPLOAD_LIMIT
     assert len(ledger.waiting()) == 3
@@ -137,43 +137,43 @@ def failed(ledger: Ledger, start: Starts, times: int) -> None:
         ledger.end_run(start[-1], "failed", "x", timestamp(NOW))
 
 
-def test_what_failed_never_keeps_new_uploads_out(ledger: Ledger, start: Starts) -> None:
+def test_failed_uploads_never_keep_new_ones_out(ledger: Ledger, start: Starts) -> None:
     # Given more captured rows and failed uploads than one run takes
     for number in range(UPLOAD_LIMIT):
-        came(ledger, f"{number:03}.csv")
+        record_upload(ledger, f"{number:03}.csv")
     failed(ledger, start, 1)
     for number in range(UPLOAD_LIMIT):
-        came(ledger, f"{number:03}.parquet", "labelled")
+        record_upload(ledger, f"{number:03}.parquet", "labelled")
     # When a new upload comes
-    new = came(ledger, "zzz.csv")
+    new = record_upload(ledger, "zzz.csv")
     next_run(ledger, start)
     # Then it is in the run
-    taken = ledger.uploads_of(ledger.run(start[-1]))
-    assert new in taken
-    assert len(taken) == UPLOAD_LIMIT
+    uploads = ledger.uploads_of(ledger.run(start[-1]))
+    assert new in uploads
+    assert len(uploads) == UPLOAD_LIMIT
 
 
-def test_of_what_failed_twice_one_is_taken_at_a_time(ledger: Ledger, start: Starts) -> None:
+def test_of_uploads_that_failed_twice_a_run_takes_one(ledger: Ledger, start: Starts) -> None:
     # Given three uploads on which two runs have failed: one of them may be why
     for name in ("a.csv", "b.csv", "c.csv"):
-        came(ledger, name)
+        record_upload(ledger, name)
     failed(ledger, start, 2)
     # When a new one comes
-    came(ledger, "d.csv")
+    record_upload(ledger, "d.csv")
     next_run(ledger, start)
     # Then one of the three goes with it
     assert [item.tries for item in ledger.uploads_of(ledger.run(start[-1]))] == [2, 0]
     ledger.end_run(start[-1], "failed", "x", timestamp(NOW))
-    # And the operator has all of them taken
+    # And a run of the operator takes all of them
     next_run(ledger, start, trigger="operator", occasion="now")
     assert sorted(item.tries for item in ledger.uploads_of(ledger.run(start[-1]))) == [1, 2, 2, 3]
 
 
-def test_a_request_that_comes_again_is_known_whatever_waits_by_then(ledger: Ledger, start: Starts) -> None:
-    came(ledger, "a.csv")
+def test_a_repeated_request_opens_no_run_whatever_waits_by_then(ledger: Ledger, start: Starts) -> None:
+    record_upload(ledger, "a.csv")
     next_run(ledger, start, trigger="operator", occasion="request 1")
     ledger.end_run(start[0], "failed", "x", timestamp(NOW))
-    came(ledger, "b.csv")
+    record_upload(ledger, "b.csv")
     assert "is known" in next_run(ledger, start, trigger="operator", occasion="request 1")
     assert len(start) == 1
 
@@ -202,10 +202,10 @@ def test_cooldown_and_daily_cap(
 ) -> None:
     for hours in sorted(hours_ago, reverse=True):
         alarm_run(ledger, start, timedelta(hours=hours))
-    assert runs.may_retrain(ledger, Retraining(**policy), NOW) == refusal
+    assert runs.retraining_obstacle(ledger, Retraining(**policy), NOW) == refusal
 
 
 def test_only_alarm_started_runs_count(ledger: Ledger, start: Starts) -> None:
-    came(ledger, "a.csv")
+    record_upload(ledger, "a.csv")
     next_run(ledger, start)
-    assert runs.may_retrain(ledger, Retraining(), NOW) is None
+    assert runs.retraining_obstacle(ledger, Retraining(), NOW) is None

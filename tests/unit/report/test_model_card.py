@@ -1,4 +1,4 @@
-"""The model card against the classes of SageMaker's own SDK, and the lengths that its schema allows."""
+"""The model card agrees with the classes of SageMaker's own SDK and the lengths of its schema."""
 
 import json
 from typing import Any
@@ -7,13 +7,13 @@ import pytest
 from pydantic import BaseModel
 from sagemaker.core.shapes.model_card_shapes import ModelCardContent
 
-from penstock.report.model_card import MOST, card
+from penstock.report.model_card import MAX_CONTENT, card
 
 PACKAGE_OVERVIEW = {"model_creator", "model_artifact"}
-"""A package's card knows no more of the overview than these; the classes above are those of the larger schema."""
+"""The overview's names in a package's card; the SDK's classes are those of the larger schema."""
 
 
-def made(**changed: Any) -> dict[str, Any]:
+def card_content(**changed: Any) -> dict[str, Any]:
     about: dict[str, Any] = {
         "creator": "Penstock, run r1",
         "description": "Will it be late?",
@@ -32,20 +32,20 @@ def made(**changed: Any) -> dict[str, Any]:
     }
     content = card(**about | changed)
     assert "\n" not in content
-    assert len(content) <= MOST
-    found: dict[str, Any] = json.loads(content)
-    return found
+    assert len(content) <= MAX_CONTENT
+    result: dict[str, Any] = json.loads(content)
+    return result
 
 
-def strict(model: type[BaseModel], value: dict[str, Any]) -> None:
-    """No name that the class does not have: it takes them, the service does not."""
+def check_fields(model: type[BaseModel], value: dict[str, Any]) -> None:
+    """Check that every name is a field of the class, which ignores unknown names; the service refuses them."""
     read = model.model_validate(value)
     for name, item in value.items():
         assert name in model.model_fields, f"{model.__name__} has no {name}"
         inner = getattr(read, name)
         for one, raw in zip(inner, item, strict=True) if isinstance(inner, list) else [(inner, item)]:
             if isinstance(one, BaseModel):
-                strict(type(one), raw)
+                check_fields(type(one), raw)
 
 
 @pytest.mark.parametrize(
@@ -63,34 +63,34 @@ def strict(model: type[BaseModel], value: dict[str, Any]) -> None:
         },
     ],
 )
-def test_it_is_what_sagemaker_takes(changed: dict[str, Any]) -> None:
-    found = made(**changed)
-    strict(ModelCardContent, found)
-    assert set(found["model_overview"]) <= PACKAGE_OVERVIEW
-    details = found["training_details"]["training_job_details"]
+def test_sagemaker_accepts_the_card(changed: dict[str, Any]) -> None:
+    result = card_content(**changed)
+    check_fields(ModelCardContent, result)
+    assert set(result["model_overview"]) <= PACKAGE_OVERVIEW
+    details = result["training_details"]["training_job_details"]
     assert len(details["user_provided_hyper_parameters"]) <= 100
     assert all(1 <= len(item["value"]) <= 255 for item in details["user_provided_hyper_parameters"])
-    assert all(len(value) <= 1024 for value in found["additional_information"]["custom_details"].values())
+    assert all(len(value) <= 1024 for value in result["additional_information"]["custom_details"].values())
 
 
-def test_it_has_the_numbers_of_each_side() -> None:
-    groups = made()["evaluation_details"][0]["metric_groups"]
+def test_the_card_has_the_metrics_of_each_model() -> None:
+    groups = card_content()["evaluation_details"][0]["metric_groups"]
     assert [(group["name"], group["metric_data"]) for group in groups] == [
         ("challenger", [{"name": "roc_auc", "type": "number", "value": 0.9}]),
         ("baseline", [{"name": "roc_auc", "type": "number", "value": 0.5}]),
     ]
 
 
-def test_it_has_the_numbers_of_each_class() -> None:
+def test_the_card_has_the_metrics_of_each_class() -> None:
     each = [{"name": "late", "rows": 7, "recall": 0.5}]
-    found = made(evaluation={"challenger": {"log_loss": 0.3}, "per_class": each})
-    group = found["evaluation_details"][0]["metric_groups"][-1]
+    result = card_content(evaluation={"challenger": {"log_loss": 0.3}, "per_class": each})
+    group = result["evaluation_details"][0]["metric_groups"][-1]
     assert group["name"] == "challenger, class late"
     assert [(item["name"], item["value"]) for item in group["metric_data"]] == [("rows", 7), ("recall", 0.5)]
 
 
-def test_a_card_that_is_too_long_goes_without_the_parameters() -> None:
+def test_a_card_that_would_be_too_long_leaves_out_the_parameters() -> None:
     metrics = {f"metric {index} {'x' * 200}": 0.5 for index in range(300)}
     parameters = {f"p{index}": "ü" * 250 for index in range(100)}
-    found = made(evaluation={"holdout_rows": 1, "challenger": metrics}, parameters=parameters)
-    assert "user_provided_hyper_parameters" not in found["training_details"]["training_job_details"]
+    result = card_content(evaluation={"holdout_rows": 1, "challenger": metrics}, parameters=parameters)
+    assert "user_provided_hyper_parameters" not in result["training_details"]["training_job_details"]

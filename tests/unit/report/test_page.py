@@ -1,4 +1,4 @@
-"""The report: whole, well-formed, everything in it, nothing that reaches out of it, nothing that comes in unescaped."""
+"""The report: complete, well-formed, without outside requests, and everything from data and people escaped."""
 
 import re
 from collections.abc import Mapping
@@ -100,7 +100,7 @@ def report(**changed: Any) -> Report:
 
 
 class Checked(HTMLParser):
-    """Tags that close as they open; collects what is in them."""
+    """Checks that tags are nested; collects tags and text."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -133,15 +133,15 @@ class Checked(HTMLParser):
 
 
 def numbers(value: Any) -> list[float]:
-    """Every number in a document, wherever."""
+    """Return every number in a document, at any depth."""
     if isinstance(value, Mapping):
-        return [found for item in value.values() for found in numbers(item)]
+        return [number for item in value.values() for number in numbers(item)]
     if isinstance(value, list):
-        return [found for item in value for found in numbers(item)]
+        return [number for item in value for number in numbers(item)]
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
-def test_it_is_well_formed_and_begins_with_the_decision() -> None:
+def test_the_page_is_well_formed_and_begins_with_the_decision() -> None:
     page = Checked(render(report()))
     assert (
         page.text.index("registered") < page.text.index("Gates") < page.text.index("Metrics: challenger and champion")
@@ -152,21 +152,21 @@ def test_it_is_well_formed_and_begins_with_the_decision() -> None:
 @pytest.mark.parametrize(
     "reach", ["http://", "https://", "src=", "<script", "@import", "url(", "<link", "href", "<iframe"]
 )
-def test_nothing_in_it_reaches_the_network(reach: str) -> None:
+def test_the_page_makes_no_request(reach: str) -> None:
     page = re.sub(ANCHOR, "", render(report()))
     assert reach not in page.lower()
     assert "default-src &#x27;none&#x27;" in page or "default-src 'none'" in page
 
 
-def test_every_number_is_in_it() -> None:
+def test_the_page_has_every_number() -> None:
     text = Checked(render(report())).text
-    shown = [SIDE, EVALUATION["baseline"], EVALUATION["champion"], EVALUATION["slices"], EVALUATION["intervals"]]
-    shown += [EVALUATION["latency"], VERDICT, MODEL["confusion"], DATA["drift"], UPLOADS, DATA["importance"]]
-    missing = [value for value in numbers(shown) if number(value) not in text]
+    documents = [SIDE, EVALUATION["baseline"], EVALUATION["champion"], EVALUATION["slices"], EVALUATION["intervals"]]
+    documents += [EVALUATION["latency"], VERDICT, MODEL["confusion"], DATA["drift"], UPLOADS, DATA["importance"]]
+    missing = [value for value in numbers(documents) if number(value) not in text]
     assert missing == []
     profile: Any = DATA["profile"]
     assert [v for item in profile["columns"] for v in numbers(item) if brief(v) not in text] == []
-    for said in (
+    for words_of_it in (
         "2,008",
         "22.5%",
         "481,516",
@@ -178,7 +178,7 @@ def test_every_number_is_in_it() -> None:
         "c0de" * 16,
         "v1",
     ):
-        assert said in text
+        assert words_of_it in text
     assert "slow_column" in text
 
 
@@ -190,36 +190,36 @@ def test_a_personal_column_shows_no_value() -> None:
     assert "personal: not shown" in page
 
 
-def poisoned(value: Any) -> Any:
-    """The document with the hostile text as every name and every word."""
+def poison(value: Any) -> Any:
+    """Replace every text of a document by the hostile one."""
     if isinstance(value, Mapping):
-        return {name: poisoned(item) for name, item in value.items()}
+        return {name: poison(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [poisoned(item) for item in value]
+        return [poison(item) for item in value]
     return HOSTILE if isinstance(value, str) and value not in {"binary", "registered"} else value
 
 
-def test_what_comes_from_data_and_people_is_escaped() -> None:
+def test_text_from_data_and_people_is_escaped() -> None:
     # Given a report in which every name, value and sentence attacks
     whole = vars(report())
-    evaluation = poisoned(EVALUATION) | {HOSTILE: {HOSTILE: 1.5}, "slices": {HOSTILE: {HOSTILE: HOSTILE}}}
+    evaluation = poison(EVALUATION) | {HOSTILE: {HOSTILE: 1.5}, "slices": {HOSTILE: {HOSTILE: HOSTILE}}}
     run = {
         "id": HOSTILE,
         "cause": HOSTILE,
         "steps": {"validate": {"uploads": [UPLOADS[0] | {"reasons": {HOSTILE: 3}}]}},
     }
     digests = {HOSTILE: HOSTILE}
-    page = render(Report(**poisoned(whole) | {"evaluation": evaluation, "run": run, "digests": digests, "version": 7}))
+    page = render(Report(**poison(whole) | {"evaluation": evaluation, "run": run, "digests": digests, "version": 7}))
     # Then it is text, all of it
-    found = Checked(page)
-    assert HOSTILE in found.text
-    names = {tag for tag, _ in found.tags}
+    parsed = Checked(page)
+    assert HOSTILE in parsed.text
+    names = {tag for tag, _ in parsed.tags}
     assert names.isdisjoint({"script", "img", "iframe", "link", "object"})
-    attributes = {name for _, given in found.tags for name in given}
+    attributes = {name for _, attrs in parsed.tags for name in attrs}
     assert not any(name.startswith("on") for name in attributes)
     assert "src" not in attributes
     # And the only links are those of the list of contents, whose targets are ours
-    links = [str(given["href"]) for _, given in found.tags if "href" in given]
+    links = [str(attrs["href"]) for _, attrs in parsed.tags if "href" in attrs]
     assert all(re.fullmatch(r"#[a-z0-9-]+", link) for link in links)
 
 
@@ -257,16 +257,16 @@ def test_many_classes_have_their_own_plots() -> None:
     # Each class has a curve, of challenger and champion, and the label's probability is held against what happened
     titles = [unescape(title) for title in re.findall(r"<figure><b>([^<]+)", page)]
     assert titles == ["ROC curve: early", f"ROC curve: {HOSTILE}", "ROC curve: on time", "Calibration"]
-    found = Checked(page)
-    assert sum(tag == "polyline" for tag, _ in found.tags) == 2 * 4
+    parsed = Checked(page)
+    assert sum(tag == "polyline" for tag, _ in parsed.tags) == 2 * 4
     # And every number is there, with every class as text
-    shown = numbers([MANY["confusion"], EACH])
-    assert [value for value in shown if number(value) not in found.text] == []
-    assert f"actual {HOSTILE}" in found.text
-    assert "how much log_loss rises" in found.text.lower()
-    assert "positive" not in found.text.replace("true positive rate", "").replace("false positive rate", "")
-    assert "Per class" not in found.text
-    assert "Metrics by class" in found.text
+    expected = numbers([MANY["confusion"], EACH])
+    assert [value for value in expected if number(value) not in parsed.text] == []
+    assert f"actual {HOSTILE}" in parsed.text
+    assert "how much log_loss rises" in parsed.text.lower()
+    assert "positive" not in parsed.text.replace("true positive rate", "").replace("false positive rate", "")
+    assert "Per class" not in parsed.text
+    assert "Metrics by class" in parsed.text
 
 
 def test_a_confusion_of_very_many_classes_shows_counts_only() -> None:
@@ -293,14 +293,14 @@ def test_a_rejected_run_without_a_champion() -> None:
             data={"models": {"challenger": MODEL}},
         )
     )
-    found = Checked(page)
-    assert "rejected" in found.text
-    assert "✗ failed" in found.text
-    assert "No champion was compared" in found.text
-    assert "champion (version" not in found.text
+    parsed = Checked(page)
+    assert "rejected" in parsed.text
+    assert "✗ failed" in parsed.text
+    assert "No champion was compared" in parsed.text
+    assert "champion (version" not in parsed.text
 
 
-def test_what_is_not_there_is_left_out() -> None:
+def test_sections_without_content_are_left_out() -> None:
     page = Checked(render(report(data={}, training={}, dataset={}, run={"id": "r"}, verdicts=[], digests={})))
     assert "Plots" not in page.text
     assert "The run took no new upload" in page.text
@@ -312,21 +312,21 @@ def test_the_same_documents_give_the_same_page() -> None:
 
 def test_a_document_of_any_shape_is_shown() -> None:
     deep: Any = {"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}
-    assert "…" in shown(deep)
-    assert unescape(shown([{"x": 1.5, "y": {"low": 2.25}}, {"z": None}])).count("<td") == 4
-    assert "and 50 more" in shown([{"x": index} for index in range(250)])
-    assert Checked(shown(["a", "b", HOSTILE])).text.strip() == f"a, b, {HOSTILE}"
+    assert "…" in rendered(deep)
+    assert unescape(rendered([{"x": 1.5, "y": {"low": 2.25}}, {"z": None}])).count("<td") == 4
+    assert "and 50 more" in rendered([{"x": index} for index in range(250)])
+    assert Checked(rendered(["a", "b", HOSTILE])).text.strip() == f"a, b, {HOSTILE}"
 
 
-def shown(value: Any) -> str:
-    """Any JSON document as the report prints it."""
+def rendered(value: Any) -> str:
+    """Render any JSON document as the report does."""
     return str(ENVIRONMENT.get_template("macros.html").module.node(document(value)))  # type: ignore[attr-defined]
 
 
 def test_the_contents_list_every_section_and_lead_to_it() -> None:
     page = Checked(render(report(evaluation=EVALUATION | {"per_class": EACH})))
-    links = [str(given["href"]) for tag, given in page.tags if tag == "a"]
-    ids = [f"#{given['id']}" for tag, given in page.tags if tag == "details"]
+    links = [str(attrs["href"]) for tag, attrs in page.tags if tag == "a"]
+    ids = [f"#{attrs['id']}" for tag, attrs in page.tags if tag == "details"]
     assert links == ids
     assert len(set(ids)) == len(ids) == sum(tag == "h2" for tag, _ in page.tags) > 8
 
@@ -390,7 +390,7 @@ def test_curves_that_coincide_are_told_apart_by_width_dashes_and_markers(dots: b
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"),
+    ("low", "high", "labels"),
     [
         (0, 1, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
         (-7, 12, ["-5", "0", "5", "10"]),
@@ -399,12 +399,12 @@ def test_curves_that_coincide_are_told_apart_by_width_dashes_and_markers(dots: b
         (0.0001, 0.0009, ["0.0002", "0.0004", "0.0006", "0.0008"]),
     ],
 )
-def test_axes_have_round_ticks(low: float, high: float, said: list[str]) -> None:
-    assert words(Axis("", low, high).ticks()) == said
+def test_axes_have_round_ticks(low: float, high: float, labels: list[str]) -> None:
+    assert words(Axis("", low, high).ticks()) == labels
 
 
 @pytest.mark.parametrize("values", [[], [0.0], [5.0, 5.0], [float("nan")], [-1e12, 1e12], [1e-9, 2e-9]])
-def test_an_axis_holds_whatever_comes(values: list[float]) -> None:
+def test_an_axis_holds_any_values(values: list[float]) -> None:
     axis = Axis.over("x", values)
     assert axis.low < axis.high
     assert 2 <= len(axis.ticks()) <= 12

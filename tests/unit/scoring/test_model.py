@@ -1,4 +1,4 @@
-"""The module that evaluates and serves: model files, requests, scores."""
+"""Model files, decoding of requests, scores."""
 
 import json
 import math
@@ -33,7 +33,7 @@ def test_the_signature_travels_in_the_file(model: Model) -> None:
     assert [field.name for field in model.signature.fields if field.required] == ["city", "amount"]
 
 
-def test_the_right_digest_is_taken_and_another_is_not(tiny_onnx: bytes) -> None:
+def test_a_file_with_another_digest_is_refused(tiny_onnx: bytes) -> None:
     digest = sha256(tiny_onnx).hexdigest()
     assert Model(tiny_onnx, sha256=digest).sha256 == digest
     with pytest.raises(ModelFileError, match="it was changed"):
@@ -59,7 +59,7 @@ def test_a_file_with_a_damaged_signature(tiny_onnx: bytes) -> None:
         Model(graph.SerializeToString())
 
 
-def test_scores_are_the_estimators(model: Model) -> None:
+def test_scores_equal_the_estimators(model: Model) -> None:
     # Given the estimator that the file was made of
     rows = tiny.table()
     own = tiny.estimator(rows).predict_proba(rows)[:, 1]
@@ -79,7 +79,7 @@ def test_rows_and_columns_score_alike(model: Model) -> None:
     np.testing.assert_allclose(alone, model.score_rows(rows), atol=1e-6)
 
 
-def test_missing_null_and_empty_are_one(model: Model) -> None:
+def test_missing_null_and_empty_values_score_alike(model: Model) -> None:
     left_out = model.score_rows([SMALLEST])
     nulls = model.score_rows([dict.fromkeys(GOOD) | SMALLEST])
     empty = model.score_rows([SMALLEST | {"colour": "", "note": ""}])
@@ -87,13 +87,13 @@ def test_missing_null_and_empty_are_one(model: Model) -> None:
     assert math.isfinite(left_out[0])
 
 
-def test_the_label_turns_at_the_threshold(model: Model) -> None:
-    found = [model.prediction(score) for score in (0.0, 0.4999, 0.5, 1.0)]
-    assert [item["label"] for item in found] == [False, False, True, True]
-    assert [item["score"] for item in found] == [0.0, 0.4999, 0.5, 1.0]
+def test_the_label_is_positive_from_the_threshold(model: Model) -> None:
+    predictions = [model.prediction(score) for score in (0.0, 0.4999, 0.5, 1.0)]
+    assert [item["label"] for item in predictions] == [False, False, True, True]
+    assert [item["score"] for item in predictions] == [0.0, 0.4999, 0.5, 1.0]
 
 
-def test_a_good_request_is_taken(model: Model) -> None:
+def test_a_valid_request_is_decoded(model: Model) -> None:
     rows = model.decode(body(GOOD, SMALLEST, GOOD | {"row_id": "r1", "at": "2013-01-01T00:00:00Z", "note": None}))
     assert [row["city"] for row in rows] == ["JFK", "LGA", "JFK"]
     assert rows[1]["level"] is None
@@ -105,7 +105,7 @@ def test_a_good_request_is_taken(model: Model) -> None:
     ("row", "score"),
     [(GOOD | {"amount": 10}, 10.0), (GOOD | {"amount": 10.0}, 10.0), (GOOD | {"amount": 1e1}, 10)],
 )
-def test_numbers_may_be_written_either_way(model: Model, row: dict[str, Any], score: float) -> None:
+def test_numbers_may_be_integers_or_decimals(model: Model, row: dict[str, Any], score: float) -> None:
     assert model.decode(body(row))[0]["amount"] == score
 
 
@@ -158,13 +158,13 @@ def test_a_bad_field_is_named_with_its_row(model: Model, row: dict[str, Any], fi
     assert problem["type"] == "about:blank"
 
 
-@pytest.mark.parametrize(("word", "shown"), [("NaN", "nan"), ("Infinity", "inf"), ("-Infinity", "-inf")])
-def test_what_many_clients_send_for_missing_is_explained(model: Model, word: str, shown: str) -> None:
+@pytest.mark.parametrize(("word", "printed"), [("NaN", "nan"), ("Infinity", "inf"), ("-Infinity", "-inf")])
+def test_nan_and_infinity_are_refused_with_their_place(model: Model, word: str, printed: str) -> None:
     text = '{"instances": [{"city": "JFK", "amount": 1}, {"city": "JFK", "amount": 1, "free": ' + word + "}]}"
     with pytest.raises(RequestError) as caught:
         model.decode(text.encode())
     assert (caught.value.status, caught.value.field, caught.value.row) == (400, "free", 1)
-    assert f"{shown} is no JSON number" in caught.value.detail
+    assert f"{printed} is no JSON number" in caught.value.detail
     assert "send null" in caught.value.detail
 
 
@@ -206,7 +206,7 @@ def test_what_many_clients_send_for_missing_is_explained(model: Model, word: str
         (body(GOOD, GOOD, GOOD, GOOD), 413),
     ],
 )
-def test_a_malformed_body_is_the_clients_fault(model: Model, sent: bytes, status: int) -> None:
+def test_a_malformed_body_gets_a_client_error(model: Model, sent: bytes, status: int) -> None:
     with pytest.raises(RequestError) as caught:
         model.decode(sent)
     allowed = {400, 422} if status == 400 or b"[[[[" in sent or b"9999" in sent or b"1e999" in sent else {status}
@@ -215,7 +215,7 @@ def test_a_malformed_body_is_the_clients_fault(model: Model, sent: bytes, status
     json.dumps(caught.value.problem(), allow_nan=False)
 
 
-def test_too_many_rows_say_how_many_are_taken(model: Model) -> None:
+def test_the_error_for_too_many_rows_has_the_limit(model: Model) -> None:
     with pytest.raises(RequestError) as caught:
         model.decode(body(*[SMALLEST] * 4))
     assert caught.value.problem() == {
@@ -233,7 +233,7 @@ def test_a_name_given_twice_counts_with_its_last_value(model: Model) -> None:
 
 
 def test_large_numbers_score_finite_or_are_refused(model: Model) -> None:
-    """Neither an exception nor a score that JSON cannot hold, whatever number a client sends."""
+    """No number gives an exception or a score that JSON cannot hold."""
     for number in (1e38, 1e39, 1e300, -1e308, 10**18, 10**40, 10**400, 5e-324, 2**53 + 1):
         for name in ("free", "count"):
             try:
@@ -251,8 +251,8 @@ JSON = st.recursive(
 ROWS = st.dictionaries(st.sampled_from([*GOOD, "row_id", "zzz"]), st.one_of(JSON, st.sampled_from(list(GOOD.values()))))
 
 
-def answered(model: Model, sent: bytes) -> None:
-    """Rows that score, or a 4xx; never anything else."""
+def check_response(model: Model, sent: bytes) -> None:
+    """Check that a body is scored or gets a 4xx, nothing else."""
     try:
         rows = model.decode(sent)
     except RequestError as error:
@@ -268,20 +268,20 @@ def answered(model: Model, sent: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode)))
-def test_any_bytes_are_answered(tiny_onnx: bytes, sent: bytes) -> None:
-    answered(loaded(tiny_onnx), sent)
+def test_any_bytes_get_scores_or_a_client_error(tiny_onnx: bytes, sent: bytes) -> None:
+    check_response(load(tiny_onnx), sent)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(JSON, st.lists(ROWS, max_size=4).map(lambda rows: {"instances": rows})))
-def test_any_json_is_answered(tiny_onnx: bytes, document: Any) -> None:
-    answered(loaded(tiny_onnx), json.dumps(document).encode())
+def test_any_json_gets_scores_or_a_client_error(tiny_onnx: bytes, document: Any) -> None:
+    check_response(load(tiny_onnx), json.dumps(document).encode())
 
 
 LOADED: dict[int, Model] = {}
 
 
-def loaded(data: bytes) -> Model:
+def load(data: bytes) -> Model:
     """The model, loaded once for all examples."""
     return LOADED.setdefault(len(data), LOADED.get(len(data)) or Model(data, max_rows=3))
 
@@ -329,42 +329,42 @@ def test_of_several_classes_the_label_is_the_estimators_own(several: Model) -> N
     fitted = tiny.estimator(rows, tiny.sizes(rows))
     scores = several.score({name: rows[name].to_list() for name in rows.columns})
     # When the scores are answered
-    found = [several.prediction(score) for score in scores.tolist()]
+    predictions = [several.prediction(score) for score in scores.tolist()]
     # Then the label is what scikit-learn predicts, and its probability is the score
-    assert [item["label"] for item in found] == fitted.predict(rows).tolist()
-    assert {item["label"] for item in found} == set(tiny.SIZES)
-    assert [item["score"] for item in found] == scores.max(axis=1).tolist()
-    assert [list(item["scores"]) for item in found] == [list(tiny.SIZES)] * 200
-    assert [list(item["scores"].values()) for item in found] == scores.tolist()
+    assert [item["label"] for item in predictions] == fitted.predict(rows).tolist()
+    assert {item["label"] for item in predictions} == set(tiny.SIZES)
+    assert [item["score"] for item in predictions] == scores.max(axis=1).tolist()
+    assert [list(item["scores"]) for item in predictions] == [list(tiny.SIZES)] * 200
+    assert [list(item["scores"].values()) for item in predictions] == scores.tolist()
 
 
 def test_of_equally_probable_classes_the_first_is_the_label(several: Model) -> None:
     assert several.prediction([0.2, 0.4, 0.4])["label"] == tiny.SIZES[1]
 
 
-def test_classes_that_are_numbers_are_labels_as_they_are_and_named_as_text() -> None:
+def test_classes_that_are_numbers_keep_their_type_in_the_label() -> None:
     # Given classes whose order as numbers is another than as text
     model = Model(tiny.build_multiclass((2, 10, 30)))
     # Then the label is the number, and the names are JSON's
-    found = model.prediction([0.1, 0.7, 0.2])
-    assert found == {"score": 0.7, "label": 10, "scores": {"2": 0.1, "10": 0.7, "30": 0.2}}
+    prediction = model.prediction([0.1, 0.7, 0.2])
+    assert prediction == {"score": 0.7, "label": 10, "scores": {"2": 0.1, "10": 0.7, "30": 0.2}}
 
 
 @pytest.mark.parametrize(
     ("classes", "task"), [((), "regression"), ((0, 1), "binary"), ((0, 1, 2), "multiclass"), (("a", "b"), "binary")]
 )
-def test_the_classes_say_what_the_task_is(classes: tuple[int | str, ...], task: str) -> None:
+def test_the_classes_determine_the_task(classes: tuple[int | str, ...], task: str) -> None:
     assert msgspec.structs.replace(tiny.signature(), classes=classes).task == task
 
 
 @pytest.mark.parametrize("build", [tiny.build, tiny.build_regression, tiny.build_multiclass])
-def test_a_row_has_the_same_score_alone_and_in_company(build: Callable[[], bytes]) -> None:
+def test_a_row_has_the_same_score_alone_and_among_others(build: Callable[[], bytes]) -> None:
     # Given many rows of a linear model, whose sums show the order in which they were added up
     model = Model(build())
     rows = [GOOD | {"amount": number * 1.37, "free": number / 7 - 20} for number in range(300)]
     together = model.score_rows(rows)
     # When they are scored in groups of other sizes, one by one among them
     for size in (1, 2, 3, 17, 100):
-        found = np.concatenate([model.score_rows(rows[start : start + size]) for start in range(0, 300, size)])
+        scores = np.concatenate([model.score_rows(rows[start : start + size]) for start in range(0, 300, size)])
         # Then every bit is the same
-        assert np.array_equal(found, together), size
+        assert np.array_equal(scores, together), size

@@ -203,7 +203,7 @@ def test_score_of_a_row_of_numbers_does_not_depend_on_the_batch(classes: int) ->
     fitted = LGBMClassifier(n_estimators=20, random_state=0, verbosity=-1).fit(rows, truth)
     about = msgspec.structs.replace(tiny.signature(), fields=export.fields(ONLY), classes=tuple(range(classes)))
     model = Model(export.sealed(export.to_onnx(fitted, ONLY), about))
-    assert model._one is not None
+    assert model._score_single is not None
     # When rows are scored together and each alone: missing values, booleans, and numbers that float32 rounds
     large_numbers = [1, 2**53 + 1, 2**62 + 1, -3, 16_777_217]
     requests = [

@@ -14,8 +14,7 @@ from penstock.contract.model import Column, Contract
 from penstock.monitoring import drift
 from penstock.scoring.model import Model
 from training.steps.data.rows import Rows
-from training.steps.measure import report_data
-from training.steps.measure import report_multiclass as report_classes
+from training.steps.measure import report_data, report_multiclass
 from training.steps.task.multiclass import Multiclass
 from training.steps.task.tasks import Binary, Regression
 
@@ -102,7 +101,7 @@ def test_residuals_count_every_row_in_bins_that_rivals_share() -> None:
 
 def test_residuals_that_are_all_the_same() -> None:
     edges = report_data.edges_of(SCORES, [SCORES])
-    result = report_data.residuals(SCORES, SCORES, edges, named=True)
+    result = report_data.residuals(SCORES, SCORES, edges, points=True)
     assert result["residuals"] == {"edges": [-0.5, 0.5], "rows": [len(SCORES)], "outside": 0}
 
 
@@ -152,7 +151,7 @@ SURE = np.random.default_rng(3).dirichlet(np.ones(3), 600) * 0.5 + 0.5 * np.eye(
 
 
 def test_many_classes_are_drawn_as_scikit_learn_has_them() -> None:
-    result = report_classes.of_classes(PLACES, SURE, (False, "b", 7))
+    result = report_multiclass.class_curves(PLACES, SURE, (False, "b", 7))
     assert result["confusion"] == {
         "classes": ["false", "b", "7"],
         "rows": metrics.confusion_matrix(PLACES, SURE.argmax(axis=1)).tolist(),
@@ -171,7 +170,7 @@ def test_many_classes_are_drawn_as_scikit_learn_has_them() -> None:
 @pytest.mark.parametrize(("classes", "curves"), [(10, 10), (11, 0)])
 def test_few_classes_have_a_curve_each(classes: int, curves: int) -> None:
     truth: Any = np.arange(classes)
-    result = report_classes.of_classes(truth, np.full((classes, classes), 1 / classes), tuple(range(classes)))
+    result = report_multiclass.class_curves(truth, np.full((classes, classes), 1 / classes), tuple(range(classes)))
     assert len(result["roc_by_class"]) == curves
     assert len(result["confusion"]["rows"]) == classes
 

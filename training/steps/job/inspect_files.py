@@ -11,7 +11,7 @@ from penstock.aws.s3_store import Store
 from penstock.contract.odcs import read_contract
 from penstock.lake import Lake
 from penstock.ledger.ledger import Upload
-from penstock.pipeline.inspection import FILES, Found, Inspection
+from penstock.pipeline.inspection import FILES, FileFinding, Inspection
 from penstock.settings import InspectSettings
 from penstock.spec.model import ARCHIVE
 from training.steps.data.container import Container, StepError
@@ -46,7 +46,7 @@ def inspect_files(run: str, inspection: Inspection, say: Callable[[str], None]) 
     files = [Upload(**file) for file in store.json(lake.run_input(run, FILES))]
     for index, upload in enumerate(files):
         place = f"file {index + 1} of {len(files)}: {upload.key}"
-        name = inspection.finding(run, upload)
+        name = inspection.finding_key(run, upload)
         if store.size(name, None) is not None:
             say(f"{place}: inspected before")
             continue
@@ -56,13 +56,13 @@ def inspect_files(run: str, inspection: Inspection, say: Callable[[str], None]) 
         say(f"{place}: {_summary(result)}")
 
 
-def _inspect(inspection: Inspection, run: str, upload: Upload) -> Found:
+def _inspect(inspection: Inspection, run: str, upload: Upload) -> FileFinding:
     try:
-        return inspection.file(run, upload)
+        return inspection.inspect(run, upload)
     except Exception as error:
         traceback.print_exc()
         raise StepError(f"{upload.key} cannot be inspected: {type(error).__name__}: {error}") from error
 
 
-def _summary(result: Found) -> str:
+def _summary(result: FileFinding) -> str:
     return f"refused: {result.refusal}" if result.refusal else f"{result.rows} rows, {result.bad} of them bad"

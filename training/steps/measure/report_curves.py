@@ -1,4 +1,4 @@
-"""Curves for a report's plots, bounded: few points for lines, ten bins for calibration."""
+"""Curves for the report's plots, bounded: few points for lines, ten bins for calibration."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ POINTS, BINS = 200, 10
 Numbers = npt.NDArray[np.float64]
 
 
-def thinned(x: Numbers, y: Numbers) -> list[list[float]]:
-    """At most POINTS of a curve's points, evenly along its length; the ends are kept."""
+def thin(x: Numbers, y: Numbers) -> list[list[float]]:
+    """Return at most POINTS of a curve's points, evenly along its length, its ends included."""
     along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
     chosen = np.unique(np.searchsorted(along, np.linspace(0, along[-1], POINTS - 1)).clip(0, len(x) - 1))
-    kept = np.unique([0, *chosen, len(x) - 1])[-POINTS:]
-    return np.column_stack([x[kept], y[kept]]).tolist()  # type: ignore[no-any-return]
+    places = np.unique([0, *chosen, len(x) - 1])[-POINTS:]
+    return np.column_stack([x[places], y[places]]).tolist()  # type: ignore[no-any-return]
 
 
 def calibration(truth: Numbers, scores: Scores) -> list[dict[str, Any]]:
-    """Bins of about equally many rows, equal scores never apart: mean score, share of positives, rows."""
+    """Return bins of about equally many rows, equal scores in one bin: mean score, share of positives, rows."""
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, BINS + 1)))[1:-1]
     places = np.searchsorted(edges, scores, side="right")
     return [

@@ -1,9 +1,9 @@
-"""What the report's plots and tables are drawn from, measured where truth and scores are: inside the training job.
+"""The numbers of the report's plots and tables, measured inside the training job, which has truth and scores.
 
 Bounded: curves have at most 200 points (`report_curves`), clouds 400, profiles 20 quantiles or values a column; the
-permutations, which score again, stop after LIMIT_SECONDS and say which columns they left out. A personal column shows
-no value, and no value is named that fewer than FEWEST rows share, so that the report outlives the rows of whoever is
-forgotten.
+permutations, which score again, stop after LIMIT_SECONDS and name the columns that they left out. A personal column
+shows no value, and a value that fewer than FEWEST rows share is not shown, so that the report stays valid when a
+person's rows are erased.
 """
 
 import time
@@ -22,22 +22,22 @@ from penstock.monitoring import drift
 from penstock.scoring.model import Model
 from penstock.scoring.signature import Class, Scores
 from training.steps.data.rows import Rows
-from training.steps.measure.report_curves import calibration, thinned
-from training.steps.measure.report_multiclass import log_score, of_classes
+from training.steps.measure.report_curves import calibration, thin
+from training.steps.measure.report_multiclass import class_curves, log_score
 from training.steps.task.export_check import Champion
 from training.steps.task.multiclass import Multiclass
 from training.steps.task.tasks import Binary, Kind
 
 CLOUD = 400
 SAMPLE, REPEATS, SEED = 4_000, 3, 0
-"""Rows that are permuted, how often each column is, and the random numbers' seed."""
-DRIFT_ROWS, MUCH = 50_000, 0.25
-"""Rows that are held against the champion's baseline, and the PSI from which a column has drifted much."""
+"""Rows that are permuted, permutations of each column, and the random numbers' seed."""
+DRIFT_ROWS, LARGE_PSI = 50_000, 0.25
+"""Rows that are compared with the champion's baseline, and the PSI from which a column has drifted much."""
 LIMIT_SECONDS = 60.0
 FEWEST = 5
 TOP = 10
 LONGEST = 60
-"""Characters of a value that are shown."""
+"""Characters of a value that the report shows."""
 Numbers = npt.NDArray[np.float64]
 Document = dict[str, Any]
 
@@ -50,7 +50,7 @@ def collect(
     champion: Champion | None,
     champion_baseline: Document | None,
 ) -> Document:
-    """The document `report-data.json`.
+    """Measure the document `report-data.json`.
 
     Args:
         task: on these rows.
@@ -58,7 +58,7 @@ def collect(
         rows: by side.
         scores: the challenger's on the holdout.
         champion: the live model's, where it was compared.
-        champion_baseline: what its training job counted (`drift.baseline`), where it is known.
+        champion_baseline: its training job's `drift.baseline`, where there is one.
     """
     holdout, train = rows["holdout"], rows["train"]
     scored = {"challenger": (scores, model.signature.threshold)}
@@ -76,7 +76,7 @@ def collect(
 
 
 def truth_of(task: Kind, rows: Rows) -> Numbers:
-    """What really was: 1 and 0 for a class, one of many's place, the amount of a regression. Shape (rows,)."""
+    """Return the truth as numbers: 1 and 0 of two classes, a class' index, or an amount. Shape (rows,)."""
     if isinstance(task, Binary):
         return evaluation.positives(rows.truth(), task.classes[1]).astype(np.float64)
     if isinstance(task, Multiclass):
@@ -85,20 +85,21 @@ def truth_of(task: Kind, rows: Rows) -> Numbers:
 
 
 def _measured(task: Kind, holdout: Rows, scored: Mapping[str, tuple[Scores, float | None]]) -> dict[str, Document]:
-    """What is drawn of each model."""
+    """Return the curves of each model."""
     if isinstance(task, Multiclass):
         places = task.truth(holdout)
-        return {name: of_classes(places, scores, task.classes) for name, (scores, _) in scored.items()}
+        return {name: class_curves(places, scores, task.classes) for name, (scores, _) in scored.items()}
     truth = truth_of(task, holdout)
     if isinstance(task, Binary):
-        given = {name: (scores, at) for name, (scores, at) in scored.items() if at is not None}
-        return {name: curves(truth, scores, at, task.classes) for name, (scores, at) in given.items()}
-    edges, named = edges_of(truth, [scores for scores, _ in scored.values()]), not holdout.contract.target.personal
-    return {name: residuals(truth, scores, edges, named=named) for name, (scores, _) in scored.items()}
+        thresholds = {name: (scores, at) for name, (scores, at) in scored.items() if at is not None}
+        return {name: curves(truth, scores, at, task.classes) for name, (scores, at) in thresholds.items()}
+    edges = edges_of(truth, [scores for scores, _ in scored.values()])
+    points = not holdout.contract.target.personal
+    return {name: residuals(truth, scores, edges, points=points) for name, (scores, _) in scored.items()}
 
 
 def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Class, ...]) -> Document:
-    """ROC, precision and recall, calibration, confusion and histogram of a classification's scores.
+    """Measure ROC, precision and recall, calibration, confusion and histogram of the scores of two classes.
 
     Args:
         truth: 1 or 0, shape (rows,).
@@ -111,8 +112,8 @@ def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Clas
     edges = np.linspace(0, 1, 21)
     positive = truth > 0
     return {
-        "roc": thinned(false, true),
-        "pr": thinned(recall[::-1], precision[::-1]),
+        "roc": thin(false, true),
+        "pr": thin(recall[::-1], precision[::-1]),
         "calibration": calibration(truth, scores),
         "threshold": threshold,
         "confusion": {
@@ -129,69 +130,70 @@ def curves(truth: Numbers, scores: Scores, threshold: float, classes: tuple[Clas
 
 
 def edges_of(truth: Numbers, rivals: Sequence[Scores]) -> Numbers:
-    """Bins for the residuals of all rivals, the same so that heights compare: the middle 99 % of each lies within."""
+    """Return the same bins for the residuals of all models, so that heights compare: the middle 99 % lies within."""
     ends = [np.quantile(truth - scores, [0.005, 0.995]) for scores in rivals]
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     return np.linspace(low, high, 31) if high > low else np.array([low - 0.5, low + 0.5])
 
 
-def residuals(truth: Numbers, scores: Scores, edges: Numbers, *, named: bool) -> Document:
-    """How far a regression's amounts are off: a histogram, and a sample of rows.
+def residuals(truth: Numbers, scores: Scores, edges: Numbers, *, points: bool) -> Document:
+    """Measure a regression's residuals: a histogram, and a sample of rows.
 
     Args:
         truth: shape (rows,).
         scores: shape (rows,).
         edges: the histogram's (`edges_of`).
-        named: whether single amounts may be shown.
+        points: whether the sample may be shown.
     """
-    off = truth - scores
-    counts = np.histogram(off, edges)[0]
+    errors = truth - scores
+    counts = np.histogram(errors, edges)[0]
     about: Document = {
-        "residuals": {"edges": edges.tolist(), "rows": counts.tolist(), "outside": int(len(off) - counts.sum())}
+        "residuals": {"edges": edges.tolist(), "rows": counts.tolist(), "outside": int(len(errors) - counts.sum())}
     }
-    if named:
+    if points:
         chosen = np.sort(np.random.default_rng(SEED).permutation(len(truth))[:CLOUD])
         about["points"] = np.column_stack([scores[chosen], truth[chosen]]).tolist()
     return about
 
 
 def importance(task: Kind, model: Model, holdout: Rows, clock: Callable[[], float] = time.monotonic) -> Document | None:
-    """How much worse the task's first metric is when one column's values are permuted, by the file itself.
+    """Measure permutation importance: how much worse the task's first metric is with one column's values shuffled.
 
-    Source: Breiman, Random Forests (2001), section 10. None where the sample allows no measure.
+    The model file itself scores the permuted rows. Source: Breiman, Random Forests (2001), section 10. None where the
+    sample allows no measure.
     """
     table = holdout.table.sample(min(SAMPLE, holdout.table.height), seed=SEED)
     sample = Rows(table, holdout.contract)
     truth = truth_of(task, sample)
     if len(np.unique(truth)) < 2:
         return None
-    name, measure = _first(task)
+    name, measure = _first_metric(task)
     columns = dict(sample.columns())
     full, random = float(measure(truth, model.score(columns))), np.random.default_rng(SEED)
-    ends, found, left = clock() + LIMIT_SECONDS, [], []
+    deadline, measured, omitted = clock() + LIMIT_SECONDS, [], []
     for field in model.signature.fields:
-        if clock() > ends:
-            left.append(field.name)
+        if clock() > deadline:
+            omitted.append(field.name)
             continue
         values = np.array(columns[field.name], dtype=object)
-        falls = [
+        drops = [
             full - float(measure(truth, model.score(columns | {field.name: random.permutation(values).tolist()})))
             for _ in range(REPEATS)
         ]
-        found.append({"column": field.name, "drop": float(np.mean(falls)), "spread": float(np.std(falls))})
-    ranked = sorted(found, key=lambda item: -float(str(item["drop"])))
-    return {"metric": name, "rows": len(truth), "repeats": REPEATS, "columns": ranked, "left_out": left}
+        measured.append({"column": field.name, "drop": float(np.mean(drops)), "spread": float(np.std(drops))})
+    ranked = sorted(measured, key=lambda item: -float(str(item["drop"])))
+    return {"metric": name, "rows": len(truth), "repeats": REPEATS, "columns": ranked, "left_out": omitted}
 
 
-def _first(task: Kind) -> tuple[str, Callable[[Numbers, Scores], float]]:
-    """The task's first metric, with more being better."""
+def _first_metric(task: Kind) -> tuple[str, Callable[[Numbers, Scores], float]]:
+    """Return the task's first metric, as a function of which more is better."""
     if isinstance(task, Multiclass):
         return "log_loss", log_score
     return ("roc_auc", metrics.roc_auc_score) if isinstance(task, Binary) else ("r2", metrics.r2_score)
 
 
 def profile(rows: Rows) -> list[Document]:
-    """Each feature and the target: type, missing values, and what the values are like."""
+    """Describe each feature and the target: type, missing values, quantiles or frequent values."""
     return [_profile(rows.table[column.name], column) for column in [*rows.contract.features, rows.contract.target]]
 
 
@@ -216,34 +218,35 @@ def _profile(values: pl.Series, column: Column) -> Document:
 
 
 def _present(values: pl.Series) -> pl.Series:
-    kept = values.drop_nulls()
-    return kept.filter(~kept.cast(pl.String).is_in(["", "NaN"]))
+    present = values.drop_nulls()
+    return present.filter(~present.cast(pl.String).is_in(["", "NaN"]))
 
 
 def _drift(train: Rows, baseline: Document | None) -> Document | None:
-    """The training rows against what the champion's training job counted; a column of another kind is left out."""
+    """Compare the training rows with the champion's baseline; leave out columns whose kind has changed."""
     if baseline is None:
         return None
     table = train.table.sample(min(DRIFT_ROWS, train.table.height), seed=SEED)
     columns = Rows(table, train.contract).columns()
     numeric = {column.name: column.numeric for column in train.contract.features}
-    known = {name: item for name, item in baseline.items() if numeric.get(name) == (item["edges"] is not None)}
-    if not known:
+    shared = {name: item for name, item in baseline.items() if numeric.get(name) == (item["edges"] is not None)}
+    if not shared:
         return None
-    found = drift.compare(known, {name: columns[name] for name in known}, rows=table.height, min_rows=1, threshold=MUCH)
-    much = sum(column.drifted for column in found.columns)
+    values = {name: columns[name] for name in shared}
+    result = drift.compare(shared, values, rows=table.height, min_rows=1, threshold=LARGE_PSI)
+    count = sum(column.drifted for column in result.columns)
     sentence = (
-        f"{much} of {len(known)} columns of the training rows are much unlike those that the champion's baseline was "
-        f"counted on (PSI of {MUCH} or more, and more than chance)."
+        f"{count} of {len(shared)} columns of the training rows differ much from the rows of the champion's baseline "
+        f"(PSI of {LARGE_PSI} or more, and more than chance)."
     )
     return {
         "sentence": sentence,
-        "columns": [{"column": c.column, "psi": c.psi, "noise": c.noise, "drifted": c.drifted} for c in found.columns],
+        "columns": [{"column": c.column, "psi": c.psi, "noise": c.noise, "drifted": c.drifted} for c in result.columns],
     }
 
 
 def _short(value: Any) -> Any:
-    """Six digits are enough to draw."""
+    """Round every number to six digits, enough for plots."""
     if isinstance(value, dict):
         return {name: _short(item) for name, item in value.items()}
     if isinstance(value, list):
