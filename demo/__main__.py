@@ -18,14 +18,14 @@ from demo import flights
 from demo.story import DidNotHappenError, Story, console, expect, until
 from penstock.aws.s3_store import Store
 from penstock.captures import reader as captures
-from penstock.cli import following
-from penstock.cli.client import Client
-from penstock.cli.commands import approve as decisions
-from penstock.cli.commands import cloud as cloud_commands
-from penstock.cli.commands import data, runs, why
-from penstock.cli.commands import predict as serving
+from penstock.cli.api_client import ApiClient
+from penstock.cli.commands import approve, predict, why
+from penstock.cli.commands.cloud import IMAGE
 from penstock.cli.output import seconds_between, took
+from penstock.cli.rollout_progress import wait_for_rollout
+from penstock.cli.run_progress import follow_run, wait_for_run_of_upload
 from penstock.cli.target import DEMO, Target, UnreachableError, UsageError, laptop_cloud, project_root
+from penstock.cli.upload import upload_files
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.ledger.ledger import Record, timestamp
@@ -71,7 +71,7 @@ def _tell(story: Story, folder: Path) -> None:
     target = _cloud(story, root)
     contract = read_contract(root / MODELS / MODEL)
     _train(story, target, first, folder)
-    client = Client(target)
+    client = ApiClient(target)
     _approve(story, target, client)
     _april(story, target, client, contract, april.sample(SENT, seed=1))
     _quarantine(story, target, april, folder)
@@ -87,7 +87,7 @@ def _cloud(story: Story, root: Path) -> Target:
         cloud = laptop_cloud(root)
         _fresh(root)
         with console.status("starting"):
-            state = cloud.up(images={cloud_commands.IMAGE: root})
+            state = cloud.up(images={IMAGE: root})
         (cloud.home / DEMO).touch()
         with console.status("deploying") as spinner:
             stacks = deploy(cloud, root, progress=lambda line: spinner.update(f"deploying: {line[:100]}"))
@@ -112,15 +112,15 @@ def _fresh(root: Path) -> None:
 def _push(target: Target, table: pl.DataFrame, file: Path) -> Record:
     """Upload a table as CSV and follow the run that takes it."""
     table.write_csv(file)
-    upload = data.upload(target, [file], labels=False, quiet=False)[0]
-    run = runs.wait_for_taker(target, upload["key"], upload["version_id"])
-    return runs.follow(target, run)
+    upload = upload_files(target, [file], labels=False, quiet=False)[0]
+    run = wait_for_run_of_upload(target, upload["key"], upload["version_id"])
+    return follow_run(target, run)
 
 
 def _train(story: Story, target: Target, table: pl.DataFrame, folder: Path) -> None:
     command = "penstock push flights-2013-q1.csv --wait"
     with story.leg("January to March in, a model out", command) as result:
-        status, answer = Client(target).post(b'{"instances": []}')
+        status, answer = ApiClient(target).post(b'{"instances": []}')
         expect(f"503 while nothing is live (got {status}: {answer})", happened=status == 503)
         record = _push(target, table, folder / "flights-2013-q1.csv")
         expect(
@@ -133,11 +133,11 @@ def _train(story: Story, target: Target, table: pl.DataFrame, folder: Path) -> N
         )
 
 
-def _approve(story: Story, target: Target, client: Client) -> None:
+def _approve(story: Story, target: Target, client: ApiClient) -> None:
     with story.leg("a person approves", "penstock approve --reason 'looks right'") as result:
         approved = timestamp(datetime.now(UTC))
-        decisions.approve(MODEL, reason="the gates passed and the numbers look right", wait=False)
-        outcome, sentence = following.wait_for_rollout(target, 1, approved)
+        approve.approve(MODEL, reason="the gates passed and the numbers look right", wait=False)
+        outcome, sentence = wait_for_rollout(target, 1, approved)
         expect(f"the rollout ends live: {sentence}", happened=outcome == "live")
         live = target.ledger.live() or {}
         status, answer = client.post(b'{"instances": [{"carrier": "UA"}]}')
@@ -148,7 +148,7 @@ def _approve(story: Story, target: Target, client: Client) -> None:
         console.print(result[0])
 
 
-def _april(story: Story, target: Target, client: Client, contract: Contract, table: pl.DataFrame) -> None:
+def _april(story: Story, target: Target, client: ApiClient, contract: Contract, table: pl.DataFrame) -> None:
     with story.leg(f"{SENT:,} April flights over HTTPS", "penstock predict april.csv") as result:
         answers = _send(client, contract, table)
         right = sum(a["label"] == late for a, late in zip(answers, table["late"], strict=True)) / SENT
@@ -157,9 +157,9 @@ def _april(story: Story, target: Target, client: Client, contract: Contract, tab
         result.append(f"{right:.1%} right against what really happened ({usual:.1%} by always saying on time)")
         console.print(result[0])
         _captured(target, SENT)
-        look = serving.check_now(target)
-        expect(f"no drift in April: {look['sentence']}", happened=look["outcome"] == "no drift")
-        console.print(f"monitor: {look['sentence']}")
+        monitor = predict.run_monitor(target)
+        expect(f"no drift in April: {monitor['sentence']}", happened=monitor["outcome"] == "no drift")
+        console.print(f"monitor: {monitor['sentence']}")
 
 
 def _quarantine(story: Story, target: Target, april: pl.DataFrame, folder: Path) -> None:
@@ -183,25 +183,27 @@ def _skip(story: Story, target: Target, folder: Path) -> None:
         result.append(record["reason"])
 
 
-def _drift(story: Story, target: Target, client: Client, contract: Contract, table: pl.DataFrame, folder: Path) -> None:
+def _drift(
+    story: Story, target: Target, client: ApiClient, contract: Contract, table: pl.DataFrame, folder: Path
+) -> None:
     with story.leg(f"{SENT:,} July flights, and what became of them", "penstock push --labels july.csv") as result:
         _send(client, contract, table)
         _captured(target, 2 * SENT)
         labels = folder / "july.csv"
         table.select("flight_id", "late").write_csv(labels)
-        data.upload(target, [labels], labels=True, quiet=False)
+        upload_files(target, [labels], labels=True, quiet=False)
         until("the joined rows wait for a run", lambda: target.ledger.waiting() or None)
         result.append(f"{SENT:,} outcomes joined with what was answered")
         console.print(result[0])
     with story.leg("the drift that is in July", "penstock drift --check") as result:
-        look = serving.check_now(target)
-        serving.print_look(look)
-        expect(f"drift in July: {look['sentence']}", happened=look["outcome"] == "drift")
-        drifted = [item for item in look["columns"] if item["drifted"]]
+        monitor = predict.run_monitor(target)
+        predict.print_drift(monitor)
+        expect(f"drift in July: {monitor['sentence']}", happened=monitor["outcome"] == "drift")
+        drifted = [item for item in monitor["columns"] if item["drifted"]]
         result.append(", ".join(f"{item['column']} PSI {item['psi']:.2f}" for item in drifted))
     with story.leg("the retraining that follows from the alarm", "penstock run …") as result:
         run = until("the alarm opens a run", lambda: _alarmed(target))
-        record = runs.follow(target, run)
+        record = follow_run(target, run)
         happened = record["outcome"] in {"registered", "rejected"}
         expect(f"the retraining ends with a decision, not {record['outcome']}: {record['reason']}", happened=happened)
         result.append(f"run {run} {record['outcome']}: {record['reason']}")
@@ -211,7 +213,7 @@ def _alarmed(target: Target) -> str | None:
     return next((record["id"] for record in target.ledger.runs() if record["trigger"] == "alarm"), None)
 
 
-def _send(client: Client, contract: Contract, table: pl.DataFrame) -> list[dict[str, Any]]:
+def _send(client: ApiClient, contract: Contract, table: pl.DataFrame) -> list[dict[str, Any]]:
     """Every flight over HTTPS, its row key with it; the predictions in order."""
     names = [column.name for column in contract.columns if column.role in {"feature", "key", "event_time"}]
     rows = [{k: v for k, v in row.items() if v is not None} for row in table.select(names).to_dicts()]

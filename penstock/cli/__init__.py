@@ -1,4 +1,4 @@
-"""The command `penstock`: parse, one call, print."""
+"""The `penstock` command: each command parses its arguments, makes one call and prints the result."""
 
 from penstock.cli.app import main
 

@@ -1,8 +1,8 @@
-"""The command's commands, and the one place where an error becomes a sentence and an exit code.
+"""The application: registers all commands, and turns errors into a sentence and an exit code.
 
-Exit codes: 0 done · 1 an error · 2 wrong usage · 3 the stage is not there · 10 rejected · 11 quarantined · 12 failed
-(a run or a batch that was waited for; 11 also a file that `check` would refuse) · 13 drift (`drift --check`) · 14
-nobody of that key was found (`forget`) · 15 more people must approve (`approve`).
+Exit codes: 0 success · 1 error · 2 wrong usage · 3 the stage is not reachable · 10 rejected · 11 quarantined ·
+12 failed (10 to 12: the run or batch that the command waited for; 11 also: `check` would refuse the file) · 13 drift
+(`drift --check`) · 14 no row has the key (`forget`) · 15 more people must approve (`approve`).
 """
 
 import sys
@@ -14,23 +14,23 @@ from penstock.archive import ArchiveError
 from penstock.aws.feature_store import FeatureStoreError
 from penstock.aws.s3_store import NoObjectError, NotDeletedError
 from penstock.captures.reader import NoCaptureError
-from penstock.cli.client import AnswerError
-from penstock.cli.commands import approve as decisions
+from penstock.cli.api_client import AnswerError
 from penstock.cli.commands import (
+    approve,
     batch,
     cloud,
     data,
-    data_versions,
     forget,
     init,
     models,
+    predict,
+    push,
     report,
     rollback,
     rollout,
     runs,
     why,
 )
-from penstock.cli.commands import predict as serving
 from penstock.cli.output import errors, line
 from penstock.cli.target import UnreachableError, UsageError, keep_from_demo
 from penstock.contract.model import ContractError
@@ -52,26 +52,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep a model in production: on AWS, or on the laptop cloud.",
 )
-for module in (
+COMMANDS = (
     cloud,
     init,
+    push,
     data,
-    data_versions,
     forget,
     runs,
     models,
     report,
-    decisions,
+    approve,
     rollout,
     rollback,
     why,
-    serving,
+    predict,
     batch,
-):
+)
+"""In the order of the help."""
+for module in COMMANDS:
     module.register(app)
 
 STOPPED = 130
-STOPPED_WORDS = "stopped; what was uploaded or started by then goes on by itself: see `penstock runs`"
+STOPPED_MESSAGE = "stopped; uploads and runs that have started continue by themselves: see `penstock runs`"
 SENTENCES = (
     AnswerError,
     ArchiveError,
@@ -91,26 +93,25 @@ SENTENCES = (
     SubjectError,
     TableError,
 )
-
-
+"""Errors whose message is a sentence for the user; exit code 1."""
 CHANGING = {"push", "approve", "reject", "rollback", "retrain", "predict", "forget", "batch"}
-"""Commands that leave something in the laptop cloud."""
+"""Commands that change what the laptop cloud holds."""
 
 
 def main() -> None:
-    """Run the command; errors that a person can act on are one sentence."""
+    """Run the command; print errors that the user can act on as one sentence, without a traceback."""
     try:
         _run()
     except SystemExit as error:
-        if error.code == STOPPED:  # typer ends so, without a word
-            _say(STOPPED_WORDS, STOPPED)
+        if error.code == STOPPED:  # typer exits so on Ctrl-C, without a message
+            _print_error(STOPPED_MESSAGE, STOPPED)
         raise
     except KeyboardInterrupt:
-        sys.exit(_say(STOPPED_WORDS, STOPPED))
+        sys.exit(_print_error(STOPPED_MESSAGE, STOPPED))
     except OSError as error:
         if error.filename is None:
             raise
-        sys.exit(_say(f"{error.filename}: {(error.strerror or 'cannot be used').lower()}", 1))
+        sys.exit(_print_error(f"{error.filename}: {(error.strerror or 'cannot be used').lower()}", 1))
 
 
 def _run() -> None:
@@ -119,18 +120,19 @@ def _run() -> None:
             keep_from_demo()
         app()
     except UsageError as error:
-        sys.exit(_say(str(error), 2))
+        sys.exit(_print_error(str(error), 2))
     except (UnreachableError, NotDeployedError) as error:
-        sys.exit(_say(str(error), 3))
+        sys.exit(_print_error(str(error), 3))
     except SENTENCES as error:
-        sys.exit(_say(str(error), 1))
+        sys.exit(_print_error(str(error), 1))
     except ClientError as error:
-        found = error.response["Error"]
-        sys.exit(_say(f"AWS refused {error.operation_name}: {found.get('Message') or found.get('Code')}", 1))
+        details = error.response["Error"]
+        message = details.get("Message") or details.get("Code")
+        sys.exit(_print_error(f"AWS refused {error.operation_name}: {message}", 1))
     except BotoCoreError as error:
-        sys.exit(_say(f"AWS cannot be reached: {error}", 3))
+        sys.exit(_print_error(f"AWS cannot be reached: {error}", 3))
 
 
-def _say(sentence: str, code: int) -> int:
+def _print_error(sentence: str, code: int) -> int:
     errors.print(line(("penstock:", "red"), f" {sentence}"), soft_wrap=True)
     return code

@@ -1,4 +1,4 @@
-"""What each field adds to a score, as bars: to the right what raises it, to the left what lowers it."""
+"""Tables of explained predictions: a bar for each field, to the right if it raises the score, to the left if not."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,31 +6,35 @@ from typing import Any
 from penstock.cli.output import Word, table
 
 HALF = 16
-"""Characters of the longest bar."""
+"""Length of the longest bar, in characters."""
 BASE = "mean of usual values"
 
 
 def print_explanations(instances: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> None:
-    """One table a prediction, what weighs most first; its bars are to its own scale."""
+    """Print one table for each prediction, the largest contribution first; each table has its own scale."""
     for instance, item in zip(instances, predictions, strict=True):
-        about = item["explanation"]
-        added = sorted(about["contributions"].items(), key=lambda pair: -abs(pair[1]))
-        longest = max((abs(value) for _, value in added), default=0.0)
-        first: tuple[Word, ...] = (BASE, "", f" {about['base']:.6f}", "")
-        rows = [(name, _shown(instance, name), f"{value:+.6f}", bar(value, longest)) for name, value in added if value]
+        explanation = item["explanation"]
+        contributions = sorted(explanation["contributions"].items(), key=lambda pair: -abs(pair[1]))
+        longest = max((abs(value) for _, value in contributions), default=0.0)
+        first: tuple[Word, ...] = (BASE, "", f" {explanation['base']:.6f}", "")
+        rows = [
+            (name, _field_value(instance, name), f"{value:+.6f}", bar(value, longest))
+            for name, value in contributions
+            if value
+        ]
         table(["field", "value", "adds", ""], [first, *rows], title=f"{item['id']}: {item['score']:.6f}{_label(item)}")
 
 
 def bar(value: float, longest: float) -> Word:
-    """Around a middle line: `HALF` characters either side stand for `longest`."""
+    """Draw a bar from a middle line; `HALF` characters stand for `longest`."""
     length = round(HALF * abs(value) / longest) if longest else 0
     if value < 0:
         return f"{'█' * length:>{HALF}}│", "blue"
     return f"{'':>{HALF}}│{'█' * length}", "red"
 
 
-def _shown(instance: Mapping[str, Any], name: str) -> Word:
-    """What was asked; the feature store may have filled in what is not there."""
+def _field_value(instance: Mapping[str, Any], name: str) -> Word:
+    """Show the value in the request; the feature store may have filled in one that is missing."""
     value = instance.get(name)
     return ("not given", "dim") if value is None else str(value)
 

@@ -1,7 +1,7 @@
-"""A folder into the lake, whole or not at all.
+"""Uploads a folder to the lake, completely or not at all.
 
-Its place there is named by its content, so nothing of an earlier push of another content lies in it. What has no
-`_SUCCESS` yet is taken by no run: a push that died is finished by the next one.
+The prefix in the lake is named by the folder's content, so it holds nothing from a push of other content. No run takes
+a folder without `_SUCCESS`: after a push that was interrupted, the next push completes it.
 """
 
 import json
@@ -13,60 +13,60 @@ from rich.progress import Progress
 from s3transfer.manager import TransferManager
 
 from penstock.aws.s3_store import UPLOADER
-from penstock.cli.folders import File, Folder
+from penstock.cli.local_folder import File, Folder
 from penstock.cli.target import Target, UsageError
 from penstock.lake import SUCCESS
 
-MOST_KEY = 1024
-"""Bytes of an object's key, by S3's rule."""
+MAX_KEY_BYTES = 1024
+"""S3's limit for an object's key."""
 
 
 def send(target: Target, folder: Folder, progress: Progress) -> dict[str, Any]:
-    """Put a folder's files side by side into the lake, and `_SUCCESS` when all of them are there.
+    """Upload a folder's files in parallel, then `_SUCCESS`.
 
-    A folder that is there already is not sent again, only closed again: as with a file, the run that takes it finds out
-    whether there is anything new in it.
+    If the folder is in the lake already, only `_SUCCESS` is written again: as with a single file, the run that takes it
+    decides whether anything in it is new.
 
     Returns:
-        Its `uri`, the `key` and `version_id` of what closes it, its `bytes`, its `files`, and how many were `sent`.
+        `uri`; `key` and `version_id` of `_SUCCESS`; `bytes`; the number of `files`; how many of them were `sent`.
 
     Raises:
-        UsageError: a file changed meanwhile or did not arrive, or a key is too long; no run takes the folder then.
+        UsageError: a file changed during the upload or did not arrive, or a key is too long. No run takes the folder.
     """
     client, bucket = target.client("s3"), target.lake.bucket
     place = target.lake.raw(f"{folder.name}/")
-    if long := [file.path for file in folder.files if len((place + file.name).encode()) > MOST_KEY]:
-        raise UsageError(f"{long[0]}: the name is too long for S3, whose keys have at most {MOST_KEY} bytes")
-    there = _is_there(client, bucket, place, folder)
-    if not there:
+    if long := [file.path for file in folder.files if len((place + file.name).encode()) > MAX_KEY_BYTES]:
+        raise UsageError(f"{long[0]}: the name is too long for S3, whose keys have at most {MAX_KEY_BYTES} bytes")
+    complete = _is_complete(client, bucket, place, folder)
+    if not complete:
         _send(client, bucket, place, folder, progress)
     listing = _listing(client, bucket, place, folder)
-    if lost := [name for name, tag in listing.items() if tag is None]:
-        raise UsageError(f"{lost[0]} did not arrive in {target.lake.uri(place)}: push the folder again")
-    said = {UPLOADER: target.caller()}
+    if missing := [name for name, tag in listing.items() if tag is None]:
+        raise UsageError(f"{missing[0]} did not arrive in {target.lake.uri(place)}: push the folder again")
     body = json.dumps(listing, indent=1).encode()
-    closed = client.put_object(Bucket=bucket, Key=place + SUCCESS, Body=body, Metadata=said)
+    metadata = {UPLOADER: target.caller()}
+    success = client.put_object(Bucket=bucket, Key=place + SUCCESS, Body=body, Metadata=metadata)
     return {
         "uri": target.lake.uri(place),
         "key": place + SUCCESS,
-        "version_id": closed.get("VersionId", "null"),
+        "version_id": success.get("VersionId", "null"),
         "bytes": folder.size,
         "files": len(folder.files),
-        "sent": 0 if there else len(folder.files),
+        "sent": 0 if complete else len(folder.files),
     }
 
 
-def _is_there(client: Any, bucket: str, place: str, folder: Folder) -> bool:
-    """Whether the folder was closed, and nothing in it has been replaced or removed since."""
+def _is_complete(client: Any, bucket: str, place: str, folder: Folder) -> bool:
+    """Return whether the folder has `_SUCCESS`, and no object in it was replaced or removed since."""
     try:
-        said = client.get_object(Bucket=bucket, Key=place + SUCCESS)["Body"].read()
+        content = client.get_object(Bucket=bucket, Key=place + SUCCESS)["Body"].read()
     except client.exceptions.NoSuchKey:
         return False
-    return bool(said == json.dumps(_listing(client, bucket, place, folder), indent=1).encode())
+    return bool(content == json.dumps(_listing(client, bucket, place, folder), indent=1).encode())
 
 
 def _listing(client: Any, bucket: str, place: str, folder: Folder) -> dict[str, str | None]:
-    """What `_SUCCESS` says: the folder's files with the ETags of their objects; None for one that is not there."""
+    """Return the content of `_SUCCESS`: each file with the ETag of its object, None where there is no object."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=place)
     tags = {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", [])}
     return {file.name: tags.get(place + file.name) for file in folder.files}
@@ -74,25 +74,25 @@ def _listing(client: Any, bucket: str, place: str, folder: Folder) -> dict[str, 
 
 def _send(client: Any, bucket: str, place: str, folder: Folder, progress: Progress) -> None:
     task = progress.add_task(folder.name, total=folder.size)
-    moved = ProgressCallbackInvoker(lambda sent: progress.advance(task, sent))
+    advance = ProgressCallbackInvoker(lambda sent: progress.advance(task, sent))
     with TransferManager(client) as manager:
-        under_way = [
-            (file, manager.upload(str(file.path), bucket, place + file.name, subscribers=[moved]))
+        uploads = [
+            (file, manager.upload(str(file.path), bucket, place + file.name, subscribers=[advance]))
             for file in folder.files
         ]
-        for file, future in under_way:
-            _finish(file, future)
+        for file, future in uploads:
+            _wait(file, future)
     for file in folder.files:
-        file.be_as_it_was()
+        file.check_unchanged()
 
 
-def _finish(file: File, future: Any) -> None:
-    """Wait for a file; where it changed, that is the reason of a failure and says more."""
+def _wait(file: File, future: Any) -> None:
+    """Wait for an upload; if it failed because the file changed, raise that reason, which says more."""
     try:
         future.result()
     except OSError as error:
-        file.be_as_it_was()
+        file.check_unchanged()
         raise UsageError(f"{file.path} cannot be read: {error.strerror or error}") from None
     except (BotoCoreError, ClientError):
-        file.be_as_it_was()
+        file.check_unchanged()
         raise

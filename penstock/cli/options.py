@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""Options that several commands share."""
 
 from typing import Annotated
 
@@ -7,14 +7,14 @@ import typer
 from penstock.stack_outputs import STAGES
 
 
-def _known(stage: str) -> str:
+def _check_stage(stage: str) -> str:
     if stage not in STAGES:
         raise typer.BadParameter(f"{stage!r} is not one of {', '.join(STAGES)}")
     return stage
 
 
-def given_reason(reason: str) -> str:
-    """A reason that says something, without the blanks around it."""
+def check_reason(reason: str) -> str:
+    """Refuse an empty reason; return it without surrounding blanks."""
     if not reason.strip():
         raise typer.BadParameter("a reason is needed: --reason '…'")
     return reason.strip()
@@ -26,19 +26,25 @@ Stage = Annotated[
         "--stage",
         envvar="PENSTOCK_STAGE",
         help="local (the laptop cloud), dev or prod.",
-        callback=_known,
+        callback=_check_stage,
         metavar="NAME",
     ),
 ]
 Model = Annotated[
-    str | None, typer.Option("--model", envvar="PENSTOCK_MODEL", help="Which model; not needed where there is one.")
+    str | None,
+    typer.Option("--model", envvar="PENSTOCK_MODEL", help="The model; not needed in a project with one model."),
 ]
 NamedModel = Annotated[
-    str | None, typer.Argument(metavar="[MODEL]", help="Which model; not needed where there is one.")
+    str | None, typer.Argument(metavar="[MODEL]", help="The model; not needed in a project with one model.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")]
-Version = Annotated[int | None, typer.Option("--version", help="Which version.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Version = Annotated[int | None, typer.Option("--version", help="The model version.")]
 Reason = Annotated[
     str,
-    typer.Option("--reason", help="Stands in the registry and the ledger.", show_default=False, callback=given_reason),
+    typer.Option(
+        "--reason",
+        help="The reason, recorded in the registry and the ledger.",
+        show_default=False,
+        callback=check_reason,
+    ),
 ]

@@ -1,4 +1,4 @@
-"""What the command prints: tables and sentences for people, JSON for scripts."""
+"""Output of the commands: tables and sentences for people, JSON for scripts."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# No markup: what is printed is full of file names, patterns and other people's words. Colour comes by `line`.
+# No markup: the text contains file names, patterns and user input. `line` adds colour.
 console = Console(highlight=False, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
@@ -35,40 +35,40 @@ COLOURS = {
 
 
 def coloured(word: str) -> Word:
-    """A word of the ledger in its colour."""
+    """Give an outcome or decision of the ledger its colour."""
     return (word, COLOURS[word]) if word in COLOURS else word
 
 
 def mark(*, good: bool) -> Word:
-    """A tick or a cross."""
+    """Return a tick or a cross."""
     return ("✓", "green") if good else ("✗", "red")
 
 
 def line(*words: Word) -> Text:
-    """Words put together as they are, each in its style."""
+    """Join words without markup, each in its own style."""
     return Text.assemble(*words)
 
 
 def as_json(document: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     console.print_json(json.dumps(document, default=str)) if console.is_terminal else print(  # noqa: T201 - for pipes
         json.dumps(document, default=str)
     )
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Word]], *, title: str | None = None) -> None:
-    """A table; says so where there are no rows."""
+    """Print a table, or a sentence where there are no rows."""
     if not rows:
         console.print(line((f"no {title or 'rows'} yet", "dim")))
         return
-    made = Table(*columns, title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
+    grid = Table(*columns, title=title, box=None, title_justify="left", pad_edge=False, header_style="bold")
     for row in rows:
-        made.add_row(*(line(cell) for cell in row))
-    console.print(made)
+        grid.add_row(*(line(cell) for cell in row))
+    console.print(grid)
 
 
 def ago(moment: str | None) -> str:
-    """How long ago a ledger's timestamp was."""
+    """Say how long ago a timestamp of the ledger was."""
     if not moment:
         return ""
     seconds = (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
@@ -79,10 +79,10 @@ def ago(moment: str | None) -> str:
 
 
 def took(start: str | None, end: str | None) -> str:
-    """Seconds between two timestamps."""
+    """Return the time between two timestamps as text; empty if one is missing."""
     return f"{seconds_between(start, end):.1f} s" if start and end else ""
 
 
 def seconds_between(start: str, end: str) -> float:
-    """Seconds from one timestamp of the ledger to another."""
+    """Return the seconds between two timestamps of the ledger."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

@@ -1,4 +1,4 @@
-"""Which stage a command speaks to: the laptop cloud of this project, or a stage in the account that boto3 finds."""
+"""The model and stage of a command: the laptop cloud of this project, or a stage in the account that boto3 finds."""
 
 import os
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ from penstock.stack_outputs import LakeOutputs, ModelOutputs, NotDeployedError
 
 HOME, PORT = ".penstock", 4566
 DEMO = "demo"
-"""File in the laptop cloud's folder that says: all in here is the demo's, who may remove it."""
+"""Marker file in the laptop cloud's folder: everything in it is the demo's, which may remove it."""
 
 
 class UsageError(Exception):
-    """What was asked cannot be done as it was asked; the message says what to do instead. Exit code 2."""
+    """The command cannot be carried out as given; the message says what to do instead. Exit code 2."""
 
 
 class UnreachableError(Exception):
-    """The stage is not there: cloud down, or nothing deployed. Exit code 3."""
+    """The stage cannot be reached: the laptop cloud is down, or nothing is deployed. Exit code 3."""
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The project that holds the working folder.
+    """Return the project that contains a folder, by default the working folder.
 
     Raises:
-        UsageError: none does.
+        UsageError: no project does.
     """
     start = start or Path.cwd()
     for folder in (start, *start.parents):
@@ -44,15 +44,15 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def keep_from_demo() -> None:
-    """Somebody works here by hand: the demo may no longer start from nothing in this folder."""
+    """Remove the demo's marker: the user has changed something, so the demo may no longer delete this cloud."""
     (project_root() / HOME / DEMO).unlink(missing_ok=True)
 
 
 def laptop_cloud(root: Path) -> LaptopCloud:
-    """The laptop cloud of a project; PENSTOCK_PORT chooses another port than 4566.
+    """Return the laptop cloud of a project; PENSTOCK_PORT chooses another port than 4566.
 
     Raises:
-        UsageError: a port that is no port.
+        UsageError: PENSTOCK_PORT is not a port number.
     """
     port = os.environ.get("PENSTOCK_PORT") or str(PORT)
     if not port.isdigit() or not 0 < int(port) < 65536:
@@ -62,7 +62,7 @@ def laptop_cloud(root: Path) -> LaptopCloud:
 
 @dataclass(frozen=True)
 class Target:
-    """One model of one stage."""
+    """One model on one stage."""
 
     root: Path
     stage: str
@@ -70,21 +70,21 @@ class Target:
 
     @classmethod
     def of(cls, stage: str, model: str | None) -> "Target":
-        """The target, with the process's environment pointed at the laptop cloud where that is the stage.
+        """Return the target; for the stage `local`, also point this process's environment at the laptop cloud.
 
         Raises:
-            UsageError: no project here, or no such model in it.
+            UsageError: this folder is in no project, or the project has no such model.
             UnreachableError: the laptop cloud is down.
         """
         root = project_root()
-        target = cls(root, stage, model_of(root, model))
+        target = cls(root, stage, choose_model(root, model))
         target.enter()
         return target
 
     def enter(self) -> None:
-        """Point this process at the laptop cloud, if that is the stage; at AWS, boto3 finds its own way."""
+        """Point this process at the laptop cloud if that is the stage; for AWS, boto3 needs no help."""
         if self.stage != "local":
-            if region := os.environ.get("AWS_REGION"):  # the CDK and the AWS CLI take it, boto3 does not
+            if region := os.environ.get("AWS_REGION"):  # the CDK and the AWS CLI read it, boto3 does not
                 os.environ.setdefault("AWS_DEFAULT_REGION", region)
             return
         cloud = laptop_cloud(self.root)
@@ -113,19 +113,19 @@ class Target:
 
     @property
     def url(self) -> str:
-        """The HTTPS address of the model's `predict`; on the laptop with the cloud's own port."""
+        """The HTTPS address of the model's `predict` route; on the laptop with the cloud's own port."""
         if self.stage != "local":
             return self.outputs.ApiUrl
-        found = urlsplit(self.outputs.ApiUrl)
-        api = str(found.hostname).partition(".")[0]
-        return f"https://{api}.execute-api.localhost:{urlsplit(laptop_cloud(self.root).url).port}{found.path}"
+        url = urlsplit(self.outputs.ApiUrl)
+        api = str(url.hostname).partition(".")[0]
+        return f"https://{api}.execute-api.localhost:{urlsplit(laptop_cloud(self.root).url).port}{url.path}"
 
     def client(self, service: str) -> Any:
-        """A boto3 client."""
+        """Return a boto3 client."""
         return boto3.client(service)  # type: ignore[call-overload]
 
     def caller(self) -> str:
-        """ARN of whoever gives the command; it stands with what the command starts."""
+        """Return the ARN of the user, which is recorded with what the command starts."""
         return caller_arn()
 
 
@@ -133,15 +133,15 @@ _ORIGINAL = dict(os.environ)
 
 
 def model_names(root: Path) -> list[str]:
-    """The project's models, by folder: a mistake in one of them must not keep the operator from another."""
+    """Return the project's models by their folders, unread: a fault in one must not block the others."""
     return sorted(path.parent.name for path in (root / MODELS).glob("*/model.yaml"))
 
 
-def model_of(root: Path, model: str | None) -> str:
-    """The model that is meant: the named one, or the only one.
+def choose_model(root: Path, model: str | None) -> str:
+    """Return the model of that name, or without a name the only one.
 
     Raises:
-        UsageError: no such model, or none named where there are several.
+        UsageError: there is no such model, or there are several and no name was given.
     """
     names = model_names(root)
     if model is None and len(names) == 1:
@@ -155,9 +155,9 @@ def model_of(root: Path, model: str | None) -> str:
 
 def _stack_outputs(stack: str) -> dict[str, str]:
     try:
-        found = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+        description = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
         if "does not exist" in str(error):
             raise NotDeployedError(f"the stack {stack} is not deployed: `penstock up`, or `cdk deploy`") from None
         raise
-    return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
+    return {item["OutputKey"]: item["OutputValue"] for item in description.get("Outputs", [])}

@@ -1,4 +1,4 @@
-"""Files without some of their rows, each kind in its own format: what is left of one, and how many rows went."""
+"""Rewrites files without a subject's rows, each kind in its own format."""
 
 import base64
 import gzip
@@ -13,43 +13,45 @@ import polars as pl
 from penstock.erasure.subject import Subject
 from penstock.readers.open_table import read_table
 
-Cut = tuple[bytes | None, int]
-"""What is left, None where no row is; and how many rows went."""
+Rewrite = tuple[bytes | None, int]
+"""The file without the rows, None where no row is left; and how many rows were removed."""
 GOLDEN = "golden.json"
 
 
-class Whose(Protocol):
-    """Somebody whose rows can be told from others'."""
+class RowMatcher(Protocol):
+    """Recognises the rows to remove."""
 
-    def among(self, table: pl.DataFrame, /) -> pl.Series:
-        """Which rows are theirs; shape (rows,), Boolean."""
+    def matches(self, table: pl.DataFrame, /) -> pl.Series:
+        """Return which rows match; shape (rows,), Boolean."""
         ...
 
 
-def table(data: bytes, name: str, subject: Whose, seen: Callable[[pl.DataFrame], object] = lambda _: None) -> Cut:
-    """A CSV, JSON Lines or Parquet file.
+def table(
+    data: bytes, name: str, matcher: RowMatcher, on_match: Callable[[pl.DataFrame], object] = lambda _: None
+) -> Rewrite:
+    """Rewrite a CSV, JSON Lines or Parquet file.
 
     Args:
         data: its content.
-        name: its name; the ending says what it is.
-        subject: whose rows go.
-        seen: is shown them.
+        name: its name; the extension is its format.
+        matcher: recognises the rows to remove.
+        on_match: called with the removed rows.
 
     Raises:
         TableError: it cannot be read.
     """
     rows = read_table(data, name)
-    theirs = subject.among(rows)
-    if not theirs.any():
+    mask = matcher.matches(rows)
+    if not mask.any():
         return data, 0
-    seen(rows.filter(theirs))
-    left = rows.filter(~theirs)
-    return (_written(left, name) if left.height else None), int(theirs.sum())
+    on_match(rows.filter(mask))
+    rest = rows.filter(~mask)
+    return (_to_bytes(rest, name) if rest.height else None), int(mask.sum())
 
 
-def _written(rows: pl.DataFrame, name: str) -> bytes:
+def _to_bytes(rows: pl.DataFrame, name: str) -> bytes:
     if name.lower().endswith(".gz"):
-        return gzip.compress(_written(rows, name[: -len(".gz")]), mtime=0)
+        return gzip.compress(_to_bytes(rows, name[: -len(".gz")]), mtime=0)
     buffer, kind = io.BytesIO(), name.lower()
     if kind.endswith(".parquet"):
         rows.write_parquet(buffer, compression="zstd")
@@ -60,60 +62,63 @@ def _written(rows: pl.DataFrame, name: str) -> bytes:
     return buffer.getvalue()
 
 
-def lines(data: bytes, subject: Subject, seen: Callable[[Mapping[str, Any]], object] = lambda _: None) -> Cut:
-    """A capture file, or one of what Firehose could not deliver, whose lines carry captured lines as `rawData`."""
-    packed = data[:2] == b"\x1f\x8b"
-    kept, gone = [], 0
-    for line in (gzip.decompress(data) if packed else data).splitlines():
-        theirs = [row for row in _captured(line) if subject.captured(row)]
-        gone += len(theirs)
-        for row in theirs:
-            seen(row)
-        if not theirs:
-            kept.append(line + b"\n")
-    left = b"".join(kept)
-    if not gone:
+def captures(
+    data: bytes, subject: Subject, on_match: Callable[[Mapping[str, Any]], object] = lambda _: None
+) -> Rewrite:
+    """Rewrite a file of captures, or of captures that Firehose could not deliver, which it stores as `rawData`."""
+    is_compressed = data[:2] == b"\x1f\x8b"
+    rest, removed = [], 0
+    for line in (gzip.decompress(data) if is_compressed else data).splitlines():
+        matches = [row for row in _captured_rows(line) if subject.matches_capture(row)]
+        removed += len(matches)
+        for row in matches:
+            on_match(row)
+        if not matches:
+            rest.append(line + b"\n")
+    if not removed:
         return data, 0
-    return (gzip.compress(left, mtime=0) if packed else left) if left.strip() else None, gone
+    content = b"".join(rest)
+    return (gzip.compress(content, mtime=0) if is_compressed else content) if content.strip() else None, removed
 
 
-def shadows(data: bytes, subject: Subject) -> Cut:
-    """What a version answered unseen (`penstock/release/shadow_replay.py`); what is left names the captures it read."""
+def shadow_predictions(data: bytes, subject: Subject) -> Rewrite:
+    """Rewrite a file of shadow predictions (`penstock/release/shadow_replay.py`), except its list of captures."""
     document = json.loads(gzip.decompress(data))
-    left = [pair for pair in document["answers"] if not subject.captured(pair)]
-    gone = len(document["answers"]) - len(left)
-    return (gzip.compress(json.dumps(document | {"answers": left}).encode(), mtime=0) if gone else data), gone
+    rest = [pair for pair in document["answers"] if not subject.matches_capture(pair)]
+    removed = len(document["answers"]) - len(rest)
+    content = gzip.compress(json.dumps(document | {"answers": rest}).encode(), mtime=0) if removed else data
+    return content, removed
 
 
-def _captured(line: bytes) -> list[dict[str, Any]]:
+def _captured_rows(line: bytes) -> list[dict[str, Any]]:
     if not line.strip():
         return []
     row = json.loads(line)
     if "rawData" in row:
-        return [found for inner in base64.b64decode(row["rawData"]).splitlines() for found in _captured(inner)]
+        return [item for inner in base64.b64decode(row["rawData"]).splitlines() for item in _captured_rows(inner)]
     return [row] if "instance" in row else []
 
 
-def golden(data: bytes, theirs: Callable[[Mapping[str, Any]], bool]) -> Cut:
-    """A model's golden examples; those that are left may be none, as a list."""
+def golden_examples(data: bytes, is_match: Callable[[Mapping[str, Any]], bool]) -> Rewrite:
+    """Rewrite a model's golden examples; the list may become empty."""
     examples = json.loads(data)
-    left = [example for example in examples if not theirs(example["instance"])]
-    return json.dumps(left, indent=1).encode(), len(examples) - len(left)
+    rest = [example for example in examples if not is_match(example["instance"])]
+    return json.dumps(rest, indent=1).encode(), len(examples) - len(rest)
 
 
-def artifact(data: bytes, theirs: Callable[[Mapping[str, Any]], bool]) -> Cut:
-    """A training job's archive, which holds golden examples among its files."""
-    made, gone = io.BytesIO(), 0
-    with tarfile.open(fileobj=io.BytesIO(data)) as old, tarfile.open(fileobj=made, mode="w:gz") as new:
+def artifact(data: bytes, is_match: Callable[[Mapping[str, Any]], bool]) -> Rewrite:
+    """Rewrite a training job's archive, whose files include golden examples."""
+    buffer, removed = io.BytesIO(), 0
+    with tarfile.open(fileobj=io.BytesIO(data)) as old, tarfile.open(fileobj=buffer, mode="w:gz") as new:
         for member in old:
-            content = old.extractfile(member)
-            if content is None:
+            file = old.extractfile(member)
+            if file is None:
                 new.addfile(member)
                 continue
-            inside = content.read()
+            content = file.read()
             if member.name.removeprefix("./") == GOLDEN:
-                left, gone = golden(inside, theirs)
-                inside = left or b"[]"
-            member.size = len(inside)
-            new.addfile(member, io.BytesIO(inside))
-    return (made.getvalue(), gone) if gone else (data, 0)
+                rest, removed = golden_examples(content, is_match)
+                content = rest or b"[]"
+            member.size = len(content)
+            new.addfile(member, io.BytesIO(content))
+    return (buffer.getvalue(), removed) if removed else (data, 0)

@@ -1,7 +1,6 @@
-"""Where a subject's rows lie in the lake, in every version of every object, and what is left without them.
+"""Finds a subject's rows in every version of every object of the lake, and prepares the objects without them.
 
-A survey reads and removes nothing. What it finds is complete as long as nothing was removed, so one that was cut off is
-made again.
+A survey reads and removes nothing. It is complete as long as nothing was removed, so one that was cut off is repeated.
 """
 
 import io
@@ -19,8 +18,8 @@ from penstock.contract.casting import TYPES
 from penstock.contract.model import Contract
 from penstock.datasets.store import read_dataset
 from penstock.datasets.version import Dataset, Part, sample_times
-from penstock.erasure import batch_survey
-from penstock.erasure import file_rewrite as erasing
+from penstock.erasure import file_rewrite
+from penstock.erasure.batch_survey import OutputMatcher, survey_batches
 from penstock.erasure.feature_survey import PARQUET, FeatureSurvey
 from penstock.erasure.subject import Subject
 from penstock.features.inventory import StoredFeatures
@@ -46,33 +45,33 @@ from penstock.readers.open_table import TableError
 BATCHES = "batches"
 ARTIFACT = "/model.tar.gz"
 UNREADABLE = (TableError, ValueError, KeyError, TypeError, OSError, EOFError, tarfile.TarError)
-Edit = Callable[[bytes, str], erasing.Cut]
+RewriteFile = Callable[[bytes, str], file_rewrite.Rewrite]
 
 
 @dataclass
-class Found:
+class Findings:
     """A subject's rows, and what to do about them."""
 
     rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """How many, by folder; of what lies there in several versions, those of the newest that holds them."""
+    """Number of rows by folder; where several versions of an object have rows, those of the newest of them."""
     remove: list[tuple[str, str]] = field(default_factory=list)
-    """Object versions (key, version id) that hold them."""
-    written: dict[str, bytes] = field(default_factory=dict)
-    """What takes the place of an object whose newest version holds them."""
+    """Object versions (key, version id) that have such rows."""
+    rewrites: dict[str, bytes] = field(default_factory=dict)
+    """New content of each object whose newest version has such rows."""
     parts: dict[str, tuple[Part, bytes] | None] = field(default_factory=dict)
-    """Digest of a part → the part without them; None where nothing is left of it."""
+    """Digest of a part → the part without the rows; None where no row is left."""
     datasets: list[tuple[Dataset, Dataset, Record]] = field(default_factory=list)
-    """Dataset versions that name such a part, each with what takes its place and its record."""
+    """Dataset versions that have such a part, each with its replacement and its record."""
     online: dict[str, list[str]] = field(default_factory=dict)
-    """Feature group → the entities whose records are to go from its online store."""
+    """Feature group → the entities whose records to remove from its online store."""
     emptied: list[str] = field(default_factory=list)
-    """Objects of which nothing is left."""
+    """Objects of which no row is left."""
     unread: list[str] = field(default_factory=list)
-    """Objects that could not be looked into."""
+    """Objects that cannot be read."""
 
 
-class Survey:
-    """Looks for one subject."""
+class LakeSurvey:
+    """The search for one subject."""
 
     def __init__(
         self,
@@ -88,175 +87,188 @@ class Survey:
         self._examples: set[str] = set()
         self._features = FeatureSurvey(contract, features, subject) if features else None
 
-    def find(self) -> Found:
-        """Everything that holds rows of the subject."""
-        found = Found()
-        # Captures give inference ids, parts give row keys: what comes later is looked for by them too.
-        self._captures(Found())
-        if not self._subject.by_key:
-            self._parts(Found())
-        self._parts(found)
-        self._captures(found)
-        self._rewrite(found, SHADOW, SHADOW, lambda data, _: erasing.shadows(data, self._subject))
+    def find(self) -> Findings:
+        """Search everything that has rows."""
+        findings = Findings()
+        # Captures give inference ids and parts give row keys, by which later objects are searched too.
+        self._search_captures(Findings())
+        if not self._subject.is_given_by_key:
+            self._search_parts(Findings())
+        self._search_parts(findings)
+        self._search_captures(findings)
+        self._search(findings, SHADOW, SHADOW, lambda data, _: file_rewrite.shadow_predictions(data, self._subject))
         for folder in (LABELS, LABELLED, QUARANTINE):
-            self._rewrite(found, folder, folder, self._table)
-        self._batches(found)
-        self._datasets(found)
-        self._raw(found)
+            self._search(findings, folder, folder, self._rewrite_table)
+        self._search_batches(findings)
+        self._search_datasets(findings)
+        self._search_uploads(findings)
         if self._features is not None:
-            self._kept(found, self._features)
+            self._search_features(findings, self._features)
         if self._examples:
-            self._rewrite(found, MODELS, "golden", lambda data, _: erasing.golden(data, self._example), erasing.GOLDEN)
-            self._rewrite(found, RUNS, "golden", lambda data, _: erasing.artifact(data, self._example), ARTIFACT)
-        return found
+            self._search_examples(findings)
+        return findings
 
-    def _captures(self, found: Found) -> None:
+    def _search_captures(self, findings: Findings) -> None:
         for folder in (CAPTURES, CAPTURE_ERRORS):
-            self._rewrite(
-                found, folder, CAPTURES, lambda data, _: erasing.lines(data, self._subject, self._subject.learn_id)
+            self._search(
+                findings,
+                folder,
+                CAPTURES,
+                lambda data, _: file_rewrite.captures(data, self._subject, self._subject.learn_id),
             )
 
-    def _batches(self, found: Found) -> None:
-        whole = batch_survey.look(self._store, self._lake, self._contract, self._subject, UNREADABLE)
-        found.remove += whole.remove
-        found.unread += whole.unread
-        if whole.rows:
-            found.rows[BATCHES] += whole.rows
-        answered = batch_survey.Answered(self._subject, self._contract.key.name)
+    def _search_batches(self, findings: Findings) -> None:
+        batches = survey_batches(self._store, self._lake, self._contract, self._subject, UNREADABLE)
+        findings.remove += batches.remove
+        findings.unread += batches.unread
+        if batches.rows:
+            findings.rows[BATCHES] += batches.rows
+        matcher = OutputMatcher(self._subject, self._contract.key.name)
         for folder in (BATCH_OUTPUT, BATCH_ERRORS):
-            self._rewrite(found, folder, BATCHES, lambda data, name: erasing.table(data, name, answered))
+            self._search(findings, folder, BATCHES, lambda data, name: file_rewrite.table(data, name, matcher))
 
-    def _table(self, data: bytes, name: str) -> erasing.Cut:
+    def _search_examples(self, findings: Findings) -> None:
+        self._search(
+            findings,
+            MODELS,
+            "golden",
+            lambda data, _: file_rewrite.golden_examples(data, self._is_example),
+            file_rewrite.GOLDEN,
+        )
+        self._search(findings, RUNS, "golden", lambda data, _: file_rewrite.artifact(data, self._is_example), ARTIFACT)
+
+    def _rewrite_table(self, data: bytes, name: str) -> file_rewrite.Rewrite:
         if name.endswith(".json"):
             return data, 0  # counts of reasons
-        return erasing.table(data, name, self._subject)
+        return file_rewrite.table(data, name, self._subject)
 
-    def _rewrite(self, found: Found, folder: str, kind: str, edit: Edit, ending: str = "") -> None:
-        """Look at every version under a folder; the newest is to be written anew, all that hold rows are to go."""
+    def _search(self, findings: Findings, folder: str, kind: str, rewrite: RewriteFile, ending: str = "") -> None:
+        """Search every version under a folder: remove all that have rows, and replace the newest."""
         counted: set[str] = set()
-        for version, newest in self._store.all_versions(self._lake.prefix(folder)):
+        for version, is_newest in self._store.all_versions(self._lake.prefix(folder)):
             if not version.key.endswith(ending) or not version.size:
                 continue
             try:
-                left, gone = edit(self._store.read(version.key, version.version_id), version.key)
+                rest, removed = rewrite(self._store.read(version.key, version.version_id), version.key)
             except UNREADABLE:
-                found.unread.append(f"{version.key}?versionId={version.version_id}")
+                findings.unread.append(f"{version.key}?versionId={version.version_id}")
                 continue
-            if not gone:
+            if not removed:
                 continue
-            found.remove.append((version.key, version.version_id))
-            found.rows[kind] += 0 if version.key in counted else gone
+            findings.remove.append((version.key, version.version_id))
+            findings.rows[kind] += 0 if version.key in counted else removed
             counted.add(version.key)
-            if newest and left is not None:
-                found.written[version.key] = left
-            elif newest:
-                found.emptied.append(version.key)
+            if is_newest and rest is not None:
+                findings.rewrites[version.key] = rest
+            elif is_newest:
+                findings.emptied.append(version.key)
 
-    def _parts(self, found: Found) -> None:
-        versions: dict[str, list[Version]] = defaultdict(list)
+    def _search_parts(self, findings: Findings) -> None:
+        by_key: dict[str, list[Version]] = defaultdict(list)
         for version, _ in self._store.all_versions(self._lake.parts()):
-            versions[version.key].append(version)
-        for key, held in versions.items():
-            left, gone = erasing.table(self._store.read(key, held[0].version_id), key, self._subject, self._theirs)
-            if gone:
+            by_key[version.key].append(version)
+        for key, versions in by_key.items():
+            data = self._store.read(key, versions[0].version_id)
+            rest, removed = file_rewrite.table(data, key, self._subject, self._learn)
+            if removed:
                 digest = key.removeprefix(self._lake.parts()).removesuffix(".parquet")
-                found.parts[digest] = None if left is None else (self._part(left), left)
-                found.remove += [(key, version.version_id) for version in held]
-                found.rows["parts"] += gone
+                findings.parts[digest] = None if rest is None else (self._part(rest), rest)
+                findings.remove += [(key, version.version_id) for version in versions]
+                findings.rows["parts"] += removed
 
-    def _theirs(self, rows: pl.DataFrame) -> None:
-        """Know removed rows by their key, and as golden examples have them."""
+    def _learn(self, rows: pl.DataFrame) -> None:
+        """Learn the keys of removed rows, their entities, and their form as golden examples."""
         self._subject.learn_keys(rows)
         if self._features is not None:
             self._features.learn(rows)
         columns = [column for column in self._contract.features if not column.personal and column.name in rows.columns]
         as_scored = [pl.col(c.name).cast(pl.Float32) if c.numeric else pl.col(c.name) for c in columns]
-        shown = rows.select(as_scored).select(pl.col(c.name).cast(TYPES[c.type]) for c in columns)
-        self._examples |= {_text(row) for row in shown.to_dicts()}
+        instances = rows.select(as_scored).select(pl.col(c.name).cast(TYPES[c.type]) for c in columns)
+        self._examples |= {_as_text(row) for row in instances.to_dicts()}
 
-    def _example(self, instance: Mapping[str, Any]) -> bool:
+    def _is_example(self, instance: Mapping[str, Any]) -> bool:
         personal = {column.name for column in self._contract.columns if column.personal}
-        return _text({name: value for name, value in instance.items() if name not in personal}) in self._examples
+        return _as_text({name: value for name, value in instance.items() if name not in personal}) in self._examples
 
     def _part(self, data: bytes) -> Part:
         rows = pl.read_parquet(io.BytesIO(data))
-        moment, times = self._contract.event_time, tuple[int, ...]()
-        if moment is not None and moment.name in rows.columns:
-            known = rows[moment.name].cast(pl.Datetime("us")).drop_nulls().dt.epoch("us").sort()
-            times = sample_times(known.to_list())
+        column, times = self._contract.event_time, tuple[int, ...]()
+        if column is not None and column.name in rows.columns:
+            times = sample_times(rows[column.name].cast(pl.Datetime("us")).drop_nulls().dt.epoch("us").sort().to_list())
         return Part(sha256(data), rows.height, len(data), (), (), times)
 
-    def _datasets(self, found: Found) -> None:
+    def _search_datasets(self, findings: Findings) -> None:
         for record in self._ledger.datasets():
             if "forgotten" in record:
                 continue
             dataset = read_dataset(self._store, self._lake, record)
-            if any(part.sha256 in found.parts for part in dataset.parts):
-                found.datasets.append((dataset, _without(dataset, found.parts), record))
+            if any(part.sha256 in findings.parts for part in dataset.parts):
+                findings.datasets.append((dataset, _with_parts_replaced(dataset, findings.parts), record))
 
-    def _raw(self, found: Found) -> None:
-        """Uploads are not written anew, which would be another upload: their other rows are in the parts."""
-        sources = self._sources(found)
+    def _search_uploads(self, findings: Findings) -> None:
+        """Find uploads to remove; they are not rewritten, since that would be a new upload: the parts have the rest."""
+        sources = self._sources(findings)
         for version, _ in self._store.all_versions(self._lake.prefix(RAW)):
             name = f"{version.key}?versionId={version.version_id}"
             if not version.size or not holds_rows(version.key.removeprefix(self._lake.prefix(RAW))):
                 continue
-            gone = 0
+            removed = 0
             try:
                 data = self._store.read(version.key, version.version_id)
-                gone = erasing.table(data, version.key, self._subject)[1]
+                removed = file_rewrite.table(data, version.key, self._subject)[1]
             except UNREADABLE:
                 if name not in sources:
-                    found.unread.append(name)
-            if gone or name in sources:
-                found.remove.append((version.key, version.version_id))
-                found.rows[RAW] += max(gone, 1)
+                    findings.unread.append(name)
+            if removed or name in sources:
+                findings.remove.append((version.key, version.version_id))
+                findings.rows[RAW] += max(removed, 1)
 
-    def _kept(self, found: Found, features: FeatureSurvey) -> None:
-        """The feature store: records, offline files, and the notes of what was put."""
-        found.online = features.online()
-        found.unread += features.strange()
-        self._rewrite(found, FEATURES, FEATURES, features.file, PARQUET)
-        if not found.parts:
+    def _search_features(self, findings: Findings, features: FeatureSurvey) -> None:
+        """Search the feature store: records, offline files, and the lists of ingested parts."""
+        findings.online = features.online()
+        findings.unread += features.unsearchable()
+        self._search(findings, FEATURES, FEATURES, features.rewrite_file, PARQUET)
+        if not findings.parts:
             return
-        for key, data in features.notes(found.parts, self._next(found)).items():
-            found.written[key] = data
+        for key, data in features.notes(findings.parts, self._next_dataset(findings)).items():
+            findings.rewrites[key] = data
         for version, _ in self._store.all_versions(self._lake.notes()):
-            if found.parts.keys() & json.loads(self._store.read(version.key, version.version_id))["parts"].keys():
-                found.remove.append((version.key, version.version_id))
+            if findings.parts.keys() & json.loads(self._store.read(version.key, version.version_id))["parts"].keys():
+                findings.remove.append((version.key, version.version_id))
 
-    def _next(self, found: Found) -> Dataset | None:
-        """The dataset version that will be the current one."""
+    def _next_dataset(self, findings: Findings) -> Dataset | None:
+        """Return the dataset version that will be the current one."""
         version = self._ledger.current_dataset()
-        replaced = {old.version: new for old, new, _ in found.datasets}
-        if version is None or version in replaced:
-            return replaced.get(version or "")
+        replacements = {old.version: new for old, new, _ in findings.datasets}
+        if version is None or version in replacements:
+            return replacements.get(version or "")
         return Dataset.read(
             self._store.read(self._lake.version(version), self._ledger.dataset(version).get("document"))
         )
 
-    def _sources(self, found: Found) -> set[str]:
-        """The uploads that such parts were made from: a key that was made of a row is in none of them."""
-        parts = [part for dataset, _, _ in found.datasets for part in dataset.parts if part.sha256 in found.parts]
+    def _sources(self, findings: Findings) -> set[str]:
+        """Return the uploads of the parts with such rows: an upload does not have a key that was derived from a row."""
+        parts = [part for dataset, _, _ in findings.datasets for part in dataset.parts if part.sha256 in findings.parts]
         return {uri.removeprefix(self._lake.uri("")) for part in parts for uri in part.uploads}
 
 
-def _without(dataset: Dataset, parts: Mapping[str, tuple[Part, bytes] | None]) -> Dataset:
-    """The version with the new parts in the old ones' places; what is left of two may be one."""
-    kept: dict[str, Part] = {}
+def _with_parts_replaced(dataset: Dataset, replacements: Mapping[str, tuple[Part, bytes] | None]) -> Dataset:
+    """Return the version with replaced parts; two parts may become the same one."""
+    parts: dict[str, Part] = {}
     for part in dataset.parts:
-        if part.sha256 not in parts:
-            made: Part | None = part
-        elif (new := parts[part.sha256]) is not None:
-            times = new[0].times if part.times else ()
-            made = replace(part, sha256=new[0].sha256, rows=new[0].rows, size=new[0].size, times=times)
+        if part.sha256 not in replacements:
+            new: Part | None = part
+        elif (replacement := replacements[part.sha256]) is not None:
+            rest = replacement[0]
+            times = rest.times if part.times else ()
+            new = replace(part, sha256=rest.sha256, rows=rest.rows, size=rest.size, times=times)
         else:
-            made = None
-        if made is not None:
-            known = kept.get(made.sha256)
-            kept[made.sha256] = made if known is None else known.with_sources((*known.sources, *made.sources))
-    return replace(dataset, parts=tuple(kept.values()))
+            new = None
+        if new is not None:
+            same = parts.get(new.sha256)
+            parts[new.sha256] = new if same is None else same.with_sources((*same.sources, *new.sources))
+    return replace(dataset, parts=tuple(parts.values()))
 
 
-def _text(row: Mapping[str, Any]) -> str:
+def _as_text(row: Mapping[str, Any]) -> str:
     return json.dumps({name: value for name, value in row.items() if value not in (None, "")}, sort_keys=True)

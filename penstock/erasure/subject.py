@@ -1,4 +1,4 @@
-"""Whose rows: what a subject is known by in tables, captures and labels."""
+"""The person whose rows are erased: the values that identify them in tables, captures and labels."""
 
 import hashlib
 import secrets
@@ -16,21 +16,21 @@ SCRYPT = {"n": 2**14, "r": 8, "p": 1}
 
 
 class SubjectError(Exception):
-    """Nobody can be found by what was given; the message says what to give."""
+    """The values identify nobody; the message says what to give."""
 
 
 class Subject:
-    """Values of one column, and what the rows that hold them are known by elsewhere."""
+    """Values of one column, and the keys, hashes and inference ids that identify the same rows elsewhere."""
 
     def __init__(
         self, contract: Contract, values: Sequence[str], column: str | None = None, pseudonyms: Pseudonyms | None = None
     ) -> None:
-        """Somebody to look for.
+        """Begin with the values of one column.
 
         Args:
             contract: of the model.
-            values: what the column holds of them.
-            column: which one; None for the row key.
+            values: the subject's values in the column.
+            column: its name; None for the row key.
             pseudonyms: where the contract hashes a column.
 
         Raises:
@@ -45,69 +45,69 @@ class Subject:
         self._key, self._pseudonyms = contract.key.name, pseudonyms
         self._numeric = {item.name for item in contract.columns if item.type in {"integer", "number"}}
         self._hashed = {item.name for item in contract.columns if item.hashed}
-        self._known: dict[str, set[str]] = {}
+        self._values: dict[str, set[str]] = {}
         self._ids: set[str] = set()
         self._add(self.column, self.values)
 
     @property
-    def by_key(self) -> bool:
-        """Whether they were named by their row key; otherwise the keys are found out."""
+    def is_given_by_key(self) -> bool:
+        """Whether the values are row keys; otherwise the keys are learned from the rows."""
         return self.column == self._key
 
-    def known(self, column: str) -> set[str]:
-        """Values of a column that are theirs, as far as is known by now."""
-        return set(self._known.get(column, ()))
+    def values_of(self, column: str) -> set[str]:
+        """Return the subject's values in a column, as far as they have been learned."""
+        return set(self._values.get(column, ()))
 
     def _add(self, column: str, values: Sequence[str]) -> None:
-        """Look for more values of a column, and for their hashes."""
-        known = self._known.setdefault(column, set())
-        plain = {_number(value) if column in self._numeric else value for value in values}
-        known |= plain
+        """Add values of a column, and their hashes."""
+        texts = {_number_text(value) if column in self._numeric else value for value in values}
+        identifiers = self._values.setdefault(column, set())
+        identifiers |= texts
         if self._pseudonyms is not None and column in self._hashed:
-            known |= {self._pseudonyms.of(column, value) for value in plain}
+            identifiers |= {self._pseudonyms.of(column, value) for value in texts}
 
     def learn_keys(self, rows: pl.DataFrame) -> None:
-        """Look for these rows by their key from now on."""
+        """Add the keys of these rows."""
         self._add(self._key, rows[self._key].drop_nulls().cast(pl.String).to_list())
 
     def learn_id(self, row: Mapping[str, Any]) -> None:
-        """Look for a captured row by its inference id too, which stands for the key where no key was given."""
+        """Add the inference id of a captured row, which is also its key where it has none."""
         self._ids.add(str(row[ID]))
         if row["instance"].get(self._key) is None:
             self._add(self._key, [str(row[ID])])
 
-    def among(self, table: pl.DataFrame) -> pl.Series:
-        """Which rows are theirs; shape (rows,), Boolean."""
-        known = self._known | {ID: self._known.get(ID, set()) | self._ids}
-        found = [self._held(table[name], values) for name, values in known.items() if name in table.columns and values]
-        theirs = pl.Series([False] * table.height, dtype=pl.Boolean)
-        for held in found:
-            theirs = theirs | held.fill_null(value=False)
-        return theirs
+    def matches(self, table: pl.DataFrame) -> pl.Series:
+        """Return which rows are the subject's; shape (rows,), Boolean."""
+        values = self._values | {ID: self._values.get(ID, set()) | self._ids}
+        mask = pl.Series([False] * table.height, dtype=pl.Boolean)
+        for name, identifiers in values.items():
+            if name in table.columns and identifiers:
+                mask = mask | self._is_in(table[name], identifiers).fill_null(value=False)
+        return mask
 
-    def _held(self, column: pl.Series, known: set[str]) -> pl.Series:
+    def _is_in(self, column: pl.Series, identifiers: set[str]) -> pl.Series:
         if column.dtype.is_nested() or column.dtype == pl.Binary:
             return pl.Series([False] * len(column), dtype=pl.Boolean)
         if column.dtype.is_float() or (column.name in self._numeric and column.dtype == pl.String):
-            written = [None if value is None else _number(str(value)) for value in column.to_list()]
-            return pl.Series([value in known for value in written], dtype=pl.Boolean)
-        return column.cast(pl.String).str.strip_chars().is_in(sorted(known))
+            texts = [None if value is None else _number_text(str(value)) for value in column.to_list()]
+            return pl.Series([value in identifiers for value in texts], dtype=pl.Boolean)
+        return column.cast(pl.String).str.strip_chars().is_in(sorted(identifiers))
 
-    def captured(self, row: Mapping[str, Any]) -> bool:
-        """Whether a captured row is theirs, or an answer to one, which has its inference id alone."""
+    def matches_capture(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a captured row is the subject's, or a shadow prediction, which has only its inference id."""
         instance = row.get("instance", {})
-        given = {name: instance.get(name) for name in self._known}
+        values = {name: instance.get(name) for name in self._values}
         return str(row.get(ID)) in self._ids or any(
-            value is not None and text(value).strip() in self._known[name] for name, value in given.items()
+            value is not None and text(value).strip() in self._values[name] for name, value in values.items()
         )
 
     def record(self) -> list[dict[str, str]]:
-        """For the ledger: each value as a salted hash that is slow to try values against."""
-        return [_salted(self.column, value) for value in self.values]
+        """Return the values for the ledger, as salted hashes that are slow to compute, so that none can be guessed."""
+        return [_salted_hash(self.column, value) for value in self.values]
 
 
-def _number(value: str) -> str:
-    """A number's one text; whatever is none stays as it is."""
+def _number_text(value: str) -> str:
+    """Return a number as its one text; other text is unchanged."""
     for kind in (int, float):
         try:
             return text(kind(value))
@@ -116,7 +116,7 @@ def _number(value: str) -> str:
     return value
 
 
-def _salted(column: str, value: str) -> dict[str, str]:
+def _salted_hash(column: str, value: str) -> dict[str, str]:
     salt = secrets.token_bytes(16)
     digest = hashlib.scrypt(value.encode(), salt=salt, dklen=32, **SCRYPT)
     return {"column": column, "salt": salt.hex(), "scrypt": digest.hex()}

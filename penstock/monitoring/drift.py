@@ -1,8 +1,8 @@
-"""Drift: how far a window of answered requests is from what the live version was trained on.
+"""Drift: the distance between a window of captured rows and the data that the live version was trained on.
 
-A baseline holds bins, and how many holdout rows fell into each: for each feature, for the score and, of several
-classes, for the label. A window is counted into the same bins; counts of windows add up. The distance is the population
-stability index (PSI).
+A baseline has bins and the number of holdout rows in each: for every feature, for the score and, with three or more
+classes, for the label. A window is counted in the same bins; counts of windows can be added. The distance is the
+population stability index (PSI).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from penstock.scoring.signature import Class, Columns, Field, Scores, Value
 
 SCORE, LABEL = "(score)", "(label)"
-"""Columns that the baseline has besides the features, under names that no feature has; of several classes the score is
-the most probable one's."""
+"""Columns of the baseline besides the features, with names that no feature has; with three or more classes the score is
+the probability of the label."""
 MISSING, OTHER = "(missing)", "(other)"
 BINS = 10
 CATEGORIES = 20
 ALPHA = 0.01
-"""Chance of a false alarm a window, over all columns together."""
+"""Probability of a false alarm in a window, over all columns together."""
 
 Counts = dict[str, int]
 Outcome = Literal["drift", "no drift", "too little data", "no data"]
@@ -33,19 +33,19 @@ Outcome = Literal["drift", "no drift", "too little data", "no data"]
 
 @dataclass(frozen=True)
 class Bins:
-    """How one column is counted: numeric bins by inner edges, or the commonest categories."""
+    """The bins of a column: numeric ones by their inner edges, or the commonest categories."""
 
     edges: tuple[float, ...] | None
     categories: tuple[str, ...]
 
     def names(self) -> list[str]:
-        """All bins, in order; missing values have one of their own."""
+        """Return the names of all bins, in order; the last one is for missing values."""
         if self.edges is None:
             return [*self.categories, OTHER, MISSING]
         return [*(str(index) for index in range(len(self.edges) + 1)), MISSING]
 
     def count(self, values: Sequence[Value]) -> Counts:
-        """How many values fall into each bin."""
+        """Count the values in each bin."""
         counts = dict.fromkeys(self.names(), 0)
         present = _present(values)
         counts[MISSING] = len(values) - len(present)
@@ -53,7 +53,7 @@ class Bins:
             for value, number in Counter(map(str, present)).items():
                 counts[value if value in self.categories else OTHER] += number
             return counts
-        # As the model gets them: an edge is a value of the sample, so rounding decides on which side its equals fall.
+        # In float32, as the model gets them: edges are values of the sample, and rounding must not move equal values.
         places = np.searchsorted(np.array(self.edges, np.float32), np.array(present, np.float32), side="right")
         for place, number in zip(*np.unique(places, return_counts=True), strict=True):
             counts[str(place)] = int(number)
@@ -61,14 +61,14 @@ class Bins:
 
 
 def _present(values: Sequence[Value]) -> list[Value]:
-    """The values that are not missing: neither null nor NaN nor the empty text that stands for a missing one."""
+    """Return the values that are not missing: neither null nor NaN nor empty text."""
     return [value for value in values if value not in (None, "") and value == value]  # noqa: PLR0124 - NaN
 
 
 def bins_of(values: Sequence[Value], *, numeric: bool, allowed: Sequence[str | float] = ()) -> Bins:
-    """Bins from a sample: deciles (at the distinct ones), or the 20 commonest categories.
+    """Return bins from a sample: distinct deciles, or the 20 commonest categories.
 
-    Where the contract lists no more than that, its values are the categories: one that the sample lacks may still come.
+    Where the contract lists at most 20 allowed values, they are the categories, including values that the sample lacks.
     """
     present = _present(values)
     if not numeric and 0 < len(allowed) <= CATEGORIES:
@@ -85,52 +85,52 @@ def bins_of(values: Sequence[Value], *, numeric: bool, allowed: Sequence[str | f
 def baseline(
     fields: Sequence[Field], columns: Columns, scores: Scores, classes: Sequence[Class] = ()
 ) -> dict[str, Any]:
-    """The baseline document of a model: for each feature and what is answered, bins and counts. JSON.
+    """Return the baseline document of a model: bins and counts of each feature and of the predictions. JSON.
 
     Args:
         fields: the features.
         columns: their values, each shape (rows,).
-        scores: shape (rows,); of several classes (rows, classes).
-        classes: where there are three or more.
+        scores: shape (rows,); with three or more classes (rows, classes).
+        classes: of the target, where there are three or more.
 
     Raises:
-        ValueError: scores of another shape than the classes ask for.
+        ValueError: the shape of the scores does not fit the classes.
     """
-    made: dict[str, tuple[Bins, Sequence[Value]]] = {
+    binned: dict[str, tuple[Bins, Sequence[Value]]] = {
         field.name: (
             bins_of(columns[field.name], numeric=field.type != "string", allowed=field.allowed),
             columns[field.name],
         )
         for field in fields
-        if not field.personal  # never captured, so there will be nothing to compare
+        if not field.personal  # never captured, so it cannot be compared
     }
-    made |= _answered(scores, classes)
+    binned |= _predictions(scores, classes)
     return {
         name: {"edges": bins.edges, "categories": bins.categories, "counts": bins.count(values)}
-        for name, (bins, values) in made.items()
+        for name, (bins, values) in binned.items()
     }
 
 
-def _answered(scores: Scores, classes: Sequence[Class]) -> dict[str, tuple[Bins, Sequence[Value]]]:
-    """The columns of what is answered: the score, or of several classes the label and its probability."""
-    several = len(classes) > 2
-    if scores.shape[1:] != ((len(classes),) if several else ()):
+def _predictions(scores: Scores, classes: Sequence[Class]) -> dict[str, tuple[Bins, Sequence[Value]]]:
+    """Return the columns of the predictions: the score, or with three or more classes the label and its probability."""
+    is_multiclass = len(classes) > 2
+    if scores.shape[1:] != ((len(classes),) if is_multiclass else ()):
         raise ValueError(f"scores of shape {scores.shape} are not those of {len(classes)} classes")
-    top = (scores.max(axis=1) if several else scores).tolist()
-    made: dict[str, tuple[Bins, Sequence[Value]]] = {SCORE: (bins_of(top, numeric=True), top)}
-    if several:
+    top = (scores.max(axis=1) if is_multiclass else scores).tolist()
+    columns: dict[str, tuple[Bins, Sequence[Value]]] = {SCORE: (bins_of(top, numeric=True), top)}
+    if is_multiclass:
         labels = [str(classes[place]) for place in scores.argmax(axis=1)]
-        made[LABEL] = (Bins(edges=None, categories=tuple(map(str, classes))), labels)
-    return made
+        columns[LABEL] = (Bins(edges=None, categories=tuple(map(str, classes))), labels)
+    return columns
 
 
 def class_names(document: Mapping[str, Any]) -> list[str]:
-    """The classes of the model that a baseline is of, in their order; none where they are not three or more."""
+    """Return the classes of a baseline's model, in their order; empty where they are fewer than three."""
     return list(document[LABEL]["categories"]) if LABEL in document else []
 
 
 def psi(expected: Sequence[int], actual: Sequence[int]) -> float:
-    """Population stability index Σ (a − e) ln(a / e) over bins' shares; half a row is added to each bin.
+    """Return the population stability index Σ (a − e) ln(a / e) over bins' shares; half a row is added to each bin.
 
     Source: Siddiqi, Credit Risk Scorecards (2006), ch. 6; the half row keeps empty bins finite (Jeffreys prior).
     """
@@ -141,7 +141,7 @@ def psi(expected: Sequence[int], actual: Sequence[int]) -> float:
 
 
 def noise(bins: int, expected_rows: int, actual_rows: int, alpha: float) -> float:
-    """The PSI that two samples of one distribution exceed with probability `alpha`.
+    """Return the PSI that two samples of one distribution exceed with probability `alpha`.
 
     PSI ≈ (1/n + 1/m) χ²(bins − 1). Source: Yurdakul & Naranjo, Statistical properties of the population stability
     index (2020). The χ² quantile by Wilson & Hilferty (1931).
@@ -157,40 +157,42 @@ class ColumnDrift:
     column: str
     psi: float
     noise: float
-    """What chance alone would reach in one window of a hundred, over all columns."""
+    """PSI that chance alone exceeds in one window of a hundred, over all columns."""
     drifted: bool
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The result of one look."""
+    """The result of comparing a window with the baseline."""
 
     outcome: Outcome
     sentence: str
     rows: int
     psi: float
-    """The largest PSI that is more than noise; 0 where nothing is."""
+    """The largest PSI above the noise; 0 where none is."""
     columns: tuple[ColumnDrift, ...] = ()
 
 
 def compare(document: Mapping[str, Any], window: Columns, *, rows: int, min_rows: int, threshold: float) -> Drift:
-    """A window against the baseline.
+    """Compare a window with the baseline.
 
     Args:
         document: the live version's baseline.
-        window: column → values, the score among them; each `rows` long.
-        rows: how many requests' rows the window has.
-        min_rows: fewer than this give no verdict.
-        threshold: PSI from which a column has drifted.
+        window: column → values, including the score; each `rows` long.
+        rows: number of rows in the window.
+        min_rows: fewer rows give no verdict.
+        threshold: PSI at which a column counts as drifted.
     """
     if rows == 0:
         return Drift("no data", "no new requests since the last look", 0, 0.0)
     if rows < min_rows:
         return Drift("too little data", f"{rows} new rows, {min_rows} are needed for a verdict", rows, 0.0)
-    found = [
-        _column(name, item, window[name], len(document), threshold) for name, item in document.items() if name in window
+    columns = [
+        _compare_column(name, item, window[name], len(document), threshold)
+        for name, item in document.items()
+        if name in window
     ]
-    ranked = tuple(sorted(found, key=lambda column: -column.psi))
+    ranked = tuple(sorted(columns, key=lambda column: -column.psi))
     drifted = [column for column in ranked if column.drifted]
     largest = max((column.psi for column in ranked if column.psi > column.noise), default=0.0)
     if not drifted:
@@ -198,17 +200,19 @@ def compare(document: Mapping[str, Any], window: Columns, *, rows: int, min_rows
             f"{rows} rows look like the training data: the largest PSI is {ranked[0].psi:.3f} ({ranked[0].column})"
         )
         return Drift("no drift", sentence, rows, largest, ranked)
-    named = ", ".join(f"{column.column} (PSI {column.psi:.3f})" for column in drifted)
+    list_of_drifted = ", ".join(f"{column.column} (PSI {column.psi:.3f})" for column in drifted)
     return Drift(
         "drift",
-        f"{rows} rows have drifted from the training data in {named}; the limit is {threshold:g}",
+        f"{rows} rows have drifted from the training data in {list_of_drifted}; the limit is {threshold:g}",
         rows,
         largest,
         ranked,
     )
 
 
-def _column(name: str, item: Mapping[str, Any], values: Sequence[Value], columns: int, threshold: float) -> ColumnDrift:
+def _compare_column(
+    name: str, item: Mapping[str, Any], values: Sequence[Value], columns: int, threshold: float
+) -> ColumnDrift:
     edges = item["edges"]
     bins = Bins(edges=None if edges is None else tuple(edges), categories=tuple(item["categories"]))
     expected = [int(item["counts"][bin_]) for bin_ in bins.names()]

@@ -1,4 +1,4 @@
-"""A batch's Lambda functions over moto's AWS, called in the order of the state machine."""
+"""The batch functions in a stage of moto's AWS, called in the order of the state machine."""
 
 import csv
 import gzip
@@ -26,12 +26,12 @@ MACHINE = definition(
 
 
 def rows(count: int, **changed: Any) -> list[dict[str, Any]]:
-    """Return good rows with different amounts."""
+    """Return good rows, each with another amount."""
     return [GOOD | {"amount": round(1.5 + number * 0.37, 3)} | changed for number in range(count)]
 
 
 def as_csv(items: list[dict[str, Any]]) -> bytes:
-    """Return a CSV file of the rows; a missing value is an empty cell."""
+    """Return a CSV file of rows; a missing value is an empty cell."""
     names = list(dict.fromkeys(name for item in items for name in item))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names)
@@ -54,8 +54,8 @@ def go_live(world: World, data: bytes, version: int = 3) -> None:
     """Make a model file the live version."""
     digest = sha256(data)
     key = world.lake.model_file(digest, "model.onnx")
-    model_version_id = world.store.write(key, data)
-    world.ledger.put_version(version, sha256=digest, model_version_id=model_version_id, arn="a", run="r")
+    version_id = world.store.write(key, data)
+    world.ledger.put_version(version, sha256=digest, model_version_id=version_id, arn="a", run="r")
     world.ledger.open_rollout(f"r{version}", version, "t", sha256=digest)
     live = {"version": version, "sha256": digest, "lambda_version": "1"}
     assert world.ledger.end_rollout(f"r{version}", "live", "", "t", live)
@@ -63,33 +63,33 @@ def go_live(world: World, data: bytes, version: int = 3) -> None:
 
 @dataclass
 class Steps:
-    """The functions, and the parts that were scored."""
+    """The functions of one stage, and the parts that were scored."""
 
     world: World
     functions: dict[str, ModuleType]
     scored: list[int] = field(default_factory=list)
-    dies_at: int | None = None
-    """The part at which the execution stops."""
+    stop_at: int | None = None
+    """The part at which the execution is stopped."""
 
     @classmethod
     def load(cls, world: World, part_rows: int = 4) -> "Steps":
         changed = {"plan_batch": {"part_rows": str(part_rows)}}
         return cls(world, {name: world.load(name, **changed.get(name, {})) for name in NAMES})
 
-    def come(self, name: str, data: bytes) -> str:
-        """Upload a file and return the batch's name."""
+    def upload(self, name: str, data: bytes) -> str:
+        """Upload a file; return its batch's id."""
         event = self.world.upload(name, data, BATCH_INPUT)
         self.functions["start_batch"].handler(event, None)
         item = event["detail"]["object"]
         return batch_id(MODEL, item["key"], item["version-id"])
 
     def run(self, batch: str) -> Record:
-        """Run the state machine, to its end or to `dies_at`, and return the batch's record."""
+        """Run the steps of the state machine, unless it is stopped; return the batch's record."""
         plan = self.functions["plan_batch"].handler({"batch": batch}, None)
         ending = {"outcome": plan["outcome"], "reason": plan["reason"]}
         if plan["outcome"] == "score":
             for item in plan["items"]:
-                if item["part"] == self.dies_at:
+                if item["part"] == self.stop_at:
                     return self.world.ledger.batch(batch)
                 self.scored.append(self.functions["score_part"].handler(item, None))
         if plan["outcome"] in {"score", "join"}:
@@ -97,9 +97,9 @@ class Steps:
         self.functions["end_batch"].handler({"batch": batch, **ending}, None)
         return self.world.ledger.batch(batch)
 
-    def all(self, name: str, data: bytes) -> Record:
+    def score(self, name: str, data: bytes) -> Record:
         """Upload a file and run its batch."""
-        return self.run(self.come(name, data))
+        return self.run(self.upload(name, data))
 
     @property
     def lake(self) -> Lake:
@@ -110,7 +110,7 @@ class Steps:
         return self.world.ledger
 
     def output(self, name: str) -> list[dict[str, Any]]:
-        """Read the output's rows; CSV values are text."""
+        """Return the output's rows; a CSV has text only."""
         data = self.world.store.read(self.lake.batch_output(name))
         if name.endswith(".gz"):
             data, name = gzip.decompress(data), name.removesuffix(".gz")

@@ -15,8 +15,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock import events, settings
-from penstock.cli import app, following
-from penstock.cli.commands import batch, forget, init, runs
+from penstock.cli import app, rollout_progress, run_progress
+from penstock.cli.commands import batch, forget, init
 from penstock.cli.target import UnreachableError, UsageError
 from penstock.lake import Lake
 from penstock.settings import Settings
@@ -78,9 +78,9 @@ def lake_keys() -> dict[str, str]:
 def exit_codes() -> dict[str, Any]:
     """Return the exit code of each outcome, and of each error that is printed as a sentence."""
     codes: dict[str, Any] = {
-        "run": runs.EXIT,
+        "run": run_progress.EXIT,
         "batch": batch.EXIT,
-        "more people must approve": following.COUNTED_CODE,
+        "more people must approve": rollout_progress.COUNTED_CODE,
         "nobody found": forget.NOBODY,
         "check would refuse": init.QUARANTINED,
         "stopped": app.STOPPED,

@@ -1,4 +1,4 @@
-"""`batch`, `batches`: a file that is scored as a whole, followed to its scores."""
+"""`batch`, `batches`: score a complete file in the cloud, and list such batches."""
 
 import time
 from pathlib import Path
@@ -9,14 +9,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from penstock.aws.s3_store import Store
 from penstock.batch.names import SCORED, batch_id
-from penstock.cli.commands.data import put
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import ago, as_json, coloured, console, line, table
 from penstock.cli.target import Target, UsageError
+from penstock.cli.upload import put_files
 from penstock.ledger.ledger import NoRecordError, Record
 from penstock.readers.open_table import ENDINGS, is_readable
 
 EXIT = {"scored": 0, "skipped": 0, "refused": 11, "failed": 12}
+"""Exit code for each outcome of a batch."""
 POLL_SECONDS = 0.4
 
 
@@ -31,30 +32,34 @@ def batch(
     *,
     model: Model = None,
     stage: Stage = "local",
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; its ending is the exit code.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow it to its end; the exit code says how it ended.")
+    ] = False,
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="OUT", help="Wait, and write the scores to this file.", show_default=False),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Score a file of any size by the live version: upload it, follow it, fetch the scores with their ids."""
+    """Score a file of any size with the live version: upload it, follow the batch, fetch the scores with their ids."""
     if not file.is_file():
         raise UsageError(f"{file} is not a file")
     if not is_readable(file.name):
         raise UsageError(f"{file} ends in none of {', '.join(ENDINGS)}")
     if to is not None and (to.is_dir() or not to.absolute().parent.is_dir()):
-        raise UsageError(f"{to} is {'a folder' if to.is_dir() else 'in no folder that there is'}: --to names a file")
+        raise UsageError(
+            f"{to} is {'a folder' if to.is_dir() else 'in a folder that does not exist'}: --to names a file"
+        )
     target = Target.of(stage, model)
-    (sent,) = put(target, {file: target.lake.batch_input(file.name)}, quiet=json)
+    (upload,) = put_files(target, {file: target.lake.batch_input(file.name)}, quiet=json)
     if not json:
-        console.print(f"uploaded {sent['uri']}")
+        console.print(f"uploaded {upload['uri']}")
     if not wait and to is None:
         if json:
-            as_json(sent)
+            as_json(upload)
         return
-    record = follow(target, batch_id(target.model, sent["key"], sent["version_id"]), quiet=json)
-    _told(target, record, to, json=json)
+    record = follow_batch(target, batch_id(target.model, upload["key"], upload["version_id"]), quiet=json)
+    _print_result(target, record, to, json=json)
     raise typer.Exit(EXIT[record["outcome"]])
 
 
@@ -65,10 +70,10 @@ def batches(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
     json: Json = False,
 ) -> None:
-    """List batches, newest first, with how each ended and why."""
-    found = Target.of(stage, model).ledger.batches()[:limit]
+    """List batches, newest first, each with its outcome and reason."""
+    records = Target.of(stage, model).ledger.batches()[:limit]
     if json:
-        as_json(found)
+        as_json(records)
         return
     rows = [
         (
@@ -80,16 +85,16 @@ def batches(
             coloured(item.get("outcome", "open")),
             item.get("reason", ""),
         )
-        for item in found
+        for item in records
     ]
     table(["batch", "file", "opened", "version", "rows", "ending", "reason"], rows, title="batches")
 
 
-def follow(target: Target, name: str, *, quiet: bool, patience: float = 60) -> Record:
-    """Show a batch's progress until it has ended; the record then.
+def follow_batch(target: Target, name: str, *, quiet: bool, patience: float = 60) -> Record:
+    """Show a batch's progress until it has ended, and return its record.
 
     Raises:
-        NoRecordError: it was not opened in time.
+        NoRecordError: it did not start in time.
     """
     ledger, end = target.ledger, time.monotonic() + patience
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
@@ -99,26 +104,26 @@ def follow(target: Target, name: str, *, quiet: bool, patience: float = 60) -> R
             if record is None and time.monotonic() > end:
                 raise NoRecordError(f"batch {name} after {patience:.0f} s; `penstock batches` lists what there is")
             if record is not None and "parts" in record:
-                done = _done(target, record)
-                progress.update(task, description=record["name"], total=record["parts"], completed=done)
+                completed = _count_parts(target, record)
+                progress.update(task, description=record["name"], total=record["parts"], completed=completed)
             time.sleep(POLL_SECONDS if target.stage == "local" else 10 * POLL_SECONDS)
     return record
 
 
-def _done(target: Target, record: Record) -> int:
+def _count_parts(target: Target, record: Record) -> int:
     folder = target.lake.batch_work(record["work"], SCORED)
     return sum(1 for _ in Store(target.lake.bucket).keys(folder))
 
 
-def _told(target: Target, record: Record, to: Path | None, *, json: bool) -> None:
+def _print_result(target: Target, record: Record, to: Path | None, *, json: bool) -> None:
     lake = target.lake
     has_output = record["outcome"] in {"scored", "skipped"}
     if has_output and to is not None:
         Store(lake.bucket).download(lake.batch_output(record["name"]), None, to)
-    about = {"output": lake.uri(lake.batch_output(record["name"]))} if has_output else {}
+    location = {"output": lake.uri(lake.batch_output(record["name"]))} if has_output else {}
     if json:
-        as_json(record | about)
+        as_json(record | location)
         return
     console.print(line(coloured(record["outcome"]), f": {record['reason']}"))
     if has_output:
-        console.print(f"scores: {to or about['output']}")
+        console.print(f"scores: {to or location['output']}")

@@ -1,4 +1,4 @@
-"""`up`, `down`, `status`: the laptop cloud."""
+"""`up`, `down`, `status`: start, stop and inspect the laptop cloud."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -26,19 +26,19 @@ def register(app: typer.Typer) -> None:
 
 def up(
     *,
-    no_deploy: Annotated[bool, typer.Option("--no-deploy", help="Only start the cloud.")] = False,
+    no_deploy: Annotated[bool, typer.Option("--no-deploy", help="Start the cloud only.")] = False,
 ) -> None:
-    """Start the laptop cloud and deploy this project to it, with the CDK's own command."""
+    """Start the laptop cloud and deploy this project to it with the CDK command line."""
     root = project_root()
     for folder in model_folders(root):
         spec, contract = read_model(folder), read_contract(folder)
         agree(folder, spec, contract)
         feature_group("local", spec, contract)
     cloud = laptop_cloud(root)
-    before = cloud.status().running
+    was_running = cloud.status().running
     with console.status("starting the laptop cloud"):
         state = cloud.up(images={IMAGE: root})
-    console.print(f"the laptop cloud {'runs already' if before else 'is up'} at {state.url} (pid {state.pid})")
+    console.print(f"the laptop cloud {'runs already' if was_running else 'is up'} at {state.url} (pid {state.pid})")
     if no_deploy:
         return
     with console.status("deploying") as spinner:
@@ -47,19 +47,19 @@ def up(
 
 
 def down() -> None:
-    """Stop the laptop cloud; what it holds stays in .penstock/."""
-    was = laptop_cloud(project_root()).down()
-    console.print("the laptop cloud is down" if was else "the laptop cloud was not running")
+    """Stop the laptop cloud; its data stays in .penstock/."""
+    was_running = laptop_cloud(project_root()).down()
+    console.print("the laptop cloud is down" if was_running else "the laptop cloud was not running")
 
 
 def status(*, json: Json = False) -> None:
-    """Say whether the laptop cloud runs. Exit code 3 when it does not."""
+    """Say whether the laptop cloud runs. Exit code 3 if it does not."""
     state = laptop_cloud(project_root()).status()
     if json:
         as_json(asdict(state))
     elif state.running:
         console.print(
-            f"up at {state.url} since {state.started_at}, pid {state.pid}, {state.jobs} SageMaker jobs under way"
+            f"up at {state.url} since {state.started_at}, pid {state.pid}, {state.jobs} SageMaker jobs in progress"
         )
     else:
         console.print("down: start it with `penstock up`")

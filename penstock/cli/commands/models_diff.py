@@ -1,4 +1,4 @@
-"""`models diff A B`: two versions beside each other."""
+"""`models diff A B`: compare two versions."""
 
 from typing import Annotated, Any
 
@@ -7,15 +7,15 @@ import typer
 from penstock.audit import side_by_side
 from penstock.audit.dataset_diff import compare
 from penstock.aws.s3_store import NoObjectError, Store
-from penstock.cli.commands.data_versions import dataset_of
+from penstock.cli.comparison_tables import metric_rows, parameter_rows
+from penstock.cli.datasets import load_dataset
 from penstock.cli.options import Json, Model, Stage
 from penstock.cli.output import Word, as_json, console, line, table
-from penstock.cli.side_by_side import metric_rows, parameter_rows
 from penstock.cli.target import Target
 from penstock.ledger.ledger import NoRecordError, Record
 
-SHOWN = 5
-"""Columns whose distributions moved most; `penstock data diff` has them all."""
+MAX_COLUMNS = 5
+"""Columns to name, largest shift first; `penstock data diff` lists all."""
 
 
 def register(models: typer.Typer) -> None:
@@ -31,70 +31,71 @@ def diff(
     stage: Stage = "local",
     json: Json = False,
 ) -> None:
-    """Say what differs from version A to version B: metrics, parameters, code, contract, data and gates."""
+    """Compare version A with version B: metrics, parameters, code, contract, data and gates."""
     target = Target.of(stage, model)
-    found = side_by_side.versions(target.ledger, a, b)
-    found["data"] = _data(target, *(one["dataset"] for one in found["versions"]))
+    comparison = side_by_side.versions(target.ledger, a, b)
+    comparison["data"] = _compare_data(target, *(version["dataset"] for version in comparison["versions"]))
     if json:
-        as_json(found)
+        as_json(comparison)
         return
     console.print(f"{target.model}: from version {a} to version {b}")
-    table(["metric", f"version {a}", f"version {b}", "change"], metric_rows(found["metrics"]), title="metrics")
-    if rows := parameter_rows(found["parameters"]):
+    table(["metric", f"version {a}", f"version {b}", "change"], metric_rows(comparison["metrics"]), title="metrics")
+    if rows := parameter_rows(comparison["parameters"]):
         table(["parameter", f"version {a}", f"version {b}"], rows, title="parameters that differ")
-    table(["", f"version {a}", f"version {b}", ""], _digests(found), title="digests")
-    table(["gate", f"version {a}", f"version {b}"], _gates(found["gates"]), title="gates")
-    console.print(line(*_sentences(found["data"])))
+    table(["", f"version {a}", f"version {b}", ""], _digest_rows(comparison), title="digests")
+    table(["gate", f"version {a}", f"version {b}"], _gate_rows(comparison["gates"]), title="gates")
+    console.print(line(*_data_sentences(comparison["data"])))
 
 
-def _digests(found: Record) -> list[tuple[str, ...]]:
-    pairs = {"model file": [one["sha256"] for one in found["versions"]]} | found["digests"]
-    pairs["dataset"] = [one["dataset"] for one in found["versions"]]
+def _digest_rows(comparison: Record) -> list[tuple[str, ...]]:
+    versions = comparison["versions"]
+    pairs = {"model file": [version["sha256"] for version in versions]} | comparison["digests"]
+    pairs["dataset"] = [version["dataset"] for version in versions]
     return [
         (name, *((digest or "–")[:12] for digest in both), "" if both[0] == both[1] else "differs")
         for name, both in pairs.items()
     ]
 
 
-def _gates(gates: list[Record]) -> list[tuple[Word, ...]]:
-    """The verdicts' marks and numbers; a sentence would not fit twice in a line."""
-    return [(gate["gate"], *(_verdict(verdict) for verdict in gate["verdicts"])) for gate in gates]
+def _gate_rows(gates: list[Record]) -> list[tuple[Word, ...]]:
+    """Return marks and numbers of the verdicts; two sentences do not fit into a line."""
+    return [(gate["gate"], *(_describe_verdict(verdict) for verdict in gate["verdicts"])) for gate in gates]
 
 
-def _verdict(verdict: Record | None) -> Word:
+def _describe_verdict(verdict: Record | None) -> Word:
     if verdict is None:
-        return "not asked"
+        return "no such gate"
     limit = "" if verdict["threshold"] is None else f" (limit {verdict['threshold']:.4f})"
     number = "not measured" if verdict["number"] is None else f"{verdict['number']:.4f}"
     return (f"{'✓' if verdict['passed'] else '✗'} {number}{limit}", "green" if verdict["passed"] else "red")
 
 
-def _data(target: Target, a: str, b: str) -> Record:
-    """What `data diff` says, or why it can say nothing."""
+def _compare_data(target: Target, a: str, b: str) -> Record:
+    """Compare two dataset versions as `data diff` does; with the reason where they cannot be compared."""
     if a == b:
         return {"same": True}
     store, lake = Store(target.lake.bucket), target.lake
     try:
-        one, two = (dataset_of(target, store, target.ledger.dataset(name)) for name in (a, b))
+        one, two = (load_dataset(target, store, target.ledger.dataset(name)) for name in (a, b))
         return {"same": False, "compared": compare(one, two, lambda part: store.read(lake.part(part)))}
     except (NoRecordError, NoObjectError) as error:
         return {"same": False, "compared": None, "reason": str(error)}
 
 
-def _sentences(data: Record) -> list[str]:
+def _data_sentences(data: Record) -> list[str]:
     if data["same"]:
         return ["data: both were trained on the same dataset version"]
-    if (found := data["compared"]) is None:
+    if (comparison := data["compared"]) is None:
         return [f"data: cannot be compared: {data['reason']}"]
-    rows, parts = found["rows"], found["parts"]
-    said = [
+    rows, parts = comparison["rows"], comparison["parts"]
+    sentences = [
         f"data: {rows['a']:,} → {rows['b']:,} rows ({rows['change']:+,}), "
         f"{len(parts['added'])} parts more, {len(parts['removed'])} fewer, {parts['kept']} kept"
     ]
-    said += [f"\ncolumns {word}: {', '.join(names)}" for word, names in found["columns"].items() if names]
-    moved: list[dict[str, Any]] = [item for item in found["distributions"] if item["psi"] > item["noise"]]
-    if moved:
-        named = ", ".join(f"{item['column']} (PSI {item['psi']:.3f})" for item in moved[:SHOWN])
-        more = f" and {len(moved) - SHOWN} others" if len(moved) > SHOWN else ""
-        said.append(f"\ndistributed otherwise than by chance: {named}{more}; `penstock data diff` has all")
-    return said
+    sentences += [f"\ncolumns {change}: {', '.join(names)}" for change, names in comparison["columns"].items() if names]
+    shifts: list[dict[str, Any]] = [item for item in comparison["distributions"] if item["psi"] > item["noise"]]
+    if shifts:
+        columns = ", ".join(f"{item['column']} (PSI {item['psi']:.3f})" for item in shifts[:MAX_COLUMNS])
+        more = f" and {len(shifts) - MAX_COLUMNS} others" if len(shifts) > MAX_COLUMNS else ""
+        sentences.append(f"\ndistributions that differ by more than chance: {columns}{more}; all: `penstock data diff`")
+    return sentences

@@ -14,14 +14,14 @@ from ministack.core.responses import request_scope
 from ministack.services import stepfunctions
 
 from penstock.local.host.cloud import ACCOUNT, REGION
-from penstock.local.patches import alarms as alarm_mends
-from penstock.local.patches import execution_roles as executions
+from penstock.local.patches import cloudwatch as alarm_mends
 from penstock.local.patches import firehose as firehose_mends
 from penstock.local.patches import iam as iam_mends
 from penstock.local.patches import lambda_functions as lambda_mends
 from penstock.local.patches import s3 as storage_mends
-from penstock.local.patches import sdk_integrations as sdk_mends
 from penstock.local.patches import step_functions as step_mends
+from penstock.local.patches import step_functions_lambda as sdk_mends
+from penstock.local.patches import step_functions_roles as executions
 
 Json = dict[str, Any]
 INTERRUPTED_CAUSE = "the laptop cloud was stopped while this execution ran"

@@ -9,12 +9,13 @@ from typing import Any
 
 from ministack import app as ministack
 
-from penstock.local.host import operator as operator_identity
 from penstock.local.host.cloud import HEALTH_PATH
 from penstock.local.host.home import CloudHome
 from penstock.local.patches import install as mends
-from penstock.local.sagemaker.front import plugin
-from penstock.local.sagemaker.front.service import SageMaker
+from penstock.local.sagemaker.core.settings import JobSettings
+from penstock.local.sagemaker.integration import plugin
+from penstock.local.sagemaker.integration.service import SageMaker
+from penstock.local.server import operator as operator_identity
 from penstock.local.server.state_saver import StateSaver
 
 Message = MutableMapping[str, Any]
@@ -25,11 +26,11 @@ Send = Callable[[Message], Awaitable[None]]
 class Application:
     """The ASGI application that hypercorn serves."""
 
-    def __init__(self, home: CloudHome, sagemaker: SageMaker, token: str) -> None:
+    def __init__(self, home: CloudHome, sagemaker: SageMaker, saver: StateSaver, token: str) -> None:
         self._home = home
         self._sagemaker = sagemaker
+        self._saver = saver
         self._token = token
-        self._saver = StateSaver()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer the health request, watch start and stop, and pass all else on to MiniStack."""
@@ -90,6 +91,7 @@ class Application:
 
 def build(home: CloudHome, port: int, token: str) -> Application:
     """Install SageMaker and the mends into MiniStack, and return the application."""
-    sagemaker = plugin.install(home, port)
+    saver = StateSaver()
+    sagemaker = plugin.install(JobSettings(home, port, save_state=saver.save))
     mends.install()
-    return Application(home, sagemaker, token)
+    return Application(home, sagemaker, saver, token)

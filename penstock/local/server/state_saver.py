@@ -24,10 +24,6 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 
 
-def nothing() -> None:
-    """Before a server runs there is nothing to save."""
-
-
 class StateSaver:
     """A background thread that writes what changed since it last looked."""
 
@@ -39,9 +35,7 @@ class StateSaver:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin to save, in turns and whenever `save_now` is called."""
-        global save_now  # noqa: PLW0603 - one server a process
-        save_now = self.save
+        """Begin to save at intervals."""
         self._thread = threading.Thread(target=self._run, name="state-saver", daemon=True)
         self._thread.start()
 
@@ -95,7 +89,3 @@ def _serialised(service: str, get_state: Callable[[], Any]) -> str | None:
             _log.exception("The state of %s cannot be saved", service)
             return None
     return None
-
-
-save_now: Callable[[], None] = nothing
-"""Called before something long begins, so that a cloud killed in the middle of it remembers what led there."""

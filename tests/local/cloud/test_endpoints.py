@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from penstock.local.host import processes
 from penstock.local.host.cloud import LaptopCloud
-from penstock.local.sagemaker.container.credential_server import CredentialDoor
+from penstock.local.sagemaker.container.credential_endpoint import CredentialEndpoint
 from tests.local.cloud.hosted import (
     BUCKET,
     RUNTIME,
@@ -451,7 +451,7 @@ def request_credentials(variables: dict[str, str], token: str | None = None) -> 
 def test_credentials_are_renewed_before_they_end_and_given_to_their_container_only() -> None:
     # Given two doors, of which one gives credentials that end soon
     role_arn = f"arn:aws:iam::{ACCOUNT}:role/hosting"
-    lasting, brief = CredentialDoor(), CredentialDoor(life=60)
+    lasting, brief = CredentialEndpoint(), CredentialEndpoint(life=60)
     key, stays = lasting.open(role_arn)
     _, ends = brief.open(role_arn)
     # When a container asks twice, then it gets the same while they last, and others before they end

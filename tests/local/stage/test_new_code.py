@@ -122,7 +122,7 @@ def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> N
     # And the old code answers as before, and the model is live and approved as before
     assert (alias(project), marked(project)) == (before, "two")
     assert project.json("models")[0]["live"] == 1
-    assert "code or settings that were deployed since are not live" in project.run("models", "show", MODEL).stdout
+    assert "code or settings were deployed that are not live yet" in project.run("models", "show", MODEL).stdout
 
 
 def test_where_the_specification_says_wait_an_operator_starts_it(project: Project) -> None:

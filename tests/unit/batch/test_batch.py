@@ -1,4 +1,4 @@
-"""A file that is scored as a whole: what is answered, what is refused, and what is not done twice."""
+"""Batch scoring: scores, refusals, and work that is not repeated."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ import pytest
 from penstock.aws.s3_store import Version, sha256
 from penstock.batch.names import batch_id
 from penstock.contract.odcs import read_contract
-from penstock.erasure.lake_survey import Survey
+from penstock.erasure.lake_survey import LakeSurvey
 from penstock.erasure.subject import Subject
 from penstock.scoring.model import Model
 from penstock.scoring.onnx_file import NoSignatureError, read_signature
@@ -24,18 +24,18 @@ Write = Callable[[list[dict[str, Any]]], bytes]
 
 @pytest.fixture
 def steps(world: World, tiny_onnx: bytes) -> Steps:
-    """The tiny model is live, and its row key is the contract's."""
+    """The steps with the tiny model live and its row key in the contract."""
     path = world.root / "model" / "contract.yaml"
     path.write_text(path.read_text().replace("name: flight_id", "name: row_id"))
     go_live(world, tiny_onnx)
     return Steps.load(world)
 
 
-def answers(data: bytes, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a request with these rows is answered."""
+def predictions(data: bytes, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the predictions of a request with these rows."""
     model = Model(data)
-    decoded = model.decode(json.dumps({"instances": items}).encode())
-    return [model.prediction(score) for score in model.score_rows(decoded).tolist()]
+    rows_of_request = model.decode(json.dumps({"instances": items}).encode())
+    return [model.prediction(score) for score in model.score_rows(rows_of_request).tolist()]
 
 
 @pytest.mark.parametrize(("name", "write"), [
@@ -43,41 +43,41 @@ def answers(data: bytes, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ("a.csv.gz", lambda items: gzip.compress(as_csv(items))),
     ("a.jsonl.gz", lambda items: gzip.compress(as_jsonl(items))),
 ])  # fmt: skip
-def test_each_row_is_answered_as_a_request_is(steps: Steps, tiny_onnx: bytes, name: str, write: Write) -> None:
+def test_each_row_is_scored_like_a_request(steps: Steps, tiny_onnx: bytes, name: str, write: Write) -> None:
     # Given a file of ten rows in three parts, each with its key
     items = rows(10)
     keyed = [item | {"row_id": f"k{number}"} for number, item in enumerate(items)]
     # When its batch has run
-    record = steps.all(name, write(keyed))
-    # Then the output beside it has the very scores of a request, in order, with key, row, id and version
+    record = steps.score(name, write(keyed))
+    # Then the output has the scores of a request, in order, with key, row, id and version
     assert record["outcome"] == "scored", record
     assert record["reason"] == "10 of 10 rows scored by version 3"
-    found = steps.output(name)
-    assert [float(row["score"]) for row in found] == [item["score"] for item in answers(tiny_onnx, items)]
-    assert [row["row_id"] for row in found] == [f"k{number}" for number in range(10)]
-    assert [int(row["row"]) for row in found] == list(range(1, 11))
-    assert {str(row["version"]) for row in found} == {"3"}
-    assert [row["id"] for row in found] == [f"{record['work']}-{number}" for number in range(1, 11)]
-    assert list(found[0]) == ["row_id", "row", "id", "score", "label", "version"]
-    labels = [str(item["label"]).lower() for item in answers(tiny_onnx, items)]
-    assert [str(row["label"]).lower() for row in found] == labels
+    output = steps.output(name)
+    assert [float(row["score"]) for row in output] == [item["score"] for item in predictions(tiny_onnx, items)]
+    assert [row["row_id"] for row in output] == [f"k{number}" for number in range(10)]
+    assert [int(row["row"]) for row in output] == list(range(1, 11))
+    assert {str(row["version"]) for row in output} == {"3"}
+    assert [row["id"] for row in output] == [f"{record['work']}-{number}" for number in range(1, 11)]
+    assert list(output[0]) == ["row_id", "row", "id", "score", "label", "version"]
+    labels = [str(item["label"]).lower() for item in predictions(tiny_onnx, items)]
+    assert [str(row["label"]).lower() for row in output] == labels
     assert steps.errors(name) == []
-    # And the ledger and the people know
+    # And it is recorded and announced
     assert (record["parts"], record["rows"], record["scored"], record["errors"]) == (3, 10, 10, 0)
     assert record["live"]["sha256"] == sha256(tiny_onnx)
     (notice,) = steps.world.notices()
     assert notice["subject"] == f"{MODEL}: batch {name} scored"
 
 
-def test_csv_has_the_digits_of_the_answer(steps: Steps, tiny_onnx: bytes) -> None:
+def test_csv_has_the_digits_of_the_response(steps: Steps, tiny_onnx: bytes) -> None:
     items = rows(3)
-    steps.all("a.csv", as_csv(items))
-    wanted = [json.dumps(item["score"]) for item in answers(tiny_onnx, items)]
-    assert [row["score"] for row in steps.output("a.csv")] == wanted
+    steps.score("a.csv", as_csv(items))
+    expected = [json.dumps(item["score"]) for item in predictions(tiny_onnx, items)]
+    assert [row["score"] for row in steps.output("a.csv")] == expected
     assert {row["label"] for row in steps.output("a.csv")} <= {"true", "false"}
 
 
-POISON: list[tuple[dict[str, Any], str]] = [
+BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"amount": "much"}, "amount: not a number"),
     ({"amount": ""}, "amount: missing"),
     ({"amount": 1000.5}, "amount: above 1000.0"),
@@ -90,60 +90,60 @@ POISON: list[tuple[dict[str, Any], str]] = [
     ({"colour": "blue"}, "colour: not one of red, green"),
     ({"note": "far too long"}, "note: longer than 5 characters"),
     ({"city": "", "amount": "x"}, "city: missing; amount: not a number"),
-    # What only the decoder of requests refuses: a number that is infinite to the model
+    # Refused only by the decoder of requests: a number that is infinite in float32
     ({"free": 1e300}, "free: Expected `float` <= 3.4028234663852886e+38"),
 ]
 
 
-def test_poison_rows_are_reported_and_the_rest_is_scored(steps: Steps, tiny_onnx: bytes) -> None:
-    # Given good rows, and between any two of them a poison row of another kind
-    items = rows(2 * len(POISON) + 1)
-    for number, (change, _) in enumerate(POISON):
+def test_bad_rows_are_reported_and_the_others_are_scored(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given good rows, and between each two of them a bad row of another kind
+    items = rows(2 * len(BAD_VALUES) + 1)
+    for number, (change, _) in enumerate(BAD_VALUES):
         items[2 * number + 1] |= change
     keyed = [item | {"row_id": number} for number, item in enumerate(items)]
     # When the batch has run
-    record = steps.all("a.csv", as_csv(keyed))
-    # Then each of them is in the errors with row, key, id and reason, and every good row is scored
+    record = steps.score("a.csv", as_csv(keyed))
+    # Then each bad row is in the errors with row, key, id and reason, and every good row is scored
     assert record["outcome"] == "scored"
-    found = steps.errors("a.csv")
-    assert [item["reason"] for item in found] == [reason for _, reason in POISON]
-    assert [item["row"] for item in found] == [2 * number + 2 for number in range(len(POISON))]
-    assert [item["row_id"] for item in found] == [str(2 * number + 1) for number in range(len(POISON))]
-    assert {item["id"] for item in found} == {f"{record['work']}-{item['row']}" for item in found}
+    errors = steps.errors("a.csv")
+    assert [item["reason"] for item in errors] == [reason for _, reason in BAD_VALUES]
+    assert [item["row"] for item in errors] == [2 * number + 2 for number in range(len(BAD_VALUES))]
+    assert [item["row_id"] for item in errors] == [str(2 * number + 1) for number in range(len(BAD_VALUES))]
+    assert {item["id"] for item in errors} == {f"{record['work']}-{item['row']}" for item in errors}
     output = steps.output("a.csv")
     assert [row["row"] for row in output] == [str(number) for number in range(1, len(items) + 1, 2)]
-    assert [float(row["score"]) for row in output] == [item["score"] for item in answers(tiny_onnx, items[::2])]
-    assert (record["scored"], record["errors"]) == (len(POISON) + 1, len(POISON))
+    assert [float(row["score"]) for row in output] == [item["score"] for item in predictions(tiny_onnx, items[::2])]
+    assert (record["scored"], record["errors"]) == (len(BAD_VALUES) + 1, len(BAD_VALUES))
     assert "errors/a.csv.jsonl" in record["reason"]
 
 
-def test_nested_values_and_wrong_kinds_in_json_are_poison(steps: Steps) -> None:
+def test_nested_values_in_json_are_reported(steps: Steps) -> None:
     items: list[dict[str, Any]] = [
         GOOD,
         GOOD | {"amount": [1]},
         GOOD | {"city": {"a": 1}},
         GOOD | {"row_id": {"deep": 1}, "amount": None},
     ]
-    steps.all("a.jsonl", as_jsonl(items))
+    steps.score("a.jsonl", as_jsonl(items))
     assert [item["reason"] for item in steps.errors("a.jsonl")] == [
         "amount: not a number", "city: not text", "row_id: not text; amount: missing",
     ]  # fmt: skip
     assert [row["row"] for row in steps.output("a.jsonl")] == [1]
 
 
-def test_what_is_optional_may_be_absent_and_what_is_unknown_is_told(steps: Steps, tiny_onnx: bytes) -> None:
-    # Given rows with only what is required, and columns that the version does not know: the target is one of them
+def test_optional_columns_may_be_absent_and_unknown_ones_are_listed(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given rows with only the required columns, and columns that the version does not know, such as the target
     items = [SMALLEST | {"late": "?", "surprise": 1}, SMALLEST | {"late": "", "surprise": 2}]
     # When they are scored
-    record = steps.all("a.csv", as_csv(items))
-    # Then they are, and the ledger names what was left out; with no key given there is none
-    wanted = answers(tiny_onnx, [SMALLEST, SMALLEST])
-    assert [float(row["score"]) for row in steps.output("a.csv")] == [item["score"] for item in wanted]
+    record = steps.score("a.csv", as_csv(items))
+    # Then the ledger lists the unknown columns, and the output has no key
+    expected = predictions(tiny_onnx, [SMALLEST, SMALLEST])
+    assert [float(row["score"]) for row in steps.output("a.csv")] == [item["score"] for item in expected]
     assert record["unknown"] == ["late", "surprise"]
     assert list(steps.output("a.csv")[0]) == ["row", "id", "score", "label", "version"]
 
 
-@pytest.mark.parametrize(("name", "data", "said"), [
+@pytest.mark.parametrize(("name", "data", "reason"), [
     ("a.csv", b"", "a.csv: the file is empty"),
     ("a.csv", as_csv([GOOD]).partition(b"\r\n")[0] + b"\r\n", "a.csv: there are no rows"),
     ("a.csv", b"colour,level\nred,1\n", "a.csv: the column 'city' is missing, and amount"),
@@ -153,13 +153,13 @@ def test_what_is_optional_may_be_absent_and_what_is_unknown_is_told(steps: Steps
     ("a.parquet", b"city,amount\nJFK,1\n", "a.parquet: "),
     ("a.csv", b"city,amount\njfk,x\n,-1\n", "none of the 2 rows can be scored (1 × city: "),
 ])  # fmt: skip
-def test_a_bad_file_is_refused_with_a_sentence(steps: Steps, name: str, data: bytes, said: str) -> None:
-    record = steps.all(name, data)
+def test_a_bad_file_is_refused_with_a_reason(steps: Steps, name: str, data: bytes, reason: str) -> None:
+    record = steps.score(name, data)
     assert record["outcome"] == "refused"
-    assert record["reason"].startswith(said)
+    assert record["reason"].startswith(reason)
     assert steps.world.keys("batch/flight-delay/output/") == []
     (notice,) = steps.world.notices()
-    assert said in notice["text"]
+    assert reason in notice["text"]
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(steps: Steps) -> None:
@@ -172,20 +172,20 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(steps: Steps) -> 
 
 def test_a_file_of_too_many_parts_is_refused(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("penstock.batch.planner.MOST_PARTS", 2)
-    record = steps.all("a.csv", as_csv(rows(9)))
+    record = steps.score("a.csv", as_csv(rows(9)))
     assert record["reason"].startswith("a.csv: the file has more rows than a batch takes (about 8)")
 
 
 def test_a_part_is_bounded_by_its_bytes_too(steps: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given parts of 300 bytes at most, which one row nearly is
     monkeypatch.setattr("penstock.batch.part_splitter.PART_BYTES", 300)
-    record = steps.all("a.csv", as_csv(rows(5)))
+    record = steps.score("a.csv", as_csv(rows(5)))
     assert (record["parts"], record["scored"]) == (5, 5)
 
 
-def test_with_nothing_live_it_says_what_to_do(world: World) -> None:
+def test_without_a_live_version_the_reason_says_what_to_do(world: World) -> None:
     steps = Steps.load(world)
-    record = steps.all("a.csv", as_csv(rows(1)))
+    record = steps.score("a.csv", as_csv(rows(1)))
     assert record["outcome"] == "refused"
     assert record["reason"] == (
         "a.csv: no version of flight-delay is live yet: approve one with `penstock approve flight-delay --reason …`, "
@@ -193,67 +193,67 @@ def test_with_nothing_live_it_says_what_to_do(world: World) -> None:
     )
 
 
-def test_a_model_file_that_was_changed_scores_nothing(steps: Steps, tiny_onnx: bytes) -> None:
-    # Given the registered object version is gone, and another file lies there
+def test_a_changed_model_file_scores_nothing(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given another file in place of the registered object version
     key = steps.lake.model_file(sha256(tiny_onnx), "model.onnx")
     for version in list(steps.world.store.versions(key)):
         steps.world.store.delete_versions([(key, version.version_id)])
     steps.world.store.write(key, tiny.build(0.7))
-    record = steps.all("a.csv", as_csv(rows(1)))
+    record = steps.score("a.csv", as_csv(rows(1)))
     assert record["outcome"] == "refused"
     assert "was changed since it was registered" in record["reason"]
 
 
-def test_the_same_file_again_is_recognised_and_explained(steps: Steps) -> None:
+def test_the_same_file_again_is_skipped_with_a_reason(steps: Steps) -> None:
     # Given a batch that has run
-    first = steps.all("a.csv", as_csv(rows(6)))
+    first = steps.score("a.csv", as_csv(rows(6)))
     assert steps.scored == [0, 1]
-    # When the same file comes again under its name
-    again = steps.all("a.csv", as_csv(rows(6)))
-    # Then nothing is scored, and it says by whom it was
+    # When the same file is uploaded again under its name
+    again = steps.score("a.csv", as_csv(rows(6)))
+    # Then nothing is scored, and the reason names the earlier batch
     assert again["outcome"] == "skipped"
     assert again["reason"] == (
         f"the same file was scored by version 3 as batch {first['id']}, its scores are in "
         f"{steps.lake.uri(steps.lake.batch_output('a.csv'))}"
     )
-    # And under another name it gets its output, of the same scores
-    other = steps.all("b.csv", as_csv(rows(6)))
+    # And under another name it gets an output of the same scores
+    other = steps.score("b.csv", as_csv(rows(6)))
     assert other["outcome"] == "scored"
     assert other["reason"] == "6 of 6 rows scored by version 3, 2 of 2 parts by an earlier batch"
     assert steps.scored == [0, 1]
     assert steps.output("b.csv") == steps.output("a.csv")
 
 
-def test_another_version_scores_it_anew(steps: Steps) -> None:
-    first = steps.all("a.csv", as_csv(rows(6)))
+def test_another_version_scores_the_file_again(steps: Steps) -> None:
+    first = steps.score("a.csv", as_csv(rows(6)))
     go_live(steps.world, tiny.build(0.9), 4)
-    second = steps.all("a.csv", as_csv(rows(6)))
+    second = steps.score("a.csv", as_csv(rows(6)))
     assert (second["outcome"], second["found"]) == ("scored", 0)
     assert first["work"] != second["work"]
     assert {row["version"] for row in steps.output("a.csv")} == {"4"}
 
 
-def test_a_rollout_in_between_changes_nothing(steps: Steps, tiny_onnx: bytes) -> None:
+def test_a_rollout_during_a_batch_changes_nothing(steps: Steps, tiny_onnx: bytes) -> None:
     # Given a batch that has begun
-    batch = steps.come("a.csv", as_csv(rows(6)))
-    # When another version goes live, and S3 tells of the file once more
+    batch = steps.upload("a.csv", as_csv(rows(6)))
+    # When another version goes live, and the event of the upload is repeated
     go_live(steps.world, tiny.build(0.9), 4)
     item = steps.ledger.batch(batch)
     event = object_created(item["key"], item["size"], "e", item["version_id"])
     assert steps.functions["start_batch"].handler(event, None)["said"].endswith("is under way")
     record = steps.run(batch)
-    # Then it is scored by the version of its beginning
+    # Then it is scored by the version that was live when it was opened
     assert record["live"]["version"] == 3
     assert {row["version"] for row in steps.output("a.csv")} == {"3"}
     assert len(steps.ledger.batches()) == 1
-    wanted = [item["score"] for item in answers(tiny_onnx, rows(6))]
-    assert [float(row["score"]) for row in steps.output("a.csv")] == wanted
+    expected = [item["score"] for item in predictions(tiny_onnx, rows(6))]
+    assert [float(row["score"]) for row in steps.output("a.csv")] == expected
 
 
-def test_a_batch_that_was_stopped_goes_on_where_it_was(steps: Steps) -> None:
+def test_a_stopped_batch_is_continued(steps: Steps) -> None:
     # Given a batch of five parts that is stopped at the fourth
-    steps.dies_at = 3
-    batch = steps.come("a.csv", as_csv(rows(20)))
+    steps.stop_at = 3
+    batch = steps.upload("a.csv", as_csv(rows(20)))
     steps.run(batch)
     assert steps.scored == [0, 1, 2]
     stopped = execution_ended(steps.world.batch, batch, "ABORTED", "by hand")
@@ -263,23 +263,23 @@ def test_a_batch_that_was_stopped_goes_on_where_it_was(steps: Steps) -> None:
     assert record["reason"] == (
         "the execution ended ABORTED: by hand; push the file again: what was scored by then is kept"
     )
-    # When the file is pushed again
-    steps.dies_at = None
-    again = steps.all("a.csv", as_csv(rows(20)))
-    # Then only what was missing is scored
+    # When the file is uploaded again
+    steps.stop_at = None
+    again = steps.score("a.csv", as_csv(rows(20)))
+    # Then only the missing parts are scored
     assert steps.scored == [0, 1, 2, 3, 4]
     assert again["reason"] == "20 of 20 rows scored by version 3, 3 of 5 parts by an earlier batch"
     assert len(steps.output("a.csv")) == 20
 
 
-def test_work_that_has_expired_is_done_anew(steps: Steps) -> None:
-    # Given a batch that was scored, whose parts have expired, and whose plan was written a moment too late for that
-    first = steps.all("a.csv", as_csv(rows(6)))
-    gone = [key for key in steps.world.keys(steps.lake.batch_work(first["work"])) if not key.endswith("plan.json")]
-    steps.world.store.delete_versions([(version.key, version.version_id) for version in _of(steps, gone)])
-    # When the same file comes under another name
-    again = steps.all("b.csv", as_csv(rows(6)))
-    # Then it is dealt and scored once more, as before
+def test_expired_work_is_repeated(steps: Steps) -> None:
+    # Given a batch whose parts have expired, and whose plan, written a moment later, has not
+    first = steps.score("a.csv", as_csv(rows(6)))
+    expired = [key for key in steps.world.keys(steps.lake.batch_work(first["work"])) if not key.endswith("plan.json")]
+    steps.world.store.delete_versions([(version.key, version.version_id) for version in _of(steps, expired)])
+    # When the same file is uploaded under another name
+    again = steps.score("b.csv", as_csv(rows(6)))
+    # Then it is split and scored again, with the same output
     assert again["reason"] == "6 of 6 rows scored by version 3"
     assert steps.scored == [0, 1, 0, 1]
     assert steps.output("b.csv") == steps.output("a.csv")
@@ -289,23 +289,23 @@ def _of(steps: Steps, keys: list[str]) -> list[Version]:
     return [version for version, _ in steps.world.store.all_versions("batch-work/") if version.key in keys]
 
 
-def test_a_batch_that_is_redriven_is_scored_after_all(steps: Steps) -> None:
+def test_a_redriven_batch_is_scored(steps: Steps) -> None:
     # Given a batch that was stopped, and is recorded as failed
-    steps.dies_at = 3
-    batch = steps.come("a.csv", as_csv(rows(20)))
+    steps.stop_at = 3
+    batch = steps.upload("a.csv", as_csv(rows(20)))
     steps.run(batch)
     steps.functions["start_batch"].handler(execution_ended(steps.world.batch, batch, "ABORTED"), None)
     # When its execution is redriven
-    steps.dies_at = None
+    steps.stop_at = None
     record = steps.run(batch)
-    # Then it is scored, and what is told of it later changes nothing
+    # Then it is scored, and a late event changes nothing
     assert (record["outcome"], record["scored"]) == ("scored", 20)
     steps.functions["start_batch"].handler(execution_ended(steps.world.batch, batch, "ABORTED"), None)
     assert steps.ledger.batch(batch)["outcome"] == "scored"
 
 
-def test_a_step_that_failed_is_an_ending_with_its_words(steps: Steps) -> None:
-    batch = steps.come("a.csv", as_csv(rows(1)))
+def test_a_failed_step_ends_the_batch_with_its_error(steps: Steps) -> None:
+    batch = steps.upload("a.csv", as_csv(rows(1)))
     error = {"Error": "x", "Cause": json.dumps({"errorMessage": "out of memory"})}
     steps.functions["end_batch"].handler({"batch": batch, "outcome": "failed", "step": "scoring", "error": error}, None)
     assert steps.ledger.batch(batch)["reason"] == (
@@ -313,28 +313,28 @@ def test_a_step_that_failed_is_an_ending_with_its_words(steps: Steps) -> None:
     )
     (notice,) = steps.world.notices()
     assert notice["subject"].endswith("batch a.csv failed")
-    # A repeated step tells nobody twice
+    # A repeated step sends no second notice
     steps.functions["end_batch"].handler({"batch": batch, "outcome": "failed", "step": "scoring", "error": error}, None)
     assert steps.world.notices() == []
 
 
-def test_markers_and_strangers_open_no_batch(steps: Steps) -> None:
+def test_marker_objects_and_unknown_executions_open_no_batch(steps: Steps) -> None:
     start = steps.functions["start_batch"]
     for name in ("", "_SUCCESS", "folder/", "_temporary/a.csv"):
         event = object_created(f"batch/flight-delay/input/{name}", 1, "e", "v")
         assert start.handler(event, None)["said"].endswith("holds no rows")
-    assert start.handler(execution_ended(steps.world.batch, "stranger", "FAILED"), None)["said"].endswith("no batch")
+    assert start.handler(execution_ended(steps.world.batch, "unknown", "FAILED"), None)["said"].endswith("no batch")
     assert steps.ledger.batches() == []
 
 
-def test_a_regression_has_amounts_and_no_labels(world: World) -> None:
+def test_a_regression_has_scores_and_no_labels(world: World) -> None:
     data = build_regression()
     go_live(world, data)
     steps = Steps.load(world)
-    assert steps.all("a.parquet", as_parquet(rows(5)))["outcome"] == "scored"
-    found = steps.output("a.parquet")
-    assert list(found[0]) == ["row", "id", "score", "version"]
-    assert [row["score"] for row in found] == [item["score"] for item in answers(data, rows(5))]
+    assert steps.score("a.parquet", as_parquet(rows(5)))["outcome"] == "scored"
+    output = steps.output("a.parquet")
+    assert list(output[0]) == ["row", "id", "score", "version"]
+    assert [row["score"] for row in output] == [item["score"] for item in predictions(data, rows(5))]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
@@ -343,17 +343,17 @@ def test_several_classes_have_a_probability_each(world: World, name: str) -> Non
     go_live(world, data)
     steps = Steps.load(world)
     write = {"a.jsonl": as_jsonl, "a.csv": as_csv, "a.parquet": as_parquet}[name]
-    steps.all(name, write(rows(5)))
-    wanted = answers(data, rows(5))
+    steps.score(name, write(rows(5)))
+    expected = predictions(data, rows(5))
     if name == "a.jsonl":
-        assert [row["scores"] for row in steps.output(name)] == [item["scores"] for item in wanted]
+        assert [row["scores"] for row in steps.output(name)] == [item["scores"] for item in expected]
         return
     for label in SIZES:
-        found = [float(row[f"scores.{label}"]) for row in steps.output(name)]
-        assert found == [item["scores"][label] for item in wanted]
+        column = [float(row[f"scores.{label}"]) for row in steps.output(name)]
+        assert column == [item["scores"][label] for item in expected]
 
 
-def test_a_key_named_like_a_column_of_the_output_gives_way(world: World, tiny_onnx: bytes) -> None:
+def test_a_key_with_a_reserved_name_is_renamed(world: World, tiny_onnx: bytes) -> None:
     import msgspec
 
     from training.steps.export import onnx_export as export
@@ -364,7 +364,7 @@ def test_a_key_named_like_a_column_of_the_output_gives_way(world: World, tiny_on
     path.write_text(path.read_text().replace("name: flight_id", "name: id"))
     go_live(world, data)
     steps = Steps.load(world)
-    record = steps.all("a.csv", as_csv([GOOD | {"id": "mine"}]))
+    record = steps.score("a.csv", as_csv([GOOD | {"id": "mine"}]))
     (row,) = steps.output("a.csv")
     assert (row["key"], row["id"]) == ("mine", f"{record['work']}-1")
 
@@ -376,20 +376,20 @@ def test_the_signature_is_read_without_onnxruntime(tiny_onnx: bytes) -> None:
             read_signature(data)
 
 
-def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None:
-    # Given a batch with rows of two people, one of them with a poison row too, and another batch of others
-    mine = [rows(1)[0] | {"row_id": "me"}, GOOD | {"row_id": "me", "amount": "x"}]
+def test_an_erased_subject_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None:
+    # Given a batch with a good and a bad row of the subject among others, and a batch without the subject
+    own = [rows(1)[0] | {"row_id": "me"}, GOOD | {"row_id": "me", "amount": "x"}]
     others = [item | {"row_id": f"k{number}"} for number, item in enumerate(rows(6))]
-    first = steps.all("a.csv", as_csv([*others[:3], *mine, *others[3:]]))
-    second = steps.all("b.parquet", as_parquet(others))
-    # When one of them is forgotten
+    first = steps.score("a.csv", as_csv([*others[:3], *own, *others[3:]]))
+    second = steps.score("b.parquet", as_parquet(others))
+    # When the subject is erased
     contract = read_contract(steps.world.root / "model")
     subject = Subject(contract, ["me"])
-    found = Survey(contract, steps.lake, steps.world.store, steps.ledger, subject).find()
-    steps.world.store.delete_versions(found.remove)
-    for key, data in found.written.items():
+    findings = LakeSurvey(contract, steps.lake, steps.world.store, steps.ledger, subject).find()
+    steps.world.store.delete_versions(findings.remove)
+    for key, data in findings.rewrites.items():
         steps.world.store.write(key, data)
-    # Then no version of any object holds them, and the others' scores and batches are what they were
+    # Then no version of any object has the subject, and the others' scores are unchanged
     for version, _ in steps.world.store.all_versions("batch"):
         data = steps.world.store.read(version.key, version.version_id)
         assert b'"me"' not in data, version.key
@@ -398,5 +398,5 @@ def test_who_is_forgotten_is_in_no_batch(steps: Steps, tiny_onnx: bytes) -> None
     assert [row["row_id"] for row in steps.output("a.csv")] == [item["row_id"] for item in others]
     assert steps.world.keys(steps.lake.batch_work(first["work"])) == []
     assert len(steps.world.keys(steps.lake.batch_work(second["work"]))) == 5
-    assert found.rows["batches"] == 4
-    assert found.unread == []
+    assert findings.rows["batches"] == 4
+    assert findings.unread == []

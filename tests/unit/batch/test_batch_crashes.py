@@ -1,4 +1,4 @@
-"""A batch whose processes die at any call: pushed again it goes on, and ends as if nothing had happened."""
+"""A batch whose process is killed at any call: uploaded again, it ends like an undisturbed one."""
 
 from dataclasses import replace
 from types import ModuleType
@@ -18,17 +18,17 @@ from tests.support.world import BUCKET, MODEL, World, execution_ended, object_cr
 LAKE = Lake(BUCKET, MODEL)
 KEY = LAKE.batch_input("a.csv")
 FILE = as_csv([*rows(9), GOOD | {"amount": "poison"}])
-WANTED = (LAKE.batch_output("a.csv"), LAKE.batch_errors("a.csv"))
+RESULTS = (LAKE.batch_output("a.csv"), LAKE.batch_errors("a.csv"))
 
 
 @pytest.fixture
 def functions(world: World) -> dict[str, ModuleType]:
-    """The handlers, imported as by a cold start; ten rows are three parts."""
+    """Import the handlers as a cold start does; ten rows are three parts."""
     return {name: world.load(name, **({"part_rows": "4"} if name == "plan_batch" else {})) for name in NAMES}
 
 
-def enter(functions: dict[str, Any], cloud: Cloud, data: bytes) -> Ledger:
-    """Have the functions work in this cloud, where the tiny model is live."""
+def connect(functions: dict[str, Any], cloud: Cloud, data: bytes) -> Ledger:
+    """Let the functions use this cloud, where the tiny model is live."""
     ledger, store, digest = cloud.ledger(), cloud.store(), sha256(data)
     cloud.objects[LAKE.model_file(digest, "model.onnx")] = [("m1", data)]
     cloud.items["live"] = {"sk": "live", "version": 3, "sha256": digest, "lambda_version": "1"}
@@ -44,19 +44,19 @@ def enter(functions: dict[str, Any], cloud: Cloud, data: bytes) -> Ledger:
 
 
 def push(functions: dict[str, Any], cloud: Cloud, version: str) -> None:
-    """The file comes under a version id; whatever dies, the execution is given up and that is told."""
+    """Upload the file under a version id; if the process is killed, report that its execution was aborted."""
     cloud.objects.setdefault(KEY, []).append((version, FILE))
     batch = batch_id(MODEL, KEY, version)
     try:
         functions["start_batch"].handler(object_created(KEY, len(FILE), "e", version), None)
-        machine(functions, batch)
+        run_steps(functions, batch)
     except CrashError:
         plan, cloud.plan = cloud.plan, {}
-        functions["start_batch"].handler(execution_ended("m", batch, "ABORTED", "the process is gone"), None)
+        functions["start_batch"].handler(execution_ended("m", batch, "ABORTED", "the process was killed"), None)
         cloud.plan = plan
 
 
-def machine(functions: dict[str, Any], batch: str) -> None:
+def run_steps(functions: dict[str, Any], batch: str) -> None:
     plan = functions["plan_batch"].handler({"batch": batch}, None)
     ending = {name: plan[name] for name in ("outcome", "reason")}
     for item in plan["items"]:
@@ -67,35 +67,37 @@ def machine(functions: dict[str, Any], batch: str) -> None:
 
 
 def contents(cloud: Cloud) -> list[bytes]:
-    return [cloud.objects[key][-1][1] for key in WANTED]
+    return [cloud.objects[key][-1][1] for key in RESULTS]
 
 
 def writes(cloud: Cloud, folder: str) -> dict[str, int]:
-    """How often each object of the work's folder was written."""
-    return {key: len(found) for key, found in cloud.objects.items() if f"/{folder}/" in key}
+    """Return how often each object of the work's folder was written."""
+    return {key: len(versions) for key, versions in cloud.objects.items() if f"/{folder}/" in key}
 
 
 @pytest.mark.parametrize("fault", ["before", "after"])
-def test_at_each_call_in_turn(functions: dict[str, ModuleType], tiny_onnx: bytes, fault: Any) -> None:
-    # Given what a batch leaves that nothing disturbs
+def test_a_batch_killed_at_any_call_is_completed_by_a_second_upload(
+    functions: dict[str, ModuleType], tiny_onnx: bytes, fault: Any
+) -> None:
+    # Given the result of an undisturbed batch
     undisturbed = Cloud(plan={}, picks=[], repeated=set())
-    enter(functions, undisturbed, tiny_onnx)
+    connect(functions, undisturbed, tiny_onnx)
     push(functions, undisturbed, "v1")
-    wanted, calls = contents(undisturbed), 0
+    expected, calls = contents(undisturbed), 0
     assert len(writes(undisturbed, "scored")) == 3
     while True:
-        # When the process dies at each call that it makes, one after the other, and the file is pushed again
+        # When the process is killed at one call after the other, and the file is uploaded again
         calls += 1
         cloud = Cloud(plan={calls: fault}, picks=[], repeated=set())
-        ledger = enter(functions, cloud, tiny_onnx)
+        ledger = connect(functions, cloud, tiny_onnx)
         push(functions, cloud, "v1")
-        died = cloud.calls >= calls
+        was_killed = cloud.calls >= calls
         cloud.plan = {}
         push(functions, cloud, "v2")
-        # Then output and errors are the same, no part was scored twice, and the ledger says where the scores are
-        assert contents(cloud) == wanted
+        # Then output and errors are the same, no part was scored twice, and the batch is scored or skipped
+        assert contents(cloud) == expected
         assert set(writes(cloud, "scored").values()) == {1}
         assert ledger.batch(batch_id(MODEL, KEY, "v2"))["outcome"] in {"scored", "skipped"}
-        if not died:
+        if not was_killed:
             break
     assert calls > 25

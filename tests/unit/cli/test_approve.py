@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from penstock.aws.model_registry import Registry
-from penstock.cli.following import progress, wait_for_rollout
+from penstock.cli.rollout_progress import describe_progress, wait_for_rollout
 from penstock.cli.target import Target, project_root
 from penstock.ledger.ledger import NoRecordError, timestamp
 from tests.support.world import MODEL, World
@@ -58,7 +58,7 @@ def test_an_approval_that_does_not_go_live_ends_at_once(
     # Then the answer is said, and who is asked next
     assert (said.code, words in said.out) == (code, True), said
     assert "an older story" not in said.out
-    following = f"somebody else approves next: penstock approve {MODEL} --version 1 --stage dev --reason '…'"
+    following = f"another person approves next: penstock approve {MODEL} --version 1 --stage dev --reason '…'"
     assert (following in said.out) == (decision == "counted")
 
 
@@ -72,13 +72,13 @@ def test_an_approval_that_does_not_go_live_ends_at_once(
         ),
         (
             {"weight": 0, "bakes_until": "2026-01-01T00:01:00.000Z", "saw": "shadow: fine"},
-            "version 2 answers unseen, 1:00 to go; shadow: fine",
+            "version 2 gets shadow requests, 1:00 to go; shadow: fine",
         ),
         ({"weight": 50, "bakes_until": "2025-12-31T00:00:00.000Z", "saw": "x"}, "version 2 gets 50%, 0:00 to go; x"),
     ],
 )
 def test_how_far_a_rollout_is(about: dict[str, Any], words: str) -> None:
-    assert progress({"version": 2} | about, datetime(2026, 1, 1, tzinfo=UTC)) == words
+    assert describe_progress({"version": 2} | about, datetime(2026, 1, 1, tzinfo=UTC)) == words
 
 
 @pytest.mark.parametrize(("there", "words"), [
@@ -101,7 +101,7 @@ def test_whoever_follows_is_told_that_an_endpoint_starts(stage: World, there: bo
         assert stage.ledger.end_rollout("o1", "failed", "it did not start", at, None)
 
     # When it is followed, then that was said on the way
-    wait_for_rollout(Target(project_root(), "dev", MODEL), 1, at, tell=tell)
+    wait_for_rollout(Target(project_root(), "dev", MODEL), 1, at, report=tell)
     assert re.fullmatch(words, told[0])
 
 
@@ -131,7 +131,7 @@ def test_whoever_follows_is_told_how_far_it_is(stage: World) -> None:
         assert stage.ledger.end_rollout("o1", "rolled back", "an alarm", at, None)
 
     # When it is followed to its end, then that was said on the way
-    assert wait_for_rollout(Target(project_root(), "dev", MODEL), 1, at, tell=tell) == ("rolled back", "an alarm")
+    assert wait_for_rollout(Target(project_root(), "dev", MODEL), 1, at, report=tell) == ("rolled back", "an alarm")
     assert re.fullmatch(r"version 1 gets 10%, \d:\d\d to go; scores not compared", told[0])
 
 

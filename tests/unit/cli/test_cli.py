@@ -18,9 +18,9 @@ from botocore.compat import HTTPHeaders
 
 from penstock.aws.model_registry import Registry
 from penstock.captures.reader import hour_prefix
+from penstock.cli.api_client import example_instance
 from penstock.cli.app import main
-from penstock.cli.client import example
-from penstock.cli.clients import curl_line
+from penstock.cli.client_snippets import curl_command
 from penstock.cli.commands.predict import next_likely, print_answers, read_instances
 from penstock.cli.explanations import BASE, HALF, print_explanations
 from penstock.cli.output import ago, table, took
@@ -98,6 +98,8 @@ def stack(world: World, monkeypatch: pytest.MonkeyPatch) -> Stack:
     events: Any = session.events  # typed as if hooks gave nothing back
     events.register("before-call.cloudformation.DescribeStacks", answer)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    # A client of the shared cache would have the hooks of another test's session.
+    monkeypatch.setattr(boto3, "client", session.client)
 
     def deploy(name: str, outputs: dict[str, str]) -> None:
         deployed[name] = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
@@ -343,10 +345,10 @@ def test_show_ends_with_a_curl_line_that_works_as_printed(stage: World, command:
 def test_an_example_is_made_from_the_contract_where_there_is_no_version(
     stage: World, project: Path, contract: Contract
 ) -> None:
-    instance = example(Target(project, "dev", MODEL))
+    instance = example_instance(Target(project, "dev", MODEL))
     assert set(instance) == {column.name for column in contract.features if column.required}
     assert instance["origin"] == "EWR"
-    assert "'" not in shlex.split(curl_line(Target(project, "dev", MODEL), instance))[-1]
+    assert "'" not in shlex.split(curl_command(Target(project, "dev", MODEL), instance))[-1]
 
 
 def test_an_approval_stands_in_the_registry(stage: World, command: Command) -> None:
@@ -459,15 +461,15 @@ def test_why_an_answer(stage: World, command: Command) -> None:
     shown = command("why", "--prediction", "r1-0").out
     # Then it begins with what was asked and answered
     assert shown.startswith("prediction r1-0 · ")
-    assert "asked dest=IAH" in shown
-    assert "answered score=0.25" in shown
+    assert "request dest=IAH" in shown
+    assert "response score=0.25" in shown
     assert "flight-delay version 1 not live" in shown
     # And what cannot be found is a sentence
     missing = command("why", "--prediction", "r2-0", "--since", at.date().isoformat())
     assert (missing.code, "r2-0 is in none of the 1 capture files" in missing.err) == (1, True)
     assert command("why", "--since", "2026-01-01").code == 2
     assert "is no date" in command("why", "--prediction", "r1-0", "--since", "yesterday").err
-    assert "is still to come" in command("why", "--prediction", "r1-0", "--since", "2999-01-01").err
+    assert "is in the future" in command("why", "--prediction", "r1-0", "--since", "2999-01-01").err
 
 
 def test_why_an_answer_of_several_classes(stage: World, command: Command) -> None:
@@ -535,7 +537,7 @@ def test_push_puts_files_and_says_where(stage: World, command: Command, tmp_path
 
 
 def test_looks_are_listed(stage: World, command: Command) -> None:
-    assert "no looks yet" in command("drift").out
+    assert "no monitor results yet" in command("drift").out
     stage.ledger.put_drift("2026-01-01T00:00:00.000+00:00", version=1, outcome="drift", rows=9, sentence="much [a-z]")
     assert "much [a-z]" in command("drift").out
     assert command("drift", "--json").json[0]["outcome"] == "drift"
@@ -599,7 +601,7 @@ def test_help_is_there(command: Command, arguments: list[str]) -> None:
     ("absent.csv", [], "absent.csv is not a file"),
     ("a.xlsx", [], "a.xlsx ends in none of .csv, .csv.gz"),
     ("a.csv", ["--to", "."], ". is a folder: --to names a file"),
-    ("a.csv", ["--to", "no/where.csv"], "no/where.csv is in no folder that there is: --to names a file"),
+    ("a.csv", ["--to", "no/where.csv"], "no/where.csv is in a folder that does not exist: --to names a file"),
 ])  # fmt: skip
 def test_what_cannot_be_a_batch_is_said_before_anything_is_sent(
     command: Command, name: str, more: list[str], said: str

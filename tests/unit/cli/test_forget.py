@@ -108,14 +108,14 @@ def test_rows_are_forgotten_and_the_version_says_so(
     new = world.ledger.current_dataset()
     assert new not in {None, old}
     code, out, _ = command("data", "show", old)
-    assert (code, f"{new[:12] if new else ''} took its place (asked by letter)" in out) == (0, True)
-    assert f"took the place of {old[:12]}" in command("data", "show", "current")[1]
+    assert (code, f"{new[:12] if new else ''} replaced it (asked by letter)" in out) == (0, True)
+    assert f"replaced {old[:12]}" in command("data", "show", "current")[1]
     assert json.loads(command("data", "show", old, "--json")[1])["forgotten"]["into"] == new
     assert json.loads(command("data", "show", "current", "--json")[1])["replaces"] == old
-    assert f"{old[:12]} (gave way)" in command("data", "list")[1]
+    assert f"{old[:12]} (replaced)" in command("data", "list")[1]
     # And what was there cannot be had any more
     code, _, err = command("data", "restore", old, "--to", str(tmp_path / "there"))
-    assert (code, "it cannot be had any more as it was" in err, "asked by letter" in err) == (1, True, True)
+    assert (code, "it no longer exists as it was" in err, "asked by letter" in err) == (1, True, True)
     assert command("data", "restore", "current", "--to", str(tmp_path / "there"))[0] == 0
     # And so does the chain of the version that was trained on it
     out = command("why", "--version", "1")[1]

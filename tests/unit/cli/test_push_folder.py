@@ -109,7 +109,7 @@ def test_the_same_folder_again_is_only_closed_again(stage: World, command: Comma
     # Then nothing of it is sent twice, and there is something for a run to look at
     marker = f"{prefix(stage)}_SUCCESS"
     assert sorted(versions(stage)) == sorted([*stage.keys(RAW), marker])
-    assert said.out.endswith("(3 files, all there already: nothing was sent, it is only closed again)\n")
+    assert said.out.endswith("(3 files, all in the lake already: only _SUCCESS was sent again)\n")
 
 
 def test_a_file_that_goes_in_pieces(stage: World, command: Command, folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_file_that_goes_in_pieces(stage: World, command: Command, folder: Path
     place = prefix(stage)
     assert stage.store.read(f"{place}large.parquet") == content
     assert versions(stage).count(f"{place}large.parquet") == 1
-    assert ["nothing was sent" in text for text in said] == [False, True]
+    assert ["only _SUCCESS was sent again" in text for text in said] == [False, True]
 
 
 def test_other_content_is_another_upload(stage: World, command: Command, folder: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_file_that_changes_while_it_is_sent_leaves_the_folder_open(
     said = command("push", str(folder))
     # Then no run will take it, and the file is named
     assert said.code == 2
-    assert f"{folder / 'b.jsonl'} {'changed' if harm == 'change' else 'went away'} while it was sent" in said.err
+    assert f"{folder / 'b.jsonl'} {'changed' if harm == 'change' else 'was removed'} while it was sent" in said.err
     assert "Traceback" not in said.err
     assert not any(key.endswith("_SUCCESS") for key in stage.keys(RAW))
 

@@ -1,4 +1,4 @@
-"""A subject's rows removed: nothing of them is left in any version of any object; training sees whole states only."""
+"""Erasure: no version of any object has a row of the subject, and training never sees a partial erasure."""
 
 import base64
 import gzip
@@ -37,31 +37,31 @@ def table() -> pl.DataFrame:
     return flights([1]).head(2 * ROWS)
 
 
-def personal(root: Path) -> None:
-    """The row key becomes personal: captures hold its hash."""
+def make_key_personal(root: Path) -> None:
+    """Make the row key personal, so that captures have its hash."""
     path = root / "model" / "contract.yaml"
     path.write_text(path.read_text().replace("- name: flight_id\n", "- name: flight_id\n        classification: pii\n"))
 
 
-def captured(row: dict[str, Any], key: str, name: str) -> bytes:
+def capture_line(row: dict[str, Any], key: str, name: str) -> bytes:
     instance = {column: row[column] for column in ("carrier", "origin", "distance")} | {"flight_id": key}
     about = {"at": timestamp(datetime.now(UTC)), "version": 1, "id": name, "score": 0.5, "label": True}
     return json.dumps(about | {"instance": instance}).encode() + b"\n"
 
 
-class Lived:
-    """A stage in which a subject has left rows everywhere."""
+class Stage:
+    """A stage with rows of a subject everywhere."""
 
     def __init__(self, world: World, table: pl.DataFrame, *, hashed: bool) -> None:
         self.world, self.pseudonyms = world, None
         settings = {}
         if hashed:
-            personal(world.root)
-            made = client("secretsmanager").create_secret(Name="hashes", SecretString=SECRET)
-            settings, self.pseudonyms = {"hash_secret": made["ARN"]}, Pseudonyms(SECRET.encode())
+            make_key_personal(world.root)
+            secret = client("secretsmanager").create_secret(Name="hashes", SecretString=SECRET)
+            settings, self.pseudonyms = {"hash_secret": secret["ARN"]}, Pseudonyms(SECRET.encode())
         self.contract: Contract = read_contract(world.root / "model")
         self.key, self.other = table["flight_id"][3], table["flight_id"][4]
-        self.shown = self.pseudonyms.of("flight_id", self.key) if self.pseudonyms else self.key
+        self.captured_key = self.pseudonyms.of("flight_id", self.key) if self.pseudonyms else self.key
         validate = world.load("validate")
         bad = table.slice(3, 1).with_columns(origin=pl.lit("SFO"))
         files = {"a.csv": table.head(ROWS), "b.csv": pl.concat([bad, table.tail(ROWS)])}
@@ -69,15 +69,15 @@ class Lived:
             run = world.take(name, rows.write_csv().encode())
             assert validate.handler({"run": run}, None)["outcome"] == "train"
             world.end_run(run)
-        self._model()
-        self._answers(table, world.load("monitor", **settings))
+        self._put_model()
+        self._put_answers(table, world.load("monitor", **settings))
 
-    def _model(self) -> None:
+    def _put_model(self) -> None:
         names = [column.name for column in self.contract.features if not column.personal]
-        typed = pl.concat(
+        table = pl.concat(
             [pl.read_parquet(io.BytesIO(self.world.store.read(key))) for key in self.parts()], how="diagonal"
         )
-        rows = typed.filter(pl.col("flight_id").is_in([self.key, self.other])).select(names)
+        rows = table.filter(pl.col("flight_id").is_in([self.key, self.other])).select(names)
         numbers = [
             pl.col(c.name).cast(pl.Float32).cast(rows.schema[c.name]) for c in self.contract.features if c.numeric
         ]
@@ -97,12 +97,15 @@ class Lived:
         dataset = self.world.ledger.current_dataset()
         assert self.world.ledger.put_version(1, dataset=dataset, run="a", sha256="s1", arn="arn")
 
-    def _answers(self, table: pl.DataFrame, monitor: Any) -> None:
+    def _put_answers(self, table: pl.DataFrame, monitor: Any) -> None:
         subject, other = table.row(3, named=True), table.row(4, named=True)
-        whose = self.pseudonyms.of("flight_id", self.other) if self.pseudonyms else self.other
-        lines = captured(subject, self.shown, "i-1") + captured(other, whose, "i-2")
+        other_key = self.pseudonyms.of("flight_id", self.other) if self.pseudonyms else self.other
+        lines = capture_line(subject, self.captured_key, "i-1") + capture_line(other, other_key, "i-2")
         self.world.store.write(f"captures/{MODEL}/{datetime.now(UTC):%Y/%m/%d/%H}/1.jsonl.gz", gzip.compress(lines))
-        undelivered = {"errorCode": "x", "rawData": base64.b64encode(captured(subject, self.shown, "i-3")).decode()}
+        undelivered = {
+            "errorCode": "x",
+            "rawData": base64.b64encode(capture_line(subject, self.captured_key, "i-3")).decode(),
+        }
         self.world.store.write(f"capture-errors/{MODEL}/x/1", json.dumps(undelivered).encode())
         pairs = [{"id": name, "live": {"score": 0.5}, "outcome": "failed"} for name in ("i-1", "i-2")]
         shadow = json.dumps({"captures": ["1.jsonl.gz"], "answers": pairs}).encode()
@@ -125,25 +128,25 @@ class Lived:
     def subject(self, *keys: str, column: str | None = None) -> Subject:
         return Subject(self.contract, keys or (self.key,), column, self.pseudonyms)
 
-    def forget(self, **gateways: Any) -> Erasure:
+    def erase(self, **gateways: Any) -> Erasure:
         return self.eraser(**gateways).erase(self.subject(), by=BY, reason="asked by letter", now=NOW)
 
-    def left(self) -> list[str]:
-        """Object versions in which the subject, its hash or its inference ids still stand."""
-        words = [self.key.encode(), self.shown.encode(), b'"i-1"', b"i-1,", b'"i-3"']
+    def traces(self) -> list[str]:
+        """Return the keys of object versions that contain the subject, its hash or its inference ids."""
+        words = [self.key.encode(), self.captured_key.encode(), b'"i-1"', b"i-1,", b'"i-3"']
         return [name for name, data in everything() if any(word in data for word in words)]
 
 
 def everything() -> Iterator[tuple[str, bytes]]:
-    """Every version of every object, opened: Parquet as JSON, archives and compressed files as what is in them."""
+    """Yield the content of every version of every object: Parquet as JSON, archives and compressed files unpacked."""
     s3 = client("s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET):
         for item in page.get("Versions", []):
-            found = s3.get_object(Bucket=BUCKET, Key=item["Key"], VersionId=item["VersionId"])
-            yield item["Key"], opened(item["Key"], found["Body"].read())
+            reply = s3.get_object(Bucket=BUCKET, Key=item["Key"], VersionId=item["VersionId"])
+            yield item["Key"], unpack(item["Key"], reply["Body"].read())
 
 
-def opened(key: str, data: bytes) -> bytes:
+def unpack(key: str, data: bytes) -> bytes:
     if key.endswith(".parquet"):
         return pl.read_parquet(io.BytesIO(data)).write_ndjson().encode()
     if key.endswith(".tar.gz"):
@@ -156,109 +159,109 @@ def opened(key: str, data: bytes) -> bytes:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "hashed"])
-def lived(request: pytest.FixtureRequest, world: World, table: pl.DataFrame) -> Lived:
-    return Lived(world, table, hashed=request.param)
+def stage(request: pytest.FixtureRequest, world: World, table: pl.DataFrame) -> Stage:
+    return Stage(world, table, hashed=request.param)
 
 
-def test_nothing_of_a_subject_is_left_in_any_version_of_any_object(lived: Lived) -> None:
+def test_no_version_of_any_object_has_a_row_of_the_subject(stage: Stage) -> None:
     # Given a subject with rows in every folder that holds rows
-    assert {name.split("/")[0] for name in lived.left()} >= {
+    assert {name.split("/")[0] for name in stage.traces()} >= {
         "raw", "datasets", "quarantine", "captures", "capture-errors", "labels", "shadow",
     }  # fmt: skip
     golden = f"models/{MODEL}/s1/golden.json"
-    assert len(lived.world.store.json(golden)) == 2
-    # When it is forgotten
-    done = lived.forget()
-    # Then nothing is left of it
-    assert lived.left() == []
-    assert len(lived.world.store.json(golden)) == 1
+    assert len(stage.world.store.json(golden)) == 2
+    # When it is erased
+    result = stage.erase()
+    # Then no trace is left
+    assert stage.traces() == []
+    assert len(stage.world.store.json(golden)) == 1
     assert b"graph" in dict(everything())[f"runs/{MODEL}/a/output/job/output/model.tar.gz"]
-    # And it is told what went
-    assert {name: done.rows[name] for name in ("parts", "quarantine", "labels", "golden")} == {
+    # And the result counts what was removed
+    assert {name: result.rows[name] for name in ("parts", "quarantine", "labels", "golden")} == {
         "parts": 1, "quarantine": 1, "labels": 2, "golden": 2,
     }  # fmt: skip
-    assert (done.rows["captures"], done.models, done.unread, done.nothing) == (2, (1,), (), False)
-    assert done.rows["shadow"] == 1
+    assert (result.rows["captures"], result.models, result.unread, result.nothing) == (2, (1,), (), False)
+    assert result.rows["shadow"] == 1
 
 
-def test_the_others_rows_live_on(lived: Lived) -> None:
-    lived.forget()
+def test_other_rows_are_unchanged(stage: Stage) -> None:
+    stage.erase()
     (shadow,) = [json.loads(data) for key, data in everything() if key.startswith("shadow/")]
     assert (shadow["captures"], [pair["id"] for pair in shadow["answers"]]) == (["1.jsonl.gz"], ["i-2"])
     whole = b"".join(data for _, data in everything())
-    assert lived.other.encode() in whole
-    version = lived.world.ledger.current_dataset()
+    assert stage.other.encode() in whole
+    version = stage.world.ledger.current_dataset()
     assert version is not None
-    dataset = Dataset.read(lived.world.store.read(lived.world.lake.version(version)))
+    dataset = Dataset.read(stage.world.store.read(stage.world.lake.version(version)))
     assert (dataset.version, dataset.rows) == (version, 2 * ROWS - 1)
-    manifest = lived.world.store.json(lived.world.lake.manifest(version))
+    manifest = stage.world.store.json(stage.world.lake.manifest(version))
     names = [f"{part.sha256}.parquet" for part in dataset.parts]
     assert manifest[1:] == names
-    assert sorted(key.rpartition("/")[2] for key in lived.parts()) == sorted(names)
-    labels = lived.world.store.read(f"labels/{MODEL}/truth.csv").decode()
-    assert labels == f"flight_id,late\n{lived.other},false\n"
+    assert sorted(key.rpartition("/")[2] for key in stage.parts()) == sorted(names)
+    labels = stage.world.store.read(f"labels/{MODEL}/truth.csv").decode()
+    assert labels == f"flight_id,late\n{stage.other},false\n"
 
 
-def test_the_ledger_says_that_versions_gave_way_and_not_to_whom(lived: Lived) -> None:
-    old = {item["version"] for item in lived.world.ledger.datasets()}
-    done = lived.forget()
-    # Then every old version names its successor
-    assert set(done.datasets) == old
-    for version, new in done.datasets.items():
-        gone = lived.world.ledger.dataset(version)["forgotten"]
-        assert gone == {"into": new, "by": BY, "at": timestamp(NOW), "reason": "asked by letter"}
+def test_the_ledger_records_the_replacements_without_the_subject(stage: Stage) -> None:
+    old = {item["version"] for item in stage.world.ledger.datasets()}
+    result = stage.erase()
+    # Then every old version names its replacement
+    assert set(result.datasets) == old
+    for version, new in result.datasets.items():
+        mark = stage.world.ledger.dataset(version)["forgotten"]
+        assert mark == {"into": new, "by": BY, "at": timestamp(NOW), "reason": "asked by letter"}
         assert new is not None
-        assert lived.world.ledger.dataset(new)["replaces"] == version
-    # And the record holds counts, who, when and why, and nobody's name
-    (record,) = lived.world.ledger.forgettings()
-    assert (record["by"], record["reason"], record["rows"]) == (BY, "asked by letter", done.rows)
-    written = json.dumps([item for item in lived.world.records() if item["sk"]["S"].startswith("forgotten#")])
-    assert lived.key not in written
-    assert lived.shown not in written
+        assert stage.world.ledger.dataset(new)["replaces"] == version
+    # And the record has counts, who, when and why, and not the subject
+    (record,) = stage.world.ledger.forgettings()
+    assert (record["by"], record["reason"], record["rows"]) == (BY, "asked by letter", result.rows)
+    text = json.dumps([item for item in stage.world.records() if item["sk"]["S"].startswith("forgotten#")])
+    assert stage.key not in text
+    assert stage.captured_key not in text
     # And runs may start again
-    assert lived.world.ledger.holder("run") is None
+    assert stage.world.ledger.holder("run") is None
 
 
-def test_nothing_is_done_twice(lived: Lived) -> None:
-    lived.forget()
+def test_a_repeated_erasure_finds_nothing(stage: Stage) -> None:
+    stage.erase()
     before = [name for name, _ in everything()]
-    again = lived.forget()
+    again = stage.erase()
     assert (again.nothing, again.rows, again.datasets) == (True, {}, {})
     assert [name for name, _ in everything()] == before
-    assert len(lived.world.ledger.forgettings()) == 1
+    assert len(stage.world.ledger.forgettings()) == 1
 
 
-def test_a_look_changes_nothing(lived: Lived) -> None:
-    before, records = list(everything()), lived.world.records()
-    look = lived.eraser().preview(lived.subject())
-    assert (list(everything()), lived.world.records()) == (before, records)
-    done = lived.forget()
-    assert (look.rows, look.datasets, look.objects) == (done.rows, done.datasets, done.objects)
+def test_a_preview_changes_nothing(stage: Stage) -> None:
+    before, records = list(everything()), stage.world.records()
+    preview = stage.eraser().preview(stage.subject())
+    assert (list(everything()), stage.world.records()) == (before, records)
+    result = stage.erase()
+    assert (preview.rows, preview.datasets, preview.objects) == (result.rows, result.datasets, result.objects)
 
 
-def test_labels_that_were_written_anew_are_not_joined_again(lived: Lived) -> None:
-    lived.forget()
-    waiting = lived.world.ledger.waiting()
+def test_rewritten_labels_are_not_joined_again(stage: Stage) -> None:
+    stage.erase()
+    waiting = stage.world.ledger.waiting()
     key = f"labels/{MODEL}/truth.csv"
     version = client("s3").head_object(Bucket=BUCKET, Key=key)["VersionId"]
-    said = lived.world.load("monitor").handler(object_created(key, 10, "e", version), None)
-    assert (said["outcome"], lived.world.ledger.waiting()) == ("known", waiting)
+    reply = stage.world.load("monitor").handler(object_created(key, 10, "e", version), None)
+    assert (reply["outcome"], stage.world.ledger.waiting()) == ("known", waiting)
 
 
-def test_somebody_is_found_by_another_column(world: World, table: pl.DataFrame) -> None:
-    # Given a tail number's flights, which only parts and uploads name
-    lived = Lived(world, table, hashed=False)
+def test_a_subject_is_found_by_another_column(world: World, table: pl.DataFrame) -> None:
+    # Given the flights of a carrier, which only parts and uploads name
+    stage = Stage(world, table, hashed=False)
     carrier = table["carrier"][3]
     count = int((table["carrier"] == carrier).sum())
-    # When all of them go
-    done = lived.eraser().erase(lived.subject(carrier, column="carrier"), by=BY, reason="asked", now=NOW)
-    # Then rows that are known only by their key are gone too
-    assert done.rows["parts"] == count
-    assert lived.left() == []
+    # When all of them are erased
+    result = stage.eraser().erase(stage.subject(carrier, column="carrier"), by=BY, reason="asked", now=NOW)
+    # Then rows that have only the key are removed too
+    assert result.rows["parts"] == count
+    assert stage.traces() == []
 
 
-def test_all_rows_of_a_key_go_where_one_of_them_names_somebody(world: World, table: pl.DataFrame) -> None:
-    # Given a row that came twice, first without the value that is asked for
+def test_all_rows_with_the_key_of_a_matching_row_are_removed(world: World, table: pl.DataFrame) -> None:
+    # Given two rows with one key, of which only the second has the value
     validate = world.load("validate")
     for name, carrier in (("a", "UA"), ("b", "ZZ")):
         rows = table.head(3).with_columns(carrier=pl.lit(carrier))
@@ -267,18 +270,18 @@ def test_all_rows_of_a_key_go_where_one_of_them_names_somebody(world: World, tab
         world.end_run(run)
     contract = read_contract(world.root / "model")
     eraser = Eraser(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
-    # When whoever has it is forgotten
-    done = eraser.erase(Subject(contract, ["ZZ"], "carrier"), by=BY, reason="asked", now=NOW)
-    # Then both rows are gone
-    assert done.rows["parts"] == 6
+    # When the subject with that value is erased
+    result = eraser.erase(Subject(contract, ["ZZ"], "carrier"), by=BY, reason="asked", now=NOW)
+    # Then both rows are removed
+    assert result.rows["parts"] == 6
 
 
 class KilledError(BaseException):
-    """The process died."""
+    """The process was killed."""
 
 
 class Dying:
-    """A gateway whose process dies after so many writes."""
+    """A gateway whose process is killed after so many writes."""
 
     WRITES: tuple[str, ...] = (
         "write",
@@ -299,136 +302,136 @@ class Dying:
         if name not in self.WRITES:
             return method
 
-        def dying(*arguments: Any, **named: Any) -> Any:
-            found = method(*arguments, **named)
+        def call(*arguments: Any, **options: Any) -> Any:
+            result = method(*arguments, **options)
             self._budget[0] -= 1
             if self._budget[0] == 0:
                 raise KilledError
-            return found
+            return result
 
-        return dying
+        return call
 
 
-def content(lived: Lived) -> dict[str, list[bytes]]:
-    """What lies in the lake, by key; a document's version ids left aside."""
-    found: dict[str, list[bytes]] = {}
+def content(stage: Stage) -> dict[str, list[bytes]]:
+    """Return the distinct contents of each key's versions."""
+    contents: dict[str, list[bytes]] = {}
     for name, data in everything():
-        found.setdefault(name, []).append(data)
-    return {name: sorted(set(held)) for name, held in found.items()}
+        contents.setdefault(name, []).append(data)
+    return {name: sorted(set(versions)) for name, versions in contents.items()}
 
 
-def test_one_that_dies_after_any_write_ends_the_same_when_it_is_repeated(
+def test_an_erasure_killed_after_any_write_is_completed_by_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, table: pl.DataFrame
 ) -> None:
-    clean: Any = None
+    undisturbed: Any = None
     for writes in range(40):
         with mock_aws():
             world = World.build(monkeypatch, tmp_path / str(writes))
-            lived = Lived(world, table, hashed=True)
-            budget, died = [writes], False
+            stage = Stage(world, table, hashed=True)
+            budget, was_killed = [writes], False
             try:
-                lived.forget(store=Dying(world.store, budget), ledger=Dying(world.ledger, budget))
+                stage.erase(store=Dying(world.store, budget), ledger=Dying(world.ledger, budget))
             except KilledError:
-                died = True
+                was_killed = True
                 assert open_next(world.ledger, lambda _: None, trigger="upload", cause="x", now=NOW)
-                lived.forget()
-            assert lived.left() == []
-            ended = (
-                {name: [len(held) for held in versions] for name, versions in content(lived).items()
+                stage.erase()
+            assert stage.traces() == []
+            state = (
+                {name: [len(data) for data in versions] for name, versions in content(stage).items()
                  if not name.startswith(("datasets/flight-delay/versions", "labelled/"))},
                 world.ledger.current_dataset(),
                 [item["rows"] for item in world.ledger.forgettings()],
                 world.ledger.holder("run"),
             )  # fmt: skip
-            clean = clean or ended
-            assert ended == clean, writes
-        if writes and not died:
+            undisturbed = undisturbed or state
+            assert state == undisturbed, writes
+        if writes and not was_killed:
             assert writes > 10
             return
-    raise AssertionError("it never came to its end")
+    raise AssertionError("it was never completed")
 
 
-def test_no_run_begins_while_rows_are_forgotten(world: World) -> None:
+def test_no_run_begins_during_an_erasure(world: World) -> None:
     assert world.ledger.begin_forgetting("forgetting-1", timestamp(NOW)) == {}
-    started: list[str] = []
-    said = open_next(world.ledger, started.append, trigger="operator", cause="x", occasion="o", now=NOW)
-    assert (said, started) == ("rows are being forgotten; what waits is taken after that", [])
+    runs: list[str] = []
+    sentence = open_next(world.ledger, runs.append, trigger="operator", cause="x", occasion="o", now=NOW)
+    assert (sentence, runs) == ("rows are being forgotten; what waits is taken after that", [])
 
 
-def test_while_a_run_is_under_way_nothing_is_forgotten(lived: Lived) -> None:
+def test_no_erasure_begins_during_a_run(stage: Stage) -> None:
     run = Run("r9", "operator", "a test", (), timestamp(NOW), "o")
-    assert lived.world.ledger.open_run(run)
+    assert stage.world.ledger.open_run(run)
     with pytest.raises(StaleError, match="run r9 is under way"):
-        lived.forget()
-    assert lived.left()
+        stage.erase()
+    assert stage.traces()
 
 
 @pytest.mark.parametrize("moment", ["write", "write_json"])
-def test_one_that_another_took_over_from_removes_nothing(lived: Lived, moment: str) -> None:
-    # Given a forgetting that is slow, and another that begins meanwhile
+def test_an_erasure_that_was_overtaken_removes_nothing(stage: Stage, moment: str) -> None:
+    # Given a slow erasure, and another that begins meanwhile
     class Overtaken(Dying):
         WRITES = ()
 
         def __getattr__(self, name: str) -> Any:
             if name == moment:
-                lived.world.ledger.begin_forgetting("forgetting-other", timestamp(NOW))
+                stage.world.ledger.begin_forgetting("forgetting-other", timestamp(NOW))
             return super().__getattr__(name)
 
     with pytest.raises(StaleError, match="nothing was removed by this one"):
-        lived.forget(store=Overtaken(lived.world.store, [-1]))
-    # Then nothing is gone, and the labels are as they were
-    assert lived.left()
+        stage.erase(store=Overtaken(stage.world.store, [-1]))
+    # Then nothing is removed, and the labels are unchanged
+    assert stage.traces()
     if moment == "write":
-        assert lived.key in lived.world.store.read(f"labels/{MODEL}/truth.csv").decode()
+        assert stage.key in stage.world.store.read(f"labels/{MODEL}/truth.csv").decode()
 
 
-def test_one_that_fails_before_its_plan_leaves_the_way_free(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a lake that refuses to be read
-    def refused(prefix: str) -> list[Any]:
+def test_an_erasure_that_fails_before_its_plan_releases_the_lock(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a lake that cannot be read
+    def refuse(prefix: str) -> list[Any]:
         if "raw" in prefix:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": prefix}}, "ListObjectVersions")
         return []
 
     store = Store(BUCKET)
-    monkeypatch.setattr(lived.world.store, "all_versions", refused)
+    monkeypatch.setattr(stage.world.store, "all_versions", refuse)
     with pytest.raises(ClientError):
-        lived.forget()
-    # Then runs may begin, and the next one finds everything
-    assert lived.world.ledger.holder("run") is None
-    lived.forget(store=store)
-    assert lived.left() == []
+        stage.erase()
+    # Then runs may begin, and the next erasure is complete
+    assert stage.world.ledger.holder("run") is None
+    stage.erase(store=store)
+    assert stage.traces() == []
 
 
-def test_an_upload_that_waits_is_taken_first(lived: Lived) -> None:
-    # Given an upload with such a row that no run has taken
-    item = lived.world.upload("c.csv", f"flight_id,late\n{lived.key},true\n".encode())["detail"]["object"]
+def test_a_waiting_upload_must_be_processed_first(stage: Stage) -> None:
+    # Given an upload with such a row that no run has processed
+    item = stage.world.upload("c.csv", f"flight_id,late\n{stage.key},true\n".encode())["detail"]["object"]
     at = timestamp(NOW - timedelta(hours=1))
-    lived.world.ledger.record_upload(Upload(item["key"], item["version-id"], item["etag"], item["size"], at))
+    stage.world.ledger.record_upload(Upload(item["key"], item["version-id"], item["etag"], item["size"], at))
     with pytest.raises(ForgettingError, match="no run has dealt with it"):
-        lived.forget()
-    assert lived.world.ledger.holder("run") is None
+        stage.erase()
+    assert stage.world.ledger.holder("run") is None
 
 
-def test_a_reason_that_names_the_subject_is_not_kept(lived: Lived) -> None:
+def test_a_reason_that_contains_the_key_is_refused(stage: Stage) -> None:
     with pytest.raises(ForgettingError, match="say it without the key"):
-        lived.eraser().erase(lived.subject(), by=BY, reason=f"{lived.key} asked", now=NOW)
+        stage.eraser().erase(stage.subject(), by=BY, reason=f"{stage.key} asked", now=NOW)
 
 
-def test_a_dataset_of_nobody_else_goes_as_a_whole(world: World, table: pl.DataFrame) -> None:
+def test_a_dataset_of_one_subject_is_removed_as_a_whole(world: World, table: pl.DataFrame) -> None:
     validate = world.load("validate")
     run = world.take("a.csv", table.head(1).write_csv().encode())
     validate.handler({"run": run}, None)
     world.end_run(run)
     contract = read_contract(world.root / "model")
     eraser = Eraser(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
-    done = eraser.erase(Subject(contract, [table["flight_id"][0]]), by=BY, reason="asked", now=NOW)
-    assert list(done.datasets.values()) == [None]
+    result = eraser.erase(Subject(contract, [table["flight_id"][0]]), by=BY, reason="asked", now=NOW)
+    assert list(result.datasets.values()) == [None]
     assert world.ledger.current_dataset() is None
     assert world.keys(f"datasets/{MODEL}/") == []
 
 
-def test_keys_that_the_file_did_not_have_are_traced_to_it(world: World, table: pl.DataFrame) -> None:
-    # Given keys that were made of the rows
+def test_derived_keys_are_traced_to_their_upload(world: World, table: pl.DataFrame) -> None:
+    # Given keys that were derived from the rows
     path = world.root / "model" / "contract.yaml"
     text = path.read_text().replace("- name: flight_id\n", "- name: flight_id\n        transformLogic: row_hash\n")
     path.write_text(text)
@@ -439,10 +442,10 @@ def test_keys_that_the_file_did_not_have_are_traced_to_it(world: World, table: p
     key = pl.read_parquet(io.BytesIO(world.store.read(part)))["flight_id"][0]
     contract = read_contract(world.root / "model")
     eraser = Eraser(contract=contract, lake=world.lake, store=world.store, ledger=world.ledger)
-    # When such a key is forgotten
-    done = eraser.erase(Subject(contract, [key]), by=BY, reason="asked", now=NOW)
-    # Then the upload that its row came with is gone too
-    assert (done.rows, world.keys("raw/")) == ({"parts": 1, "raw": 1}, [])
+    # When the row of such a key is erased
+    result = eraser.erase(Subject(contract, [key]), by=BY, reason="asked", now=NOW)
+    # Then its upload is removed too
+    assert (result.rows, world.keys("raw/")) == ({"parts": 1, "raw": 1}, [])
 
 
 @pytest.mark.parametrize(
@@ -455,16 +458,18 @@ def test_keys_that_the_file_did_not_have_are_traced_to_it(world: World, table: p
         ("true", "boolean", [True, False]),
     ],
 )
-def test_a_value_is_found_however_it_is_written(value: str, kind: Any, cells: list[Any]) -> None:
+def test_a_value_is_found_in_any_notation(value: str, kind: Any, cells: list[Any]) -> None:
     key, target = Column("k", "string", "key"), Column("t", "boolean", "target")
     contract = Contract("c", "1", (key, Column("x", kind, "feature"), target), 0.0, "d")
-    assert Subject(contract, [value], "x").among(pl.DataFrame({"x": cells})).to_list() == [True, False]
+    assert Subject(contract, [value], "x").matches(pl.DataFrame({"x": cells})).to_list() == [True, False]
 
 
 @pytest.mark.parametrize(
     ("values", "column", "words"),
     [(["x"], "colour", "no column 'colour'"), ([" "], None, "an empty key names nobody"), ([], None, "names nobody")],
 )
-def test_who_cannot_be_looked_for(contract: Contract, values: list[str], column: str | None, words: str) -> None:
+def test_values_that_identify_nobody_are_refused(
+    contract: Contract, values: list[str], column: str | None, words: str
+) -> None:
     with pytest.raises(SubjectError, match=words):
         Subject(contract, values, column)

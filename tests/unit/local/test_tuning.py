@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from penstock.audit import side_by_side
-from penstock.cli.commands.runs import view
+from penstock.cli.run_progress import render_run
 from penstock.evaluation import tuning_record as tuning
 from penstock.local.sagemaker.jobs.suggestions import suggestions
 from penstock.local.sagemaker.jobs.trials import Trials
@@ -107,8 +107,8 @@ def test_a_hyperparameter_that_is_no_trials_is_refused(given: dict[str, str], wo
         searched.chosen({"learning_rate": "0.01", "kind": "gbdt"})
 
 
-def test_the_readmes_example_is_one() -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_example_of_the_guide_is_valid() -> None:
+    text = (PROJECT / "docs" / "howto" / "tuning.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(tuning:.*?)```", text, re.DOTALL)
     found = spec(yaml.safe_load(example)["tuning"]).tuning
     assert found is not None
@@ -240,7 +240,7 @@ def test_whoever_follows_a_run_sees_how_far_its_search_is() -> None:
 
     def shown(about: dict[str, Any], state: dict[str, Any]) -> str:
         console = Console(width=200, record=True, file=io.StringIO())
-        console.print(view(about, [state]))
+        console.print(render_run(about, [state]))
         return console.export_text()
 
     # Then the one says how many trials are done, the other what was chosen

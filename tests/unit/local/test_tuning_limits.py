@@ -7,12 +7,12 @@ from typing import Any, cast
 import pytest
 
 from penstock.local.host.home import CloudHome
+from penstock.local.sagemaker.core.record_store import Store
+from penstock.local.sagemaker.core.settings import JobSettings
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.jobs.base import INTERRUPTED, JobFailure, JobQueue, Run
 from penstock.local.sagemaker.jobs.training import TrainingJobs
 from penstock.local.sagemaker.jobs.tuning import TuningJobs
-from penstock.local.sagemaker.protocol.record_store import Store
-from penstock.local.sagemaker.protocol.settings import JobSettings
-from penstock.local.sagemaker.protocol.tagging import Tags
 
 
 class Endless:

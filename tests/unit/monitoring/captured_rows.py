@@ -22,7 +22,7 @@ def go_live(world: World, baseline: dict[str, Any], version: int = 1) -> None:
 
 
 def capture(world: World, rows: list[dict[str, Any]], name: str, version: int = 1, label: bool = True) -> None:
-    """A file as Firehose writes it, of this hour."""
+    """Write a file of this hour as Firehose does."""
     now = datetime.now(UTC)
     lines = [
         json.dumps(
@@ -34,8 +34,8 @@ def capture(world: World, rows: list[dict[str, Any]], name: str, version: int = 
     world.store.write(f"captures/flight-delay/{now:%Y/%m/%d/%H}/{name}", "\n".join(lines).encode())
 
 
-def with_sizes(world: World) -> None:
-    """The model with a target of three texts."""
+def use_multiclass(world: World) -> None:
+    """Change the model's task to three classes, which are texts."""
     for name, old, new in (
         ("model.yaml", "task: binary", "task: multiclass"),
         ("contract.yaml", "logicalType: boolean", "logicalType: string"),
@@ -45,19 +45,19 @@ def with_sizes(world: World) -> None:
         path.write_text(text[: text.index("gates:")] if "gates:" in text else text)
 
 
-def capture_sizes(world: World, rows: list[dict[str, Any]], *scores: list[float]) -> None:
-    """Answers of three classes, as they are captured."""
+def capture_multiclass(world: World, rows: list[dict[str, Any]], *scores: list[float]) -> None:
+    """Write captured rows with probabilities of three classes."""
     at = datetime.now(UTC)
     lines = [
-        {"at": timestamp(at), "version": 1, "id": f"a-{index}", "score": max(found), "scores": found}
-        | {"label": ["large", "mid", "small"][found.index(max(found))], "instance": row}
-        for index, (row, found) in enumerate(zip(rows, scores, strict=False))
+        {"at": timestamp(at), "version": 1, "id": f"a-{index}", "score": max(vector), "scores": vector}
+        | {"label": ["large", "mid", "small"][vector.index(max(vector))], "instance": row}
+        for index, (row, vector) in enumerate(zip(rows, scores, strict=False))
     ]
     data = "\n".join(map(json.dumps, lines)).encode()
     world.store.write(f"captures/flight-delay/{at:%Y/%m/%d/%H}/a", data)
 
 
-def sizes_baseline(contract: Contract, rows: list[dict[str, Any]], scores: Scores) -> dict[str, Any]:
+def multiclass_baseline(contract: Contract, rows: list[dict[str, Any]], scores: Scores) -> dict[str, Any]:
     from training.steps.export.onnx_export import fields
 
     columns = {column.name: [row[column.name] for row in rows] for column in contract.features}

@@ -15,7 +15,7 @@ from tests.unit.monitoring.captured_rows import BASELINE_ROWS
 
 @pytest.fixture(scope="session")
 def rows(contract: Contract) -> list[dict[str, Any]]:
-    """Real flights as instances, with their key; January's, shuffled so that any window looks like the whole."""
+    """Real flights of January as instances with their key, shuffled so that any window is like the whole."""
     names = [contract.key.name, *(column.name for column in contract.features)]
     return flights([1]).sample(6_000, seed=1, shuffle=True).select(names).to_dicts()
 
@@ -24,8 +24,8 @@ def rows(contract: Contract) -> list[dict[str, Any]]:
 def baseline(contract: Contract, rows: list[dict[str, Any]]) -> dict[str, Any]:
     from training.steps.export.onnx_export import fields
 
-    seen = rows[:BASELINE_ROWS]
-    columns = {column.name: [row[column.name] for row in seen] for column in contract.features}
+    first = rows[:BASELINE_ROWS]
+    columns = {column.name: [row[column.name] for row in first] for column in contract.features}
     return drift.baseline(fields(contract.features), columns, np.linspace(0, 1, BASELINE_ROWS))
 
 

@@ -1,4 +1,4 @@
-"""Drift: counts, distances, and how often chance alone raises an alarm."""
+"""Drift: counts, distances, and the rate of false alarms."""
 
 import json
 import math
@@ -26,22 +26,22 @@ def sample(random: np.random.Generator, rows: int, *, shift: float = 0.0) -> dic
 
 
 def document(rows: int = 4_000) -> dict[str, Any]:
-    made = sample(np.random.default_rng(0), rows)
-    scores = np.array(made.pop(drift.SCORE))
-    loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, made, scores)))
+    columns = sample(np.random.default_rng(0), rows)
+    scores = np.array(columns.pop(drift.SCORE))
+    loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, columns, scores)))
     return loaded
 
 
-def looked(window: dict[str, list[Any]], rows: int, **about: Any) -> drift.Drift:
-    return drift.compare(document(), window, rows=rows, **({"min_rows": 100, "threshold": 0.1} | about))
+def compare(window: dict[str, list[Any]], rows: int, **options: Any) -> drift.Drift:
+    return drift.compare(document(), window, rows=rows, **({"min_rows": 100, "threshold": 0.1} | options))
 
 
 @pytest.mark.parametrize(
     ("expected", "actual"),
     [([10, 20, 30], [10, 20, 30]), ([50, 50], [80, 20]), ([100, 0], [0, 100]), ([1, 2, 3, 4], [40, 30, 20, 10])],
 )
-def test_the_psi_is_what_the_book_says(expected: list[int], actual: list[int]) -> None:
-    # Given shares with half a row in each bin more
+def test_the_psi_follows_its_formula(expected: list[int], actual: list[int]) -> None:
+    # Given shares with half a row added to each bin
     e = [(x + 0.5) / (sum(expected) + 0.5 * len(expected)) for x in expected]
     a = [(x + 0.5) / (sum(actual) + 0.5 * len(actual)) for x in actual]
     # Then the index is the sum of (a - e) ln(a / e)
@@ -50,18 +50,18 @@ def test_the_psi_is_what_the_book_says(expected: list[int], actual: list[int]) -
     )
 
 
-def test_a_psi_by_hand() -> None:
+def test_the_psi_of_known_shares() -> None:
     # (0.8 - 0.5) ln(0.8 / 0.5) + (0.2 - 0.5) ln(0.2 / 0.5) = 0.4158883…, with halves of a row in a million
     assert drift.psi([500_000, 500_000], [800_000, 200_000]) == pytest.approx(0.4158883, abs=1e-5)
     assert drift.psi([7, 9], [7, 9]) == 0.0
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(width=32), st.integers(-5, 5)), max_size=30), st.integers(0, 30))
-def test_numeric_counts_add_up(values: list[Any], cut: int) -> None:
+def test_numeric_counts_can_be_added(values: list[Any], cut: int) -> None:
     # Given bins and values of any kind, missing and NaN among them
     bins = drift.bins_of([1.0, 2.0, 3.0, None, 4.0], numeric=True)
     whole = bins.count(values)
-    # Then every value is in one bin, and the counts of two halves are the whole's
+    # Then every value is in one bin, and the counts of two halves add up to those of the whole
     assert sum(whole.values()) == len(values)
     halves = [bins.count(values[:cut]), bins.count(values[cut:])]
     assert {name: halves[0][name] + halves[1][name] for name in whole} == whole
@@ -80,78 +80,78 @@ def test_only_the_commonest_categories_have_a_bin() -> None:
     assert set(bins.categories) == {f"c{number}" for number in range(30, 50)}
 
 
-def test_the_contract_s_values_are_the_categories() -> None:
+def test_allowed_values_are_the_categories() -> None:
     # Given a sample without one of the values that the contract allows
     bins = drift.bins_of(["a", "b", "a"], numeric=False, allowed=("c", "b", "a"))
-    # Then it has a bin of its own, so that its coming is seen for what it is
+    # Then that value has a bin of its own
     assert bins.categories == ("a", "b", "c")
     assert bins.count(["c", "x", None]) == {"a": 0, "b": 0, "c": 1, drift.OTHER: 1, drift.MISSING: 1}
 
 
-def test_deciles_cut_where_values_differ() -> None:
+def test_numeric_bins_are_cut_at_distinct_deciles() -> None:
     assert len(drift.bins_of(list(range(1000)), numeric=True).edges or ()) == 9
     assert drift.bins_of([5.0] * 100, numeric=True).edges == (5.0,)
     assert drift.bins_of([None, math.nan], numeric=True) == drift.Bins(edges=(), categories=())
 
 
 def test_the_baseline_is_json_and_has_every_column() -> None:
-    made = document()
-    assert list(made) == ["amount", "city", "member", drift.SCORE]
-    assert all(sum(column["counts"].values()) == 4_000 for column in made.values())
-    assert made["city"]["edges"] is None
-    assert made["city"]["categories"] == ["EWR", "JFK", "LGA"]
+    baseline = document()
+    assert list(baseline) == ["amount", "city", "member", drift.SCORE]
+    assert all(sum(column["counts"].values()) == 4_000 for column in baseline.values())
+    assert baseline["city"]["edges"] is None
+    assert baseline["city"]["categories"] == ["EWR", "JFK", "LGA"]
 
 
 def test_no_rows_are_no_data() -> None:
-    found = looked({}, 0)
-    assert (found.outcome, found.sentence, found.columns) == ("no data", "no new requests since the last look", ())
+    result = compare({}, 0)
+    assert (result.outcome, result.sentence, result.columns) == ("no data", "no new requests since the last look", ())
 
 
-def test_a_small_window_waits() -> None:
-    found = looked(sample(np.random.default_rng(1), 99), 99)
-    assert (found.outcome, found.rows, found.columns) == ("too little data", 99, ())
-    assert found.sentence == "99 new rows, 100 are needed for a verdict"
+def test_a_small_window_has_too_little_data() -> None:
+    result = compare(sample(np.random.default_rng(1), 99), 99)
+    assert (result.outcome, result.rows, result.columns) == ("too little data", 99, ())
+    assert result.sentence == "99 new rows, 100 are needed for a verdict"
 
 
 def test_a_shifted_column_is_found_and_named() -> None:
-    found = looked(sample(np.random.default_rng(1), 600, shift=1.0), 600)
-    assert found.outcome == "drift"
-    assert [column.column for column in found.columns if column.drifted] == ["amount"]
-    assert found.columns[0].column == "amount"
-    assert found.psi == found.columns[0].psi
-    assert found.sentence.startswith("600 rows have drifted from the training data in amount (PSI ")
-    assert found.sentence.endswith("the limit is 0.1")
+    result = compare(sample(np.random.default_rng(1), 600, shift=1.0), 600)
+    assert result.outcome == "drift"
+    assert [column.column for column in result.columns if column.drifted] == ["amount"]
+    assert result.columns[0].column == "amount"
+    assert result.psi == result.columns[0].psi
+    assert result.sentence.startswith("600 rows have drifted from the training data in amount (PSI ")
+    assert result.sentence.endswith("the limit is 0.1")
 
 
 def test_missing_values_where_there_were_none_are_drift() -> None:
     window = sample(np.random.default_rng(1), 600) | {"city": [None] * 600}
-    found = looked(window, 600)
-    assert [column.column for column in found.columns if column.drifted] == ["city"]
+    result = compare(window, 600)
+    assert [column.column for column in result.columns if column.drifted] == ["city"]
 
 
-def test_a_category_never_seen_is_drift() -> None:
+def test_a_new_category_is_drift() -> None:
     window = sample(np.random.default_rng(1), 600) | {"city": ["SFO"] * 300 + ["JFK"] * 300}
-    assert [column.column for column in looked(window, 600).columns if column.drifted] == ["city"]
+    assert [column.column for column in compare(window, 600).columns if column.drifted] == ["city"]
 
 
-def test_the_same_distribution_seldom_raises_an_alarm() -> None:
-    # Given 300 windows of the very distribution, and no threshold but chance
+def test_the_rate_of_false_alarms_is_about_alpha() -> None:
+    # Given 300 windows of the same distribution, and no threshold except chance
     random = np.random.default_rng(5)
-    made = document()
+    baseline = document()
     outcomes = [
-        drift.compare(made, sample(random, 500), rows=500, min_rows=100, threshold=1e-9).outcome for _ in range(300)
+        drift.compare(baseline, sample(random, 500), rows=500, min_rows=100, threshold=1e-9).outcome for _ in range(300)
     ]
-    # Then the alarms are about ALPHA of them: 3 expected, 10 has a probability below 1 in 1,000
+    # Then about ALPHA of them raise an alarm: 3 are expected, 10 have a probability below 1 in 1,000
     assert outcomes.count("drift") < 10
     assert set(outcomes) <= {"drift", "no drift"}
 
 
-def test_the_threshold_stands_above_chance() -> None:
-    found = looked(sample(np.random.default_rng(1), 2_000, shift=0.2), 2_000, threshold=5.0)
-    assert found.outcome == "no drift"
-    assert found.columns[0].psi > found.columns[0].noise
-    assert found.psi == found.columns[0].psi
-    assert "the largest PSI is" in found.sentence
+def test_a_difference_above_chance_and_below_the_threshold_is_no_drift() -> None:
+    result = compare(sample(np.random.default_rng(1), 2_000, shift=0.2), 2_000, threshold=5.0)
+    assert result.outcome == "no drift"
+    assert result.columns[0].psi > result.columns[0].noise
+    assert result.psi == result.columns[0].psi
+    assert "the largest PSI is" in result.sentence
 
 
 def test_the_noise_limit_is_the_chi_squared_quantile() -> None:
@@ -159,10 +159,10 @@ def test_the_noise_limit_is_the_chi_squared_quantile() -> None:
     assert drift.noise(10, 1_000, 1_000, 0.01) == pytest.approx(21.666 * 2 / 1_000, rel=0.005)
 
 
-def test_columns_that_the_window_lacks_are_left_out() -> None:
+def test_columns_missing_from_the_window_are_left_out() -> None:
     window = sample(np.random.default_rng(1), 600)
     del window["city"]
-    assert {column.column for column in looked(window, 600).columns} == {"amount", "member", drift.SCORE}
+    assert {column.column for column in compare(window, 600).columns} == {"amount", "member", drift.SCORE}
 
 
 SPECIES = (2, 10, 30)
@@ -173,57 +173,59 @@ def vectors(random: np.random.Generator, rows: int, *shares: float) -> Scores:
     return random.dirichlet(np.array(shares) * 5, rows)
 
 
-def several(rows: int = 4_000) -> dict[str, Any]:
-    made = sample(np.random.default_rng(0), rows)
-    del made[drift.SCORE]
+def multiclass_document(rows: int = 4_000) -> dict[str, Any]:
+    columns = sample(np.random.default_rng(0), rows)
+    del columns[drift.SCORE]
     scores = vectors(np.random.default_rng(0), rows, 0.5, 0.3, 0.2)
-    loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, made, scores, SPECIES)))
+    loaded: dict[str, Any] = json.loads(json.dumps(drift.baseline(FIELDS, columns, scores, SPECIES)))
     return loaded
 
 
 def window_of(scores: Scores) -> dict[str, list[Any]]:
-    """What is answered of those scores, the labels as JSON has them."""
-    made = sample(np.random.default_rng(1), len(scores))
-    return made | {
+    """Return a window with the predictions of those scores, the labels as in JSON."""
+    columns = sample(np.random.default_rng(1), len(scores))
+    return columns | {
         drift.SCORE: scores.max(axis=1).tolist(),
         drift.LABEL: [SPECIES[place] for place in scores.argmax(axis=1)],
     }
 
 
-def test_of_several_classes_the_baseline_has_labels_and_their_probability() -> None:
-    made, scores = several(), vectors(np.random.default_rng(0), 4_000, 0.5, 0.3, 0.2)
-    assert list(made) == ["amount", "city", "member", drift.SCORE, drift.LABEL]
+def test_a_multiclass_baseline_has_labels_and_their_probability() -> None:
+    baseline, scores = multiclass_document(), vectors(np.random.default_rng(0), 4_000, 0.5, 0.3, 0.2)
+    assert list(baseline) == ["amount", "city", "member", drift.SCORE, drift.LABEL]
     # Then the labels are counted by class, in the order of the classes
     counts = np.bincount(scores.argmax(axis=1), minlength=3).tolist()
-    assert made[drift.LABEL]["counts"] == {"2": counts[0], "10": counts[1], "30": counts[2]} | {
+    assert baseline[drift.LABEL]["counts"] == {"2": counts[0], "10": counts[1], "30": counts[2]} | {
         drift.OTHER: 0,
         drift.MISSING: 0,
     }
-    assert drift.class_names(made) == ["2", "10", "30"]
+    assert drift.class_names(baseline) == ["2", "10", "30"]
     assert drift.class_names(document()) == []
     # And the score is the probability of the label, in its deciles
     edges = np.quantile(scores.max(axis=1).astype(np.float32), np.linspace(0, 1, 11)[1:-1])
-    np.testing.assert_allclose(made[drift.SCORE]["edges"], edges)
+    np.testing.assert_allclose(baseline[drift.SCORE]["edges"], edges)
 
 
 @pytest.mark.parametrize(
     ("shares", "drifted"), [((0.5, 0.3, 0.2), set()), ((0.2, 0.3, 0.5), {drift.LABEL}), ((5, 3, 2), {drift.SCORE})]
 )
-def test_labels_or_their_certainty_that_change_are_drift(shares: tuple[float, ...], drifted: set[str]) -> None:
-    # Given answers like the baseline's, of other classes, or less sure
+def test_changed_labels_or_probabilities_are_drift(shares: tuple[float, ...], drifted: set[str]) -> None:
+    # Given predictions like the baseline's, of other classes, or of another probability
     window = window_of(vectors(np.random.default_rng(3), 2_000, *shares))
-    found = drift.compare(several(), window, rows=2_000, min_rows=100, threshold=0.1)
-    assert drifted <= {column.column for column in found.columns if column.drifted}
-    assert (found.outcome == "drift") == bool(drifted)
+    result = drift.compare(multiclass_document(), window, rows=2_000, min_rows=100, threshold=0.1)
+    assert drifted <= {column.column for column in result.columns if column.drifted}
+    assert (result.outcome == "drift") == bool(drifted)
 
 
-def test_a_label_that_the_baseline_does_not_have_is_drift() -> None:
+def test_an_unknown_label_is_drift() -> None:
     window = window_of(vectors(np.random.default_rng(3), 2_000, 0.5, 0.3, 0.2))
-    found = drift.compare(several(), window | {drift.LABEL: [40] * 2_000}, rows=2_000, min_rows=100, threshold=0.1)
-    assert [column.column for column in found.columns if column.drifted] == [drift.LABEL]
+    result = drift.compare(
+        multiclass_document(), window | {drift.LABEL: [40] * 2_000}, rows=2_000, min_rows=100, threshold=0.1
+    )
+    assert [column.column for column in result.columns if column.drifted] == [drift.LABEL]
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((9, 3), ()), ((9, 3), (0, 1)), ((9,), SPECIES), ((9, 4), SPECIES)])
-def test_scores_that_are_not_the_classes_have_no_baseline(shape: tuple[int, ...], classes: tuple[int, ...]) -> None:
+def test_scores_that_do_not_fit_the_classes_are_refused(shape: tuple[int, ...], classes: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="are not those of"):
         drift.baseline((), {}, np.ones(shape), classes)

@@ -17,11 +17,17 @@ from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.ledger.ledger import timestamp
 from tests.support.world import World, client
-from tests.unit.monitoring.captured_rows import capture, capture_sizes, go_live, sizes_baseline, with_sizes
+from tests.unit.monitoring.captured_rows import (
+    capture,
+    capture_multiclass,
+    go_live,
+    multiclass_baseline,
+    use_multiclass,
+)
 
 
-def with_privacy(world: World, **columns: str) -> Contract:
-    """The contract with personal columns."""
+def make_personal(world: World, **columns: str) -> Contract:
+    """Make columns of the contract personal."""
     path = world.root / "model" / "contract.yaml"
     document = yaml.safe_load(path.read_text())
     for item in document["schema"][0]["properties"]:
@@ -32,9 +38,9 @@ def with_privacy(world: World, **columns: str) -> Contract:
     return read_contract(world.root / "model")
 
 
-def told(world: World, function: ModuleType, name: str, text: str) -> dict[str, Any]:
-    found: dict[str, Any] = function.handler(world.upload(name, text.encode(), folder="labels"), None)
-    return found
+def upload_labels(world: World, function: ModuleType, name: str, text: str) -> dict[str, Any]:
+    reply: dict[str, Any] = function.handler(world.upload(name, text.encode(), folder="labels"), None)
+    return reply
 
 
 def as_captured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -42,13 +48,13 @@ def as_captured(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_labels_join_by_inference_id(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
-    # Given three answered rows, all labelled late by the model
+    # Given three captured rows, all predicted late
     capture(world, as_captured(rows[:3]), "a")
-    # When the truth of two comes, one of them late, and of one that nobody asked
-    found = told(world, function, "truth.csv", "id,late\na-0,true\na-1,false\nzzz-9,true\n")
+    # When the truth of two is uploaded, one of them late, and of one that was never requested
+    result = upload_labels(world, function, "truth.csv", "id,late\na-0,true\na-1,false\nzzz-9,true\n")
     # Then two are joined and wait for the next run
-    assert (found["outcome"], found["rows"], found["accuracy"]) == ("labelled", 2, 0.5)
-    assert found["sentence"].startswith(
+    assert (result["outcome"], result["rows"], result["accuracy"]) == ("labelled", 2, 0.5)
+    assert result["sentence"].startswith(
         "2 of 3 labels joined, accuracy 0.500; 2 rows from labels/flight-delay/truth.csv"
     )
     waiting = world.ledger.waiting()
@@ -65,25 +71,27 @@ def test_labels_join_by_inference_id(world: World, function: ModuleType, rows: l
 
 def test_labels_join_by_row_key(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
     capture(world, as_captured(rows[:2]), "a")
-    found = told(world, function, "truth.csv", f"flight_id,late\n{rows[0]['flight_id']},true\n")
-    assert (found["outcome"], found["rows"], found["accuracy"]) == ("labelled", 1, 1.0)
+    result = upload_labels(world, function, "truth.csv", f"flight_id,late\n{rows[0]['flight_id']},true\n")
+    assert (result["outcome"], result["rows"], result["accuracy"]) == ("labelled", 1, 1.0)
 
 
-def test_the_same_labels_again_wait_already(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
+def test_repeated_labels_are_known_already(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
     capture(world, as_captured(rows[:2]), "a")
     text = "id,late\na-0,true\na-1,false\n"
-    told(world, function, "truth.csv", text)
-    assert told(world, function, "again.csv", text)["sentence"].endswith("these rows are known already")
+    upload_labels(world, function, "truth.csv", text)
+    assert upload_labels(world, function, "again.csv", text)["sentence"].endswith("these rows are known already")
     assert len(world.ledger.waiting()) == 1
 
 
 @pytest.mark.parametrize(("late", "not_late"), [("1", "0"), ("yes", "no"), ("TRUE", "False"), ("t", "f")])
-def test_labels_in_every_spelling_that_the_contract_takes(
+def test_labels_may_have_every_spelling_of_the_contract(
     world: World, function: ModuleType, rows: list[dict[str, Any]], late: str, not_late: str
 ) -> None:
     capture(world, as_captured(rows[:4]), "a")
-    found = told(world, function, "truth.csv", f"id,late\na-0,{late}\na-1,{late}\na-2,{late}\na-3,{not_late}\n")
-    assert (found["rows"], found["accuracy"]) == (4, 0.75)
+    result = upload_labels(
+        world, function, "truth.csv", f"id,late\na-0,{late}\na-1,{late}\na-2,{late}\na-3,{not_late}\n"
+    )
+    assert (result["rows"], result["accuracy"]) == (4, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -94,32 +102,32 @@ def test_labels_in_every_spelling_that_the_contract_takes(
         ("id\na-0\n", "'late' is missing"),
     ],
 )
-def test_labels_that_cannot_be_used_are_refused(world: World, function: ModuleType, text: str, words: str) -> None:
-    found = told(world, function, "truth.csv", text)
-    assert found["outcome"] == "refused"
-    assert words in found["sentence"]
+def test_unreadable_labels_are_refused(world: World, function: ModuleType, text: str, words: str) -> None:
+    result = upload_labels(world, function, "truth.csv", text)
+    assert result["outcome"] == "refused"
+    assert words in result["sentence"]
 
 
-def test_labels_of_nothing_that_was_asked(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
-    capture(world, as_captured(rows[:1]), "a")
-    found = told(world, function, "truth.csv", "id,late\nz-0,true\n")
-    assert (found["outcome"], found["rows"]) == ("no match", 0)
-    assert found["sentence"].endswith("none of 1 labels belongs to a captured row")
-
-
-def test_labels_that_are_none_do_not_wait_for_a_run(
+def test_labels_without_a_captured_row_match_nothing(
     world: World, function: ModuleType, rows: list[dict[str, Any]]
 ) -> None:
-    # Given ground truth that the contract does not take
     capture(world, as_captured(rows[:1]), "a")
-    found = told(world, function, "truth.csv", "id,late\na-0,perhaps\n")
+    result = upload_labels(world, function, "truth.csv", "id,late\nz-0,true\n")
+    assert (result["outcome"], result["rows"]) == ("no match", 0)
+    assert result["sentence"].endswith("none of 1 labels belongs to a captured row")
+
+
+def test_invalid_labels_do_not_wait_for_a_run(world: World, function: ModuleType, rows: list[dict[str, Any]]) -> None:
+    # Given ground truth that the contract does not accept
+    capture(world, as_captured(rows[:1]), "a")
+    result = upload_labels(world, function, "truth.csv", "id,late\na-0,perhaps\n")
     # Then nothing waits, and the sentence says why
     assert world.ledger.waiting() == []
-    assert found["rows"] == 0
-    assert "no label is a value of 'late' in the contract" in found["sentence"]
+    assert result["rows"] == 0
+    assert "no label is a value of 'late' in the contract" in result["sentence"]
 
 
-def test_labels_of_a_regression_give_the_error_in_the_targets_unit(world: World, rows: list[dict[str, Any]]) -> None:
+def test_labels_of_a_regression_give_its_error(world: World, rows: list[dict[str, Any]]) -> None:
     # Given a regression whose target is a number
     for name, old, new in (
         ("model.yaml", "task: binary", "task: regression"),
@@ -129,32 +137,32 @@ def test_labels_of_a_regression_give_the_error_in_the_targets_unit(world: World,
         text = path.read_text().replace(old, new)
         path.write_text(text[: text.index("gates:")] if "gates:" in text else text)
     capture(world, as_captured(rows[:2]), "a")
-    # When the truth of two answers (0 and 0.5) comes
-    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,3\na-1,4.5\n")
+    # When the truth of two predictions (0 and 0.5) is uploaded
+    result = upload_labels(world, world.load("monitor"), "truth.csv", "id,late\na-0,3\na-1,4.5\n")
     # Then the quality is their root mean squared error
-    assert (found["outcome"], found["rows"], found["rmse"]) == ("labelled", 2, 12.5**0.5)
-    assert "accuracy" not in found
+    assert (result["outcome"], result["rows"], result["rmse"]) == ("labelled", 2, 12.5**0.5)
+    assert "accuracy" not in result
     metrics = client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
     assert {item["MetricName"] for item in metrics} == {"LiveRMSE", "LabelledRows"}
 
 
-def test_labels_of_several_classes_give_its_metrics_and_go_back_to_training(
+def test_labels_of_several_classes_give_metrics_and_wait_for_a_run(
     world: World, rows: list[dict[str, Any]], contract: Contract
 ) -> None:
-    # Given a live version of three classes, and three answers of it
-    with_sizes(world)
-    go_live(world, sizes_baseline(contract, rows[:100], np.random.default_rng(0).dirichlet([1, 1, 1], 100)))
+    # Given a live version of three classes, and three predictions of it
+    use_multiclass(world)
+    go_live(world, multiclass_baseline(contract, rows[:100], np.random.default_rng(0).dirichlet([1, 1, 1], 100)))
     world.ledger.put_version(1, arn="arn", sha256="s1")
     scores = [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.1, 0.8]]
-    capture_sizes(world, as_captured(rows[:3]), *scores)
-    # When their ground truth comes
-    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,large\na-1,mid\na-2,small\n")
-    # Then the numbers are the evaluation's
-    assert (found["outcome"], found["rows"]) == ("labelled", 3)
-    assert found["accuracy"] == pytest.approx(2 / 3)
-    assert found["log_loss"] == pytest.approx(metrics.log_loss(["large", "mid", "small"], scores))
-    assert found["sentence"].startswith("3 of 3 labels joined, accuracy 0.667, balanced_accuracy 0.667, f1 ")
-    assert "lowest recall 0.000 of 'mid' in 1 rows; 3 rows from" in found["sentence"]
+    capture_multiclass(world, as_captured(rows[:3]), *scores)
+    # When their ground truth is uploaded
+    result = upload_labels(world, world.load("monitor"), "truth.csv", "id,late\na-0,large\na-1,mid\na-2,small\n")
+    # Then the metrics are those of the evaluation
+    assert (result["outcome"], result["rows"]) == ("labelled", 3)
+    assert result["accuracy"] == pytest.approx(2 / 3)
+    assert result["log_loss"] == pytest.approx(metrics.log_loss(["large", "mid", "small"], scores))
+    assert result["sentence"].startswith("3 of 3 labels joined, accuracy 0.667, balanced_accuracy 0.667, f1 ")
+    assert "lowest recall 0.000 of 'mid' in 1 rows; 3 rows from" in result["sentence"]
     names = client("cloudwatch").list_metrics(Namespace="Penstock/dev/flight-delay")["Metrics"]
     assert {item["MetricName"] for item in names} == {
         "LiveAccuracy",
@@ -169,54 +177,56 @@ def test_labels_of_several_classes_give_its_metrics_and_go_back_to_training(
     assert sorted(table["late"]) == ["large", "mid", "small"]
 
 
-def test_answers_of_another_task_wait_for_a_run_and_are_not_measured(world: World, rows: list[dict[str, Any]]) -> None:
-    # Given a version that answered with amounts, and a model whose task is another by now
-    with_sizes(world)
+def test_predictions_of_another_task_wait_for_a_run_and_are_not_measured(
+    world: World, rows: list[dict[str, Any]]
+) -> None:
+    # Given a version that predicted amounts, and a model whose task has changed since
+    use_multiclass(world)
     at = datetime.now(UTC)
     line = {"at": timestamp(at), "version": 1, "id": "a-0", "score": 3.5, "instance": as_captured(rows[:1])[0]}
     world.store.write(f"captures/flight-delay/{at:%Y/%m/%d/%H}/a", json.dumps(line).encode())
-    # When the truth comes, then it is joined, and nothing is said of how well the amount met it
-    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,mid\n")
-    assert found["sentence"].startswith("1 of 1 labels joined; 1 rows from")
-    assert set(found) == {"outcome", "sentence", "rows", "slices"}
+    # When the truth is uploaded, then it is joined without a metric
+    result = upload_labels(world, world.load("monitor"), "truth.csv", "id,late\na-0,mid\n")
+    assert result["sentence"].startswith("1 of 1 labels joined; 1 rows from")
+    assert set(result) == {"outcome", "sentence", "rows", "slices"}
     assert len(world.ledger.waiting()) == 1
 
 
-def test_rows_without_what_is_personal_are_labelled_and_learned_from(world: World, rows: list[dict[str, Any]]) -> None:
-    # Given required columns of which one is dropped, one hashed, and captures that show neither
-    contract = with_privacy(world, carrier="drop", dest="hash", dep_delay="drop")
+def test_rows_without_personal_values_are_labelled_and_trained_on(world: World, rows: list[dict[str, Any]]) -> None:
+    # Given captures without two required columns that are dropped, and with a hash of a third
+    contract = make_personal(world, carrier="drop", dest="hash", dep_delay="drop")
     hashes = Pseudonyms(b"k")
-    shown = [
+    captured = [
         {name: value for name, value in row.items() if name not in {"carrier", "dep_delay"}}
         | {"dest": hashes.of("dest", row["dest"])}
         for row in rows[:3]
     ]
-    capture(world, shown, "a")
-    # When their ground truth comes
-    found = told(world, world.load("monitor"), "truth.csv", "id,late\na-0,true\na-1,false\na-2,true\n")
+    capture(world, captured, "a")
+    # When their ground truth is uploaded
+    result = upload_labels(world, world.load("monitor"), "truth.csv", "id,late\na-0,true\na-1,false\na-2,true\n")
     # Then they are labelled, without those columns
-    assert (found["outcome"], found["rows"]) == ("labelled", 3)
+    assert (result["outcome"], result["rows"]) == ("labelled", 3)
     (upload,) = world.ledger.waiting()
     table = pl.read_parquet(io.BytesIO(world.store.read(upload.key)))
     assert table.select("carrier", "dest", "dep_delay").null_count().row(0) == (3, 3, 3)
-    # And a run takes them, though its contract wants these columns of every other upload
+    # And a run accepts them, though the contract requires these columns of every other upload
     assert contract.features[0].required
     world.open_run("r1")
     assert world.load("validate").handler({"run": "r1"}, None)["outcome"] == "train"
 
 
 def test_labels_with_plain_keys_join_hashed_ones(world: World, rows: list[dict[str, Any]]) -> None:
-    # Given a row key that is personal, with a rule of its own that no hash keeps
-    with_privacy(world, flight_id="hash")
+    # Given a personal row key, with a pattern that no hash matches
+    make_personal(world, flight_id="hash")
     arn = client("secretsmanager").create_secret(Name="hashes", SecretString="k")["ARN"]
     hashes = Pseudonyms(b"k")
-    shown = [row | {"flight_id": hashes.of("flight_id", row["flight_id"])} for row in rows[:3]]
-    capture(world, shown, "a")
+    captured = [row | {"flight_id": hashes.of("flight_id", row["flight_id"])} for row in rows[:3]]
+    capture(world, captured, "a")
     function = world.load("monitor", hash_secret=arn)
-    # When labels come by the plain key, and by inference id
-    found = told(world, function, "truth.csv", f"flight_id,late\n{rows[0]['flight_id']},true\n")
-    other = told(world, function, "ids.csv", "id,late\na-1,true\n")
-    # Then both join; the row keeps the key that the label gave, and with it its side of the split
-    assert (found["rows"], other["rows"]) == (1, 1)
+    # When labels are uploaded by the plain key, and by inference id
+    result = upload_labels(world, function, "truth.csv", f"flight_id,late\n{rows[0]['flight_id']},true\n")
+    other = upload_labels(world, function, "ids.csv", "id,late\na-1,true\n")
+    # Then both are joined, and the row has the key of the label, and with it its side of the split
+    assert (result["rows"], other["rows"]) == (1, 1)
     tables = [pl.read_parquet(io.BytesIO(world.store.read(item.key))) for item in world.ledger.waiting()]
-    assert sorted(table["flight_id"][0] for table in tables) == sorted([rows[0]["flight_id"], shown[1]["flight_id"]])
+    assert sorted(table["flight_id"][0] for table in tables) == sorted([rows[0]["flight_id"], captured[1]["flight_id"]])

@@ -22,8 +22,8 @@ from rich.console import Console
 from penstock.audit import side_by_side
 from penstock.audit.why import why
 from penstock.aws.s3_store import sha256
-from penstock.cli.commands.runs import view
-from penstock.cli.commands.runs_compare import show_beside
+from penstock.cli.commands.runs_compare import print_comparison
+from penstock.cli.run_progress import render_run
 from penstock.pipeline.mlflow_run import convert_metrics, convert_parameters
 from penstock.spec.model import Experiments
 from tests.support.training_artifact import (
@@ -141,7 +141,7 @@ def show_run(world: World) -> str:
     """The output of `penstock run`."""
     console = Console(width=300)
     with console.capture() as capture:
-        console.print(view(world.ledger.run("run1"), []))
+        console.print(render_run(world.ledger.run("run1"), []))
     return capture.get()
 
 
@@ -307,5 +307,5 @@ def test_a_comparison_of_runs_names_their_mlflow_runs(
     (run,) = runs(store)
     ledger = register.world.ledger
     assert side_by_side.runs(ledger, [ledger.run("run1")])["runs"][0]["mlflow"] == register.step["url"]
-    show_beside(ledger, [ledger.run("run1")], json=False)
+    print_comparison(ledger, [ledger.run("run1")], json=False)
     assert run.info.run_id in capsys.readouterr().out

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.local.sagemaker.container.images import Image, rewrite_paths
-from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.core.settings import JobSettings
 
 
 def variables(image: Image, root: Path, given: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:

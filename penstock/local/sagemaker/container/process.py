@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-_SUPERVISOR = Path(__file__).with_name("supervise.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZ")
 _POLL = 0.05
 

@@ -11,7 +11,7 @@ from ministack.core import iam_evaluator
 from ministack.services import iam, sts
 
 from penstock.local.host.cloud import ACCOUNT, REGION
-from penstock.local.sagemaker.protocol.caller import Caller, account_scope
+from penstock.local.sagemaker.core.caller import Caller, account_scope
 from penstock.local.sagemaker.protocol.errors import SageMakerError, validation
 
 SERVICE = "sagemaker.amazonaws.com"

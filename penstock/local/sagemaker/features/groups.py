@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 from ministack.core.responses import get_account_id, get_region
 
 from penstock.local.sagemaker.container.roles import check_pass_role
+from penstock.local.sagemaker.core.caller import Caller, arn, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.features.records import FeatureRecords
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
-from penstock.local.sagemaker.protocol.caller import Caller, arn, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError, in_use, not_found, validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.tagging import Tags
 
 RESERVED = {"is_deleted", "write_time", "api_invocation_time"}
 _MOST = 2500

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from penstock.local.sagemaker.container.roles import assume, forget
-from penstock.local.sagemaker.container.transfer import Transfer, TransferError
+from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferError
+from penstock.local.sagemaker.core.caller import account_scope, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.settings import JobSettings
 from penstock.local.sagemaker.features.records import FeatureRecords
-from penstock.local.sagemaker.protocol.caller import account_scope, now
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.settings import JobSettings
 
 _INTERVAL = 1.0
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from penstock.local.sagemaker.protocol.record_store import Record
+from penstock.local.sagemaker.core.record_store import Record
 
 _TABLES = """
 create table if not exists online (

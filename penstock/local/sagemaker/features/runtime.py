@@ -12,13 +12,13 @@ from urllib.parse import unquote
 from ministack.core import iam_evaluator
 
 from penstock.local.host.cloud import REGION
+from penstock.local.sagemaker.core.caller import Caller, now
+from penstock.local.sagemaker.core.record_store import Record
 from penstock.local.sagemaker.features.groups import FeatureGroups
 from penstock.local.sagemaker.features.records import FeatureRecords
 from penstock.local.sagemaker.protocol import request_validation as validation
 from penstock.local.sagemaker.protocol.api_model import operation_model
-from penstock.local.sagemaker.protocol.caller import Caller, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError
-from penstock.local.sagemaker.protocol.record_store import Record
 
 SERVICE = "sagemaker-featurestore-runtime"
 BATCH, GROUP = "/BatchGetRecord", "/FeatureGroup/"

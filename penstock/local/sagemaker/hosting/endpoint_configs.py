@@ -3,13 +3,13 @@
 import copy
 from collections import Counter
 
+from penstock.local.sagemaker.core.caller import Caller, arn, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.hosting.models import Models
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
-from penstock.local.sagemaker.protocol.caller import Caller, arn, now
 from penstock.local.sagemaker.protocol.errors import validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.tagging import Tags
 
 _ABSENT = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig", "ExecutionRoleArn")
 

@@ -8,12 +8,12 @@ import secrets
 import shutil
 import threading
 
+from penstock.local.sagemaker.core.caller import Caller, account_scope
+from penstock.local.sagemaker.core.record_store import Record, Store
 from penstock.local.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.hosting.endpoints import Endpoints, authorise
 from penstock.local.sagemaker.hosting.variant import Variant
-from penstock.local.sagemaker.protocol.caller import Caller, account_scope
 from penstock.local.sagemaker.protocol.errors import validation
-from penstock.local.sagemaker.protocol.record_store import Record, Store
 
 _ABSENT = ("RetainAllVariantProperties", "DeploymentConfig", "RetainDeploymentConfig")
 

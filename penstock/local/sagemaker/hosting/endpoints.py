@@ -9,19 +9,19 @@ from dataclasses import asdict
 from ministack.core import iam_evaluator
 
 from penstock.local.host.cloud import REGION
-from penstock.local.sagemaker.container.credential_server import CredentialDoor
+from penstock.local.sagemaker.container.credential_endpoint import CredentialEndpoint
+from penstock.local.sagemaker.core import events
+from penstock.local.sagemaker.core.caller import Caller, account_scope, arn, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.settings import JobSettings
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.hosting.models import Models, data_source
-from penstock.local.sagemaker.hosting.plans import STARTUP_SECONDS, Plan
 from penstock.local.sagemaker.hosting.variant import Variant
-from penstock.local.sagemaker.protocol import events
+from penstock.local.sagemaker.hosting.variant_plan import STARTUP_SECONDS, Plan
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
-from penstock.local.sagemaker.protocol.caller import Caller, account_scope, arn, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError, validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.settings import JobSettings
-from penstock.local.sagemaker.protocol.tagging import Tags
 
 
 class Endpoints:
@@ -35,7 +35,7 @@ class Endpoints:
         self._models = models
         self._configs = configs
         self._settings = settings
-        self.door = CredentialDoor()
+        self.door = CredentialEndpoint()
         self._running: dict[str, list[Variant]] = {}
 
     def find(self, name: str) -> Record:

@@ -4,8 +4,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from penstock.local.sagemaker.container.transfer import Transfer, TransferError
-from penstock.local.sagemaker.protocol.record_store import Record
+from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferError
+from penstock.local.sagemaker.core.record_store import Record
 
 
 def provide(source: Record, directory: Path, transfer: Transfer) -> None:

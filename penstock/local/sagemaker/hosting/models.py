@@ -6,14 +6,14 @@ from ministack.core import iam_evaluator
 
 from penstock.local.host.cloud import REGION
 from penstock.local.sagemaker.container import images, roles
-from penstock.local.sagemaker.protocol import s3_objects as objects
+from penstock.local.sagemaker.core import s3_objects as objects
+from penstock.local.sagemaker.core.caller import Caller, arn, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.settings import JobSettings
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
-from penstock.local.sagemaker.protocol.caller import Caller, arn, now
 from penstock.local.sagemaker.protocol.errors import validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.settings import JobSettings
-from penstock.local.sagemaker.protocol.tagging import Tags
 from penstock.local.sagemaker.registry.model_packages import Packages
 
 

@@ -18,15 +18,15 @@ import urllib3
 
 from penstock.local.sagemaker.container import environment as surroundings
 from penstock.local.sagemaker.container import images, roles
-from penstock.local.sagemaker.container.credential_server import CredentialDoor
-from penstock.local.sagemaker.container.logs import LogStream
+from penstock.local.sagemaker.container.credential_endpoint import CredentialEndpoint
+from penstock.local.sagemaker.container.log_stream import LogStream
 from penstock.local.sagemaker.container.ml_layout import FAILURE_LIMIT, Layout
 from penstock.local.sagemaker.container.process import Container
-from penstock.local.sagemaker.container.transfer import Transfer, TransferError
+from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferError
+from penstock.local.sagemaker.core.caller import account_scope
+from penstock.local.sagemaker.core.settings import JobSettings
 from penstock.local.sagemaker.hosting import model_files
-from penstock.local.sagemaker.hosting.plans import Plan
-from penstock.local.sagemaker.protocol.caller import account_scope
-from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.hosting.variant_plan import Plan
 
 PING_SECONDS = 2.0
 """AWS's limit for an answer to `/ping`."""
@@ -42,7 +42,13 @@ class Variant:
     """One variant's process, and the thread that keeps it running."""
 
     def __init__(
-        self, plan: Plan, settings: JobSettings, door: CredentialDoor, *, starting: bool, changed: Callable[[], None]
+        self,
+        plan: Plan,
+        settings: JobSettings,
+        door: CredentialEndpoint,
+        *,
+        starting: bool,
+        changed: Callable[[], None],
     ) -> None:
         """Prepare a variant.
 

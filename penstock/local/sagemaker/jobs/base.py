@@ -11,18 +11,17 @@ from typing import ClassVar
 
 from penstock.local.sagemaker.container import environment as surroundings
 from penstock.local.sagemaker.container import images, roles
-from penstock.local.sagemaker.container.logs import JobLog
+from penstock.local.sagemaker.container.log_stream import JobLog
 from penstock.local.sagemaker.container.ml_layout import FAILURE_LIMIT, Layout
 from penstock.local.sagemaker.container.process import Container, Ending
-from penstock.local.sagemaker.container.transfer import Transfer, TransferError
-from penstock.local.sagemaker.protocol import events
+from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferError
+from penstock.local.sagemaker.core import events
+from penstock.local.sagemaker.core.caller import Caller, account_scope, arn, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.settings import JobSettings
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
-from penstock.local.sagemaker.protocol.caller import Caller, account_scope, arn, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError, in_use, validation
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.settings import JobSettings
-from penstock.local.sagemaker.protocol.tagging import Tags
-from penstock.local.server import state_saver as saving
 
 INTERRUPTED = "InternalServerError: the laptop cloud was stopped while this job ran. Start the job again."
 UNDER_WAY = ("InProgress", "Stopping")
@@ -267,7 +266,7 @@ class Jobs(ABC):
             if run.stop.is_set():
                 return  # ended while it waited
             run.started = True
-        saving.save_now()
+        self.settings.save_state()
         try:
             with account_scope():
                 self.execute(run)

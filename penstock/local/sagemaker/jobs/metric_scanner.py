@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from penstock.local.sagemaker.protocol.caller import now
+from penstock.local.sagemaker.core.caller import now
 from penstock.local.sagemaker.protocol.errors import validation
 
 

@@ -6,7 +6,9 @@ from penstock.local.sagemaker.container import roles
 from penstock.local.sagemaker.container.images import rewrite_paths
 from penstock.local.sagemaker.container.ml_layout import Layout, write_json
 from penstock.local.sagemaker.container.process import Ending
-from penstock.local.sagemaker.container.transfer import Transfer, TransferError
+from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferError
+from penstock.local.sagemaker.core.caller import Caller, now
+from penstock.local.sagemaker.core.record_store import Record
 from penstock.local.sagemaker.jobs.base import (
     JobFailure,
     Jobs,
@@ -14,10 +16,8 @@ from penstock.local.sagemaker.jobs.base import (
     download_failed,
     upload_failed,
 )
-from penstock.local.sagemaker.protocol.caller import Caller, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError, not_found, validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record
 
 _DAY = 86_400
 

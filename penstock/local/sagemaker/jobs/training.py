@@ -7,7 +7,9 @@ from typing import ClassVar
 from penstock.local.sagemaker.container import roles
 from penstock.local.sagemaker.container.ml_layout import ML_ROOT, Layout, is_empty, pack, write_json
 from penstock.local.sagemaker.container.process import Ending
-from penstock.local.sagemaker.container.transfer import Transfer, TransferError
+from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferError
+from penstock.local.sagemaker.core.caller import Caller, now
+from penstock.local.sagemaker.core.record_store import Record
 from penstock.local.sagemaker.jobs.base import (
     JobFailure,
     Jobs,
@@ -16,10 +18,8 @@ from penstock.local.sagemaker.jobs.base import (
     upload_failed,
 )
 from penstock.local.sagemaker.jobs.metric_scanner import MetricScanner
-from penstock.local.sagemaker.protocol.caller import Caller, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError, validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record
 
 _DAY = 86_400
 _MESSAGES = {

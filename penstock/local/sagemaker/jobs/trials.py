@@ -7,8 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.local.sagemaker.core.record_store import Record
 from penstock.local.sagemaker.jobs.base import UNDER_WAY
-from penstock.local.sagemaker.protocol.record_store import Record
 
 _COUNTED = {
     "Completed": "Completed", "InProgress": "InProgress", "Stopping": "InProgress",

@@ -7,6 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import ClassVar
 
+from penstock.local.sagemaker.core.caller import Caller, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.settings import JobSettings
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.jobs.base import INTERRUPTED, JobFailure, JobQueue, Jobs, Run
 from penstock.local.sagemaker.jobs.metric_scanner import MetricScanner
 from penstock.local.sagemaker.jobs.suggestions import Values, suggestions
@@ -14,12 +18,8 @@ from penstock.local.sagemaker.jobs.training import TrainingJobs
 from penstock.local.sagemaker.jobs.trials import Trials, objective_value, trial_request
 from penstock.local.sagemaker.protocol import request_validation as against_model
 from penstock.local.sagemaker.protocol.api_model import operation_model
-from penstock.local.sagemaker.protocol.caller import Caller, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError, not_found, validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.settings import JobSettings
-from penstock.local.sagemaker.protocol.tagging import Tags
 
 _POLL = 0.05
 _MOST = 750

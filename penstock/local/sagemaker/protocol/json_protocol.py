@@ -1,9 +1,11 @@
 """The JSON 1.1 protocol of SageMaker and Application Auto Scaling: a body in, an answer out."""
 
 import json
+from typing import Any
 
 from penstock.local.sagemaker.protocol.errors import SageMakerError
-from penstock.local.sagemaker.protocol.record_store import Record
+
+Record = dict[str, Any]
 
 Answer = tuple[int, dict[str, str], bytes]
 

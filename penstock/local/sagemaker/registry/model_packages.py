@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from penstock.local.sagemaker.container import images
-from penstock.local.sagemaker.protocol import events
-from penstock.local.sagemaker.protocol import s3_objects as objects
+from penstock.local.sagemaker.core import events
+from penstock.local.sagemaker.core import s3_objects as objects
+from penstock.local.sagemaker.core.caller import Caller, arn, now
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.protocol.api_model import output_shape, project, service_model
-from penstock.local.sagemaker.protocol.caller import Caller, arn, now
 from penstock.local.sagemaker.protocol.errors import SageMakerError, conflict, validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.tagging import Tags
 from penstock.local.sagemaker.registry.package_groups import Groups
 
 _NOT_KEPT = ("Tags", "ClientToken")

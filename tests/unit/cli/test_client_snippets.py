@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from penstock.cli.client import AnswerError, Client
-from penstock.cli.clients import curl_line, described, python_client, reminder_of
+from penstock.cli.api_client import AnswerError, ApiClient
+from penstock.cli.client_snippets import curl_command, environment_hint, openapi_url, python_client
 from penstock.cli.target import Target
 from tests.support.specs import replace_serving
 from tests.support.world import MODEL, World
@@ -75,7 +75,7 @@ def ran(command: list[str], **variables: str) -> str:
 
 def clients(target: Target, url: str) -> list[list[str]]:
     """Both, at another address."""
-    program, line = python_client(target, INSTANCE), curl_line(target, INSTANCE)
+    program, line = python_client(target, INSTANCE), curl_command(target, INSTANCE)
     assert program.count(URL) == line.count(URL) == 1
     return [[sys.executable, "-c", program.replace(URL, url)], ["bash", "-c", line.replace(URL, url) + " -s"]]
 
@@ -95,7 +95,7 @@ def test_both_sign_as_they_are_printed(target: Target, door: tuple[str, list[tup
         assert "/us-east-1/execute-api/aws4_request" in headers["authorization"]
         assert (headers["content-type"], headers["x-amz-security-token"]) == ("application/json", "session")
     assert [text.replace("'", '"').strip() for text in said] == ['{"predictions": []}'] * 2
-    assert "export-credentials" in reminder_of(target)
+    assert "export-credentials" in environment_hint(target)
 
 
 def test_both_show_a_token_where_the_api_takes_tokens(
@@ -110,14 +110,14 @@ def test_both_show_a_token_where_the_api_takes_tokens(
     assert [headers["authorization"] for headers, _ in asked] == ["Bearer abc"] * 2
     assert [body for _, body in asked] == [{"instances": [INSTANCE]}] * 2
     assert "botocore" not in python_client(by_token, INSTANCE)
-    assert "PENSTOCK_TOKEN" in reminder_of(by_token)
+    assert "PENSTOCK_TOKEN" in environment_hint(by_token)
 
 
 def test_predict_says_which_variable_wants_the_token(by_token: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PENSTOCK_TOKEN", raising=False)
     with pytest.raises(AnswerError, match="put one into PENSTOCK_TOKEN"):
-        Client(by_token).post(b"{}")
+        ApiClient(by_token).post(b"{}")
 
 
 def test_the_document_is_beside_the_route(target: Target) -> None:
-    assert described(target) == URL.replace("/predict", "/openapi.json")
+    assert openapi_url(target) == URL.replace("/predict", "/openapi.json")

@@ -13,13 +13,13 @@ from typing import Any
 
 from ministack.services import stepfunctions
 
-from penstock.local.patches import execution_roles as executions
-from penstock.local.sagemaker.front.service import SageMaker
-from penstock.local.sagemaker.hosting import scaling
+from penstock.local.patches import step_functions_roles as executions
+from penstock.local.sagemaker.core.caller import caller_with_key
+from penstock.local.sagemaker.core.events import epoch_milliseconds
+from penstock.local.sagemaker.hosting import autoscaling as scaling
+from penstock.local.sagemaker.integration.service import SageMaker
 from penstock.local.sagemaker.jobs.base import UNDER_WAY, Jobs
-from penstock.local.sagemaker.protocol.caller import caller_with_key
 from penstock.local.sagemaker.protocol.errors import SageMakerError
-from penstock.local.sagemaker.protocol.events import epoch_milliseconds
 
 Integration = Callable[[str, dict[str, Any]], dict[str, Any]]
 _PREFIX = "arn:aws:states:::sagemaker:create"

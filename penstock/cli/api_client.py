@@ -1,4 +1,4 @@
-"""The HTTPS API from the operator's side: signed requests, or such with a token, as the specification asks."""
+"""Client of a model's HTTPS API; requests are signed, or carry a token where `serving.auth` says so."""
 
 import json
 import os
@@ -21,21 +21,21 @@ from penstock.spec.model import MODELS, read_model
 SERVICE = "execute-api"
 JSON = "application/json"
 TOKEN = "PENSTOCK_TOKEN"  # noqa: S105 - the name of a variable
-"""The environment variable with the token, where the API takes tokens."""
+"""Environment variable that holds the token, where the API takes tokens."""
 
 
 class AnswerError(Exception):
-    """The API gave no prediction; the message has its words."""
+    """The API returned no prediction; the message quotes its response."""
 
 
-class Client:
-    """Signed calls of a model's `predict`, over one kept connection."""
+class ApiClient:
+    """Authorised requests to a model's `predict` route, over one persistent connection."""
 
     def __init__(self, target: Target) -> None:
         self._url = target.url
         parts = urlsplit(self._url)
         host = str(parts.hostname)
-        # Names below localhost are the loopback (RFC 6761), but not every resolver knows.
+        # Names below localhost mean the loopback address (RFC 6761), but some resolvers do not know that.
         address = "127.0.0.1" if host.endswith(".localhost") else host
         self._host = parts.netloc
         self._pool = urllib3.HTTPSConnectionPool(
@@ -49,16 +49,16 @@ class Client:
             retries=urllib3.Retry(total=2, status_forcelist=[502, 504], allowed_methods=None, raise_on_status=False),
         )
         auth = read_model(target.root / MODELS / target.model).serving.auth
-        self._show: Callable[[AWSRequest], None] = _bearer if isinstance(auth, Jwt) else _signer().add_auth
+        self._authorise: Callable[[AWSRequest], None] = _add_token if isinstance(auth, Jwt) else _signer().add_auth
 
     def post(self, body: bytes, query: str = "") -> tuple[int, dict[str, Any]]:
-        """Send a body, and a query such as `?explain=true`; status and the answer's document.
+        """Send a body, with a query such as `?explain=true`; return status and response document.
 
         Raises:
-            AnswerError: no connection, or an answer that is not JSON.
+            AnswerError: no connection, or the response is not JSON.
         """
         request = AWSRequest("POST", self._url + query, data=body, headers={"Content-Type": JSON, "Host": self._host})
-        self._show(request)
+        self._authorise(request)
         try:
             reply = self._pool.request(
                 "POST", urlsplit(self._url).path + query, body=body, headers=dict(request.headers)
@@ -70,10 +70,10 @@ class Client:
             raise AnswerError(f"{self._url} answered {reply.status}, not with JSON") from None
 
     def predict(self, instances: Sequence[Mapping[str, Any]], *, explain: bool = False) -> dict[str, Any]:
-        """Score instances, and explain the scores where that is asked for.
+        """Score instances; with `explain`, also return what each field adds to the scores.
 
         Raises:
-            AnswerError: any other answer than 200, with its own words.
+            AnswerError: another status than 200; the message quotes the response.
         """
         status, answer = self.post(json.dumps({"instances": instances}).encode(), "?explain=true" if explain else "")
         if status != 200:
@@ -85,26 +85,26 @@ def _signer() -> SigV4Auth:
     session = boto3.Session()
     credentials = session.get_credentials()
     if credentials is None:
-        raise AnswerError("no AWS credentials to sign with: configure them as for any AWS tool")
+        raise AnswerError("there are no AWS credentials to sign with: configure them as for any AWS tool")
     return SigV4Auth(credentials, SERVICE, session.region_name)
 
 
-def _bearer(request: AWSRequest) -> None:
+def _add_token(request: AWSRequest) -> None:
     token = os.environ.get(TOKEN)
     if not token:
         raise AnswerError(f"the API takes tokens (serving.auth in model.yaml): put one into {TOKEN}")
     request.headers["Authorization"] = f"Bearer {token}"
 
 
-def example(target: Target) -> dict[str, Any]:
-    """An instance that the model takes: a golden example where a version is registered, else made from the contract."""
+def example_instance(target: Target) -> dict[str, Any]:
+    """Return a valid instance: a golden example of the newest version, or one made from the contract."""
     versions = target.ledger.versions()
     if versions:
         try:
             golden = Store(target.lake.bucket).json(target.lake.model_file(versions[0]["sha256"], "golden.json"))
             return dict(golden[0]["instance"])
         except (NoObjectError, IndexError):
-            pass  # pruned, or forgotten: the contract will do
+            pass  # the file was pruned, or its rows were erased
     contract = read_contract(target.root / MODELS / target.model)
     return {column.name: _value(column) for column in contract.features if column.required}
 

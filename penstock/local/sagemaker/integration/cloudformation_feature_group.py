@@ -7,8 +7,8 @@ from typing import Any
 from ministack.core.iam_evaluator import caller_arn
 from ministack.services.cloudformation import provisioners
 
-from penstock.local.sagemaker.front.service import SageMaker
-from penstock.local.sagemaker.protocol.caller import Caller
+from penstock.local.sagemaker.core.caller import Caller
+from penstock.local.sagemaker.integration.service import SageMaker
 
 Properties = dict[str, Any]
 _TYPE = "AWS::SageMaker::FeatureGroup"

@@ -16,8 +16,8 @@ from typing import Any
 
 from ministack.services import eventbridge
 
+from penstock.local.sagemaker.core.caller import account_scope
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
-from penstock.local.sagemaker.protocol.caller import account_scope
 
 _log = logging.getLogger(__name__)
 

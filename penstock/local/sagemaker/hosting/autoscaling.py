@@ -14,14 +14,14 @@ from collections.abc import Callable
 
 from ministack.core.responses import get_account_id, get_region
 
+from penstock.local.sagemaker.core.caller import now
+from penstock.local.sagemaker.core.record_store import Record, Store
 from penstock.local.sagemaker.hosting.endpoints import Endpoints
 from penstock.local.sagemaker.protocol import json_protocol as wire
 from penstock.local.sagemaker.protocol import request_validation as validation
 from penstock.local.sagemaker.protocol.api_model import operation_model
-from penstock.local.sagemaker.protocol.caller import now
 from penstock.local.sagemaker.protocol.errors import SageMakerError
 from penstock.local.sagemaker.protocol.errors import validation as invalid
-from penstock.local.sagemaker.protocol.record_store import Record, Store
 
 SERVICE = "application-autoscaling"
 TARGET = "AnyScaleFrontendService"

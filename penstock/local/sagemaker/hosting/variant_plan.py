@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from penstock.local.sagemaker.protocol.record_store import Record
-from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.core.record_store import Record
+from penstock.local.sagemaker.core.settings import JobSettings
 
 STARTUP_SECONDS = 480.0
 """AWS gives a container eight minutes unless ContainerStartupHealthCheckTimeoutInSeconds says otherwise."""

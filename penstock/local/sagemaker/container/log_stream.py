@@ -6,7 +6,7 @@ import time
 
 from ministack.services import cloudwatch_logs
 
-from penstock.local.sagemaker.protocol.caller import account_scope
+from penstock.local.sagemaker.core.caller import account_scope
 
 
 class LogStream:

@@ -1,4 +1,4 @@
-"""Tables of what lies beside each other: a column for each run or version, the best number marked."""
+"""Rows of comparison tables: a column for each run or version, the best value of each metric marked."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ BEST = "green"
 
 
 def metric_rows(metrics: Sequence[Record]) -> list[tuple[Word, ...]]:
-    """Rows of `side_by_side.metrics`, with the difference where there is one."""
+    """Return the rows for the metrics of `audit.side_by_side`, with the change where there is one."""
     return [
         (
             item["metric"],
@@ -32,9 +32,9 @@ def _change(value: float | None) -> str:
 
 
 def parameter_rows(parameters: Sequence[Record]) -> list[tuple[Word, ...]]:
-    """Rows of `side_by_side.parameters`."""
-    return [(item["parameter"], *(_shown(value) for value in item["values"])) for item in parameters]
+    """Return the rows for the parameters of `audit.side_by_side`."""
+    return [(item["parameter"], *(_text(value) for value in item["values"])) for item in parameters]
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     return "–" if value is None else str(value)

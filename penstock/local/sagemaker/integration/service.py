@@ -6,6 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from penstock.local.sagemaker.core import events
+from penstock.local.sagemaker.core.caller import Caller, account_scope, caller_of
+from penstock.local.sagemaker.core.record_store import Record, Store
+from penstock.local.sagemaker.core.settings import JobSettings
+from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.features.groups import FeatureGroups
 from penstock.local.sagemaker.features.offline_store import FeatureFiles
 from penstock.local.sagemaker.features.records import FeatureRecords
@@ -20,15 +25,10 @@ from penstock.local.sagemaker.jobs.base import JobQueue, Jobs
 from penstock.local.sagemaker.jobs.processing import ProcessingJobs
 from penstock.local.sagemaker.jobs.training import TrainingJobs
 from penstock.local.sagemaker.jobs.tuning import TuningJobs
-from penstock.local.sagemaker.protocol import events
 from penstock.local.sagemaker.protocol import json_protocol as wire
 from penstock.local.sagemaker.protocol import request_validation as validation
 from penstock.local.sagemaker.protocol.api_model import operation_model
-from penstock.local.sagemaker.protocol.caller import Caller, account_scope, caller_of
 from penstock.local.sagemaker.protocol.errors import SageMakerError
-from penstock.local.sagemaker.protocol.record_store import Record, Store
-from penstock.local.sagemaker.protocol.settings import JobSettings
-from penstock.local.sagemaker.protocol.tagging import Tags
 from penstock.local.sagemaker.registry.model_packages import Packages
 from penstock.local.sagemaker.registry.package_groups import Groups
 

@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock.local.host.cloud import REGION
 from penstock.local.sagemaker.container.roles import Credentials
-from penstock.local.sagemaker.protocol.s3_objects import split
-from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.core.s3_objects import split
+from penstock.local.sagemaker.core.settings import JobSettings
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

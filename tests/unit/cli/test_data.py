@@ -165,7 +165,7 @@ def test_a_part_that_was_changed_is_not_restored(
 ) -> None:
     world.store.write(world.lake.part(versions[0].parts[0].sha256), b"other")
     code, _, said = command("restore", versions[0].version, "--to", str(tmp_path / "restored"))
-    assert (code, "what lies at its place has the digest" in said) == (1, True)
+    assert (code, "the object under its key has the digest" in said) == (1, True)
 
 
 def test_a_name_that_is_none_or_several(command: Command, versions: tuple[Dataset, Dataset]) -> None:

@@ -1,5 +1,6 @@
 """What the jobs of this laptop cloud are run with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,12 +8,17 @@ from penstock.local.host.home import CloudHome
 from penstock.local.host.tls import certificates
 
 
+def _nothing() -> None:
+    """Stand in for `save_state` where no server runs."""
+
+
 @dataclass(frozen=True)
 class JobSettings:
     """Where jobs find the cloud, and their bounds.
 
     `stop_grace` is the time in seconds between SIGTERM and SIGKILL, which is 120 s on AWS. `hosting_grace` is
-    that of an endpoint's container, as long as on AWS. `slots` is how many jobs run at once.
+    that of an endpoint's container, as long as on AWS. `slots` is how many jobs run at once. `save_state` is called
+    before a job starts, so that a cloud killed during the job remembers what led to it.
     """
 
     home: CloudHome
@@ -21,6 +27,7 @@ class JobSettings:
     stop_grace: float = 5.0
     hosting_grace: float = 30.0
     checkpoint_interval: float = 10.0
+    save_state: Callable[[], None] = _nothing
 
     @property
     def endpoint(self) -> str:

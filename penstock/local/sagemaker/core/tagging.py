@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from penstock.local.sagemaker.protocol.caller import Caller
+from penstock.local.sagemaker.core.caller import Caller
+from penstock.local.sagemaker.core.record_store import Store
 from penstock.local.sagemaker.protocol.errors import validation
-from penstock.local.sagemaker.protocol.record_store import Store
 
 _LIMIT = 50
 

@@ -20,7 +20,7 @@ RENEW_SECONDS = 1800.0
 """Before their end; an SDK asks from fifteen minutes before on."""
 
 
-class CredentialDoor:
+class CredentialEndpoint:
     """Answers containers with credentials of their roles."""
 
     def __init__(self, life: float = LIFE_SECONDS) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator, router
 
-from penstock.local.host.home import CloudHome
+from penstock.local.sagemaker.core.settings import JobSettings
 from penstock.local.sagemaker.features import runtime as feature_runtime
-from penstock.local.sagemaker.front import cloudformation, cloudformation_features
-from penstock.local.sagemaker.front import step_functions as stepfunctions
-from penstock.local.sagemaker.front.service import SageMaker
-from penstock.local.sagemaker.hosting import runtime, scaling
-from penstock.local.sagemaker.protocol.settings import JobSettings
+from penstock.local.sagemaker.hosting import autoscaling as scaling
+from penstock.local.sagemaker.hosting import runtime
+from penstock.local.sagemaker.integration import cloudformation_feature_group as cloudformation_features
+from penstock.local.sagemaker.integration import cloudformation_package_group as cloudformation
+from penstock.local.sagemaker.integration import step_functions as stepfunctions
+from penstock.local.sagemaker.integration.service import SageMaker
 
 # Which member of a request names the resource that IAM checks, and that resource's kind in its ARN.
 _RESOURCES = {
@@ -34,9 +35,9 @@ _LISTS_OF_ONE = ("ListTags", "ListModelPackages", "ListTrainingJobsForHyperParam
 """Lists that IAM checks for the resource whose they are."""
 
 
-def install(home: CloudHome, port: int) -> SageMaker:
+def install(settings: JobSettings) -> SageMaker:
     """Install SageMaker before the server runs, and return it."""
-    sagemaker = SageMaker(JobSettings(home, port))
+    sagemaker = SageMaker(settings)
     app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
     app.SERVICE_HANDLERS["sagemaker"] = sagemaker.handle_request
     app._state_map["sagemaker"] = "sagemaker"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from ministack.services import s3
 
-from penstock.local.sagemaker.protocol.caller import account_scope
+from penstock.local.sagemaker.core.caller import account_scope
 
 
 def split(uri: str) -> tuple[str, str]:
