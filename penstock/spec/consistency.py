@@ -134,8 +134,8 @@ def _many(subject: str, target: Column) -> str | None:
         return f"multiclass tells three values or more apart, and {subject} is boolean: make the task binary"
     if target.type == "number":
         return (
-            f"multiclass tells values apart, and {subject} is number: make its logicalType integer where it stands for a "
-            "class, or make the task regression where it is an amount"
+            f"multiclass tells values apart, and {subject} is number: make its logicalType integer where it stands for "
+            "a class, or make the task regression where it is an amount"
         )
     count = len(set(target.allowed))
     if target.allowed and count < 3:
