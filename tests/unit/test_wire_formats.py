@@ -22,13 +22,13 @@ from penstock.aws.s3_store import sha256
 from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import check
 from penstock.readers.open_table import read_table
+from tests.support import model_code
 from tests.support.wire_shapes import Names, content, shape
 from tests.support.wire_static import STATIC, as_json, metadata
 from tests.support.wire_story import Story, lived
 from tests.support.world import BUCKET, FLIGHT_DELAY, GROUP, MODEL, REGION, STAGE, TABLE, World, client
 from tests.unit.training.test_train import prepared
 from training.steps import __main__ as entry
-from training.steps.job import train
 
 SNAPSHOT = Path(__file__).with_name("wire_formats.json")
 WRITE = os.environ.get("PENSTOCK_WRITE_SNAPSHOT") == "1"
@@ -61,9 +61,10 @@ def job(patch: pytest.MonkeyPatch, root: Path) -> dict[str, bytes]:
     shutil.copytree(FLIGHT_DELAY, folder)
     path = folder / "model.yaml"
     path.write_text(path.read_text().replace("trees: 150", "trees: 5"))
-    patch.setattr(train, "PROJECT", copy)
+    patch.setattr(model_code, "project", copy)
     table = check(read_contract(folder), read_table(flights([1]).head(600).write_csv().encode(), "a.csv")).good
     container = prepared(root / "job", table)
+    model_code.hand_over(container.root)
     patch.setenv("PENSTOCK_ML_ROOT", str(container.root))
     assert entry.main(["train"]) == 0
     return {path.name: path.read_bytes() for path in (container.root / "model").iterdir()}
