@@ -23,9 +23,9 @@ from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import check
 from penstock.readers.open_table import read_table
 from tests.support import model_code
-from tests.support.wire_shapes import Names, content, shape
-from tests.support.wire_static import STATIC, as_json, metadata
-from tests.support.wire_story import Story, lived
+from tests.support.wire.shapes import Names, content, shape
+from tests.support.wire.static import STATIC, as_json, metadata
+from tests.support.wire.story import Story, lived
 from tests.support.world import BUCKET, FLIGHT_DELAY, GROUP, MODEL, REGION, STAGE, TABLE, World, client
 from tests.unit.training.test_train import prepared
 from training.steps import __main__ as entry
