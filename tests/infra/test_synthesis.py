@@ -8,7 +8,7 @@ import pytest
 
 from infra.bundling import FOLDER
 from tests.infra.conftest import ROOT, Synthesis, copy_of_project, resources, synthesise
-from tests.support.specs import say_serving
+from tests.support.specs import replace_serving
 
 VERSION, ALIAS = "AWS::Lambda::Version", "AWS::Lambda::Alias"
 
@@ -117,7 +117,7 @@ def test_an_edit_of_one_model_leaves_another_as_it_is(project: Path, tmp_path: P
     shutil.copytree(models / "flight-delay", models / "neighbour")
     text = (models / "neighbour" / "model.yaml").read_text(encoding="utf-8")
     (models / "neighbour" / "model.yaml").write_text(text.replace("flight-delay", "neighbour"), encoding="utf-8")
-    say_serving(models / "flight-delay" / "model.yaml", "serving: {target: endpoint}")
+    replace_serving(models / "flight-delay" / "model.yaml", "serving: {target: endpoint}")
     before = synthesise(tmp_path / "before", {"stage": "prod"}, root=root)
     assert before.code == 0, before.errors
     # When the other model's code changes

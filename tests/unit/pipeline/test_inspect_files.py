@@ -12,8 +12,8 @@ from demo.flights import flights
 from penstock.ledger.ledger import Upload
 from penstock.pipeline.inspection import FileFinding, Inspection
 from penstock.settings import InspectSettings
+from tests.support.model_code import packed
 from tests.support.world import BUCKET, MODEL, STAGE, World
-from tests.unit.training.model_code import packed
 from training.steps import __main__ as entry
 
 RUN, ARCHIVE = "0123456789ab", "assets/model.zip"

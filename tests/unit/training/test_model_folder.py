@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import training
-from tests.unit.training.model_code import packed
+from tests.support.model_code import packed
 from training.steps.data.container import Container, StepError
 from training.steps.data.model_folder import unpack_model
 

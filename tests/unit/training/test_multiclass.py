@@ -26,8 +26,7 @@ from penstock.monitoring import drift
 from penstock.report.page import Report, render
 from penstock.scoring.model import Model
 from penstock.spec.model import METRICS, MODELS, ModelSpec, read_model
-from tests.support import tiny
-from tests.unit.training import model_code
+from tests.support import model_code, tiny
 from tests.unit.training.test_train import failure, prepared, ran
 from training.steps.data.container import Container, StepError
 from training.steps.data.rows import Rows, read_sides

@@ -31,8 +31,7 @@ from penstock.monitoring import drift
 from penstock.readers.open_table import read_table
 from penstock.scoring.model import Model
 from penstock.spec.model import MODELS, ModelSpec, read_model
-from tests.support import tiny
-from tests.unit.training import model_code
+from tests.support import model_code, tiny
 from training.steps import __main__ as entry
 from training.steps.data.container import Container, StepError
 from training.steps.data.rows import Rows, read_sides

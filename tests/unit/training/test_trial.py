@@ -18,7 +18,7 @@ from penstock.contract.row_check import check
 from penstock.readers.open_table import read_table
 from penstock.scoring.model import Model
 from penstock.spec.model import MODELS, ModelSpec
-from tests.unit.training import model_code
+from tests.support import model_code
 from tests.unit.training.test_train import PROJECT, prepared, ran
 from training.steps.data.container import Container
 from training.steps.data.rows import read_sides

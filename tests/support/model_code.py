@@ -7,7 +7,7 @@ from pathlib import Path
 
 from penstock.spec.model import ARCHIVE, MODELS
 
-project = Path(__file__).parents[3]
+project = Path(__file__).parents[2]
 """Whose model folders are packed; a test puts another one here."""
 
 
