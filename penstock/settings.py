@@ -64,10 +64,11 @@ class ValidateSettings(LakeSettings):
     sources: str = ""
     """The same without the model's specification and the Dockerfile: tells other code from other parameters."""
     model_code: str = ""
+    """Digest of the model's folder; with the next two it makes up `sources`."""
     training_code: str = ""
+    """Digest of the training steps and the library modules that they import."""
     packages: str = ""
-    """What `sources` consists of, each by its digest: the model's folder, the training steps with the library below
-    them, and the locked versions of the packages."""
+    """Digest of the locked versions of the packages that training uses."""
     archive: str = ""
     """S3 URI of the zip file of the model's folder, which each run takes along for its jobs."""
     image: str = ""
