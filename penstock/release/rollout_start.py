@@ -77,7 +77,7 @@ class RolloutStart:
             self.ending.settle(rollout, serving, reason, now)
 
     def _resume(self, now: datetime) -> str | None:
-        """Start the open rollout if its start was lost, close it if its execution has ended; the name of one under way."""
+        """Start the open rollout if its start was lost, close it if its execution ended; the name of one under way."""
         if (holder := self.ledger.holder("rollout")) is not None:
             self._start(self.ledger.rollout(holder), now)
         return self.ledger.holder("rollout")
