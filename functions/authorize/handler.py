@@ -40,16 +40,24 @@ logger = Logger(service="authorize")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """An event, CloudFormation's request or an operator's `{"new_code": reason, "by"}`; `{"said"}` out."""
+    """Handle a change of approval, the end of a rollout, a deployment or an operator's request.
+
+    Args:
+        event: an EventBridge event, CloudFormation's request, or `{"new_code": reason, "by"}`.
+        _context: unused.
+
+    Returns:
+        `{"said": sentence}`.
+    """
     now = datetime.now(UTC)
     if custom_resource.is_request(event):
         sentence = _respond(event, now)
     elif "new_code" in event:
-        sentence = authorization.new_code(now, by=event["by"], because=event["new_code"])
+        sentence = authorization.handle_new_code(now, by=event["by"], because=event["new_code"])
     elif events.ExecutionEnded.matches(event):
-        sentence = authorization.rollout_ended(events.ExecutionEnded.parse(event), now)
+        sentence = authorization.handle_rollout_end(events.ExecutionEnded.parse(event), now)
     else:
-        sentence = authorization.changed(events.PackageStateChange.parse(event).arn, now)
+        sentence = authorization.handle_change(events.PackageStateChange.parse(event).arn, now)
     logger.info(sentence)
     return {"said": sentence}
 
@@ -58,7 +66,7 @@ def _respond(event: dict[str, Any], now: datetime) -> str:
     """Handle CloudFormation's request; it gets a response in any case, or it would wait for an hour."""
     if not custom_resource.is_deletion(event):
         custom_resource.respond(event)
-        return authorization.new_code(now)
+        return authorization.handle_new_code(now)
     try:
         authorization.delete_endpoints()
     except (BotoCoreError, ClientError, EndpointsError) as error:

@@ -28,9 +28,15 @@ logger = Logger(service="end_rollout")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"rollout", "outcome", "lambda_version", …}` in, with `endpoint` and `saw` where live, else `error`; the ending.
+    """Record a rollout's ending.
 
-    The number of the Lambda version is empty where none was published.
+    Args:
+        event: `{"rollout", "outcome", "lambda_version", …}`, with `endpoint` and `saw` where it is live, else `error`;
+            the number of the Lambda version is empty where none was published.
+        _context: unused.
+
+    Returns:
+        `{"rollout", "outcome", "reason"}`.
     """
     rollout, outcome = event["rollout"], event["outcome"]
     step = LastStep(

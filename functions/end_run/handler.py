@@ -19,7 +19,15 @@ logger = Logger(service="end_run")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"run", "outcome", "reason"}` or `{"run", "outcome": "failed", "step", "error"}` in; the ending out."""
+    """Record a run's ending.
+
+    Args:
+        event: `{"run", "outcome", "reason"}` or `{"run", "outcome": "failed", "step", "error"}`.
+        _context: unused.
+
+    Returns:
+        `{"run", "outcome", "reason"}`.
+    """
     run, outcome = event["run"], event["outcome"]
     error = error_sentence(event.get("error") or {})
     reason = event.get("reason") or failure_reason(event.get("step", "a step"), error)

@@ -28,9 +28,15 @@ logger = Logger(service="register")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"run", "dataset", "artifact", "image"}` in, the artifact an S3 URI; `{"outcome", "reason"}` out.
+    """Judge and register a run's artifact.
 
-    After a search for params also `"tuning"`: the tuning job, its best trial and its counts.
+    Args:
+        event: `{"run", "dataset", "artifact", "image"}`, the artifact an S3 URI; after a search for params also
+            `"tuning"`: the tuning job, its best trial and its counts.
+        _context: unused.
+
+    Returns:
+        `{"outcome", "reason", "version"}`.
     """
     result = registration.run(
         event["run"],

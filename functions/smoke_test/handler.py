@@ -1,4 +1,4 @@
-"""Before traffic: the published version must give the recorded scores on the golden examples."""
+"""Smoke test of a published version, before it takes traffic."""
 
 from typing import Any
 
@@ -23,7 +23,18 @@ logger = Logger(service="smoke_test")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"package", "lambda_version", "environment"}` in; `{"examples"}` out. Errors as `SmokeTest.run`."""
+    """Compare a published version with the golden examples.
+
+    Args:
+        event: `{"package", "lambda_version", "environment"}`.
+        _context: unused.
+
+    Returns:
+        `{"examples": count}`.
+
+    Raises:
+        SmokeTestFailed: as `SmokeTest.run`.
+    """
     max_rows = int(event["environment"][PredictSettings.variable("max_rows")])
     examples = smoke_test.run(int(event["package"]), str(event["lambda_version"]), max_rows)
     logger.info("golden examples agree", extra={"examples": examples})

@@ -23,7 +23,15 @@ logger = Logger(service="start_run")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """Reply `{"said": sentence}`; an operator sees it, for events it is in the log."""
+    """Open the run that is due on an event or an operator's request.
+
+    Args:
+        event: an EventBridge event, `{"retrain": reason, "request", "by"}` or `{"waiting": true}`.
+        _context: unused.
+
+    Returns:
+        `{"said": sentence}`, which an operator sees; for events it is in the log.
+    """
     sentence = _react(event, datetime.now(UTC))
     logger.info(sentence)
     return {"said": sentence}
@@ -31,14 +39,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
 
 def _react(event: dict[str, Any], now: datetime) -> str:
     if events.ObjectCreated.matches(event):
-        return triggers.upload(events.ObjectCreated.parse(event), now)
+        return triggers.record_upload(events.ObjectCreated.parse(event), now)
     if events.ExecutionEnded.matches(event):
-        return triggers.run_ended(events.ExecutionEnded.parse(event), now)
+        return triggers.settle_run(events.ExecutionEnded.parse(event), now)
     if events.AlarmRaised.matches(event):
-        return triggers.alarm(events.AlarmRaised.parse(event), now)
+        return triggers.retrain_on_alarm(events.AlarmRaised.parse(event), now)
     if isinstance(event.get("retrain"), str):
         request = str(event.get("request", timestamp(now)))
-        return triggers.operator(event["retrain"], request, str(event.get("by") or ""), now)
+        return triggers.retrain_on_request(event["retrain"], request, str(event.get("by") or ""), now)
     if event.get("waiting") is True:
-        return triggers.forgetting_ended(now)
+        return triggers.resume_after_forgetting(now)
     raise events.EventError(f"neither an event that starts a run nor {{'retrain': reason}}: {sorted(event)}")

@@ -38,7 +38,15 @@ logger = Logger(service="validate")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """`{"run"}` in, with `"inspected": true` once a job has looked at the files; outcome, dataset and job out."""
+    """Validate a run's uploads.
+
+    Args:
+        event: `{"run"}`, with `"inspected": true` once a job has inspected the files.
+        _context: unused.
+
+    Returns:
+        `{"outcome", "reason", "dataset", "job", …}`.
+    """
     result = validation.run(event["run"], timestamp(datetime.now(UTC)), inspected=event.get("inspected", False))
     logger.info(result["reason"], extra={"run": event["run"], "outcome": result["outcome"]})
     return result

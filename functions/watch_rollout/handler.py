@@ -26,7 +26,11 @@ logger = Logger(service="watch_rollout")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """`{"rollout", "lambda_version", "weight", "since", "ends"}` in, the weight of a shadow being 0.
+    """Compare the new version with the live one.
+
+    Args:
+        event: `{"rollout", "lambda_version", "weight", "since", "ends"}`, the weight of a shadow being 0.
+        _context: unused.
 
     Returns:
         `{"verdict": fine | bad | not judged, "reason"}`.
@@ -38,6 +42,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
         since=event["since"],
         ends=event["ends"],
     )
-    finding = watch.take(look, datetime.now(UTC))
+    finding = watch.judge(look, datetime.now(UTC))
     logger.info(finding.reason, extra={"rollout": look.rollout, "verdict": finding.verdict})
     return {"verdict": finding.verdict, "reason": finding.reason}

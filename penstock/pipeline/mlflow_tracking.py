@@ -39,7 +39,7 @@ logger = logging.getLogger("register.mlflow_tracking")  # below the function's l
 
 
 class LateError(Exception):
-    """The server took too long."""
+    """A server that took too long."""
 
 
 @dataclass

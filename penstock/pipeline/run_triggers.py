@@ -16,7 +16,7 @@ logger = logging.getLogger("start_run.run_triggers")  # below the function's log
 
 @dataclass(frozen=True, kw_only=True)
 class RunTriggers:
-    """What may open the next run of one model; each method returns a sentence that says what was done."""
+    """Opens runs of one model on events; each method returns a sentence that describes the outcome."""
 
     model: str
     retraining: Retraining
@@ -24,8 +24,8 @@ class RunTriggers:
     executions: Executions
     """The pipeline's."""
 
-    def upload(self, event: ObjectCreated, now: datetime) -> str:
-        """An object was put: record it, unless a folder that is still open holds it."""
+    def record_upload(self, event: ObjectCreated, now: datetime) -> str:
+        """Record an upload and take it, unless it is in a folder that is still open."""
         name = name_of(event.key, RAW, self.model)
         folder, _, last = name.rpartition("/")
         if folder and last not in {"", SUCCESS}:
@@ -38,15 +38,15 @@ class RunTriggers:
         cause = f"upload of {f'{folder}/' if last == SUCCESS else name}"
         return open_next(self.ledger, self._start, trigger="upload", cause=cause, now=now)
 
-    def alarm(self, event: AlarmRaised, now: datetime) -> str:
-        """The drift alarm was raised: retrain, where the specification allows it now."""
+    def retrain_on_alarm(self, event: AlarmRaised, now: datetime) -> str:
+        """Open a run for the drift alarm, where the specification allows it now."""
         if refusal := retraining_obstacle(self.ledger, self.retraining, now):
             return f"alarm {event.alarm} starts no run: {refusal}"
         cause, occasion = f"alarm {event.alarm}: {event.reason}", f"{event.alarm} {event.at}"
         return open_next(self.ledger, self._start, trigger="alarm", cause=cause, occasion=occasion, now=now)
 
-    def operator(self, cause: str, request: str, by: str, now: datetime) -> str:
-        """An operator asked for a run.
+    def retrain_on_request(self, cause: str, request: str, by: str, now: datetime) -> str:
+        """Open a run for an operator.
 
         Args:
             cause: why, in the operator's words.
@@ -57,14 +57,14 @@ class RunTriggers:
         about = {"cause": cause, "occasion": f"operator {request}", "by": by}
         return open_next(self.ledger, self._start, trigger="operator", now=now, **about)
 
-    def run_ended(self, event: ExecutionEnded, now: datetime) -> str:
-        """A run's execution ended: close the run, if it is open, and take what came meanwhile."""
+    def settle_run(self, event: ExecutionEnded, now: datetime) -> str:
+        """Close a run whose execution ended, if it is open, and take the uploads that came meanwhile."""
         self._settle(event.name, ExecutionOutcome(event.status, event.cause), now)
         cause = "uploads waited for the run before"
         return open_next(self.ledger, self._start, trigger="upload", cause=cause, now=now)
 
-    def forgetting_ended(self, now: datetime) -> str:
-        """Rows were forgotten, and no run may start during that: take what came meanwhile."""
+    def resume_after_forgetting(self, now: datetime) -> str:
+        """Take the uploads that came during a forgetting, when no run may start."""
         cause = "uploads waited for a forgetting"
         return open_next(self.ledger, self._start, trigger="upload", cause=cause, now=now)
 

@@ -66,7 +66,7 @@ def principal(arn: str) -> str:
 
 
 def objection(policy: Approval, case: Case) -> str | None:
-    """Why the approver may not approve, or not without a reason, or no longer; None where they may."""
+    """Find why the approver may not approve, or not without a reason, or no longer; None where they may."""
     if not any(fnmatchcase(case.by, pattern) for pattern in policy.who):
         return f"{case.by or 'an unknown identity'} is not among approval.who in model.yaml"
     if policy.reason and not case.reason.strip():
@@ -75,7 +75,7 @@ def objection(policy: Approval, case: Case) -> str | None:
 
 
 def find_expiry(policy: Approval, age: timedelta) -> str | None:
-    """Why a version of this age may no longer be approved; None while it may."""
+    """Find why a version of this age may no longer be approved; None while it may."""
     expired = age > timedelta(days=policy.max_age_days)
     return f"the version is older than {policy.max_age_days} days: train anew" if expired else None
 

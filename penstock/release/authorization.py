@@ -40,7 +40,7 @@ class Authorization:
     machine: str = ""
     """ARN by which the policy `auto` approves; empty where the policy is another."""
 
-    def changed(self, arn: str, now: datetime) -> str:
+    def handle_change(self, arn: str, now: datetime) -> str:
         """React to a change of a version in the registry: record a decision, if it is one, and start what is due."""
         package = self.registry.describe(arn)
         request = rollback.read_request(package)
@@ -56,13 +56,13 @@ class Authorization:
             return f"{self.decisions.withdraw(package)}; {self.rollouts.start_next(now)}"
         return self.decisions.judge(package, now) or self.rollouts.start_next(now)
 
-    def new_code(
+    def handle_new_code(
         self, now: datetime, *, by: str = DEPLOYMENT, because: str = "new code or settings were deployed"
     ) -> str:
         """Roll the live model out with the deployed code, where that is due (`NewCode.open`)."""
         return self.rollouts.start_new_code(now, by=by, because=because)
 
-    def rollout_ended(self, event: ExecutionEnded, now: datetime) -> str:
+    def handle_rollout_end(self, event: ExecutionEnded, now: datetime) -> str:
         """Close a rollout whose execution ended without doing so itself, then start what waits."""
         rollout = self.ledger.rollout(event.name.removesuffix(BACK))
         if rollout["state"] == "open":
@@ -70,7 +70,7 @@ class Authorization:
         sentence = self.rollouts.start_next(now)
         if self.ledger.holder("rollout") is not None:
             return sentence
-        code = self.new_code(now)  # what was deployed meanwhile
+        code = self.handle_new_code(now)  # what was deployed meanwhile
         return code if self.ledger.holder("rollout") is not None else sentence
 
     def delete_endpoints(self) -> None:

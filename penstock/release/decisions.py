@@ -1,4 +1,4 @@
-"""Decisions about registered versions: judged by the model's policy, recorded, and told to people.
+"""Decisions about registered versions: judged by the model's policy, recorded, and sent to people as notices.
 
 What counts is the registry's own record of who changed the status, not the event, which comes at least once and in any
 order. A refusal sets the version back to pending, says why, and is recorded.
@@ -94,10 +94,10 @@ class Decisions:
         return f"version {package.version} is {package.status}"
 
     def refuse(self, package: Package, refusal: str) -> str:
-        """Refuse an approval in the ledger, to people and in the registry.
+        """Record a refusal in ledger and registry, and send a notice.
 
-        What asks for an answer is written last, so that a crash before leaves it asking: the registry for an approval
-        that is new, and the ledger's own mark for one that waited.
+        What triggers the judgement is written last, so that a crash before it leads to another try: the registry for a
+        new approval, and the ledger's own mark for one that waited.
         """
         at, about = timestamp(package.changed), {"by": package.changed_by, "reason": package.description}
         self.ledger.put_approval(package.version, at, decision="refused", refusal=refusal, **about)
@@ -107,7 +107,7 @@ class Decisions:
         return f"approval of version {package.version} refused: {refusal}"
 
     def find_objection(self, package: Package, now: datetime) -> str | None:
-        """Why an approval does not count; None where it does."""
+        """Find the reason why an approval does not count; None where it does."""
         policy, age = self.spec.approval, now - package.created
         case = Case(by=package.changed_by, reason=package.description, age=age)
         if reason := find_expiry(policy, age) if self._is_own(package) else objection(policy, case):
@@ -119,7 +119,7 @@ class Decisions:
         return self.find_file_change(package.version)
 
     def find_file_change(self, version: int) -> str | None:
-        """Why a version's model file is not the registered one; None where it is."""
+        """Describe how a version's model file differs from the registered one; None where it does not."""
         try:
             registered = self.ledger.version(version)["sha256"]
             key = self.lake.model_file(registered, MODEL_FILE)
@@ -129,7 +129,7 @@ class Decisions:
         return None if actual == registered else describe_change(key, actual, registered)
 
     def next_approved(self, now: datetime) -> Record | None:
-        """The newest version whose approval waits for a rollout.
+        """Find the newest version whose approval waits for a rollout.
 
         Each is judged again, as its approval may have been withdrawn or overtaken meanwhile.
         """

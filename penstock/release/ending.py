@@ -21,7 +21,7 @@ from penstock.spec.model import ModelSpec
 
 @dataclass(frozen=True, kw_only=True)
 class LastStep:
-    """A rollout as its state machine leaves it."""
+    """The report of a rollout's last step, by its state machine."""
 
     rollout: str
     outcome: str
@@ -38,7 +38,7 @@ class LastStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Closing:
-    """What the last step of a rollout came to."""
+    """The result of ending a rollout."""
 
     reason: str
     endpoints: list[str]

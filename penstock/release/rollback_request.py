@@ -24,7 +24,7 @@ class RollbackReview:
     registry: Registry
     notifier: Notifier
     find_file_change: Callable[[int], str | None]
-    """Why a version's model file is not the registered one; None where it is."""
+    """Describes how a version's model file differs from the registered one; None where it does not."""
 
     def record_request(self, request: Request, now: datetime) -> str | None:
         """Open the rollout that a request asks for, or refuse it; a sentence, or None where it was recorded before."""

@@ -77,5 +77,5 @@ def _endpoint_seconds(timeout_seconds: int) -> float:
 
 
 def _weights(spec: ModelSpec, rollout: Record, serving: Serving) -> list[int]:
-    """No steps where nothing serves that could keep a share, and for a rollback, where what is live does harm."""
+    """The traffic steps; none for a rollback, or where nothing serves that could keep a share."""
     return [] if serving.version is None or "rolls_back" in rollout else spec.rollout.steps()

@@ -77,7 +77,7 @@ class RolloutStart:
             self.ending.settle(rollout, serving, reason, now)
 
     def _resume(self, now: datetime) -> str | None:
-        """The rollout that is under way, started where its start was lost, closed where its execution has ended."""
+        """Start the open rollout if its start was lost, close it if its execution ended; the name of one under way."""
         if (holder := self.ledger.holder("rollout")) is not None:
             self._start(self.ledger.rollout(holder), now)
         return self.ledger.holder("rollout")

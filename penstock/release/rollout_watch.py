@@ -25,7 +25,7 @@ JUST_BEFORE = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One look at the new version, as the state machine asks for it."""
+    """One look at the new version, as the state machine requests it."""
 
     rollout: str
     lambda_version: str
@@ -49,7 +49,7 @@ class RolloutWatch:
     invoke: Callable[[str, dict[str, Any]], Reply | None]
     """Invokes a published version, by its number, with an event; None where Lambda does not take it."""
 
-    def take(self, look: Look, now: datetime) -> Finding:
+    def judge(self, look: Look, now: datetime) -> Finding:
         """Judge the new version and note the finding in the rollout's record."""
         rollout = self.ledger.rollout(look.rollout)
         finding = self._find_obstacle(rollout) or self._compare(rollout, look, now)
@@ -59,7 +59,7 @@ class RolloutWatch:
         return finding
 
     def _find_obstacle(self, rollout: Record) -> Finding | None:
-        """Why the rollout is to end whatever the version answers; None where it is not."""
+        """Find why the rollout must end whatever the version answers; None where it need not."""
         if rollout.get("superseded_by"):
             return Finding("bad", f"superseded by version {rollout['superseded_by']}")
         version = self.ledger.version(rollout["version"])
@@ -76,7 +76,7 @@ class RolloutWatch:
         return self._compare_canary(look, versions)
 
     def _compare_shadow(self, look: Look, versions: Versions, now: datetime) -> Finding:
-        """Requests of the hour before count too: the new version can answer them as well as those still to come."""
+        """Compare the answers to captured requests, those of the hour before among them, as it can answer them too."""
         if versions.old is None:
             return Finding("not judged", versions.alone)
         replay = ShadowReplay(

@@ -23,7 +23,7 @@ Item = Mapping[str, Any]
 
 
 class SmokeTestFailed(Exception):  # noqa: N818 - the name is the error that the state machine catches
-    """The version does not answer as it was evaluated."""
+    """A version that does not answer as it was evaluated."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,12 +107,12 @@ class Office:
         )
         return arn
 
-    def changed(self, arn: str, now: datetime = NOW) -> str:
-        return self.authorization.changed(arn, now)
+    def handle(self, arn: str, now: datetime = NOW) -> str:
+        return self.authorization.handle_change(arn, now)
 
     def end(self, rollout: str, status: str, cause: str | None = None) -> str:
         event = ExecutionEnded.parse(execution_ended(self.world.rollout, rollout, status, cause))
-        return self.authorization.rollout_ended(event, NOW)
+        return self.authorization.handle_rollout_end(event, NOW)
 
     def stop(self, rollout: str) -> None:
         """Stop the execution of a rollout without an event; moto keeps no cause."""

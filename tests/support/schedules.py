@@ -182,7 +182,7 @@ class Schedule:
         arn = list(self.registry.packages)[-1]
         for person in (ANNA, BOB)[: self.required]:
             self.registry.change(arn, APPROVED, person, "good")
-            self.authorization.changed(arn, self.registry.now)
+            self.authorization.handle_change(arn, self.registry.now)
         ((name, document),) = self.rollouts.running.items()
         self.go_live(document)
         self.last_step(name, document["package"], arn, fine=True)
@@ -263,10 +263,12 @@ class Schedule:
         if event.startswith("rollout "):
             name = event.removeprefix("rollout ")
             ended = self.rollouts.ended[name]
-            self.authorization.rollout_ended(ExecutionEnded("r", name, ended.status, ended.cause), self.registry.now)
+            self.authorization.handle_rollout_end(
+                ExecutionEnded("r", name, ended.status, ended.cause), self.registry.now
+            )
             return
         package, decision = self.registry.packages[event], self.decision(event)
-        self.authorization.changed(event, self.registry.now)
+        self.authorization.handle_change(event, self.registry.now)
         changes = self.registry.changes[event]
         if any(change.changed_by != MACHINE for change in changes[changes.index(package) + 1 :]):
             return  # somebody changed it again meanwhile, and that has an event of its own

@@ -33,7 +33,7 @@ def set_policy(office: Office, **policy: Any) -> None:
 def approve_by(office: Office, who: str, minute: int, number: int = 1) -> str:
     arn = office.decide(number, APPROVED, minute)
     office.registry.packages[arn] = replace(office.registry.packages[arn], changed_by=who)
-    return office.changed(arn, NOW + timedelta(minutes=minute))
+    return office.handle(arn, NOW + timedelta(minutes=minute))
 
 
 def record_run(office: Office, *, by: str = "", pusher: str | None = None, trigger: str = "operator") -> None:
@@ -74,7 +74,7 @@ def test_two_must_approve(office: Office) -> None:
     office.version(1, status=PENDING)
     # When one approves, and the event comes twice
     sentence = approve_by(office, ALICE, 1)
-    again = office.changed("arn:package/1", NOW + timedelta(minutes=2))
+    again = office.handle("arn:package/1", NOW + timedelta(minutes=2))
     # Then the version waits again, the registry says for what, and nothing is rolled out
     words = f"1 of 2 approvals, by {principal(ALICE)}"
     assert sentence == f"version 1 has {words}"
@@ -106,7 +106,7 @@ def test_a_rejection_restarts_the_count(office: Office) -> None:
     set_policy(office, approvers=2)
     office.version(1, status=PENDING)
     approve_by(office, ALICE, 1)
-    office.changed(office.decide(1, REJECTED, 2))
+    office.handle(office.decide(1, REJECTED, 2))
     assert approve_by(office, BOB, 3) == f"version 1 has 1 of 2 approvals, by {BOB}"
 
 
@@ -116,7 +116,7 @@ def test_a_count_is_completed_after_a_process_died(office: Office) -> None:
     office.decide(1, APPROVED, 1)
     at = "2026-03-04T05:07:07.890+00:00"
     assert office.world.ledger.put_approval(1, at, decision="counted", by=ALICE)
-    assert office.changed(arn) == f"version 1 has 1 of 2 approvals, by {principal(ALICE)}"
+    assert office.handle(arn) == f"version 1 has 1 of 2 approvals, by {principal(ALICE)}"
     assert office.decisions(1) == [("counted", ALICE)]
 
 
@@ -161,7 +161,7 @@ def test_earlier_approvals_count_since_the_last_decision() -> None:
 
 
 def change_by_machine(office: Office, arn: str) -> str:
-    return replace(office.authorization, machine=MACHINE).changed(arn, NOW)
+    return replace(office.authorization, machine=MACHINE).handle_change(arn, NOW)
 
 
 def test_policy_auto_approves_what_a_run_registered(office: Office) -> None:
@@ -223,7 +223,7 @@ def test_the_notice_of_a_refusal_has_three_metrics_and_the_command(office: Offic
     arn = office.version(1)
     metrics = json.loads('{"brier": 0.1, "log_loss": 0.25, "pr_auc": 0.7, "roc_auc": 0.9}')
     office.world.ledger._update("version#000001", {"metrics": metrics})
-    office.changed(arn)
+    office.handle(arn)
     (notice,) = office.world.notices()
     assert "roc_auc 0.9000, pr_auc 0.7000, log_loss 0.2500\n" in notice["text"]
     assert "penstock why flight-delay --version 1 --stage dev" in notice["text"]
@@ -240,5 +240,5 @@ def test_a_swapped_file_is_named_with_both_digests(office: Office) -> None:
     arn = office.version(1)
     key = office.world.lake.model_file(sha256(FILE), "model.onnx")
     office.world.store.write(key, b"another")
-    sentence = office.changed(arn)
+    sentence = office.handle(arn)
     assert all(word in sentence for word in (key, sha256(FILE), sha256(b"another")))

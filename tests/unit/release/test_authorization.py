@@ -24,7 +24,7 @@ def test_an_approval_is_one_rollout_however_often_its_event_comes(office: Office
     # Given a version that someone approved
     arn = office.version(1)
     # When the event comes five times
-    sentences = [office.changed(arn) for _ in range(5)]
+    sentences = [office.handle(arn) for _ in range(5)]
     # Then one rollout runs, with what the published version binds
     executions = office.rollouts()
     assert len(executions) == 1
@@ -84,7 +84,7 @@ def test_a_refusal_is_recorded_and_sent(office: Office) -> None:
     # Given an approval without a reason
     arn = office.version(1, description="")
     # When its event comes twice
-    sentences = [office.changed(arn) for _ in range(2)]
+    sentences = [office.handle(arn) for _ in range(2)]
     # Then the registry has it back at pending with the refusal, the ledger records it, and one notice is sent
     words = "an approval needs a reason (the approval description)"
     assert sentences == [f"approval of version 1 refused: {words}", "no approved version waits for a rollout"]
@@ -101,7 +101,7 @@ def test_a_refusal_is_recorded_and_sent(office: Office) -> None:
 def test_only_the_newest_version_may_be_approved(office: Office) -> None:
     arn = office.version(1)
     office.version(2, status=PENDING)
-    assert office.changed(arn) == (
+    assert office.handle(arn) == (
         "approval of version 1 refused: version 2 is newer: approve that one, or reject it first"
     )
 
@@ -109,7 +109,7 @@ def test_only_the_newest_version_may_be_approved(office: Office) -> None:
 def test_a_file_that_was_changed_after_registration_is_refused(office: Office) -> None:
     arn = office.version(1)
     office.world.store.write(office.world.lake.model_file(sha256(FILE), "model.onnx"), b"another")
-    sentence = office.changed(arn)
+    sentence = office.handle(arn)
     key = office.world.lake.model_file(sha256(FILE), "model.onnx")
     assert sentence == (
         f"approval of version 1 refused: {key} was changed since it was registered: "
@@ -121,7 +121,7 @@ def test_a_missing_file_is_refused(office: Office) -> None:
     arn = office.version(1)
     key = office.world.lake.model_file(sha256(FILE), "model.onnx")
     client("s3").delete_object(Bucket=BUCKET, Key=key)
-    assert office.changed(arn).endswith(f"s3://{BUCKET}/{key} is not there")
+    assert office.handle(arn).endswith(f"s3://{BUCKET}/{key} is not there")
 
 
 def test_a_version_that_no_run_registered_is_refused(office: Office) -> None:
@@ -129,7 +129,7 @@ def test_a_version_that_no_run_registered_is_refused(office: Office) -> None:
     arn = "arn:package/1"
     office.registry.packages[arn] = Package(arn, 1, APPROVED, "trust me", ALICE, NOW, NOW)
     # When it is approved
-    sentence = office.changed(arn)
+    sentence = office.handle(arn)
     # Then it is refused and nothing is rolled out
     assert sentence == "approval of version 1 refused: the ledger has no version 1 of flight-delay"
     assert office.rollouts() == []
@@ -142,14 +142,14 @@ def test_a_version_that_no_run_registered_is_refused(office: Office) -> None:
 def test_a_version_that_no_run_registered_may_be_rejected(office: Office) -> None:
     arn = "arn:package/1"
     office.registry.packages[arn] = Package(arn, 1, REJECTED, "not ours", ALICE, NOW, NOW)
-    assert office.changed(arn).startswith("version 1 is Rejected")
+    assert office.handle(arn).startswith("version 1 is Rejected")
     assert office.decisions(1) == [("rejected", ALICE)]
     assert office.world.ledger.versions() == []
 
 
 def test_a_rejection_is_recorded_with_who_and_why(office: Office) -> None:
     arn = office.version(1, status=REJECTED, description="too old")
-    sentences = [office.changed(arn) for _ in range(2)]
+    sentences = [office.handle(arn) for _ in range(2)]
     assert sentences[0].startswith("version 1 is Rejected")
     assert sentences[1] == "no approved version waits for a rollout"
     approvals = office.world.ledger.approvals(1)
@@ -191,9 +191,9 @@ def test_the_handler_reads_both_kinds_of_event(world: World) -> None:
 def test_an_older_version_may_be_approved_when_the_newer_was_rejected(office: Office) -> None:
     # Given version 2 is newer and was rejected
     office.version(1, status=PENDING)
-    office.changed(office.version(2, status=REJECTED))
+    office.handle(office.version(2, status=REJECTED))
     # When version 1 is approved
-    sentence = office.changed(office.decide(1, APPROVED, minute=1))
+    sentence = office.handle(office.decide(1, APPROVED, minute=1))
     # Then it is rolled out
     assert "of version 1 started" in sentence
     assert office.rolled_out() == [1]
@@ -201,18 +201,18 @@ def test_an_older_version_may_be_approved_when_the_newer_was_rejected(office: Of
 
 def test_an_older_version_may_come_back_when_the_live_one_was_rejected(office: Office) -> None:
     office.version(1, status=PENDING)
-    office.changed(office.version(2))
+    office.handle(office.version(2))
     office.go_live(office.rollouts()[0]["name"], 2)
-    office.changed(office.decide(2, REJECTED, minute=1))
-    assert "of version 1 started" in office.changed(office.decide(1, APPROVED, minute=2))
+    office.handle(office.decide(2, REJECTED, minute=1))
+    assert "of version 1 started" in office.handle(office.decide(1, APPROVED, minute=2))
     assert office.rolled_out() == [2, 1]
 
 
 def test_a_withdrawn_rejection_no_longer_counts(office: Office) -> None:
     office.version(1, status=PENDING)
-    office.changed(office.version(2, status=REJECTED))
-    office.changed(office.decide(2, PENDING, minute=1))
-    assert "version 2 is newer" in office.changed(office.decide(1, APPROVED, minute=2))
+    office.handle(office.version(2, status=REJECTED))
+    office.handle(office.decide(2, PENDING, minute=1))
+    assert "version 2 is newer" in office.handle(office.decide(1, APPROVED, minute=2))
     assert office.decisions(2) == [("rejected", ALICE), ("set back", ALICE)]
 
 
@@ -220,15 +220,15 @@ def test_a_withdrawn_rejection_no_longer_counts(office: Office) -> None:
 def test_a_version_that_was_taken_back_may_be_approved_again(office: Office, *, event_comes: bool) -> None:
     # Given a version was approved, rolled out and taken back, and the event of its setting back came or was lost
     arn = office.version(1)
-    office.changed(arn)
+    office.handle(arn)
     first = office.rollouts()[0]["name"]
     office.take_back(first, 1)
     if event_comes:
-        assert office.changed(arn).startswith(f"version 1 is {PENDING}")
+        assert office.handle(arn).startswith(f"version 1 is {PENDING}")
     assert office.end(first, "FAILED") == "no approved version waits for a rollout"
     # When it is approved again, and that event comes twice
     office.decide(1, APPROVED, minute=5)
-    sentences = [office.changed(arn) for _ in range(2)]
+    sentences = [office.handle(arn) for _ in range(2)]
     # Then a second rollout runs
     second = office.rollouts()[1]["name"]
     assert sentences[0] == f"rollout {second} of version 1 started"
@@ -241,13 +241,13 @@ def test_a_version_that_was_taken_back_may_be_approved_again(office: Office, *, 
 def test_an_edit_of_a_live_version_changes_nothing(office: Office) -> None:
     # Given version 1 is live
     arn = office.version(1)
-    office.changed(arn)
+    office.handle(arn)
     office.go_live(office.rollouts()[0]["name"], 1)
     before = office.world.records()
     # When someone who may not approve edits its metadata
     edited = replace(office.registry.packages[arn], changed=NOW + timedelta(days=90), changed_by="arn:someone")
     office.registry.packages[arn] = edited
-    sentence = office.changed(arn, NOW + timedelta(days=90))
+    sentence = office.handle(arn, NOW + timedelta(days=90))
     # Then nothing is started, recorded or set back
     assert sentence == "no approved version waits for a rollout"
     assert office.world.records() == before

@@ -186,7 +186,7 @@ def test_a_last_step_that_died_between_registry_and_ledger_is_repeated(
 def test_a_rollout_that_died_is_closed_and_may_be_approved_again(office: Office) -> None:
     # Given a rollout whose execution was stopped
     arn = office.version(1)
-    office.changed(arn)
+    office.handle(arn)
     rollout = office.rollouts()[0]["name"]
     # When the event of its end comes
     sentence = office.end(rollout, "ABORTED", "by hand")
@@ -202,14 +202,14 @@ def test_a_rollout_that_died_is_closed_and_may_be_approved_again(office: Office)
     # And when it is approved once more, it is
     assert office.registry.packages[arn].status == PENDING
     office.decide(1, APPROVED, minute=5)
-    assert "started" in office.changed(arn, NOW + timedelta(minutes=5))
+    assert "started" in office.handle(arn, NOW + timedelta(minutes=5))
 
 
 @pytest.mark.parametrize("event", ["the same approval", "an edit", "another rejection"])
 def test_a_lost_end_is_settled_by_the_next_event(office: Office, event: str) -> None:
     # Given a rollout whose execution was stopped before it moved traffic, and its end is lost
     arn = office.version(1)
-    office.changed(arn)
+    office.handle(arn)
     rollout = office.rollouts()[0]["name"]
     office.stop(rollout)
     # When something else comes
@@ -217,7 +217,7 @@ def test_a_lost_end_is_settled_by_the_next_event(office: Office, event: str) -> 
         office.registry.packages[arn] = replace(office.registry.packages[arn], changed=NOW + timedelta(minutes=1))
     if event == "another rejection":
         arn = office.version(2, status=REJECTED)
-    sentence = office.changed(arn)
+    sentence = office.handle(arn)
     # Then the rollout has failed, the registry says so, and the way is free
     assert sentence.endswith("no approved version waits for a rollout")
     record = office.world.ledger.rollout(rollout)
@@ -227,19 +227,19 @@ def test_a_lost_end_is_settled_by_the_next_event(office: Office, event: str) -> 
     package = office.registry.packages["arn:package/1"]
     assert (package.status, package.description) == (PENDING, record["reason"])
     # And the event of that starts nothing
-    assert office.changed("arn:package/1").endswith("no approved version waits for a rollout")
+    assert office.handle("arn:package/1").endswith("no approved version waits for a rollout")
     assert office.rolled_out() == [1]
 
 
 def test_a_lost_end_of_a_rollout_that_had_moved_the_traffic_is_live(office: Office) -> None:
     # Given a rollout died after it moved the traffic, and its end is lost
     arn = office.version(1)
-    office.changed(arn)
+    office.handle(arn)
     rollout = office.rollouts()[0]["name"]
     office.stop(rollout)
     office.service.serving = Serving("7", 1, sha256(FILE))
     # When the event of the approval comes again
-    assert office.changed(arn) == "no approved version waits for a rollout"
+    assert office.handle(arn) == "no approved version waits for a rollout"
     # Then it is live, as Lambda has it, and stays approved
     live = office.world.ledger.live()
     assert live is not None
@@ -251,14 +251,14 @@ def test_a_lost_end_of_a_rollout_that_had_moved_the_traffic_is_live(office: Offi
 
 
 def test_a_waiting_version_follows_a_lost_end_at_once(office: Office) -> None:
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     office.stop(office.rollouts()[0]["name"])
-    assert "of version 2 started" in office.changed(office.version(2))
+    assert "of version 2 started" in office.handle(office.version(2))
     assert office.rolled_out() == [1, 2]
 
 
 def test_a_late_event_of_an_end_that_was_recorded_changes_nothing(office: Office) -> None:
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     rollout = office.rollouts()[0]["name"]
     office.go_live(rollout, 1)
     before = office.world.records()
@@ -270,7 +270,7 @@ def test_a_late_event_of_an_end_that_was_recorded_changes_nothing(office: Office
 def test_the_share_that_a_dead_rollout_left_is_taken_back(office: Office) -> None:
     # Given a rollout whose execution was aborted while Lambda version 7 had a tenth of the traffic
     office.service.serving = Serving("6", 0, "s0")
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     rollout = office.rollouts()[0]["name"]
     office.service.serving = Serving("6", 0, "s0", shares={"7": 0.1})
     # When the event of its end comes twice
@@ -295,7 +295,7 @@ def test_the_share_that_a_dead_rollout_left_is_taken_back(office: Office) -> Non
 def test_the_alarms_that_a_dead_shadow_left_are_removed(office: Office) -> None:
     # Given a rollout whose execution was stopped while Lambda version 7 was a shadow: it has alarms and no share
     office.service.serving = Serving("6", 0, "s0")
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     rollout = office.rollouts()[0]["name"]
     office.world.ledger.note_rollout(rollout, weight=0, bakes_until="t", saw="shadow: fine", lambda_version="7")
     # When the event of its end comes
@@ -314,7 +314,7 @@ def test_the_alarms_that_a_dead_shadow_left_are_removed(office: Office) -> None:
 def test_a_watched_version_that_has_all_traffic_is_not_taken_back(office: Office) -> None:
     # Given a rollout that died after its last step but one, with version 7 watched and by now alone
     office.service.serving = Serving("6", 0, "s0")
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     rollout = office.rollouts()[0]["name"]
     office.world.ledger.note_rollout(rollout, weight=50, bakes_until="t", saw="fine", lambda_version="7")
     office.service.serving = Serving("7", 1, sha256(FILE))
@@ -327,7 +327,7 @@ def test_a_watched_version_that_has_all_traffic_is_not_taken_back(office: Office
 def test_an_execution_that_dies_while_it_takes_back_is_recorded_as_failed(office: Office) -> None:
     # Given the way back of a dead rollout has died
     office.service.serving = Serving("6", 0, "s0", shares={"7": 0.1})
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     rollout = office.rollouts()[0]["name"]
     office.end(rollout, "ABORTED")
     office.stop(f"{rollout}-back")

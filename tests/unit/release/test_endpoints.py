@@ -195,7 +195,7 @@ def office(world: World, spec: ModelSpec) -> Office:
     desk = Office(world, FakeRegistry(), spec, FakeService())
     desk.changes = {"endpoint": PLAN.binding()}
     arn = desk.version(1, artifact="s3://lake/runs/1/model.tar.gz")
-    desk.changed(arn)
+    desk.handle(arn)
     return desk
 
 
@@ -223,7 +223,7 @@ def test_a_rollouts_input_has_the_endpoint_of_its_version(office: Office) -> Non
 
 def test_without_a_plan_there_is_no_endpoint(world: World, spec: ModelSpec) -> None:
     office = Office(world, FakeRegistry(), spec, FakeService(Serving("1", None, "", endpoint="")))
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     started = under_way(office)
     assert (started["endpoint"], started["drains"]) == ({"name": ""}, False)
     assert "PENSTOCK_ENDPOINT" not in started["environment"]
@@ -231,7 +231,7 @@ def test_without_a_plan_there_is_no_endpoint(world: World, spec: ModelSpec) -> N
     office.go_live(started["rollout"], 1)
     office.service.serving = Serving("2", 1, sha256(FILE), "old", endpoint=OLD)
     office.service.newest = "old"
-    assert "with new code started" in office.authorization.new_code(NOW + timedelta(hours=1))
+    assert "with new code started" in office.authorization.handle_new_code(NOW + timedelta(hours=1))
     assert under_way(office)["drains"] is True
 
 
@@ -242,10 +242,10 @@ def test_a_changed_plan_is_new_code(office: Office) -> None:
     office.service.serving = Serving("2", 1, digest, "code", endpoint=PLAN.name(1, digest))
     office.service.newest = "code"
     later = NOW + timedelta(hours=1)
-    assert office.authorization.new_code(later) == "version 1 serves with the newest code"
+    assert office.authorization.handle_new_code(later) == "version 1 serves with the newest code"
     # When another image is deployed, then the same model is rolled out with it
     office.changes = {"endpoint": replace(PLAN, image="image:2").binding()}
-    assert office.authorization.new_code(later).endswith("of version 1 with new code started")
+    assert office.authorization.handle_new_code(later).endswith("of version 1 with new code started")
     assert under_way(office)["endpoint"]["image"] == "image:2"
     # And its fingerprint is the one that the operator's command computes
     plan = replace(PLAN, image="image:2")
@@ -265,7 +265,7 @@ def test_a_plan_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_o
     office.world.ledger.end_rollout(under_way(office)["rollout"], "live", "serves", timestamp(NOW), live)
     office.service.serving = Serving("2", 1, digest, "code", endpoint=PLAN.name(1, digest))
     office.service.newest, office.changes = "new", {"endpoint": replace(PLAN, image="image:2").binding()}
-    office.changed(office.version(2, artifact="s3://lake/runs/2/model.tar.gz"), later)
+    office.handle(office.version(2, artifact="s3://lake/runs/2/model.tar.gz"), later)
     second = under_way(office)["rollout"]
     # When it is taken back, and its ending has named the code
     office.registry.set_status("arn:package/2", PENDING, "an alarm")

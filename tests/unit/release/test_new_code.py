@@ -24,7 +24,7 @@ def office(world: World, spec: ModelSpec) -> Office:
     """A model that is live as version 1, with the code that it was rolled out with."""
     desk = Office(world, FakeRegistry(), spec, FakeService())
     arn = desk.version(1)
-    desk.changed(arn)
+    desk.handle(arn)
     desk.service.serving, desk.service.newest = Serving("2", 1, sha256(FILE), "old"), "old"
     live = {"version": 1, "sha256": sha256(FILE), "lambda_version": "2"}
     world.ledger.end_rollout(desk.rollouts()[0]["name"], "live", "serves", timestamp(NOW), live)
@@ -50,12 +50,12 @@ def end_rollout(office: Office, outcome: str, serving_now: Serving | None = None
 
 def test_without_a_live_model_new_code_waits_for_one(world: World, spec: ModelSpec) -> None:
     office = Office(world, FakeRegistry(), spec, FakeService(newest="new"))
-    assert "no model is live" in office.authorization.new_code(NOW)
+    assert "no model is live" in office.authorization.handle_new_code(NOW)
     assert office.rollouts() == []
 
 
 def test_a_deployment_without_a_change_starts_nothing(office: Office) -> None:
-    assert office.authorization.new_code(LATER) == "version 1 serves with the newest code"
+    assert office.authorization.handle_new_code(LATER) == "version 1 serves with the newest code"
     assert len(office.rollouts()) == 1
 
 
@@ -63,7 +63,7 @@ def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_deployed(
     # Given new code
     office.service.newest = "new"
     # When the event of its deployment comes three times
-    sentences = [office.authorization.new_code(LATER) for _ in range(3)]
+    sentences = [office.authorization.handle_new_code(LATER) for _ in range(3)]
     # Then the same model is rolled out with it, once, by the same state machine
     first, second = office.rollouts()
     assert sentences[0] == f"rollout {second['name']} of version 1 with new code started"
@@ -83,24 +83,24 @@ def test_new_code_is_one_rollout_of_the_live_model_however_often_it_is_deployed(
     )
     # And once it serves, its end and another deployment start nothing
     end_rollout(office, "live", Serving("3", 1, sha256(FILE), "new"))
-    assert office.authorization.new_code(LATER) == "version 1 serves with the newest code"
+    assert office.authorization.handle_new_code(LATER) == "version 1 serves with the newest code"
     assert len(office.rollouts()) == 2
 
 
 def test_bad_new_code_is_tried_once_and_by_an_operator_again(office: Office) -> None:
     # Given new code that was rolled out and taken back
     office.service.newest = "bad"
-    office.authorization.new_code(LATER)
+    office.authorization.handle_new_code(LATER)
     end_rollout(office, "rolled back")
     # When its rollout has ended, and it is deployed again
-    sentence = office.authorization.new_code(LATER)
+    sentence = office.authorization.handle_new_code(LATER)
     # Then it is not tried again by itself
     assert sentence.startswith(
         "this code was rolled out before, and did not go live: it was rolled back: penstock rollout"
     )
     assert len(office.rollouts()) == 2
     # But an operator may request it, and is recorded
-    office.authorization.new_code(LATER, by=ALICE, because="it was the network")
+    office.authorization.handle_new_code(LATER, by=ALICE, because="it was the network")
     assert len(office.rollouts()) == 3
     assert office.world.ledger.rollout(under_way(office))["by"] == ALICE
 
@@ -109,7 +109,7 @@ def approve_second(office: Office) -> str:
     """Approve a second version; the name of its rollout."""
     office.version(2)
     office.decide(2, APPROVED, 30)
-    office.changed("arn:package/2", LATER)
+    office.handle("arn:package/2", LATER)
     assert office.world.ledger.rollout(under_way(office))["version"] == 2
     return under_way(office)
 
@@ -133,8 +133,10 @@ def test_code_that_was_taken_back_with_a_new_model_is_not_tried_with_the_old_one
     assert sentence == "no approved version waits for a rollout"
     # And a deployment gets the reason, and an operator may try
     words = "this code was rolled out before with version 2, and did not go live: an alarm: penstock rollout"
-    assert office.authorization.new_code(LATER).startswith(words)
-    assert office.authorization.new_code(LATER, by=ALICE, because="it was the model").endswith("with new code started")
+    assert office.authorization.handle_new_code(LATER).startswith(words)
+    assert office.authorization.handle_new_code(LATER, by=ALICE, because="it was the model").endswith(
+        "with new code started"
+    )
 
 
 def test_code_that_was_deployed_after_a_model_was_published_follows_its_rollout(office: Office) -> None:
@@ -149,7 +151,7 @@ def test_code_that_another_model_did_not_go_live_with_before_is_tried_with_this_
     # Given code that was taken back with a new model, which went live later with other code
     take_back_model(office, approve_second(office), "new")
     office.decide(2, APPROVED, 90)
-    office.changed("arn:package/2", LATER + timedelta(hours=1))
+    office.handle("arn:package/2", LATER + timedelta(hours=1))
     live = {"version": 2, "sha256": sha256(FILE), "lambda_version": "5"}
     office.service.serving = Serving("5", 2, sha256(FILE), "other")
     name = under_way(office)
@@ -157,21 +159,23 @@ def test_code_that_another_model_did_not_go_live_with_before_is_tried_with_this_
     # When another model is live, and that code is deployed once more
     office.version(3)
     office.decide(3, APPROVED, 190)
-    office.changed("arn:package/3", LATER + timedelta(hours=3))
+    office.handle("arn:package/3", LATER + timedelta(hours=3))
     live |= {"version": 3, "lambda_version": "6"}
     office.service.serving = Serving("6", 3, sha256(FILE), "other")
     office.world.ledger.end_rollout(under_way(office), "live", "serves", timestamp(LATER + timedelta(hours=4)), live)
     office.service.newest = "new"
     # Then it is a new try
-    assert office.authorization.new_code(LATER + timedelta(hours=5)).endswith("of version 3 with new code started")
+    assert office.authorization.handle_new_code(LATER + timedelta(hours=5)).endswith(
+        "of version 3 with new code started"
+    )
 
 
 def test_code_that_was_deployed_during_a_rollout_follows_it(office: Office) -> None:
     # Given a rollout of new code, and a deployment of other code meanwhile
     office.service.newest = "new"
-    office.authorization.new_code(LATER)
+    office.authorization.handle_new_code(LATER)
     office.service.newest = "newer"
-    assert "is under way" in office.authorization.new_code(LATER)
+    assert "is under way" in office.authorization.handle_new_code(LATER)
     # When the rollout ends
     sentence = end_rollout(office, "live", Serving("3", 1, sha256(FILE), "new"))
     # Then the other code is rolled out
@@ -182,9 +186,9 @@ def test_code_that_was_deployed_during_a_rollout_follows_it(office: Office) -> N
 def test_new_code_waits_for_an_operator_where_the_specification_says_so(office: Office) -> None:
     office.spec = office.spec.model_copy(update={"rollout": Rollout(on_new_code="wait")})
     office.service.newest = "new"
-    assert office.authorization.new_code(LATER).startswith("new code waits for an operator: penstock rollout")
+    assert office.authorization.handle_new_code(LATER).startswith("new code waits for an operator: penstock rollout")
     assert len(office.rollouts()) == 1
-    assert office.authorization.new_code(LATER, by=ALICE, because="now").endswith("with new code started")
+    assert office.authorization.handle_new_code(LATER, by=ALICE, because="now").endswith("with new code started")
 
 
 @pytest.mark.parametrize(("lambda_version", "outcome"), [("2", "failed"), ("3", "live")])
@@ -193,7 +197,7 @@ def test_a_rollout_of_new_code_that_died_is_closed_as_lambda_has_it(
 ) -> None:
     # Given a rollout of new code whose execution died before or after it moved the traffic
     office.service.newest = "new"
-    office.authorization.new_code(LATER)
+    office.authorization.handle_new_code(LATER)
     name = under_way(office)
     office.service.serving = Serving(lambda_version, 1, sha256(FILE), "new" if outcome == "live" else "old")
     # When the event of its end comes

@@ -60,10 +60,10 @@ def test_an_approval_in_a_process_that_died(office: Office, part: str, after: st
     # Given the process dies somewhere in an approval
     arn = office.version(1)
     with pytest.raises(DiedError):
-        dies(office, part, after).changed(arn, NOW)
+        dies(office, part, after).handle_change(arn, NOW)
     # When the event comes again, twice
     for _ in range(2):
-        office.changed(arn)
+        office.handle(arn)
     # Then it is as if it had not
     assert office.rolled_out() == [1]
     assert office.world.ledger.holder("rollout") == office.rollouts()[0]["name"]
@@ -79,9 +79,9 @@ def test_an_approval_in_a_process_that_died(office: Office, part: str, after: st
 def test_a_refusal_in_a_process_that_died(office: Office, part: str, after: str) -> None:
     arn = office.version(1, description="")
     with pytest.raises(DiedError):
-        dies(office, part, after).changed(arn, NOW)
+        dies(office, part, after).handle_change(arn, NOW)
     for _ in range(2):
-        office.changed(arn)
+        office.handle(arn)
     assert office.rolled_out() == []
     assert office.decisions(1) == [("refused", ALICE)]
     assert office.registry.packages[arn].status == PENDING
@@ -94,8 +94,8 @@ def test_a_refusal_in_a_process_that_died(office: Office, part: str, after: str)
 )
 def test_a_refusal_of_a_waiting_version_in_a_process_that_died(office: Office, part: str, after: str) -> None:
     # Given version 2 waits behind a rollout, and is overtaken by version 3
-    office.changed(office.version(1))
-    office.changed(office.version(2))
+    office.handle(office.version(1))
+    office.handle(office.version(2))
     office.version(3, status=PENDING)
     first = office.rollouts()[0]["name"]
     live = {"version": 1, "sha256": sha256(FILE), "lambda_version": "1"}
@@ -103,9 +103,9 @@ def test_a_refusal_of_a_waiting_version_in_a_process_that_died(office: Office, p
     # When the process dies while it refuses it, and the event of the rollout's end comes again
     event = ExecutionEnded.parse(execution_ended(office.world.rollout, first, "SUCCEEDED"))
     with pytest.raises(DiedError):
-        dies(office, part, after).rollout_ended(event, NOW)
+        dies(office, part, after).handle_rollout_end(event, NOW)
     office.end(first, "SUCCEEDED")
-    office.changed("arn:package/2")
+    office.handle("arn:package/2")
     # Then it is refused, in the ledger and in the registry, and a notice was sent
     assert office.rolled_out() == [1]
     package = office.registry.packages["arn:package/2"]
@@ -119,13 +119,13 @@ def test_a_refusal_of_a_waiting_version_in_a_process_that_died(office: Office, p
 
 @pytest.mark.parametrize("after", ["version", "decide", "holder"])
 def test_a_rejection_in_a_process_that_died(office: Office, after: str) -> None:
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     arn = office.version(2)
-    office.changed(arn)
+    office.handle(arn)
     office.decide(2, REJECTED, minute=1)
     with pytest.raises(DiedError):
-        dies(office, "ledger", after).changed(arn, NOW)
-    office.changed(arn)
+        dies(office, "ledger", after).handle_change(arn, NOW)
+    office.handle(arn)
     office.go_live(office.rollouts()[0]["name"], 1)
     assert office.rolled_out() == [1]
     assert office.decisions(2) == [("approved", ALICE), ("rejected", ALICE)]
@@ -147,17 +147,17 @@ def test_the_settling_of_a_rollout_in_a_process_that_died(
     office: Office, part: str, after: str, lambda_has: int | None
 ) -> None:
     # Given a rollout whose execution was stopped
-    office.changed(office.version(1))
+    office.handle(office.version(1))
     rollout = office.rollouts()[0]["name"]
     office.stop(rollout)
     office.service.serving = Serving("7", lambda_has, sha256(FILE))
     # When the process dies while it settles it (it reads the registry only where the old version serves)
     event = ExecutionEnded.parse(execution_ended(office.world.rollout, rollout, "ABORTED", "power cut"))
     if lambda_has and part == "registry":
-        dies(office, part, after).rollout_ended(event, NOW)
+        dies(office, part, after).handle_rollout_end(event, NOW)
     else:
         with pytest.raises(DiedError):
-            dies(office, part, after).rollout_ended(event, NOW)
+            dies(office, part, after).handle_rollout_end(event, NOW)
     # And the event comes again, twice
     for _ in range(2):
         office.end(rollout, "ABORTED", "power cut")

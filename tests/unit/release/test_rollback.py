@@ -21,14 +21,14 @@ def office(world: World, spec: ModelSpec) -> Office:
     """Version 2 is live, version 1 was before it."""
     desk = Office(world, FakeRegistry(), spec, FakeService())
     for number in (1, 2):
-        desk.changed(desk.version(number, changed=NOW + timedelta(minutes=number)))
+        desk.handle(desk.version(number, changed=NOW + timedelta(minutes=number)))
         desk.go_live(desk.rollouts()[-1]["name"], number)
     return desk
 
 
 def ask(office: Office, version: int, to: int, minute: int = 10, reason: str = "flights are late") -> str:
     """Request a rollback as Alice, and deliver the event of it."""
-    return office.changed(office.decide(version, REJECTED, minute, rollback.format_request(to, reason)))
+    return office.handle(office.decide(version, REJECTED, minute, rollback.format_request(to, reason)))
 
 
 def approvals(office: Office, version: int) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def test_an_earlier_version_is_rolled_out_again(office: Office) -> None:
     old = office.registry.packages["arn:package/1"]
     office.registry.packages["arn:package/1"] = replace(old, created=NOW - timedelta(days=90))
     # When a rollback of the live version is requested, and its event comes five times
-    sentences = [ask(office, 2, 1)] + [office.changed("arn:package/2") for _ in range(4)]
+    sentences = [ask(office, 2, 1)] + [office.handle("arn:package/2") for _ in range(4)]
     # Then one rollout of version 1 runs, like any other
     assert office.rolled_out() == [1, 2, 1]
     execution = office.rollouts()[-1]
@@ -67,7 +67,7 @@ def test_an_earlier_version_is_rolled_out_again(office: Office) -> None:
     live = office.world.ledger.live()
     assert live is not None
     assert live["version"] == 1
-    assert office.changed("arn:package/2") == "no approved version waits for a rollout"
+    assert office.handle("arn:package/2") == "no approved version waits for a rollout"
     assert len(office.rollouts()) == 3
 
 
@@ -82,12 +82,12 @@ def test_a_version_that_was_taken_back_needs_a_new_approval(office: Office) -> N
     with pytest.raises(RollbackError, match="no approved version was live before version 1"):
         rollback.find_target(ledger, 1, None)
     # And when it is approved anew, it may
-    assert "of version 2 started" in office.changed(office.decide(2, APPROVED, minute=20))
+    assert "of version 2 started" in office.handle(office.decide(2, APPROVED, minute=20))
     assert office.rolled_out() == [1, 2, 1, 2]
 
 
 def test_two_rollbacks_go_back_two_versions(office: Office) -> None:
-    office.changed(office.version(3, changed=NOW + timedelta(minutes=3)))
+    office.handle(office.version(3, changed=NOW + timedelta(minutes=3)))
     office.go_live(office.rollouts()[-1]["name"], 3)
     for live, before, minute in ((3, 2, 10), (2, 1, 20)):
         assert rollback.find_target(office.world.ledger, live, None)["version"] == before
@@ -117,7 +117,7 @@ def test_a_rollback_with_an_obstacle_is_refused_with_a_notice(office: Office, ca
     # Given an obstacle
     version, to = {"not live": (1, 2), "itself": (2, 2), "unknown": (2, 7), "never live": (2, 3)}.get(case, (2, 1))
     if case == "under way":
-        office.changed(office.version(3, changed=NOW + timedelta(minutes=3)))
+        office.handle(office.version(3, changed=NOW + timedelta(minutes=3)))
     if case == "never live":
         office.version(3, status=PENDING)
     if case == "withdrawn":
@@ -132,7 +132,7 @@ def test_a_rollback_with_an_obstacle_is_refused_with_a_notice(office: Office, ca
     office.world.notices()
     # When it is requested, and its event comes twice
     sentence = ask(office, version, to)
-    office.changed(f"arn:package/{version}")
+    office.handle(f"arn:package/{version}")
     # Then it is refused once, in the ledger and to the people, and nothing is rolled out
     assert sentence.startswith(f"rollback from version {version} to version {to} refused: ")
     refused = [item for item in approvals(office, to) if "rollback" in item]
@@ -146,7 +146,7 @@ def test_a_rollback_with_an_obstacle_is_refused_with_a_notice(office: Office, ca
 
 def test_a_late_rollback_request_is_refused(office: Office) -> None:
     # Given version 3 was taken back, and version 2 serves
-    office.changed(office.version(3, changed=NOW + timedelta(minutes=3)))
+    office.handle(office.version(3, changed=NOW + timedelta(minutes=3)))
     office.go_live(office.rollouts()[-1]["name"], 3)
     ask(office, 3, 2)
     office.go_live(office.rollouts()[-1]["name"], 2)
@@ -161,7 +161,7 @@ def test_a_late_rollback_request_is_refused(office: Office) -> None:
 
 
 def test_a_description_of_another_form_is_only_a_rejection(office: Office) -> None:
-    office.changed(office.decide(2, REJECTED, 10, "rolled back to version 1"))
+    office.handle(office.decide(2, REJECTED, 10, "rolled back to version 1"))
     assert office.decisions(2)[-1] == ("rejected", ALICE)
     assert office.rolled_out() == [1, 2]
 
@@ -174,7 +174,7 @@ def test_a_rollback_whose_start_was_lost_is_started_by_the_next_event(office: Of
     assert office.authorization.rollback_review.record_request(request, NOW)
     assert office.rolled_out() == [1, 2]
     # When the event comes again, then it is started
-    office.changed(arn)
+    office.handle(arn)
     assert office.rolled_out() == [1, 2, 1]
 
 
@@ -190,13 +190,13 @@ def test_a_rollback_that_does_not_go_live_leaves_the_serving_version(office: Off
     assert (live["version"], sentence) == (2, "no approved version waits for a rollout")
     # And both need an approval
     assert office.registry.packages["arn:package/1"].status == PENDING
-    office.changed("arn:package/1")
+    office.handle("arn:package/1")
     assert office.world.ledger.version(1)["decision"] == "set back"
-    assert "of version 1 started" in office.changed(office.decide(1, APPROVED, minute=20))
+    assert "of version 1 started" in office.handle(office.decide(1, APPROVED, minute=20))
 
 
 def test_only_one_of_two_rollbacks_at_once_is_done(office: Office) -> None:
-    office.changed(office.version(3, changed=NOW + timedelta(minutes=3)))
+    office.handle(office.version(3, changed=NOW + timedelta(minutes=3)))
     office.go_live(office.rollouts()[-1]["name"], 3)
     ask(office, 3, 1, minute=10)
     sentence = ask(office, 3, 2, minute=11)
@@ -205,6 +205,6 @@ def test_only_one_of_two_rollbacks_at_once_is_done(office: Office) -> None:
 
 
 def test_a_rejection_by_hand_may_still_become_a_rollback(office: Office) -> None:
-    office.changed(office.decide(2, REJECTED, 5, "bad numbers"))
+    office.handle(office.decide(2, REJECTED, 5, "bad numbers"))
     assert ask(office, 2, 1).startswith("version 2 is rolled back to version 1")
     assert office.decisions(2) == [("approved", ALICE), ("rejected", ALICE), ("rolled back", ALICE)]
