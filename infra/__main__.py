@@ -17,7 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".bundles" / "assemblies"
 READ = ("infra", "functions", "penstock", "training", "cdk.json", "pyproject.toml", "uv.lock", ".dockerignore")
-"""Everything of the project that the app reads."""
+"""Everything of the project that the app reads lies in these."""
+NEVER_READ = {Path("penstock", name) for name in ("cli", "ui", "local")}
+"""Packages that neither the app nor what it bundles may import."""
 INPUTS = ("CDK_CONTEXT_JSON", "CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION", "CDK_CLI_VERSION")
 """Environment variables in which the CDK command line passes its inputs."""
 CACHE_SIZE = 5
@@ -73,7 +75,11 @@ def _files() -> Iterator[Path]:
     for name in READ:
         place = ROOT / name
         paths = sorted(place.rglob("*")) if place.is_dir() else [place]
-        yield from (path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+        yield from (path for path in paths if path.is_file() and _is_read(path.relative_to(ROOT)))
+
+
+def _is_read(path: Path) -> bool:
+    return "__pycache__" not in path.parts and not NEVER_READ & set(path.parents)
 
 
 if __name__ == "__main__":

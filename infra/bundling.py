@@ -7,17 +7,18 @@ packages, the model's specification, and, where the stage asks for it, the funct
 needed.
 """
 
-import ast
 import hashlib
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from infra.source_tree import ForbiddenImportError, reachable
 
 GROUPS: Mapping[str, str] = {
     "start_run": "functions",
@@ -44,10 +45,9 @@ _RUNTIME = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "s
 SPECIFICATION = ("model.yaml", "contract.yaml")
 FOLDER = ".bundles"
 PLATFORM = "x86_64-manylinux_2_28"
-_LIBRARY = "penstock"
-_DATA = ("*.html", "*.css")
-"""Files of a package that are bundled with its modules."""
-_NEVER = {f"{_LIBRARY}.{name}" for name in ("cli", "ui", "local")}
+LIBRARY = "penstock"
+ABOVE_LIBRARY = {f"{LIBRARY}.{name}" for name in ("cli", "ui", "local")}
+"""Packages that neither a function nor a job may import."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEAD_WEIGHT = {"tests"}
 _COMPILED = {"predict", "functions", "report", EXPERIMENTS}
@@ -89,11 +89,12 @@ def bundle(root: Path, function: str, model: str, *, python: str, vendored: bool
     path = root / FOLDER / f"{function}-{digest.hexdigest()}.zip"
     if not path.exists():
         compiled = vendored and (group or GROUPS[function]) in _COMPILED
-        _write(path, content | (_bytecode(content, python) if compiled else {}), base)
+        write_archive(path, content | (_bytecode(content, python) if compiled else {}), base)
     return Bundle(path, digest.hexdigest())
 
 
-def _write(path: Path, content: Mapping[str, bytes], base: Bundle | None) -> None:
+def write_archive(path: Path, content: Mapping[str, bytes], base: Bundle | None = None) -> None:
+    """Write a zip file whose bytes depend on its content alone, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         made = Path(scratch) / path.name
@@ -130,51 +131,10 @@ def _sources(root: Path, function: str) -> dict[str, bytes]:
     own = sorted((root / "functions" / function).glob("*.py"))
     if not own:
         raise BundleError(f"functions/{function}/ has no handler.py")
-    waiting, taken = list(own), {}
-    while waiting:
-        path = waiting.pop()
-        name = path.relative_to(root).as_posix()
-        if name not in taken:
-            data = path.read_bytes()
-            taken[name] = data
-            waiting += [root / module for module in _imported(root, name, data)]
-    folders = {(root / name).parent for name in taken if name.startswith(f"{_LIBRARY}/")}
-    data_files = [path for folder in folders for path in _data_files(folder)]
-    return taken | {path.relative_to(root).as_posix(): path.read_bytes() for path in data_files}
-
-
-def _data_files(package: Path) -> Iterator[Path]:
-    """The templates and style sheets in a package's folder and below, those of its subpackages left out."""
-    for path in sorted(package.iterdir()):
-        if path.is_dir() and not (path / "__init__.py").exists():
-            yield from _data_files(path)
-        elif any(path.match(pattern) for pattern in _DATA):
-            yield path
-
-
-def _imported(root: Path, source: str, data: bytes) -> Iterator[str]:
-    """Paths of the library modules that a source imports, their packages' `__init__.py` among them."""
-    for name in sorted(_names(data)):
-        if any(name == bad or name.startswith(f"{bad}.") for bad in _NEVER):
-            raise BundleError(f"{source} imports {name}: a function takes library modules only")
-        if name == _LIBRARY or name.startswith(f"{_LIBRARY}."):
-            parts = name.split(".")
-            for length in range(1, len(parts) + 1):
-                module = Path(*parts[:length])
-                candidates = (module.with_suffix(".py"), module / "__init__.py")
-                yield from (path.as_posix() for path in candidates if (root / path).is_file())
-
-
-@cache
-def _names(data: bytes) -> frozenset[str]:
-    """Every dotted name that an import statement of a source may load."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(data)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(names)
+    try:
+        return reachable(root, own, {LIBRARY}, ABOVE_LIBRARY)
+    except ForbiddenImportError as error:
+        raise BundleError(f"{error}: a function takes library modules only") from None
 
 
 # Third-party packages

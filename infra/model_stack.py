@@ -162,6 +162,7 @@ class ModelStack(Stack):
         self.lake.grant_read(validate, RAW, LABELLED, DATASETS, MODELS, RUNS)
         self.lake.grant_list_versions(validate, RAW)
         self.lake.grant_write(validate, DATASETS, QUARANTINE, RUNS)
+        self.pipeline.code.grant_read(validate)
         self.lake.grant_read(inspection, RAW, LABELLED, DATASETS, RUNS)
         self.lake.grant_write(inspection, DATASETS, QUARANTINE, RUNS)
         self.lake.grant_read(training, DATASETS, RUNS)

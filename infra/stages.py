@@ -4,8 +4,8 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from penstock.spec.base import STAGES as NAMES
 from penstock.spec.model import ModelSpec
-from penstock.stack_outputs import STAGES as NAMES
 
 
 class StageError(Exception):

@@ -14,7 +14,7 @@ next run. A prefix always ends with the model's name and a slash, so that a gran
     features/<model>/                         the feature group's offline store, as SageMaker writes it
     runs/<model>/<run>/folders/<digest>.json  the objects of a closed folder when the run took it, with version ids
     runs/<model>/<run>/found/<digest>.json    a job's finding about a file that was too large for validate
-    runs/<model>/<run>/input/                 what the training job is asked, the champion's file with it
+    runs/<model>/<run>/input/                 the requests of jobs, with the champion's file and the model's folder
     runs/<model>/<run>/output/                the training job's output, as SageMaker writes it
     runs/<model>/<run>/report.html            the report of a run that was rejected
     models/<model>/<sha256>/                  model.onnx and what belongs to it, report.html among it

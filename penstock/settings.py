@@ -60,11 +60,21 @@ class StartRunSettings(LakeSettings):
 @dataclass(frozen=True, kw_only=True)
 class ValidateSettings(LakeSettings):
     code: str
-    """Digest of everything that decides what the training job does (see `penstock.spec.model.code_digest`)."""
+    """Digest of everything that decides what the training job does (`infra/training_code.py`)."""
     sources: str = ""
-    """The same without the model's specification: tells other code from other parameters."""
+    """The same without the model's specification and the Dockerfile: tells other code from other parameters."""
+    model_code: str = ""
+    """Digest of the model's folder; with the next two it makes up `sources`."""
+    training_code: str = ""
+    """Digest of the training steps and the library modules that they import."""
+    packages: str = ""
+    """Digest of the locked versions of the packages that training uses."""
+    archive: str = ""
+    """S3 URI of the zip file of the model's folder, which each run takes along for its jobs."""
     image: str = ""
     """What the training job runs in."""
+    base: str = ""
+    """Digest of what the image is built on, its Dockerfile: the image's own name changes with what serves, too."""
     features_made: str = ""
     """When the feature group was made: one that was made anew is empty."""
 

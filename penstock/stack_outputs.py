@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Self
 
-STAGES = ("local", "dev", "prod")
-
 
 class NotDeployedError(Exception):
     """The stack is not there, or is an older one that lacks an output."""

@@ -42,13 +42,13 @@ def read(path: Path, model: type[M]) -> M:
             f"{path}: expected fields (`name: value`), found {'nothing' if data is None else type(data).__name__}"
         )
     try:
-        found = model.model_validate(data)
+        result = model.model_validate(data)
     except ValidationError as error:
         faults = [_fault(path, node, dict(e)) for e in error.errors(include_url=False)]
         raise FileError("\n".join(faults)) from None
-    if unknown := list(_unknown(found, data, ())):
+    if unknown := list(_unknown(result, data, ())):
         raise FileError("\n".join(_fault(path, node, {"loc": loc, "type": "extra_forbidden"}) for loc in unknown))
-    return found
+    return result
 
 
 def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
@@ -75,8 +75,8 @@ def _unknown(model: BaseModel, data: Any, location: Location) -> Iterator[Locati
     fields = {field.alias or name: getattr(model, name) for name, field in type(model).model_fields.items()}
     yield from ((*location, name) for name in data if name not in fields)
     for name, value in fields.items():
-        inner, given = (value, data.get(name)) if isinstance(value, list) else ([value], [data.get(name)])
-        for index, (one, raw) in enumerate(zip(inner, given or [], strict=False)):
+        inner, values = (value, data.get(name)) if isinstance(value, list) else ([value], [data.get(name)])
+        for index, (one, raw) in enumerate(zip(inner, values or [], strict=False)):
             if isinstance(one, BaseModel) and isinstance(raw, dict):
                 yield from _unknown(
                     one, raw, (*location, name, index) if isinstance(value, list) else (*location, name)
@@ -86,11 +86,11 @@ def _unknown(model: BaseModel, data: Any, location: Location) -> Iterator[Locati
 def _twice(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
     """Keys that a mapping has twice, of which YAML's reader would take the last, with their lines."""
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        names: set[str] = set()
         for key, value in node.value:
-            if str(key.value) in seen:
+            if str(key.value) in names:
                 yield str(key.value), key.start_mark.line + 1
-            seen.add(str(key.value))
+            names.add(str(key.value))
             yield from _twice(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:

@@ -49,8 +49,8 @@ def alarms_page(template: Template) -> str:
     own = {item["MetricName"] for item in alarms if item["Namespace"].startswith("Penstock/")}
     if unknown := own - set(METRICS):
         raise LookupError(f"METRICS in docs/generators/alarms.py lacks {', '.join(sorted(unknown))}")
-    if gone := sorted(set(METRICS) - _quoted()):
-        raise LookupError(f"no code emits {', '.join(gone)}: take it out of METRICS in docs/generators/alarms.py")
+    if missing := sorted(set(METRICS) - _quoted()):
+        raise LookupError(f"no code emits {', '.join(missing)}: take it out of METRICS in docs/generators/alarms.py")
     return page(
         "Metrics, alarms and rules",
         INTRODUCTION.format(periods=periods),

@@ -10,6 +10,7 @@ from penstock.contract.odcs import read_contract
 from penstock.features.ingest import feature_ingest
 from penstock.lake import Lake
 from penstock.ledger.ledger import Ledger, timestamp
+from penstock.pipeline.run_inputs import code_parts
 from penstock.pipeline.validation import Validation
 from penstock.settings import ValidateSettings, model_folder
 from penstock.spec.model import read_model
@@ -27,7 +28,10 @@ validation = Validation(
     code=settings.code,
     stage=settings.stage,
     sources=settings.sources,
+    code_parts=code_parts(settings.model_code, settings.training_code, settings.packages),
+    archive=settings.archive,
     image=settings.image,
+    base=settings.base,
     features=feature_ingest(settings.stage, spec, contract, lake, store, settings.features_made),
 )
 logger = Logger(service="validate")

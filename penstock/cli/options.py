@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from penstock.stack_outputs import STAGES
+from penstock.spec.base import STAGES
 
 
 def _check_stage(stage: str) -> str:

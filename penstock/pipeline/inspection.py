@@ -22,6 +22,9 @@ from penstock.lake import LABELLED, Lake
 from penstock.ledger.ledger import Record, Upload
 from penstock.readers.open_table import TableError, open_table
 
+FILES = "files.json"
+"""In a run's input: the files that a job inspects."""
+
 
 @dataclass(frozen=True)
 class FileFinding:

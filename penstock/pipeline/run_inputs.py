@@ -1,4 +1,4 @@
-"""What decides what comes out of a run, as digests; and which of them differed from the last run that finished."""
+"""The inputs that decide what a run produces, as digests, compared with those of the last finished run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -6,31 +6,47 @@ from typing import Any, Literal
 Input = Literal["data", "code", "parameters", "image", "contract"]
 Inputs = dict[Input, str]
 """SHA-256 (hex) of each."""
+CodePart = Literal["model code", "training code", "package versions"]
+CodeParts = Mapping[CodePart, str]
+"""What the input `code` consists of, each part by its SHA-256 (hex): it lets the sentence name the part."""
+CODE_PARTS = "code_parts"
+"""Where a run's record holds them; a record from before they were kept has none."""
 FINISHED = {"registered", "rejected"}
 """Endings of runs that trained and were judged."""
 
 
-def compared(given: Inputs, runs: Sequence[Mapping[str, Any]], *, but: str) -> dict[str, Any]:
-    """The inputs against those of the last finished run.
+def compared(
+    given: Inputs, runs: Sequence[Mapping[str, Any]], *, but: str, code_parts: CodeParts | None = None
+) -> dict[str, Any]:
+    """Compare the inputs with those of the last finished run.
 
     Args:
         given: of this run.
         runs: the model's, newest first.
         but: this run's name.
+        code_parts: of this run.
 
     Returns:
         `{"with": run or None, "differ": names, "sentence"}`.
     """
     finished = (run for run in runs if run["id"] != but and run.get("outcome") in FINISHED)
-    last = next((run for run in finished if _of(run)), None)
+    last = next((run for run in finished if _recorded(run, "inputs")), None)
     if last is None:
         return {"with": None, "differ": [], "sentence": "there is no finished run to compare with"}
-    known = _of(last)
-    differ = [name for name, digest in given.items() if known.get(name) != digest]
+    earlier = _recorded(last, "inputs")
+    differ = [name for name, digest in given.items() if earlier.get(name) != digest]
     if not differ:
         return equal(last["id"])
-    names = differ[0] if len(differ) == 1 else f"{', '.join(differ[:-1])} and {differ[-1]}"
-    return {"with": last["id"], "differ": differ, "sentence": f"other {names} than run {last['id']}"}
+    parts = _differing_parts(code_parts or {}, _recorded(last, CODE_PARTS))
+    words = [word for name in differ for word in (parts if name == "code" and parts else [name])]
+    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return {"with": last["id"], "differ": differ, "sentence": f"other {listed} than run {last['id']}"}
+
+
+def code_parts(model: str, training: str, packages: str) -> CodeParts:
+    """The digests by part, those left out that the deployment does not tell."""
+    parts: dict[CodePart, str] = {"model code": model, "training code": training, "package versions": packages}
+    return {name: digest for name, digest in parts.items() if digest}
 
 
 def equal(run: str) -> dict[str, Any]:
@@ -38,6 +54,11 @@ def equal(run: str) -> dict[str, Any]:
     return {"with": run, "differ": [], "sentence": f"equals run {run} in data, code, parameters, image and contract"}
 
 
-def _of(run: Mapping[str, Any]) -> Mapping[str, str]:
-    found: Mapping[str, str] = run["steps"].get("validate", {}).get("inputs", {})
-    return found
+def _differing_parts(parts: CodeParts, earlier: Mapping[str, str]) -> list[str]:
+    """The parts of the code that differ; none where the earlier run did not keep them."""
+    return [name for name, digest in parts.items() if earlier and earlier.get(name) != digest]
+
+
+def _recorded(run: Mapping[str, Any], name: str) -> Mapping[str, str]:
+    digests: Mapping[str, str] = run["steps"].get("validate", {}).get(name, {})
+    return digests

@@ -8,25 +8,23 @@ called again and goes on from what the job found.
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from penstock.aws.s3_store import NoObjectError, Store, sha256
 from penstock.contract.model import Contract
 from penstock.datasets.store import read_dataset
 from penstock.datasets.version import Dataset, Part
 from penstock.features.ingest import FeatureIngest
-from penstock.lake import MODEL_FILE, Lake, holds_rows
+from penstock.lake import MODEL_FILE, Lake, holds_rows, split_uri
 from penstock.ledger.ledger import Ledger, Record, Upload
 from penstock.pipeline import run_inputs as inputs
-from penstock.pipeline.inspection import FileFinding, Inspection
+from penstock.pipeline.inspection import FILES, FileFinding, Inspection
 from penstock.pipeline.revalidation import Renewal, find_renewals, refused_uploads, stale_parts
 from penstock.readers.table import shorten
-from penstock.spec.model import ModelSpec
+from penstock.spec.model import ARCHIVE, ModelSpec
 
 TOLD = 200_000
 """Characters of findings that a run's record in the ledger holds at most; report.json in quarantine holds all."""
-FILES = "files.json"
-"""In a run's input: what a job has to look at."""
 MEGABYTE = 1_000_000
 SAID = 500
 """Characters of a file's refusal that a run's reason holds."""
@@ -45,8 +43,14 @@ class Validation:
     stage: str
     sources: str = ""
     """Digest of the code without the model's specification."""
+    code_parts: inputs.CodeParts = field(default_factory=dict)
+    """What `sources` consists of, each part by its digest."""
+    archive: str = ""
+    """S3 URI of the zip file of the model's folder."""
     image: str = ""
     """What the training job runs in."""
+    base: str = ""
+    """Digest of what the image is built on."""
     features: FeatureIngest | None = None
     """The feature store, where the model has one."""
 
@@ -84,6 +88,7 @@ class Validation:
         self.store.write_json(self.lake.run_input(run, FILES), [asdict(file) for file in files])
         total = sum(file.size for file in files) / MEGABYTE
         job = {"name": f"{self.stage}-{self.spec.name}-{run}-check"}
+        self._hand_code(run)
         reason = f"{len(files)} files of {total:,.0f} MB are checked by a processing job"
         return {"outcome": "inspect", "reason": reason, "dataset": None, "job": job}
 
@@ -204,10 +209,11 @@ class Validation:
         if dataset is None or version is None:
             return nothing | {"outcome": "skipped", "reason": "there is no data yet: upload some first"}
         given = self._inputs(dataset)
-        compared = inputs.compared(given, self.ledger.runs(), but=run)
+        compared = inputs.compared(given, self.ledger.runs(), but=run, code_parts=self.code_parts)
         # The digests tell whether something differs; what differs is told by the values.
         parameters = self.spec.model_dump(mode="json", exclude={"description"})
         about: Record = {"inputs": given, "compared": compared, "parameters": parameters, "image": self.image}
+        about |= {inputs.CODE_PARTS: dict(self.code_parts)} if self.code_parts else {}
         if (earlier := self.ledger.find_trained(version, self.code)) and self._equals(earlier, given):
             reason = f"same data, code and parameters as run {earlier}: nothing would come out differently"
             same = inputs.equal(earlier)
@@ -222,7 +228,7 @@ class Validation:
             "data": dataset.data,
             "code": self.sources or self.code,
             "parameters": sha256(parameters.encode()),
-            "image": sha256(self.image.encode()),
+            "image": self.base or sha256(self.image.encode()),
             "contract": dataset.contract,
         }
 
@@ -239,6 +245,7 @@ class Validation:
             model = self.store.read(self.lake.model_file(live["sha256"], MODEL_FILE))
             self.store.write(self.lake.run_input(run, "champion.onnx"), model)
             self._hand_baseline(run, live["sha256"])
+        self._hand_code(run)
         request = {
             "model": self.spec.name,
             "run": run,
@@ -253,6 +260,15 @@ class Validation:
             "input": self.lake.uri(self.lake.run_input(run)),
             "output": self.lake.uri(self.lake.run_output(run)),
         }
+
+    def _hand_code(self, run: str) -> None:
+        """Keep the model's folder with the run: its jobs then work with the code whose digest it records.
+
+        A deployment while the run waits for capacity or searches for params changes neither.
+        """
+        if self.archive:
+            bucket, key = split_uri(self.archive)
+            self.store.write(self.lake.run_input(run, ARCHIVE), Store(bucket).read(key), "application/zip")
 
     def _hand_baseline(self, run: str, sha256: str) -> None:
         """Give the training job what the champion was trained on, for the report's drift; it can do without."""

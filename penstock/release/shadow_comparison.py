@@ -115,9 +115,9 @@ def compare(pairs: Sequence[Pair], versions: Versions, spec: Rollout, task: Kind
         limit = f"limit {100 * spec.max_error_rate:g}%"
         reason = f"{unanswered} of {len(pairs)} rows got no answer ({limit}), {_first_reason(pairs)}"
         return Finding("bad", f"{subject}: {reason}", numbers)
-    answered = len(pairs) - unanswered
-    if answered < spec.min_rows:
-        reason = f"not compared, {answered} captured rows were answered again and {spec.min_rows} are needed"
+    answers = len(pairs) - unanswered
+    if answers < spec.min_rows:
+        reason = f"not compared, {answers} captured rows were answered again and {spec.min_rows} are needed"
         return Finding("not judged", f"{subject}: {reason}", numbers)
     measures = list(_measures(_Paired.of(pairs), spec, task))
     numbers |= {measure.name: round(measure.value, 6) for measure in measures}

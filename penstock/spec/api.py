@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
-from penstock.spec.base import Strict
-from penstock.stack_outputs import STAGES
+from penstock.spec.base import STAGES, Strict
 
 _CERTIFICATE = re.compile(r"arn:aws(-[a-z-]+)?:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+")
 _HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")

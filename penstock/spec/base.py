@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+STAGES = ("local", "dev", "prod")
+"""Names of the stages that a model is deployed to."""
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 

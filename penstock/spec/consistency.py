@@ -35,8 +35,8 @@ def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
         raise ContractError(f"{folder / 'contract.yaml'}: {error}") from None
     time = contract.event_time
     if time is not None and time.type not in {"timestamp", "date"}:
-        said = f"role: an event_time is a timestamp or a date, not {time.type}: change its logicalType or its role"
-        raise ContractError(f"{folder / 'contract.yaml'}: column {time.name!r}: {said}")
+        message = f"role: an event_time is a timestamp or a date, not {time.type}: change its logicalType or its role"
+        raise ContractError(f"{folder / 'contract.yaml'}: column {time.name!r}: {message}")
     path = folder / "model.yaml"
     faults = [*_times(spec, contract), *_target(spec, contract), *_parts(spec, contract), *_shadow(spec, contract)]
     if faults:
@@ -55,8 +55,8 @@ def _be_trainable(path: Path) -> None:
     except (SyntaxError, UnicodeDecodeError, ValueError) as error:
         line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise SpecError(f"{path}{line}: no Python: {getattr(error, 'msg', error)}") from None
-    named = {name for node in tree.body for name in _names(node)}
-    if "fit" not in named:
+    definitions = {name for node in tree.body for name in _names(node)}
+    if "fit" not in definitions:
         raise SpecError(f"{path}: there is no function fit(train, validation, params)")
 
 
@@ -82,12 +82,12 @@ def _be_askable(contract: Contract) -> None:
 
 def _times(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
     """A split or window by time goes by the contract's event time."""
-    asked: list[tuple[tuple[str, ...], str, str]] = []
+    references: list[tuple[tuple[str, ...], str, str]] = []
     if spec.split.by == "time":
-        asked.append((("split", "by"), "a split by time", "split by key"))
+        references.append((("split", "by"), "a split by time", "split by key"))
     if isinstance(spec.dataset, Window) and spec.dataset.days is not None:
-        asked.append((("dataset", "days"), "a window of days", "measure it in uploads"))
-    for field, what, instead in asked if contract.event_time is None else []:
+        references.append((("dataset", "days"), "a window of days", "measure it in uploads"))
+    for field, what, instead in references if contract.event_time is None else []:
         yield (
             field,
             f"{what} needs an event time, and no column in contract.yaml has that role: give a timestamp or date "
@@ -98,52 +98,52 @@ def _times(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
 def _target(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
     """The task asks something of the target's type."""
     target, field = contract.target, ("task",)
-    said = f"the target {target.name!r} in contract.yaml"
+    subject = f"the target {target.name!r} in contract.yaml"
     if spec.task == "regression":
         if target.type not in {"integer", "number"}:
             yield (
                 field,
-                f"a regression predicts an amount, and {said} is {target.type}: make its logicalType number, "
+                f"a regression predicts an amount, and {subject} is {target.type}: make its logicalType number, "
                 "give another column the role target, or make the task binary",
             )
     elif target.type in {"timestamp", "date"}:
-        yield field, f"a model tells values apart, and {said} is {target.type}: give another column the role target"
-    elif what := _many(said, target) if spec.task == "multiclass" else _two(said, target):
+        yield field, f"a model tells values apart, and {subject} is {target.type}: give another column the role target"
+    elif what := _many(subject, target) if spec.task == "multiclass" else _two(subject, target):
         yield field, what
 
 
-def _two(said: str, target: Column) -> str | None:
+def _two(subject: str, target: Column) -> str | None:
     """What is wrong with a target of the task binary."""
     if target.type == "number":
         return (
-            f"binary tells two values apart, and {said} is number: make its logicalType integer or boolean "
+            f"binary tells two values apart, and {subject} is number: make its logicalType integer or boolean "
             "where it is 0 or 1, or make the task regression where it is an amount"
         )
     if target.allowed and (count := len(set(target.allowed))) != 2:
         return (
-            f"binary tells two values apart, and {said} may have {count}: make "
+            f"binary tells two values apart, and {subject} may have {count}: make "
             + ("the task multiclass, or " if 2 < count <= MOST_CLASSES else "")
             + "a column that is true for the value in question, and give it the role target"
         )
     return None
 
 
-def _many(said: str, target: Column) -> str | None:
+def _many(subject: str, target: Column) -> str | None:
     """What is wrong with a target of the task multiclass."""
     if target.type == "boolean":
-        return f"multiclass tells three values or more apart, and {said} is boolean: make the task binary"
+        return f"multiclass tells three values or more apart, and {subject} is boolean: make the task binary"
     if target.type == "number":
         return (
-            f"multiclass tells values apart, and {said} is number: make its logicalType integer where it stands for a "
-            "class, or make the task regression where it is an amount"
+            f"multiclass tells values apart, and {subject} is number: make its logicalType integer where it stands for "
+            "a class, or make the task regression where it is an amount"
         )
     count = len(set(target.allowed))
     if target.allowed and count < 3:
         mend = "make the task binary" if count == 2 else "let it have more"
-        return f"multiclass tells three values or more apart, and {said} may have {count}: {mend}"
+        return f"multiclass tells three values or more apart, and {subject} may have {count}: {mend}"
     if count > MOST_CLASSES:
         return (
-            f"multiclass tells at most {MOST_CLASSES} values apart, and {said} may have {count}: make a column that "
+            f"multiclass tells at most {MOST_CLASSES} values apart, and {subject} may have {count}: make a column that "
             "has the same value for those that belong together, and give it the role target"
         )
     return None

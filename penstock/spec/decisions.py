@@ -58,10 +58,10 @@ class Gate(Strict):
 
     @model_validator(mode="after")
     def _one_condition(self) -> "Gate":
-        given = [name for name in ("min", "max", "against") if getattr(self, name) is not None]
-        if len(given) != 1:
+        limits = [name for name in ("min", "max", "against") if getattr(self, name) is not None]
+        if len(limits) != 1:
             raise ValueError(
-                f"a gate has one condition of min, max, against; this one has {' and '.join(given) or 'none'}"
+                f"a gate has one condition of min, max, against; this one has {' and '.join(limits) or 'none'}"
             )
         if self.confidence is not None and self.against is None:
             raise ValueError("a confidence is of a comparison: add against: champion or baseline, or take it out")
@@ -70,7 +70,7 @@ class Gate(Strict):
         if self.slice is not None and self.confidence is not None:
             raise ValueError("a gate on the worst slice has no confidence: take one of the two out")
         only = "min" if self.metric == "selection_rate_ratio" else "max"
-        if self.metric in (*BESIDE, *DISPARITIES) and (given != [only] or self.slice is not None):
+        if self.metric in (*BESIDE, *DISPARITIES) and (limits != [only] or self.slice is not None):
             raise ValueError(f"a gate on {self.metric} has {only}, and nothing else")
         return self
 

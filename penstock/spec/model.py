@@ -4,7 +4,6 @@ The folder `training/models/<name>/` is one model in production: `model.yaml` (t
 (`penstock.contract.model`) and `train.py` (`fit`).
 """
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from penstock.spec.rollout import Rollout
 from penstock.spec.tuning import Tuning
 
 __all__ = [
+    "ARCHIVE",
     "BESIDE",
     "DISPARITIES",
     "LOWER_IS_BETTER",
@@ -66,13 +66,14 @@ __all__ = [
     "Tuning",
     "Validating",
     "Window",
-    "code_digest",
     "model_folders",
     "read_model",
     "schema",
 ]
 
 MODELS = Path("training") / "models"
+ARCHIVE = "code.zip"
+"""The model's folder in the input of a run."""
 WITHOUT_POSITIVE: dict[Task, str] = {"multiclass": "a multiclass model", "regression": "a regression"}
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -202,25 +203,6 @@ def model_folders(root: Path) -> list[Path]:
         if (name := read_model(folder).name) != folder.name:
             raise SpecError(f"{folder / 'model.yaml'}: name: {name!r} must be the folder's name, {folder.name!r}")
     return folders
-
-
-def code_digest(root: Path, model: str, *, specification: bool = True) -> str:
-    """SHA-256 (hex) over every file that decides what the model's training job does.
-
-    The model's folder, the entry points, the library below them and the locked packages; not the command, the page,
-    the laptop cloud or what writes a first model folder, which no job runs.
-    Without `specification`, not what `model.yaml` and `contract.yaml` say either.
-    """
-    folders = [root / MODELS / model, root / "training" / "steps", root / "penstock"]
-    said = {"model.yaml", "contract.yaml"} if not specification else set()
-    aside = {root / "penstock" / name for name in ("cli", "ui", "local", "scaffold")}
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.name not in said]
-    kept = [path for path in files if not aside & {path, *path.parents} and "__pycache__" not in path.parts]
-    digest = hashlib.sha256()
-    for path in sorted([*kept, root / "uv.lock", root / "training" / "Dockerfile"]):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def schema() -> dict[str, Any]:

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from penstock.predict_settings import AFTER, BEFORE
 from penstock.spec.api import Auth, Cors, Domain, known_stages
 from penstock.spec.base import Strict
 from penstock.spec.endpoint import Endpoint, Target
@@ -90,8 +89,11 @@ class Capturing(Strict):
 
     @property
     def when(self) -> str:
-        """The same as the predict function's setting."""
-        return AFTER if self.after_answer else BEFORE
+        """The value of the predict function's setting: `AFTER` or `BEFORE` of `penstock.predict_settings`.
+
+        Training reads specifications, and an import would make each change of those settings a change of its code.
+        """
+        return "after the answer" if self.after_answer else "before the answer"
 
 
 class Monitoring(Strict):

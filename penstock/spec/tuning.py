@@ -19,9 +19,9 @@ MOST_RANGES, MOST_VALUES, LONGEST = 30, 30, 256
 """What SageMaker takes: ranges, values of one, and characters of a value or a name."""
 
 
-def _plain(given: Any) -> Any:
-    if isinstance(given, bool | int | float | str):
-        return given
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool | int | float | str):
+        return value
     raise ValueError("a value is text, a number or a boolean")
 
 
@@ -48,9 +48,9 @@ class Range(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_a_range(cls, given: Any) -> Any:
-        if isinstance(given, dict | cls):
-            return given
+    def _is_a_range(cls, value: Any) -> Any:
+        if isinstance(value, dict | cls):
+            return value
         raise ValueError("a range is {min: 1, max: 9} or {values: [1, 9]}; a single value belongs in training.params")
 
     @model_validator(mode="after")
@@ -82,27 +82,27 @@ class Range(Strict):
         if self.integer and not (low.is_integer() and high.is_integer()):
             raise ValueError("a range of integers has whole numbers as min and max")
 
-    def value(self, given: str) -> Value:
+    def value(self, text_value: str) -> Value:
         """The value that a hyperparameter's text stands for.
 
         Raises:
             TrialError: it is not in the range.
         """
         if self.values is not None:
-            found = [value for value in self.values if text(value) == given]
-            if not found:
-                raise TrialError(f"{given!r} is none of its values")
-            return found[0]
+            matches = [value for value in self.values if text(value) == text_value]
+            if not matches:
+                raise TrialError(f"{text_value!r} is none of its values")
+            return matches[0]
         try:
-            number = float(given)
+            number = float(text_value)
         except ValueError:
-            raise TrialError(f"{given!r} is no number") from None
+            raise TrialError(f"{text_value!r} is no number") from None
         if self.min is None or self.max is None or not self.min <= number <= self.max:
-            raise TrialError(f"{given} is not between {self.min:g} and {self.max:g}")
+            raise TrialError(f"{text_value} is not between {self.min:g} and {self.max:g}")
         if not self.integer:
             return number
         if not number.is_integer():
-            raise TrialError(f"{given} is no whole number")
+            raise TrialError(f"{text_value} is no whole number")
         return int(number)
 
 
@@ -153,15 +153,15 @@ class Tuning(Strict):
         Raises:
             TrialError: one is missing, or not in its range.
         """
-        found: dict[str, Value] = {}
+        values: dict[str, Value] = {}
         for name, searched in self.ranges.items():
             if name not in hyperparameters:
                 raise TrialError(f"the job has no hyperparameter {name!r}, which model.yaml tunes")
             try:
-                found[name] = searched.value(hyperparameters[name])
+                values[name] = searched.value(hyperparameters[name])
             except TrialError as error:
                 raise TrialError(f"the hyperparameter {name!r} does not fit tuning.ranges: {error}") from None
-        return found
+        return values
 
 
 def text(value: Value) -> str:

@@ -27,20 +27,22 @@ NOWHERE = "http://127.0.0.1:9"
 def lint(contract: Path) -> list[dict[str, Any]]:
     """What the linter finds in a contract: each check with its result and the reason."""
     assert COMMAND.exists(), "there is no datacontract-cli here: `make contracts` installs it"
-    found = contract.with_name("lint.json")
-    arguments = ["lint", "--all-errors", "--output-format", "json", "--output", str(found), str(contract)]
+    findings = contract.with_name("lint.json")
+    arguments = ["lint", "--all-errors", "--output-format", "json", "--output", str(findings), str(contract)]
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(contract.parent),
         "HTTPS_PROXY": NOWHERE,
         "HTTP_PROXY": NOWHERE,
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         [str(COMMAND), *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
-    assert found.exists(), done.stdout + done.stderr
-    checks: list[dict[str, Any]] = json.loads(found.read_text())["checks"]
-    assert (done.returncode == 0) == all(check["result"] in {"passed", "warning"} for check in checks), done.stdout
+    assert findings.exists(), completed.stdout + completed.stderr
+    checks: list[dict[str, Any]] = json.loads(findings.read_text())["checks"]
+    assert (completed.returncode == 0) == all(check["result"] in {"passed", "warning"} for check in checks), (
+        completed.stdout
+    )
     return checks
 
 

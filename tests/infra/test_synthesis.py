@@ -1,10 +1,14 @@
 """Synthesis is pure: the same tree gives the same bytes, without AWS calls."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from infra.bundling import FOLDER
 from tests.infra.conftest import ROOT, Synthesis, copy_of_project, resources, synthesise
+from tests.support.specs import replace_serving
 
 VERSION, ALIAS = "AWS::Lambda::Version", "AWS::Lambda::Alias"
 
@@ -103,6 +107,28 @@ def test_the_alias_starts_at_the_version_without_a_model(synthesis: Synthesis) -
     assert alias["Properties"]["Name"] == "live"
     assert alias["Properties"]["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
     assert "RoutingConfig" not in alias["Properties"]
+
+
+def test_an_edit_of_one_model_leaves_another_as_it_is(project: Path, tmp_path: Path) -> None:
+    # Given a project of two models in production, of which one is served by an endpoint
+    root = copy_of_project(tmp_path / "project", project)
+    (root / FOLDER).symlink_to(project / FOLDER)
+    models = root / "training" / "models"
+    shutil.copytree(models / "flight-delay", models / "neighbour")
+    text = (models / "neighbour" / "model.yaml").read_text(encoding="utf-8")
+    (models / "neighbour" / "model.yaml").write_text(text.replace("flight-delay", "neighbour"), encoding="utf-8")
+    replace_serving(models / "flight-delay" / "model.yaml", "serving: {target: endpoint}")
+    before = synthesise(tmp_path / "before", {"stage": "prod"}, root=root)
+    assert before.code == 0, before.errors
+    # When the other model's code changes
+    with (models / "neighbour" / "train.py").open("a", encoding="utf-8") as file:
+        file.write("\n# changed\n")
+    after = synthesise(tmp_path / "after", {"stage": "prod"}, root=root)
+    # Then its template is the only one that does, and so the endpoint's plan stays, with the image in it
+    own, other = "penstock-prod-model-flight-delay.template.json", "penstock-prod-model-neighbour.template.json"
+    assert before.texts().keys() == after.texts().keys() >= {own, other}
+    assert [name for name, text in before.texts().items() if after.texts()[name] != text] == [other]
+    assert "container-assets" in json.dumps(before.model()["Outputs"]["EndpointPlan"])
 
 
 def test_a_cached_assembly_equals_a_new_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from infra.bundling import GROUPS
 from infra.stages import STAGES
 from penstock import settings
-from penstock.stack_outputs import STAGES as STAGE_NAMES
+from penstock.spec.base import STAGES as STAGE_NAMES
 from penstock.stack_outputs import LakeOutputs, ModelOutputs
 from tests.infra.conftest import ROOT, Json, Synthesis, resources
 

@@ -161,7 +161,7 @@ class World:
         plain = {"stage": STAGE, "model": MODEL, "bucket": BUCKET}
         makers: dict[str, Callable[[], Settings]] = {
             "start_run": lambda: StartRunSettings(**lake, pipeline=self.pipeline),
-            "validate": lambda: ValidateSettings(**lake, code=CODE),
+            "validate": lambda: ValidateSettings(**(lake | {"code": CODE} | changed)),
             "register": lambda: RegisterSettings(**lake, group=self.group),
             "end_run": lambda: EndRunSettings(**lake, topic=self.topic),
             "authorize": lambda: AuthorizeSettings(

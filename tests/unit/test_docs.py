@@ -108,10 +108,10 @@ def test_a_generated_page_is_what_the_code_says(path: Path, content: str) -> Non
 
 
 def test_every_page_of_the_reference_is_generated() -> None:
-    written = {path.name for path in REFERENCE.glob("*.md")} - {path.name for path in pages()}
+    pages_on_disk = {path.name for path in REFERENCE.glob("*.md")} - {path.name for path in pages()}
 
     # The page on alarms needs a synthesis: tests/infra holds it.
-    assert written == {"metrics-and-alarms.md"}
+    assert pages_on_disk == {"metrics-and-alarms.md"}
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=document_id)
@@ -175,10 +175,10 @@ def test_every_make_target_in_the_documents_exists() -> None:
         for name in re.findall(r"`make ([a-z-]+)`|^\$ make ([a-z-]+)", path.read_text(), re.MULTILINE)
     }
 
-    wanted = {name for pair in names for name in pair if name}
-    assert {name for name in wanted if name not in targets and not name.startswith("bench-")} == set()
+    targets_named = {name for pair in names for name in pair if name}
+    assert {name for name in targets_named if name not in targets and not name.startswith("bench-")} == set()
     benches = {
-        name.removeprefix("bench-").rstrip("-").replace("-", "_") for name in wanted if name.startswith("bench-")
+        name.removeprefix("bench-").rstrip("-").replace("-", "_") for name in targets_named if name.startswith("bench-")
     }
     assert {name for name in benches if name and not list((ROOT / "bench").glob(f"{name}*"))} == set()
 

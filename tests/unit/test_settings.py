@@ -11,7 +11,7 @@ from penstock.stack_outputs import LakeOutputs, ModelOutputs, NotDeployedError, 
 
 
 def every(base: type[Settings]) -> list[type[Settings]]:
-    return [base, *(found for child in base.__subclasses__() for found in every(child))]
+    return [base, *(subclass for child in base.__subclasses__() for subclass in every(child))]
 
 
 ALL = every(Settings)
@@ -23,8 +23,8 @@ def filled(kind: type[Settings]) -> Settings:
 
 def test_each_function_has_settings() -> None:
     functions = [path.parent.name for path in (Path(__file__).parents[2] / "functions").glob("*/handler.py")]
-    wanted = {name.title().replace("_", "") + "Settings" for name in functions}
-    assert wanted <= {kind.__name__ for kind in ALL}
+    class_names = {name.title().replace("_", "") + "Settings" for name in functions}
+    assert class_names <= {kind.__name__ for kind in ALL}
     assert len(functions) >= 9
 
 
@@ -65,8 +65,8 @@ def test_the_model_folder_is_at_the_bundles_root() -> None:
 @pytest.mark.parametrize("kind", [LakeOutputs, ModelOutputs])
 def test_outputs_are_read_by_their_names(kind: type[Outputs]) -> None:
     outputs = {field.name: f"the {field.name}" for field in fields(kind)}
-    found = kind.of(outputs | {"ExportsOutputRef": "x"}, "a-stack")
-    assert {field.name: getattr(found, field.name) for field in fields(kind)} == outputs
+    outputs_read = kind.of(outputs | {"ExportsOutputRef": "x"}, "a-stack")
+    assert {field.name: getattr(outputs_read, field.name) for field in fields(kind)} == outputs
 
 
 def test_lacking_outputs_are_named_with_the_stack() -> None:

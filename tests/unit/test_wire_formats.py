@@ -22,13 +22,13 @@ from penstock.aws.s3_store import sha256
 from penstock.contract.odcs import read_contract
 from penstock.contract.row_check import check
 from penstock.readers.open_table import read_table
-from tests.support.wire_shapes import Names, content, shape
-from tests.support.wire_static import STATIC, as_json, metadata
-from tests.support.wire_story import Story, lived
+from tests.support import model_code
+from tests.support.wire.shapes import Names, content, shape
+from tests.support.wire.static import STATIC, as_json, metadata
+from tests.support.wire.story import Story, lived
 from tests.support.world import BUCKET, FLIGHT_DELAY, GROUP, MODEL, REGION, STAGE, TABLE, World, client
 from tests.unit.training.test_train import prepared
 from training.steps import __main__ as entry
-from training.steps.job import train
 
 SNAPSHOT = Path(__file__).with_name("wire_formats.json")
 WRITE = os.environ.get("PENSTOCK_WRITE_SNAPSHOT") == "1"
@@ -61,9 +61,10 @@ def job(patch: pytest.MonkeyPatch, root: Path) -> dict[str, bytes]:
     shutil.copytree(FLIGHT_DELAY, folder)
     path = folder / "model.yaml"
     path.write_text(path.read_text().replace("trees: 150", "trees: 5"))
-    patch.setattr(train, "PROJECT", copy)
+    patch.setattr(model_code, "project", copy)
     table = check(read_contract(folder), read_table(flights([1]).head(600).write_csv().encode(), "a.csv")).good
     container = prepared(root / "job", table)
+    model_code.hand_over(container.root)
     patch.setenv("PENSTOCK_ML_ROOT", str(container.root))
     assert entry.main(["train"]) == 0
     return {path.name: path.read_bytes() for path in (container.root / "model").iterdir()}
@@ -110,14 +111,16 @@ class Observed:
         items = [names.value(item) for item in client("dynamodb").scan(TableName=TABLE)["Items"]]
         items.sort(key=lambda item: json.dumps(item, sort_keys=True))
         items.sort(key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
-        found: dict[str, list[Any]] = {}
+        objects: dict[str, list[Any]] = {}
         for key in story.world.keys(""):
             about = client("s3").get_object(Bucket=BUCKET, Key=key)
-            known = content(key, about["Body"].read())
-            marks = {"content_type": about["ContentType"], "metadata": about["Metadata"], "content": known}
-            same = found.setdefault(names.text(key), [])  # deliveries of one second come in any order
+            body = content(key, about["Body"].read())
+            marks = {"content_type": about["ContentType"], "metadata": about["Metadata"], "content": body}
+            same = objects.setdefault(names.text(key), [])  # deliveries of one second come in any order
             same += [value for value in [names.value(marks)] if value not in same]
-        objects = {key: sorted(same, key=lambda item: json.dumps(item, sort_keys=True)) for key, same in found.items()}
+        objects = {
+            key: sorted(same, key=lambda item: json.dumps(item, sort_keys=True)) for key, same in objects.items()
+        }
         self._looks.append((items, objects))
 
     def take(self, story: Story) -> None:
@@ -125,13 +128,13 @@ class Observed:
         names, world = self.names(story), story.world
         (items, objects), (later, left) = self._looks
         machines = {"pipeline": world.pipeline, "rollout": world.rollout, "batch": world.batch}
-        asked = {name: [json.loads(run["input"]) for run in world.executions(arn)] for name, arn in machines.items()}
+        inputs = {name: [json.loads(run["input"]) for run in world.executions(arn)] for name, arn in machines.items()}
         measured = client("cloudwatch").list_metrics(Namespace=f"Penstock/{STAGE}/{MODEL}")["Metrics"]
-        found = {
+        started = {
             "cloudwatch metrics": {
                 item["MetricName"]: sorted(entry["Name"] for entry in item["Dimensions"]) for item in measured
             },
-            "executions": asked,
+            "executions": inputs,
             "forgetting": {
                 "records": [item for item in later if item not in items],
                 "objects": sorted(left.keys() - objects.keys()),
@@ -146,7 +149,7 @@ class Observed:
             "replies": story.replies,
             "training job": {name: content(name, data) for name, data in story.model.items()},
         }
-        self.sections = {name: as_json(names.value(document)) for name, document in found.items()}
+        self.sections = {name: as_json(names.value(document)) for name, document in started.items()}
 
     def logged(self, run: Any) -> dict[str, Any]:
         """Of one of MLflow's runs what Penstock sent."""
@@ -194,11 +197,11 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def compared(section: str, document: Any) -> None:
     """Hold a section against the snapshot, or write it there."""
-    kept = json.loads(SNAPSHOT.read_text(encoding="utf-8")) if SNAPSHOT.exists() else {}
+    snapshot = json.loads(SNAPSHOT.read_text(encoding="utf-8")) if SNAPSHOT.exists() else {}
     if WRITE:
-        SNAPSHOT.write_text(as_text(kept | {section: document}), encoding="utf-8")
+        SNAPSHOT.write_text(as_text(snapshot | {section: document}), encoding="utf-8")
         return
-    before, now = as_text(kept.get(section)).splitlines(), as_text(document).splitlines()
+    before, now = as_text(snapshot.get(section)).splitlines(), as_text(document).splitlines()
     difference = list(difflib.unified_diff(before, now, f"snapshot: {section}", f"code: {section}", lineterm="", n=4))
     if difference:
         pytest.fail("\n".join(["a wire format changed", *difference]), pytrace=False)

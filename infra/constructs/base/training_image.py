@@ -1,8 +1,7 @@
-"""The one image that a model's jobs run in, built from the project; on the laptop a name for the project itself."""
+"""The one image that all models' jobs run in, built from the project; on the laptop a name for the project itself."""
 
 from pathlib import Path
 
-from aws_cdk import IgnoreMode
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
@@ -10,8 +9,7 @@ from constructs import Construct
 
 from infra.acknowledge import acknowledge
 from infra.stages import Stage
-
-DOCKERFILE = "training/Dockerfile"
+from infra.training_code import DOCKERFILE, image_context
 
 
 class TrainingImage(Construct):
@@ -37,10 +35,9 @@ class TrainingImage(Construct):
         asset = ecr_assets.DockerImageAsset(
             self,
             "Image",
-            directory=str(root),
+            directory=str(image_context(root)),
             file=DOCKERFILE,
             platform=ecr_assets.Platform.LINUX_AMD64,
-            ignore_mode=IgnoreMode.DOCKER,
         )
         self._repository = asset.repository
         return asset.image_uri

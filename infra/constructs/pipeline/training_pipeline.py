@@ -13,6 +13,7 @@ from constructs import Construct
 from infra.bundling import EXPERIMENTS
 from infra.constructs.base.function import Function, Workshop
 from infra.constructs.base.listener import listen
+from infra.constructs.base.model_code import ModelCode
 from infra.constructs.base.model_lake import ModelLake
 from infra.constructs.base.training_image import TrainingImage
 from infra.constructs.base.workflow import Workflow, grant_call, workflow_role
@@ -28,10 +29,11 @@ from infra.constructs.pipeline.training_definition import (
 from infra.constructs.pipeline.tuning_definition import name_prefix
 from infra.constructs.pipeline.tuning_job import grant_tune
 from infra.stages import Stage
+from infra.training_code import training_code
 from penstock import events
 from penstock.lake import RAW
 from penstock.settings import EndRunSettings, RegisterSettings, StartRunSettings, ValidateSettings
-from penstock.spec.model import ModelSpec, code_digest
+from penstock.spec.model import ModelSpec
 
 VALIDATE_STORAGE_MB = 10_240
 """A file lies there decompressed, with its parts and its bad rows; what takes more is for a job."""
@@ -70,7 +72,7 @@ class TrainingPipeline(Construct):
         """
         super().__init__(scope, construct_id)
         self._stage, self._spec, self._workshop, self._lake = stage, spec, workshop, lake
-        code = code_digest(root, spec.name)
+        code, self.code = training_code(root, spec.name), ModelCode(self, "Code", root=root, model=spec.name)
         kept = {
             "stage": stage.name,
             "model": spec.name,
@@ -86,9 +88,14 @@ class TrainingPipeline(Construct):
             name="validate",
             settings=ValidateSettings(
                 **kept,
-                code=code,
-                sources=code_digest(root, spec.name, specification=False),
+                code=code.digest,
+                sources=code.sources,
+                model_code=code.model,
+                training_code=code.steps,
+                packages=code.packages,
+                archive=self.code.uri,
                 image=self.image.uri,
+                base=code.base(stage.image),
                 features_made=features_made,
             ),
             memory_mb=3008,

@@ -12,12 +12,11 @@ from demo.flights import flights
 from penstock.ledger.ledger import Upload
 from penstock.pipeline.inspection import FileFinding, Inspection
 from penstock.settings import InspectSettings
-from penstock.spec.model import MODELS
+from tests.support.model_code import packed
 from tests.support.world import BUCKET, MODEL, STAGE, World
 from training.steps import __main__ as entry
-from training.steps.job import inspect_files
 
-RUN = "0123456789ab"
+RUN, ARCHIVE = "0123456789ab", "assets/model.zip"
 Job = Callable[[], int]
 
 
@@ -30,11 +29,7 @@ def january() -> pl.DataFrame:
 
 @pytest.fixture
 def job(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
-    """Runs the processing job as SageMaker does, with the model folder that the world's functions have."""
-    folder = tmp_path / "project" / MODELS / MODEL
-    folder.parent.mkdir(parents=True)
-    folder.symlink_to(world.root / "model")
-    monkeypatch.setattr(inspect_files, "PROJECT", tmp_path / "project")
+    """Runs the processing job as SageMaker does."""
     monkeypatch.setenv("PENSTOCK_ML_ROOT", str(tmp_path / "ml"))
     settings = InspectSettings(stage=STAGE, model=MODEL, bucket=BUCKET, run=RUN)
     for name, value in settings.environment().items():
@@ -54,7 +49,9 @@ def upload(world: World, january: pl.DataFrame) -> None:
 
 
 def validated(world: World, **event: Any) -> dict[str, Any]:
-    result: dict[str, Any] = world.load("validate").handler({"run": RUN, **event}, None)
+    world.store.write(ARCHIVE, packed(world.root / "model", "contract.yaml"))  # all that the job reads of the folder
+    validate = world.load("validate", archive=f"s3://{BUCKET}/{ARCHIVE}")
+    result: dict[str, Any] = validate.handler({"run": RUN, **event}, None)
     return result
 
 
@@ -207,6 +204,7 @@ def test_an_error_names_the_file_where_sagemaker_takes_it_from(
 
 
 def test_a_job_without_its_list_says_so(world: World, job: Job, tmp_path: Path) -> None:
+    world.store.write(world.lake.run_input(RUN, "code.zip"), packed(world.root / "model"))
     assert job() == 1
     assert (tmp_path / "ml" / "output" / "message").read_text() == (
         f"NoObjectError: s3://{BUCKET}/runs/{MODEL}/{RUN}/input/files.json is not there"

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from penstock.pipeline.run_inputs import Inputs, compared
+import pytest
+
+from penstock.pipeline.run_inputs import CodeParts, Inputs, compared
 
 GIVEN: Inputs = {"data": "d1", "code": "c1", "parameters": "p1", "image": "i1", "contract": "k1"}
 
@@ -16,6 +18,33 @@ def test_what_differs_is_named() -> None:
     known: Inputs = GIVEN | {"data": "d0", "image": "i0"}
     found = compared(GIVEN, [run("run1", "rejected", known)], but="run2")
     assert found == {"with": "run1", "differ": ["data", "image"], "sentence": "other data and image than run run1"}
+
+
+PARTS: CodeParts = {"model code": "m1", "training code": "t1", "package versions": "v1"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "sentence"),
+    [
+        ({"model code": "m0"}, "other model code than run run1"),
+        ({"training code": "t0"}, "other training code than run run1"),
+        ({"package versions": "v0"}, "other package versions than run run1"),
+        ({"model code": "m0", "package versions": "v0"}, "other model code and package versions than run run1"),
+    ],
+)
+def test_the_part_of_the_code_that_differs_is_named(earlier: CodeParts, sentence: str) -> None:
+    # Given a run with other code, which recorded what it consists of
+    last = run("run1", "registered", GIVEN | {"code": "c0"})
+    last["steps"]["validate"]["code_parts"] = {**PARTS, **earlier}
+    # When it is compared with, then the sentence names the part; the input is still the code
+    found = compared(GIVEN, [last], but="run2", code_parts=PARTS)
+    assert (found["differ"], found["sentence"]) == (["code"], sentence)
+
+
+def test_a_run_that_recorded_no_parts_differs_in_its_code() -> None:
+    last = run("run1", "registered", GIVEN | {"code": "c0", "data": "d0"})
+    found = compared(GIVEN, [last], but="run2", code_parts=PARTS)
+    assert found["sentence"] == "other data and code than run run1"
 
 
 def test_that_nothing_differs_is_said_with_the_run_that_it_equals() -> None:

@@ -228,6 +228,22 @@ def test_the_champion_goes_along_with_the_job(world: World, function: ModuleType
     assert world.store.json(world.lake.run_input(run, "request.json"))["champion"] == {"version": 3, "sha256": "s1"}
 
 
+def test_the_models_folder_is_kept_with_the_run(world: World, january: pl.DataFrame) -> None:
+    # Given a deployment's archive of the model's folder
+    world.store.write("assets/1.zip", b"the folder")
+    digests = {"model_code": "m1", "training_code": "t1", "packages": "v1", "base": "b1"}
+    function = world.load("validate", archive=f"s3://{BUCKET}/assets/1.zip", **digests)
+    # When a run is validated
+    run = world.take("jan.csv", csv(january))
+    validated(function, run)
+    # Then its jobs work with the folder of this moment, whatever is deployed meanwhile
+    assert world.store.read(world.lake.run_input(run, "code.zip")) == b"the folder"
+    # And the run records what its code consists of, and what its image is built on
+    step = world.ledger.run(run)["steps"]["validate"]
+    assert step["code_parts"] == {"model code": "m1", "training code": "t1", "package versions": "v1"}
+    assert step["inputs"]["image"] == "b1"
+
+
 def test_the_result_is_json(world: World, function: ModuleType, january: pl.DataFrame) -> None:
     result = validated(function, world.take("jan.csv", csv(january)))
     assert json.loads(json.dumps(result, allow_nan=False)) == result

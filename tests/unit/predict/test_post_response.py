@@ -12,7 +12,7 @@ import pytest
 from functions.predict import capture_stream as stream
 from functions.predict.post_response import Afterwards
 from penstock.aws.s3_store import sha256
-from penstock.predict_settings import BEFORE
+from penstock.predict_settings import AFTER, BEFORE
 from penstock.spec.model import Capturing
 from tests.support.front import Answer, serving
 from tests.support.lambda_environment import Environment, running
@@ -173,7 +173,7 @@ def test_a_model_may_have_its_captures_go_first(
     # When a request is answered, then its capture is there already, and nothing was registered
     assert function.handler(EVENT, None)["statusCode"] == 200
     assert (len(taken), environment.happened) == (1, [])
-    assert Capturing(after_answer=False).when == BEFORE
+    assert (Capturing().when, Capturing(after_answer=False).when) == (AFTER, BEFORE)
 
 
 @pytest.mark.parametrize("address", [None, "127.0.0.1:1"])

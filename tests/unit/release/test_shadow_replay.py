@@ -131,8 +131,8 @@ def test_predict_repeats_its_captured_answers_to_the_last_bit_and_captures_nothi
     # When the same model is asked as a shadow
     pairs = [
         pair
-        for asked in group_requests(rows)
-        for pair in pair_answers(asked, predict.handler(asked.event(), None), failed=False)
+        for request in group_requests(rows)
+        for pair in pair_answers(request, predict.handler(request.event(), None), failed=False)
     ]
     # Then each row has the very answer that it had
     assert len(pairs) == 3

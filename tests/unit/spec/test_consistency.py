@@ -73,8 +73,8 @@ def test_every_fault_has_a_line_of_its_own(model_folder: Write) -> None:
     folder = model_folder("name: small\ntask: regression\nsplit: {by: time}\n", document(KEY, X, TARGET))
     with pytest.raises(SpecError) as caught:
         agreed(folder)
-    said = [line.removeprefix(f"{folder / 'model.yaml'}:") for line in str(caught.value).splitlines()]
-    assert [line.partition(": ")[0] for line in said] == ["3", "2"]
+    messages = [line.removeprefix(f"{folder / 'model.yaml'}:") for line in str(caught.value).splitlines()]
+    assert [line.partition(": ")[0] for line in messages] == ["3", "2"]
 
 
 @pytest.mark.parametrize("privacy", [{}, {"customProperties": [{"property": "privacy", "value": "hash"}]}])
@@ -85,9 +85,9 @@ def test_a_shadow_is_refused_where_captures_do_not_hold_a_feature(model_folder: 
     # When the files are held against each other, then the column is named, and both mends
     with pytest.raises(SpecError) as caught:
         agreed(folder)
-    said = str(caught.value)
-    assert said.startswith(f"{folder / 'model.yaml'}:3: rollout.strategy: a shadow answers captured requests")
-    assert all(words in said for words in ("do not hold 'age' as it", "make the strategy canary, or the column no"))
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'model.yaml'}:3: rollout.strategy: a shadow answers captured requests")
+    assert all(words in message for words in ("do not hold 'age' as it", "make the strategy canary, or the column no"))
     # And any other rollout is none of its business, nor is a personal column that is no feature
     agreed(model_folder("name: small\nrollout: {strategy: canary}\n", document(KEY, X, age, TARGET)))
     key = KEY | {"classification": "personal"}

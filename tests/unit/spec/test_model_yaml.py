@@ -1,12 +1,11 @@
 """`model.yaml` as typed data, its errors, and what the code digest covers."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from penstock.spec.model import MODELS, SpecError, code_digest, model_folders, read_model, schema
+from penstock.spec.model import MODELS, SpecError, model_folders, read_model, schema
 
 Write = Callable[[str, str], Path]
 PROJECT = Path(__file__).parents[3]
@@ -357,75 +356,3 @@ def test_many_classes_have_gates_of_their_own(model_folder: Write) -> None:
         ("log_loss", "baseline", 0.05),
         ("log_loss", "champion", 0.0),
     ]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A copy of what the digest is over, small."""
-    for name in ("penstock/spec/model.py", "penstock/yamlfile.py", "training/steps/job/train.py", "uv.lock"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PROJECT / name, tmp_path / name)
-    for name in ("cli", "ui", "local"):
-        (tmp_path / "penstock" / name).mkdir()
-        (tmp_path / "penstock" / name / "app.py").write_text("x = 1\n")
-    (tmp_path / "training" / "Dockerfile").write_text("FROM scratch\n")
-    shutil.copytree(PROJECT / MODELS / "flight-delay", tmp_path / MODELS / "flight-delay")
-    (tmp_path / MODELS / "other").mkdir()
-    (tmp_path / MODELS / "other" / "model.yaml").write_text("name: other\n")
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "penstock/spec/model.py",
-        "training/steps/job/train.py",
-        "training/models/flight-delay/model.yaml",
-        "training/models/flight-delay/contract.yaml",
-        "training/models/flight-delay/train.py",
-        "training/models/flight-delay/helper.py",
-        "training/models/flight-delay/notes.md",
-        "training/Dockerfile",
-        "uv.lock",
-    ],
-)
-def test_the_code_digest_changes_with_what_the_job_runs(project: Path, name: str) -> None:
-    # Given a project's digest
-    before = code_digest(project, "flight-delay")
-    # When a file of the job's changes, or comes new
-    path = project / name
-    path.write_text((path.read_text() if path.exists() else "") + "\n# changed\n")
-    # Then the digest does too
-    assert code_digest(project, "flight-delay") != before
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "penstock/cli/app.py",
-        "penstock/ui/app.py",
-        "penstock/local/app.py",
-        "training/models/other/model.yaml",
-        "training/models/flight-delay/__pycache__/train.cpython-311.pyc",
-        "README.md",
-    ],
-)
-def test_the_code_digest_stays_with_what_no_job_runs(project: Path, name: str) -> None:
-    before = code_digest(project, "flight-delay")
-    (project / name).parent.mkdir(exist_ok=True)
-    (project / name).write_text("changed\n")
-    assert code_digest(project, "flight-delay") == before
-
-
-def test_the_code_digest_knows_where_one_file_ends(project: Path) -> None:
-    # Given two files
-    folder = project / MODELS / "flight-delay"
-    (folder / "a.py").write_text("x")
-    (folder / "b.py").write_text("y")
-    before = code_digest(project, "flight-delay")
-    # When their contents are dealt otherwise
-    (folder / "a.py").write_text("")
-    (folder / "b.py").write_text("xy")
-    # Then it is another digest
-    assert code_digest(project, "flight-delay") != before
-    assert len(before) == 64

@@ -9,7 +9,7 @@ from penstock.spec.model import Rollout
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("fields", "expected"),
     [
         ({}, [10, 50]),
         ({"weights": [5, 25, 100]}, [5, 25, 100]),
@@ -21,8 +21,8 @@ from penstock.spec.model import Rollout
         ({"strategy": "all_at_once"}, []),
     ],
 )
-def test_the_weights_of_a_strategy(given: dict[str, Any], expected: list[int]) -> None:
-    assert Rollout(**given).steps() == expected
+def test_the_weights_of_a_strategy(fields: dict[str, Any], expected: list[int]) -> None:
+    assert Rollout(**fields).steps() == expected
 
 
 @pytest.mark.parametrize("weights", [[50, 10], [10, 10], [0], [101], []])

@@ -26,12 +26,11 @@ from penstock.monitoring import drift
 from penstock.report.page import Report, render
 from penstock.scoring.model import Model
 from penstock.spec.model import METRICS, MODELS, ModelSpec, read_model
-from tests.support import tiny
+from tests.support import model_code, tiny
 from tests.unit.training.test_train import failure, prepared, ran
 from training.steps.data.container import Container, StepError
 from training.steps.data.rows import Rows, read_sides
 from training.steps.export import onnx_export as export
-from training.steps.job import train
 from training.steps.measure.leakage import strongest
 from training.steps.task import export_check as comparing
 from training.steps.task import tasks
@@ -110,7 +109,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         (folder / "contract.yaml").write_text(CONTRACT)
         (folder / "model.yaml").write_text(spec)
         (folder / "train.py").write_text(code)
-        monkeypatch.setattr(train, "PROJECT", tmp_path / "project")
+        monkeypatch.setattr(model_code, "project", tmp_path / "project")
 
     return write
 

@@ -31,12 +31,11 @@ from penstock.monitoring import drift
 from penstock.readers.open_table import read_table
 from penstock.scoring.model import Model
 from penstock.spec.model import MODELS, ModelSpec, read_model
-from tests.support import tiny
+from tests.support import model_code, tiny
 from training.steps import __main__ as entry
 from training.steps.data.container import Container, StepError
 from training.steps.data.rows import Rows, read_sides
 from training.steps.export import onnx_export as export
-from training.steps.job import train
 from training.steps.measure.leakage import strongest
 from training.steps.task import export_check as comparing
 from training.steps.task import tasks
@@ -80,6 +79,7 @@ class Trained:
 
 
 def ran(monkeypatch: pytest.MonkeyPatch, container: Container) -> int:
+    model_code.hand_over(container.root)
     monkeypatch.setenv("PENSTOCK_ML_ROOT", str(container.root))
     return entry.main(["train"])
 
@@ -206,7 +206,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         folder = tmp_path / "project" / MODELS / "flight-delay"
         shutil.copytree(PROJECT / MODELS / "flight-delay", folder)
         (folder / "train.py").write_text(code)
-        monkeypatch.setattr(train, "PROJECT", tmp_path / "project")
+        monkeypatch.setattr(model_code, "project", tmp_path / "project")
 
     return write
 

@@ -18,11 +18,10 @@ from penstock.contract.row_check import check
 from penstock.readers.open_table import read_table
 from penstock.scoring.model import Model
 from penstock.spec.model import MODELS, ModelSpec
-from tests.unit.training.test_train import PROJECT, prepared
-from training.steps import __main__ as entry
+from tests.support import model_code
+from tests.unit.training.test_train import PROJECT, prepared, ran
 from training.steps.data.container import Container
 from training.steps.data.rows import read_sides
-from training.steps.job import train
 
 TUNED = """
 tuning:
@@ -74,9 +73,8 @@ def run(
         config = container.root / "input" / "config"
         config.mkdir(parents=True)
         (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
-        monkeypatch.setattr(train, "PROJECT", tmp_path / "project")
-        monkeypatch.setenv("PENSTOCK_ML_ROOT", str(container.root))
-        code = entry.main(["train"])
+        monkeypatch.setattr(model_code, "project", tmp_path / "project")
+        code = ran(monkeypatch, container)
         return code, container, capsys.readouterr().out
 
     return job

@@ -37,6 +37,17 @@ class Container:
             raise StepError(f"the job has no input channel {name!r}")
         return path
 
+    def run_file(self, name: str) -> bytes:
+        """A file of the run's input.
+
+        Raises:
+            StepError: it is not there.
+        """
+        try:
+            return (self.channel("run") / name).read_bytes()
+        except FileNotFoundError:
+            raise StepError(f"the run's input has no {name}: deploy the project again, then start a run") from None
+
     def request(self) -> dict[str, Any]:
         """What the pipeline asks of this run: `request.json` in the channel `run`."""
         return self._json(self.channel("run") / "request.json")

@@ -6,19 +6,16 @@ of files. A repeated job continues where the last one stopped, because each file
 
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 from penstock.aws.s3_store import Store
 from penstock.contract.odcs import read_contract
 from penstock.lake import Lake
 from penstock.ledger.ledger import Upload
-from penstock.pipeline.inspection import FileFinding, Inspection
-from penstock.pipeline.validation import FILES
+from penstock.pipeline.inspection import FILES, FileFinding, Inspection
 from penstock.settings import InspectSettings
-from penstock.spec.model import MODELS
+from penstock.spec.model import ARCHIVE
 from training.steps.data.container import Container, StepError
-
-PROJECT = Path(__file__).parents[3]
+from training.steps.data.model_folder import unpack_model
 
 
 def run(container: Container) -> None:
@@ -29,7 +26,8 @@ def run(container: Container) -> None:
     """
     settings = InspectSettings.read()
     lake, store = Lake(settings.bucket, settings.model), Store(settings.bucket)
-    contract = read_contract(PROJECT / MODELS / settings.model)
+    archive = store.read(lake.run_input(settings.run, ARCHIVE))
+    contract = read_contract(unpack_model(container, settings.model, archive))
     inspect_files(settings.run, Inspection(contract=contract, lake=lake, store=store), container.say)
 
 

@@ -19,8 +19,9 @@ from penstock.contract.odcs import read_contract
 from penstock.monitoring import drift
 from penstock.scoring.model import Model
 from penstock.scoring.signature import Columns, Signature
-from penstock.spec.model import MODELS, ModelSpec, read_model
+from penstock.spec.model import ARCHIVE, ModelSpec, read_model
 from training.steps.data.container import Container, StepError
+from training.steps.data.model_folder import unpack_model
 from training.steps.data.rows import Rows, read_sides
 from training.steps.export import onnx_export as export
 from training.steps.job.trial import Chosen, objective, with_params
@@ -29,8 +30,6 @@ from training.steps.measure import golden_examples as golden
 from training.steps.measure import measurements as measuring
 from training.steps.task.export_check import Champion
 from training.steps.task.tasks import Kind, task_of
-
-PROJECT = Path(__file__).parents[3]
 
 
 def run(container: Container) -> None:
@@ -42,7 +41,7 @@ def run(container: Container) -> None:
         StepError: data or code that gives no model; the message says what to change.
     """
     request = container.request()
-    folder = PROJECT / MODELS / request["model"]
+    folder = unpack_model(container, request["model"], container.run_file(ARCHIVE))
     (spec, chosen), contract = with_params(read_model(folder), container), read_contract(folder)
     with _leg(container, "read the dataset"):
         rows = read_sides(container.channel("dataset"), request["parts"], contract, spec.split, request.get("cut"))

@@ -22,7 +22,7 @@ from penstock.lake import Lake
 from penstock.settings import Settings
 from penstock.stack_outputs import NotDeployedError
 from tests.support import tiny
-from tests.support.wire_shapes import shape
+from tests.support.wire.shapes import shape
 from tests.support.world import BUCKET, MODEL, alarm_raised, execution_ended, object_created, package_changed
 
 ARN = "arn:aws:x:::y"
