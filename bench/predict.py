@@ -21,7 +21,7 @@ from bench import processes, small_model
 from bench.predict_environment import BODY, EVENT, PUT_RESPONSE, environment, stand_in
 from bench.report import close, interleaved, seconds, table
 from bench.small_model import TEXTS
-from functions.predict.post_response import Afterwards
+from functions.predict.post_response import PostResponse
 from penstock.aws.client import Reply
 
 ROUNDS, CALLS = 201, 20
@@ -101,12 +101,12 @@ def main() -> None:
             function.capture._stream._firehose.service = service  # noqa: SLF001
 
         invocations = Invocations(answer, bare(data))
-        afterwards = Afterwards(invocations.next)
+        afterwards = PostResponse(invocations.next)
 
         def after() -> None:
-            function.capture._afterwards = afterwards  # noqa: SLF001 - as where there is an Extensions API
+            function.capture._post_response = afterwards  # noqa: SLF001 - as where there is an Extensions API
             invocations()
-            function.capture._afterwards = None  # noqa: SLF001
+            function.capture._post_response = None  # noqa: SLF001
 
         subjects: dict[str, Callable[[], object]] = {
             "bare": partial(many, bare(data)),

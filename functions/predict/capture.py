@@ -1,6 +1,6 @@
-"""Answered rows to Firehose, without ever failing an answer: what cannot be sent is counted and let go.
+"""Send answered rows to Firehose without ever failing a response: rows that cannot be sent are counted and dropped.
 
-Where Lambda lets it, after the answer (`afterwards`); elsewhere before.
+Sent after the response where the Lambda environment allows it (`post_response`), otherwise before.
 """
 
 import sys
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from functions.predict.capture_stream import Stream
-from functions.predict.post_response import Afterwards
+from functions.predict.post_response import PostResponse
 from penstock.aws import emf
 from penstock.captures.record import CaptureLines, is_sampled
 from penstock.predict_settings import AFTER, PredictSettings
@@ -30,39 +30,39 @@ class Capture:
         self._namespace = emf.namespace(settings.stage, settings.model)
         self._share = float(settings.capture_sample)
         self._stream = Stream(settings.capture)
-        self._afterwards = Afterwards.registered() if signature and settings.captured == AFTER else None
+        self._post_response = PostResponse.register() if signature and settings.captured == AFTER else None
 
     def send(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float) -> None:
-        """Capture a request's rows, or the share that the model asks for, and emit the request's metrics.
+        """Capture a request's rows, or the model's share of them, and emit the request's metrics.
 
         Args:
-            rows: as `CaptureLines.line` takes them.
-            predictions: as they are answered, with their ids.
-            at: when.
-            seconds: that the answer took.
+            rows: in the form of `CaptureLines.line`.
+            predictions: of the response, with their ids.
+            at: time of the response.
+            seconds: spent on the predictions.
         """
-        work = partial(self._sent, rows, predictions, at, seconds)
-        if self._afterwards is None:
+        work = partial(self._send_now, rows, predictions, at, seconds)
+        if self._post_response is None:
             work()
         else:
-            self._afterwards.add(work)
+            self._post_response.add(work)
 
     def release(self) -> None:
-        """The invocation is at its end, however it ended: what is left to do may be done."""
-        if self._afterwards is not None:
-            self._afterwards.release()
+        """Signal that the invocation has ended, so that waiting work may run."""
+        if self._post_response is not None:
+            self._post_response.release()
 
-    def _sent(
+    def _send_now(
         self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: datetime, seconds: float
     ) -> None:
         try:
-            dropped = self._stream.deliver(self._of(rows, predictions, at.isoformat(timespec="milliseconds")))
-        except Exception as error:  # a capture fails no answer, whatever it is
+            dropped = self._stream.deliver(self._encode(rows, predictions, at.isoformat(timespec="milliseconds")))
+        except Exception as error:  # no fault of a capture may fail a response
             print(f"capture dropped: {error!r}", file=sys.stderr)  # noqa: T201
             dropped = len(rows)
         self._emit(at, dict(zip(METRICS, (len(rows), dropped, seconds * 1000), strict=True)))
 
-    def _of(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: str) -> list[bytes]:
+    def _encode(self, rows: Sequence[Any], predictions: Sequence[Mapping[str, Any]], at: str) -> list[bytes]:
         return [
             self._lines.line(row, prediction, at)
             for row, prediction in zip(rows, predictions, strict=True)
@@ -70,11 +70,11 @@ class Capture:
         ]
 
     def close(self) -> None:
-        """Let the connection go; the next answer opens another, and its capture goes out before it."""
+        """Close the connection; the next capture opens another and is sent before its response."""
         self._stream.close()
-        if self._afterwards is not None:
-            self._afterwards.stop()
-            self._afterwards = None
+        if self._post_response is not None:
+            self._post_response.stop()
+            self._post_response = None
 
     def _emit(self, at: datetime, values: Mapping[str, float]) -> None:
         document = emf.document(self._namespace, values, at.timestamp())

@@ -1,7 +1,7 @@
-"""The SageMaker endpoint that scores in this function's place: one call, and what its failures mean to a caller.
+"""Invoke the SageMaker endpoint that scores in this function's place, and map its failures to responses.
 
-The container answers with the words of the same modules, so that a refusal reaches the caller byte for byte. Whatever
-else goes wrong (no endpoint, no capacity, too slow, a container that raised) is a 503 that may be asked again.
+The container uses the same modules, so its refusals reach the caller byte for byte. Any other failure (no endpoint, no
+capacity, timeout, an exception in the container) is a 503 that the caller may retry.
 
 Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 """
@@ -14,11 +14,11 @@ from penstock.aws.client import AwsService, CallError
 from penstock.scoring.problems import RequestError
 
 MODEL_ERROR = 424
-"""What SageMaker answers where the container answered with 4xx or 5xx."""
+"""SageMaker's status for a container's 4xx or 5xx."""
 
 
 class RefusedError(Exception):
-    """The container says what is wrong with the request: status, and its problem document as it came."""
+    """The container refuses the request: its status, and its problem document unchanged."""
 
     def __init__(self, status: int, problem: bytes) -> None:
         super().__init__(status)
@@ -26,64 +26,64 @@ class RefusedError(Exception):
 
 
 class Endpoint:
-    """One endpoint, over one kept connection."""
+    """One endpoint, over a persistent connection."""
 
     def __init__(self, name: str, seconds: float, service: AwsService | None = None) -> None:
-        """Nothing is asked yet.
+        """Prepare the client; connects with the first call.
 
         Args:
-            name: the endpoint's.
-            seconds: that it is waited for.
-            service: SageMaker's runtime; made unless given.
+            name: of the endpoint.
+            seconds: timeout.
+            service: SageMaker's runtime; by default a new client.
         """
         self._path = f"/endpoints/{name}/invocations"
         self._service = service or AwsService("sagemaker", subdomain="runtime", seconds=seconds)
 
-    def ask(self, body: bytes, *, came: str, goes: str, told: Mapping[str, str]) -> bytes:
-        """The container's answer.
+    def invoke(self, body: bytes, *, content_type: str, accept: str, context: Mapping[str, str]) -> bytes:
+        """Return the container's response.
 
         Args:
-            body: what it is sent.
-            came: content type of that.
-            goes: content type of the answer.
-            told: headers with what else the container is to know (`penstock.api.sagemaker_headers.headers`).
+            body: of the request.
+            content_type: of the body.
+            accept: content type of the response.
+            context: headers with the request's id and query (`penstock.api.sagemaker_headers.headers`).
 
         Raises:
             RefusedError: the container's own 4xx.
-            RequestError: 503, for everything else that is no answer.
+            RequestError: 503, for every other failure.
         """
-        headers = {"content-type": came, "accept": goes, **told}
+        headers = {"content-type": content_type, "accept": accept, **context}
         try:
             reply = self._service.call("POST", self._path, headers=headers, body=body)
         except CallError as error:
-            raise _unanswered(str(error)) from None
+            raise _unavailable(str(error)) from None
         if reply.status == MODEL_ERROR:
-            raise _of_the_container(reply.body)
+            raise _container_error(reply.body)
         if reply.status != 200:
-            raise _unanswered(f"SageMaker says {reply.status} {reply.body[:300].decode(errors='replace')}")
+            raise _unavailable(f"SageMaker says {reply.status} {reply.body[:300].decode(errors='replace')}")
         return reply.body
 
     def close(self) -> None:
-        """Let the connection go; the next request makes another."""
+        """Close the connection; the next request opens another."""
         self._service.close()
 
 
-def _of_the_container(body: bytes) -> RefusedError | RequestError:
-    """The refusal in SageMaker's `ModelError`; what is none of ours is no answer."""
-    about = _object(body)
-    status, said = about.get("OriginalStatusCode"), str(about.get("OriginalMessage") or "")
-    if isinstance(status, int) and _object(said.encode()).get("status") == status < 500:
-        return RefusedError(status, said.encode())
-    return _unanswered(f"the container says {status} {said[:300]}")
+def _container_error(body: bytes) -> RefusedError | RequestError:
+    """Return the refusal in SageMaker's `ModelError`; without a problem document of ours, a 503."""
+    error = _parse_object(body)
+    status, message = error.get("OriginalStatusCode"), str(error.get("OriginalMessage") or "")
+    if isinstance(status, int) and _parse_object(message.encode()).get("status") == status < 500:
+        return RefusedError(status, message.encode())
+    return _unavailable(f"the container says {status} {message[:300]}")
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _parse_object(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        document = json.loads(data)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _unanswered(why: str) -> RequestError:
+def _unavailable(why: str) -> RequestError:
     return RequestError(503, f"the endpoint gives no answer: {why}; ask again")

@@ -1,7 +1,7 @@
-"""Requests of a version whose endpoint scores them: completed where there is a feature store, and passed on.
+"""Proxy predict requests to the SageMaker endpoint, completed first where the model has a feature store.
 
-What decodes, checks, scores, captures and counts is the container. Counted here is only whether it answered at all,
-for the rollout's alarm: Lambda's own `Errors` see nothing of an answer that is a 503.
+The container decodes, checks, scores, captures and counts. This module counts only whether it answered, for the
+rollout's alarm: Lambda's own `Errors` metric does not count a response that is a 503.
 """
 
 import json
@@ -11,11 +11,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from functions.predict import response as replies
+from functions.predict import response as responses
 from functions.predict.endpoint_client import Endpoint, RefusedError
-from functions.predict.request import Asked, asked, query
-from penstock.api import payloads
-from penstock.api import sagemaker_headers as inference
+from functions.predict.request import PredictRequest, parse_request, query_parameters
+from penstock.api import payloads, sagemaker_headers
 from penstock.api.media_types import CSV, JSON, JSON_LINES, PROBLEM
 from penstock.api.synthetic_request import is_synthetic
 from penstock.aws import emf
@@ -29,47 +28,50 @@ if TYPE_CHECKING:
 HEADERLESS = f"{CSV}; header=absent"
 
 
-class Passing:
-    """What stands in front of an endpoint."""
+class EndpointProxy:
+    """Forwards requests to an endpoint."""
 
-    def __init__(self, settings: PredictSettings, most: int = replies.MOST_BYTES) -> None:
+    def __init__(self, settings: PredictSettings, max_bytes: int = responses.MAX_BYTES) -> None:
         self.endpoint = Endpoint(settings.endpoint, float(settings.endpoint_seconds))
-        self._most = most
+        self._max_bytes = max_bytes
         self._namespace = emf.namespace(settings.stage, settings.model)
 
-    def answered(
-        self, event: Mapping[str, Any], headers: Mapping[str, str], completing: "tuple[Model, Lookup] | None"
+    def respond(
+        self, event: Mapping[str, Any], headers: Mapping[str, str], completion: "tuple[Model, Lookup] | None"
     ) -> dict[str, Any]:
-        """The container's answer, or its refusal.
+        """Return the container's response, or its refusal.
 
         Args:
             event: API Gateway's.
-            headers: of the answer; `x-request-id` is the request's.
-            completing: the model, for its signature, and its store, where requests are completed.
+            headers: of the response; `x-request-id` is the request's id.
+            completion: the model, for its signature, and its feature store; None where requests are not completed.
 
         Raises:
-            RequestError: what is wrong with the request before it is passed on, or no answer.
+            RequestError: the request has a fault, or the endpoint does not answer.
         """
-        given, captured = asked(event), not is_synthetic(event)
-        if completing is not None and captured:
-            given = _completed(given, *completing)
-        request = headers["x-request-id"]
-        told = inference.headers(request, query(event), captured=captured)
+        request, captured = parse_request(event), not is_synthetic(event)
+        if completion is not None and captured:
+            request = _complete(request, *completion)
+        identifier = headers["x-request-id"]
+        context = sagemaker_headers.headers(identifier, query_parameters(event), captured=captured)
         try:
-            answer = self._counted(given, told)
+            body = self._invoke(request, context)
         except RefusedError as refused:
-            return replies.reply(refused.status, refused.problem, PROBLEM, headers)
-        first = {"x-penstock-inference-id": f"{request}-0"}
-        reply = replies.reply(200, answer, given.goes, {**headers, **first})
-        if replies.too_large(reply["body"], self._most):
-            raise replies.too_many(_rows(answer, given.goes), self._most)
-        return reply
+            return responses.response(refused.status, refused.problem, PROBLEM, headers)
+        first = {"x-penstock-inference-id": f"{identifier}-0"}
+        response = responses.response(200, body, request.response_type, {**headers, **first})
+        if responses.is_too_large(response["body"], self._max_bytes):
+            raise responses.too_many_rows(_prediction_count(body, request.response_type), self._max_bytes)
+        return response
 
-    def _counted(self, given: Asked, told: Mapping[str, str]) -> bytes:
-        came = HEADERLESS if given.came == CSV and not given.header else given.came
+    def _invoke(self, request: PredictRequest, context: Mapping[str, str]) -> bytes:
+        """Invoke the endpoint and emit the metric of unanswered requests."""
+        content_type = HEADERLESS if request.content_type == CSV and not request.header else request.content_type
         unanswered = 0
         try:
-            return self.endpoint.ask(given.body, came=came, goes=given.goes, told=told)
+            return self.endpoint.invoke(
+                request.body, content_type=content_type, accept=request.response_type, context=context
+            )
         except RequestError:
             unanswered = 1
             raise
@@ -79,14 +81,15 @@ class Passing:
             sys.stdout.write(f"{json.dumps(document)}\n")
 
 
-def _completed(given: Asked, model: "Model", lookup: "Lookup") -> Asked:
-    """The request with what its rows lacked, as JSON; whatever it came as, the answer goes as it would have."""
-    body = payloads.to_json_request(given.body, given.came, model.signature, header=given.header, most=model.max_rows)
-    return Asked(JSON, True, given.goes, lookup.completed(body))
+def _complete(request: PredictRequest, model: "Model", lookup: "Lookup") -> PredictRequest:
+    """Return the request as JSON with its rows completed; the type of the response stays."""
+    body = payloads.to_json_request(
+        request.body, request.content_type, model.signature, header=request.header, most=model.max_rows
+    )
+    return PredictRequest(JSON, True, request.response_type, lookup.complete(body))
 
 
-def _rows(answer: bytes, kind: str) -> int:
-    """How many predictions an answer holds."""
+def _prediction_count(body: bytes, kind: str) -> int:
     if kind == JSON:
-        return len(json.loads(answer)["predictions"])
-    return answer.count(b"\n") - (kind != JSON_LINES)
+        return len(json.loads(body)["predictions"])
+    return body.count(b"\n") - (kind != JSON_LINES)

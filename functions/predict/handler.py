@@ -1,7 +1,7 @@
-"""One HTTPS request: complete from the feature store where there is one, decode, score, capture, answer.
+"""Answer one HTTPS request: complete it from the feature store where there is one, decode, score, capture, respond.
 
-What is imported here is the cold start. A published version loads and verifies its model when the process starts, or
-passes requests to the endpoint that does; the version that CloudFormation made has none and says so.
+Every import here adds to the cold start. A published version loads and verifies its model when the process starts, or
+forwards requests to its endpoint; the version that CloudFormation deploys first has no model and answers 503.
 """
 
 import time
@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from functions.predict import response as replies
+from functions.predict import response as responses
 from functions.predict.capture import Capture
-from functions.predict.model_file import registered
-from functions.predict.request import asked, query
-from functions.predict.response import MOST_BYTES
+from functions.predict.model_file import read_model_file
+from functions.predict.request import parse_request, query_parameters
+from functions.predict.response import MAX_BYTES
 from penstock.api import payloads
 from penstock.api.media_types import Media
 from penstock.api.synthetic_request import is_synthetic
@@ -22,28 +22,31 @@ from penstock.predict_settings import PredictSettings
 from penstock.scoring.problems import RequestError
 
 if TYPE_CHECKING:
-    from functions.predict.endpoint_proxy import Passing
+    from functions.predict.endpoint_proxy import EndpointProxy
     from functions.predict.feature_lookup import Lookup
     from penstock.scoring.model import Model
     from penstock.scoring.tensors import Instances
 
 settings = PredictSettings.read()
-MOST_ANSWERED = MOST_BYTES
+MAX_RESPONSE_BYTES = MAX_BYTES
 PREDICT, OPENAPI, PING = "/predict", "/openapi.json", "/ping"
 METHODS = {PREDICT: "POST", OPENAPI: "GET", PING: "GET"}
 RETRY = {"retry-after": "1"}
 
 
 @cache
-def _load() -> "Model":
+def _load_model() -> "Model":
     from penstock.scoring.model import Model  # noqa: PLC0415 - where an endpoint scores, onnxruntime is not loaded
 
     return Model(
-        registered(settings), sha256=settings.model_sha256, max_rows=int(settings.max_rows), name=settings.model_key
+        read_model_file(settings),
+        sha256=settings.model_sha256,
+        max_rows=int(settings.max_rows),
+        name=settings.model_key,
     )
 
 
-def _lookup() -> "Lookup | None":
+def _make_lookup() -> "Lookup | None":
     if model is None or not settings.feature_store:
         return None
     from functions.predict.feature_lookup import Lookup  # noqa: PLC0415 - a model without a feature store does not load it
@@ -51,106 +54,108 @@ def _lookup() -> "Lookup | None":
     return Lookup(settings.feature_store, model.signature)
 
 
-def _passing() -> "Passing | None":
+def _make_proxy() -> "EndpointProxy | None":
     if not settings.endpoint:
         return None
-    from functions.predict.endpoint_proxy import Passing  # noqa: PLC0415 - a version that scores itself does not load it
+    from functions.predict.endpoint_proxy import EndpointProxy  # noqa: PLC0415 - only a version with an endpoint loads it
 
-    return Passing(settings)
+    return EndpointProxy(settings)
 
 
-passing = _passing()
-# In front of an endpoint it is read for the signature alone: at once by a feature store, else when it is asked for.
-model = _load() if settings.model_key and (passing is None or settings.feature_store) else None
-lookup = _lookup()
-# In front of an endpoint nothing is captured here: no extension, and no key of hashes, is asked for.
-capture = Capture(settings, model.signature if model and passing is None else None)
+proxy = _make_proxy()
+# With an endpoint only the signature is needed: at once for a feature store, otherwise when it is first used.
+model = _load_model() if settings.model_key and (proxy is None or settings.feature_store) else None
+lookup = _make_lookup()
+# With an endpoint the container captures: here no extension is registered and no key of hashes is read.
+capture = Capture(settings, model.signature if model and proxy is None else None)
 VERSION: Mapping[str, str] = {"x-penstock-version": settings.version} if settings.model_key else {}
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """An API Gateway HTTP API event (payload 2.0) in, its response out."""
+    """Answer an API Gateway HTTP API event (payload 2.0)."""
     try:
-        return _replied(event)
+        return _respond(event)
     finally:
         capture.release()
 
 
-def _replied(event: dict[str, Any]) -> dict[str, Any]:
+def _respond(event: dict[str, Any]) -> dict[str, Any]:
     headers = {"x-request-id": event["requestContext"]["requestId"], **VERSION}
     try:
         path = _path(event)
-        _published()
+        _require_version()
         if path == PREDICT:
-            return _passed(passing, event, headers) if passing else _predicted(_live(), event, headers)
-        return replies.document(_about() if path == PING else _described(_live(), event), headers)
+            return _forward(proxy, event, headers) if proxy else _predict(_live_model(), event, headers)
+        return responses.document(_about() if path == PING else _openapi(_live_model(), event), headers)
     except RequestError as error:
-        return replies.problem(error, headers | (RETRY if settings.model_key and error.status == 503 else {}))
+        return responses.problem(error, headers | (RETRY if settings.model_key and error.status == 503 else {}))
 
 
 def _path(event: Mapping[str, Any]) -> str:
-    """Which of the paths is asked; API Gateway routes no other here, but whoever invokes the function may.
+    """Return the request's path; API Gateway routes no others here, but the function can be invoked directly.
 
     Raises:
         RequestError: 404 or 405.
     """
-    asked = event["requestContext"].get("http", {})
-    path = asked.get("path", PREDICT)
+    request = event["requestContext"].get("http", {})
+    path = request.get("path", PREDICT)
     if path not in METHODS:
         raise RequestError(404, f"there is nothing at {path[:200]}: ask {', '.join(METHODS)}")
-    method = asked.get("method", METHODS[path])
+    method = request.get("method", METHODS[path])
     if method != METHODS[path]:
         raise RequestError(405, f"{path} takes {METHODS[path]}, not {method}")
     return str(path)
 
 
-def _published() -> None:
+def _require_version() -> None:
     if not settings.model_key:
         mend = f"approve one with `penstock approve {settings.model} --reason …`"
         raise RequestError(503, f"no version of {settings.model} is live yet: {mend}")
 
 
-def _live() -> "Model":
-    return _load() if model is None else model
+def _live_model() -> "Model":
+    return _load_model() if model is None else model
 
 
 def _about() -> dict[str, Any]:
     return {"model": settings.model, "version": int(settings.version), "sha256": settings.model_sha256}
 
 
-def _described(live: "Model", event: Mapping[str, Any]) -> dict[str, Any]:
-    from functions.predict.openapi_route import described  # noqa: PLC0415 - no part of a cold start that predicts
+def _openapi(live: "Model", event: Mapping[str, Any]) -> dict[str, Any]:
+    from functions.predict.openapi_route import openapi_document  # noqa: PLC0415 - a cold start that predicts does not load it
 
-    return described(settings, live, event)
-
-
-def _passed(front: "Passing", event: Mapping[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    return front.answered(event, headers, (_live(), lookup) if lookup is not None else None)
+    return openapi_document(settings, live, event)
 
 
-def _predicted(live: "Model", event: Mapping[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    """Decode, score, capture, answer.
+def _forward(front: "EndpointProxy", event: Mapping[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    return front.respond(event, headers, (_live_model(), lookup) if lookup is not None else None)
+
+
+def _predict(live: "Model", event: Mapping[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    """Decode, score, capture, respond.
 
     Raises:
-        RequestError: whatever is wrong with the request.
+        RequestError: the request's fault.
     """
     started = time.perf_counter()
-    rows, kind = _asked(live, event)
+    rows, kind = _decode(live, event)
     predictions = _predictions(live, rows, headers["x-request-id"])
     seconds = time.perf_counter() - started
-    reply = _answered(_explained(live, rows, predictions, event), kind, headers)
+    response = _encode(_add_explanations(live, rows, predictions, event), kind, headers)
     if not is_synthetic(event):
         capture.send(rows, predictions, datetime.now(UTC), seconds)
-    return reply
+    return response
 
 
-def _asked(live: "Model", event: Mapping[str, Any]) -> "tuple[Instances, Media]":
-    """The rows, and the content type of the answer."""
-    given = asked(event)
-    body = payloads.to_json_request(given.body, given.came, live.signature, header=given.header, most=live.max_rows)
+def _decode(live: "Model", event: Mapping[str, Any]) -> "tuple[Instances, Media]":
+    """Return the rows, and the content type of the response."""
+    request = parse_request(event)
+    body = payloads.to_json_request(
+        request.body, request.content_type, live.signature, header=request.header, most=live.max_rows
+    )
     if lookup is not None and not is_synthetic(event):
-        body = lookup.completed(body)
-    return payloads.decode_with(live.instances, body, live.signature), given.goes
+        body = lookup.complete(body)
+    return payloads.decode_with(live.instances, body, live.signature), request.response_type
 
 
 def _predictions(live: "Model", rows: "Instances", request: str) -> list[dict[str, Any]]:
@@ -158,24 +163,24 @@ def _predictions(live: "Model", rows: "Instances", request: str) -> list[dict[st
     return [{"id": f"{request}-{index}"} | live.prediction(score) for index, score in scores]
 
 
-def _explained(
+def _add_explanations(
     live: "Model", rows: "Instances", predictions: list[dict[str, Any]], event: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The predictions as they are answered.
+    """Return the predictions of the response, with explanations where the query has `explain`.
 
-    An explanation is not captured: it follows from the row and the version, whenever it is asked for again.
+    An explanation is not captured: it can be computed again from the row and the version.
     """
-    if not (given := query(event)):
+    if not (query := query_parameters(event)):
         return predictions
     from penstock.api.explain import add_explanations  # noqa: PLC0415 - no part of a cold start that does not explain
 
-    return add_explanations(live, rows, predictions, given)
+    return add_explanations(live, rows, predictions, query)
 
 
-def _answered(predictions: list[dict[str, Any]], kind: Media, headers: dict[str, str]) -> dict[str, Any]:
-    answer = {"model": settings.model, "version": int(settings.version), "predictions": predictions}
+def _encode(predictions: list[dict[str, Any]], kind: Media, headers: dict[str, str]) -> dict[str, Any]:
+    document = {"model": settings.model, "version": int(settings.version), "predictions": predictions}
     first = {"x-penstock-inference-id": predictions[0]["id"]}
-    reply = replies.reply(200, payloads.encode_response(answer, kind), kind, headers | first)
-    if replies.too_large(reply["body"], MOST_ANSWERED):
-        raise replies.too_many(len(predictions), MOST_ANSWERED)
-    return reply
+    response = responses.response(200, payloads.encode_response(document, kind), kind, headers | first)
+    if responses.is_too_large(response["body"], MAX_RESPONSE_BYTES):
+        raise responses.too_many_rows(len(predictions), MAX_RESPONSE_BYTES)
+    return response

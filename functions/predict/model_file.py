@@ -7,16 +7,16 @@ from penstock.aws.client import AwsService, CallError, Reply, encode
 from penstock.predict_settings import PredictSettings
 
 TRIES, SECONDS, PAUSE_SECONDS = 3, 3.0, 0.2
-"""Lambda gives a start ten seconds."""
-NOT_THERE, TROUBLE = 404, 500
+"""Within the ten seconds that Lambda allows a start."""
+NOT_FOUND, SERVER_ERROR = 404, 500
 
 
 class ModelNotReadError(Exception):
-    """S3 does not give the file; the message says why. Lambda starts the function again with the next request."""
+    """S3 does not return the file; the message says why. Lambda starts the function again with the next request."""
 
 
-def registered(settings: PredictSettings) -> bytes:
-    """The object version that was registered; where S3 has it no more, the newest, held to the same digest.
+def read_model_file(settings: PredictSettings) -> bytes:
+    """Read the registered object version; where S3 has it no more, the newest, which must have the same digest.
 
     Raises:
         ModelNotReadError: S3 refuses, or does not answer.
@@ -24,28 +24,28 @@ def registered(settings: PredictSettings) -> bytes:
     service = AwsService("s3", seconds=SECONDS, bucket=settings.bucket)
     version = settings.model_version_id
     try:
-        found = _asked(service, settings, version if version != "null" else "")
-        if found.status == NOT_THERE and version:
-            found = _asked(service, settings, "")
+        reply = _get(service, settings, version if version != "null" else "")
+        if reply.status == NOT_FOUND and version:
+            reply = _get(service, settings, "")
     finally:
         service.close()
-    if found.status != 200:
-        said = found.body[:300].decode(errors="replace")
-        raise ModelNotReadError(f"s3://{settings.bucket}/{settings.model_key}: S3 says {found.status} {said}")
-    return found.body
+    if reply.status != 200:
+        message = reply.body[:300].decode(errors="replace")
+        raise ModelNotReadError(f"s3://{settings.bucket}/{settings.model_key}: S3 says {reply.status} {message}")
+    return reply.body
 
 
-def _asked(service: AwsService, settings: PredictSettings, version: str) -> Reply:
+def _get(service: AwsService, settings: PredictSettings, version: str) -> Reply:
     query = f"versionId={encode(version)}" if version else ""
-    return _patiently(lambda: service.call("GET", f"/{settings.model_key}", query=query), settings)
+    return _retry(lambda: service.call("GET", f"/{settings.model_key}", query=query), settings)
 
 
-def _patiently(ask: Callable[[], Reply], settings: PredictSettings) -> Reply:
-    """Ask again where S3 is down or busy; a refusal is an answer."""
+def _retry(call: Callable[[], Reply], settings: PredictSettings) -> Reply:
+    """Repeat a call while S3 fails or does not answer; a 4xx is final."""
     for left in reversed(range(TRIES)):
         try:
-            reply = ask()
-            if reply.status < TROUBLE or not left:
+            reply = call()
+            if reply.status < SERVER_ERROR or not left:
                 return reply
         except CallError as error:
             if not left:

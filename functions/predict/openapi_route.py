@@ -1,4 +1,4 @@
-"""The OpenAPI document of the version that answers; loaded when somebody asks for it."""
+"""The OpenAPI document of the live version; loaded with the first request for it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +11,8 @@ from penstock.scoring.signature import Value
 from penstock.settings import PredictSettings
 
 
-def described(settings: PredictSettings, model: Model, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The document, with a golden example of the version where there still is one."""
+def openapi_document(settings: PredictSettings, model: Model, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document, with a golden example of the version where there still is one."""
     return openapi.document(
         model.signature,
         version=int(settings.version),
@@ -25,13 +25,13 @@ def described(settings: PredictSettings, model: Model, event: Mapping[str, Any])
 
 
 def _auth(event: Mapping[str, Any]) -> openapi.Auth | None:
-    """Which authorizer let the request through."""
+    """Return the authorizer of the request."""
     authorizer = event["requestContext"].get("authorizer") or {}
     return "jwt" if "jwt" in authorizer else "iam" if "iam" in authorizer else None
 
 
 def _example(settings: PredictSettings) -> Mapping[str, Value] | None:
-    """Read each time: a subject that is forgotten leaves the golden examples too."""
+    """Read a golden example, each time anew: erasing a person's data removes it from the golden examples too."""
     key = f"{settings.model_key.rpartition('/')[0]}/golden.json"
     try:
         golden = Store(settings.bucket).json(key)

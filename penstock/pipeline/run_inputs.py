@@ -8,20 +8,20 @@ Inputs = dict[Input, str]
 """SHA-256 (hex) of each."""
 CodePart = Literal["model code", "training code", "package versions"]
 CodeParts = Mapping[CodePart, str]
-"""What the input `code` consists of, each part by its SHA-256 (hex): it lets the sentence name the part."""
+"""The parts of the input `code`, each by its SHA-256 (hex), so that the sentence can name the part."""
 CODE_PARTS = "code_parts"
-"""Where a run's record holds them; a record from before they were kept has none."""
+"""Name of the parts in a run's record; older records have none."""
 FINISHED = {"registered", "rejected"}
 """Endings of runs that trained and were judged."""
 
 
-def compared(
-    given: Inputs, runs: Sequence[Mapping[str, Any]], *, but: str, code_parts: CodeParts | None = None
+def compare_inputs(
+    inputs: Inputs, runs: Sequence[Mapping[str, Any]], *, but: str, code_parts: CodeParts | None = None
 ) -> dict[str, Any]:
     """Compare the inputs with those of the last finished run.
 
     Args:
-        given: of this run.
+        inputs: of this run.
         runs: the model's, newest first.
         but: this run's name.
         code_parts: of this run.
@@ -34,28 +34,28 @@ def compared(
     if last is None:
         return {"with": None, "differ": [], "sentence": "there is no finished run to compare with"}
     earlier = _recorded(last, "inputs")
-    differ = [name for name, digest in given.items() if earlier.get(name) != digest]
+    differ = [name for name, digest in inputs.items() if earlier.get(name) != digest]
     if not differ:
-        return equal(last["id"])
+        return equal_inputs(last["id"])
     parts = _differing_parts(code_parts or {}, _recorded(last, CODE_PARTS))
     words = [word for name in differ for word in (parts if name == "code" and parts else [name])]
-    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-    return {"with": last["id"], "differ": differ, "sentence": f"other {listed} than run {last['id']}"}
+    names = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return {"with": last["id"], "differ": differ, "sentence": f"other {names} than run {last['id']}"}
 
 
 def code_parts(model: str, training: str, packages: str) -> CodeParts:
-    """The digests by part, those left out that the deployment does not tell."""
+    """Name the digests by part; parts that the deployment does not give are left out."""
     parts: dict[CodePart, str] = {"model code": model, "training code": training, "package versions": packages}
     return {name: digest for name, digest in parts.items() if digest}
 
 
-def equal(run: str) -> dict[str, Any]:
-    """The comparison where none differs."""
+def equal_inputs(run: str) -> dict[str, Any]:
+    """The comparison where no input differs."""
     return {"with": run, "differ": [], "sentence": f"equals run {run} in data, code, parameters, image and contract"}
 
 
 def _differing_parts(parts: CodeParts, earlier: Mapping[str, str]) -> list[str]:
-    """The parts of the code that differ; none where the earlier run did not keep them."""
+    """The parts of the code that differ; none where the earlier run did not record them."""
     return [name for name, digest in parts.items() if earlier and earlier.get(name) != digest]
 
 

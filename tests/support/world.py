@@ -198,8 +198,8 @@ class World:
                 patch.setenv(f"AWS_ENDPOINT_URL_{service}", self.front)
             loaded = importlib.import_module(module)
         self.closing.callback(loaded.capture.close)
-        if loaded.passing is not None:
-            self.closing.callback(loaded.passing.endpoint.close)
+        if loaded.proxy is not None:
+            self.closing.callback(loaded.proxy.endpoint.close)
         return loaded
 
     @cached_property

@@ -137,10 +137,12 @@ def test_a_container_that_raises_is_taken_back_and_its_endpoint_is_gone(
     project: Project, cloud: LaptopCloud, client: Client, outputs: dict[str, str], rows: list[dict[str, Any]]
 ) -> None:
     # Given an image whose container raises on whatever is no golden example
-    path = project.root / "training" / "steps" / "serve_app.py"
+    path = project.root / "training" / "steps" / "serve" / "app.py"
     good, before = path.read_text(), alias(client, outputs)
     path.write_text(
-        good.replace("        if given.captured:\n", '        if given.captured:\n            raise OSError("full")\n')
+        good.replace(
+            "        if attributes.captured:\n", '        if attributes.captured:\n            raise OSError("full")\n'
+        )
     )
     assert path.read_text() != good
     # When version 2 is rolled out with it under load

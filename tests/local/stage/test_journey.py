@@ -428,7 +428,7 @@ def test_a_folder_is_one_upload_and_the_same_again_is_skipped(
 
     # And pushed again, nothing is sent, and the run that looks says so
     again = project.run("push", str(folder), "--model", "rejects", "--wait")
-    assert "nothing was sent" in again.stdout
+    assert "only _SUCCESS was sent again" in again.stdout
     newest = project.json("runs", "--model", "rejects")[0]
     assert (newest["outcome"], newest["steps"]["validate"]["same_as"]) == ("skipped", run["id"])
     listed = client("s3").list_object_versions(Bucket=bucket(client), Prefix=f"raw/rejects/{run['cause'][10:]}")

@@ -49,8 +49,8 @@ class QuickInspection(Inspection):
 class Quick(Validation):
     """Validates with the quick inspection; reads a job's findings as usual."""
 
-    def _upload(self, run: str, upload: Upload, *, inspected: bool) -> FileFinding:
-        return super()._upload(run, upload, inspected=True) if inspected else self.inspection.inspect(run, upload)
+    def _inspect_file(self, run: str, upload: Upload, *, inspected: bool) -> FileFinding:
+        return super()._inspect_file(run, upload, inspected=True) if inspected else self.inspection.inspect(run, upload)
 
     @property
     def inspection(self) -> Inspection:

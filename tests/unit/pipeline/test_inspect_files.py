@@ -1,4 +1,4 @@
-"""Uploads that are too large for validate: a job checks them, and what comes out is the same to the byte."""
+"""Uploads that are too large for validate: a job inspects them, with the same result to the byte."""
 
 import json
 from collections.abc import Callable
@@ -37,14 +37,14 @@ def job(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return lambda: entry.main(["inspect"])
 
 
-def above(world: World, megabytes: int) -> None:
-    """Have a job check what is above this size."""
+def set_threshold(world: World, megabytes: int) -> None:
+    """Set the size above which a job inspects the files."""
     path = world.root / "model" / "model.yaml"
     path.write_text(path.read_text() + f"\nvalidation: {{job_above_mb: {megabytes}}}\n")
 
 
 def upload(world: World, january: pl.DataFrame) -> None:
-    """A run that took one file, with some bad rows."""
+    """Open a run that takes one file, with some bad rows."""
     world.take("a.csv", january.write_csv().encode(), RUN)
 
 
@@ -60,8 +60,8 @@ def findings(world: World) -> list[FileFinding]:
     return [FileFinding.read(world.store.json(key)) for key in keys]
 
 
-def folder_taken(world: World, january: pl.DataFrame) -> None:
-    """A run that took a folder of two tables, one with bad rows, and a file that is no table."""
+def take_folder(world: World, january: pl.DataFrame) -> None:
+    """Open a run that takes a folder of two tables, one with bad rows, and a file that is no table."""
     world.upload("days/1.csv", january.head(200).write_csv().encode())
     world.upload("days/2.csv", january.tail(200).write_csv().encode())
     world.upload("days/3.csv", b"\x00")
@@ -70,7 +70,7 @@ def folder_taken(world: World, january: pl.DataFrame) -> None:
 
 def test_above_the_threshold_the_files_are_left_to_a_job(world: World, job: Job, january: pl.DataFrame) -> None:
     # Given a model whose files are all too large
-    above(world, 0)
+    set_threshold(world, 0)
     upload(world, january)
     # When they are validated
     result = validated(world)
@@ -87,38 +87,38 @@ def test_above_the_threshold_the_files_are_left_to_a_job(world: World, job: Job,
 @pytest.mark.parametrize(("over", "outcome"), [(0, "train"), (1, "inspect")])
 def test_the_threshold_is_the_size_of_all_files_together(world: World, over: int, outcome: str) -> None:
     # Given two uploads that are one megabyte together, or a byte more
-    above(world, 1)
+    set_threshold(world, 1)
     good = flights([1]).head(50).write_csv().encode()
     blank = b"x" * (1_000_000 - len(good) + over)
-    world.ledger.record_upload(recorded(world, "blank.csv", blank))
+    world.ledger.record_upload(record(world, "blank.csv", blank))
     world.take("good.csv", good, RUN)
     assert validated(world)["outcome"] == outcome
 
 
-def recorded(world: World, name: str, data: bytes) -> Upload:
+def record(world: World, name: str, data: bytes) -> Upload:
     item = world.upload(name, data)["detail"]["object"]
     return Upload(item["key"], item["version-id"], item["etag"], item["size"], "2026-01-01T00:00:00+00:00")
 
 
-def test_through_a_job_it_is_the_same_to_the_byte(world: World, job: Job, january: pl.DataFrame) -> None:
+def test_a_job_gives_the_same_result_to_the_byte(world: World, job: Job, january: pl.DataFrame) -> None:
     # Given a run that is validated without a job
-    folder_taken(world, january)
+    take_folder(world, january)
     direct = validated(world)
     assert direct["outcome"] == "train"
-    kept = {key: world.store.read(key) for key in world.keys("")}
+    before = {key: world.store.read(key) for key in world.keys("")}
     step, dataset = world.ledger.run(RUN)["steps"]["validate"], world.ledger.dataset(direct["dataset"])
     # When the same run goes through the job
-    above(world, 0)
+    set_threshold(world, 0)
     assert validated(world)["outcome"] == "inspect"
     assert job() == 0
     through = validated(world, inspected=True)
     # Then its version is the same, and so is each object that was there
     assert (through["outcome"], through["dataset"]) == ("train", direct["dataset"])
-    made = {key: world.store.read(key) for key in world.keys("")}
-    assert {key: made[key] for key in kept} == kept
+    after_job = {key: world.store.read(key) for key in world.keys("")}
+    assert {key: after_job[key] for key in before} == before
     own = (f"runs/{MODEL}/{RUN}/found/", f"runs/{MODEL}/{RUN}/input/files.json")
-    assert all(key.startswith(own) for key in made.keys() - kept.keys())
-    # And so is what the ledger knows, but for the other threshold in the parameters
+    assert all(key.startswith(own) for key in after_job.keys() - before.keys())
+    # And so are the ledger's records, except for the other threshold in the parameters
     after = world.ledger.run(RUN)["steps"]["validate"]
     assert {name for name in step if step[name] != after[name]} <= {"at", "inputs", "parameters"}
     assert {name for name in step["inputs"] if step["inputs"][name] != after["inputs"][name]} == {"parameters"}
@@ -130,32 +130,32 @@ def test_through_a_job_it_is_the_same_to_the_byte(world: World, job: Job, januar
 def test_each_file_has_its_finding_and_its_line(
     world: World, job: Job, january: pl.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    above(world, 0)
-    folder_taken(world, january)
+    set_threshold(world, 0)
+    take_folder(world, january)
     validated(world)
     assert job() == 0
-    found = sorted(findings(world), key=lambda item: item.upload.key)
-    assert [(item.rows, item.bad, item.refusal is None) for item in found] == [
+    results = sorted(findings(world), key=lambda item: item.upload.key)
+    assert [(item.rows, item.bad, item.refusal is None) for item in results] == [
         (200, 7, True), (200, 0, True), (0, 0, False),
     ]  # fmt: skip
-    said = capsys.readouterr().out
-    assert "file 1 of 3: raw/flight-delay/days/1.csv: 200 rows, 7 of them bad" in said
-    assert f"file 3 of 3: raw/flight-delay/days/3.csv: refused: {found[2].refusal}" in said
+    output = capsys.readouterr().out
+    assert "file 1 of 3: raw/flight-delay/days/1.csv: 200 rows, 7 of them bad" in output
+    assert f"file 3 of 3: raw/flight-delay/days/3.csv: refused: {results[2].refusal}" in output
 
 
-def test_a_job_that_is_tried_again_goes_on_where_it_was(
+def test_a_retried_job_goes_on_where_it_was(
     world: World, job: Job, january: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a job that breaks on the second of three files
-    above(world, 0)
-    folder_taken(world, january)
+    set_threshold(world, 0)
+    take_folder(world, january)
     validated(world)
-    asked: list[str] = []
+    names: list[str] = []
     whole = Inspection.inspect
 
     def breaks(self: Inspection, run: str, upload: Upload) -> FileFinding:
-        asked.append(upload.key.rpartition("/")[2])
-        if asked == ["1.csv", "2.csv"]:
+        names.append(upload.key.rpartition("/")[2])
+        if names == ["1.csv", "2.csv"]:
             raise OSError(28, "No space left on device")
         return whole(self, run, upload)
 
@@ -167,18 +167,18 @@ def test_a_job_that_is_tried_again_goes_on_where_it_was(
     before = list(world.store.versions(first[0]))
     assert job() == 0
     # Then the first file is not read again, and its finding stays as it is
-    assert asked == ["1.csv", "2.csv", "2.csv", "3.csv"]
+    assert names == ["1.csv", "2.csv", "2.csv", "3.csv"]
     assert list(world.store.versions(first[0])) == before
     assert len(findings(world)) == 3
     assert "file 1 of 3: raw/flight-delay/days/1.csv: inspected before" in capsys.readouterr().out
     assert validated(world, inspected=True)["outcome"] == "train"
 
 
-def test_an_error_names_the_file_where_sagemaker_takes_it_from(
+def test_an_error_with_the_files_name_is_where_sagemaker_reads_it(
     world: World, job: Job, january: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Given a file on which the inspection breaks
-    above(world, 0)
+    set_threshold(world, 0)
     upload(world, january)
     validated(world)
 
@@ -189,21 +189,21 @@ def test_an_error_names_the_file_where_sagemaker_takes_it_from(
     # When the job runs
     assert job() == 1
     # Then its reason is a sentence, for a training job's FailureReason as for a processing job's ExitMessage
-    wanted = "raw/flight-delay/a.csv cannot be inspected: MemoryError: cannot allocate 9 GB"
+    message = "raw/flight-delay/a.csv cannot be inspected: MemoryError: cannot allocate 9 GB"
     for name in ("failure", "message"):
-        assert (tmp_path / "ml" / "output" / name).read_text() == wanted
-    # And the run ends with it, as Step Functions hands it over
+        assert (tmp_path / "ml" / "output" / name).read_text() == message
+    # And the run ends with it, as Step Functions passes it on
     described = {
         "ProcessingJobStatus": "Failed",
         "FailureReason": "AlgorithmError: , exit code: 1",
-        "ExitMessage": wanted,
+        "ExitMessage": message,
     }
     error = {"Error": "States.TaskFailed", "Cause": json.dumps(described)}
     event = {"run": RUN, "outcome": "failed", "step": "inspection", "error": error}
-    assert world.load("end_run").handler(event, None)["reason"] == f"inspection failed: {wanted}"
+    assert world.load("end_run").handler(event, None)["reason"] == f"inspection failed: {message}"
 
 
-def test_a_job_without_its_list_says_so(world: World, job: Job, tmp_path: Path) -> None:
+def test_a_job_without_its_list_fails_with_a_message(world: World, job: Job, tmp_path: Path) -> None:
     world.store.write(world.lake.run_input(RUN, "code.zip"), packed(world.root / "model"))
     assert job() == 1
     assert (tmp_path / "ml" / "output" / "message").read_text() == (
@@ -219,7 +219,7 @@ def test_parts_under_a_changed_contract_go_through_the_job_too(world: World, job
     world.end_run("run1")
     path = world.root / "model" / "contract.yaml"
     path.write_text(path.read_text().replace("[EWR, JFK, LGA]", "[EWR, JFK, LGA, SWF]"))
-    above(world, 0)
+    set_threshold(world, 0)
     world.open_run(RUN)
     # When the next run goes through the job
     assert validated(world)["outcome"] == "inspect"

@@ -1,10 +1,10 @@
-"""What differed from the last finished run."""
+"""The comparison of a run's inputs with those of the last finished run."""
 
 from typing import Any
 
 import pytest
 
-from penstock.pipeline.run_inputs import CodeParts, Inputs, compared
+from penstock.pipeline.run_inputs import CodeParts, Inputs, compare_inputs
 
 GIVEN: Inputs = {"data": "d1", "code": "c1", "parameters": "p1", "image": "i1", "contract": "k1"}
 
@@ -14,10 +14,10 @@ def run(name: str, outcome: str | None, inputs: Inputs | None) -> dict[str, Any]
     return {"id": name, "steps": steps} | ({"outcome": outcome} if outcome else {})
 
 
-def test_what_differs_is_named() -> None:
-    known: Inputs = GIVEN | {"data": "d0", "image": "i0"}
-    found = compared(GIVEN, [run("run1", "rejected", known)], but="run2")
-    assert found == {"with": "run1", "differ": ["data", "image"], "sentence": "other data and image than run run1"}
+def test_the_inputs_that_differ_are_named() -> None:
+    earlier: Inputs = GIVEN | {"data": "d0", "image": "i0"}
+    comparison = compare_inputs(GIVEN, [run("run1", "rejected", earlier)], but="run2")
+    assert comparison == {"with": "run1", "differ": ["data", "image"], "sentence": "other data and image than run run1"}
 
 
 PARTS: CodeParts = {"model code": "m1", "training code": "t1", "package versions": "v1"}
@@ -37,20 +37,20 @@ def test_the_part_of_the_code_that_differs_is_named(earlier: CodeParts, sentence
     last = run("run1", "registered", GIVEN | {"code": "c0"})
     last["steps"]["validate"]["code_parts"] = {**PARTS, **earlier}
     # When it is compared with, then the sentence names the part; the input is still the code
-    found = compared(GIVEN, [last], but="run2", code_parts=PARTS)
-    assert (found["differ"], found["sentence"]) == (["code"], sentence)
+    comparison = compare_inputs(GIVEN, [last], but="run2", code_parts=PARTS)
+    assert (comparison["differ"], comparison["sentence"]) == (["code"], sentence)
 
 
 def test_a_run_that_recorded_no_parts_differs_in_its_code() -> None:
     last = run("run1", "registered", GIVEN | {"code": "c0", "data": "d0"})
-    found = compared(GIVEN, [last], but="run2", code_parts=PARTS)
-    assert found["sentence"] == "other data and code than run run1"
+    comparison = compare_inputs(GIVEN, [last], but="run2", code_parts=PARTS)
+    assert comparison["sentence"] == "other data and code than run run1"
 
 
-def test_that_nothing_differs_is_said_with_the_run_that_it_equals() -> None:
-    found = compared(GIVEN, [run("run1", "registered", GIVEN)], but="run2")
-    assert (found["with"], found["differ"]) == ("run1", [])
-    assert found["sentence"] == "equals run run1 in data, code, parameters, image and contract"
+def test_equal_inputs_name_the_run() -> None:
+    comparison = compare_inputs(GIVEN, [run("run1", "registered", GIVEN)], but="run2")
+    assert (comparison["with"], comparison["differ"]) == ("run1", [])
+    assert comparison["sentence"] == "equals run run1 in data, code, parameters, image and contract"
 
 
 def test_only_runs_that_finished_count() -> None:
@@ -62,9 +62,9 @@ def test_only_runs_that_finished_count() -> None:
         run("run2", "rejected", GIVEN | {"code": "c0"}),
         run("run1", "registered", GIVEN),
     ]
-    assert compared(GIVEN, runs, but="run5")["sentence"] == "other code than run run2"
+    assert compare_inputs(GIVEN, runs, but="run5")["sentence"] == "other code than run run2"
 
 
 def test_the_first_run_has_nothing_to_compare_with() -> None:
-    found = compared(GIVEN, [run("run1", None, GIVEN)], but="run1")
-    assert found == {"with": None, "differ": [], "sentence": "there is no finished run to compare with"}
+    comparison = compare_inputs(GIVEN, [run("run1", None, GIVEN)], but="run1")
+    assert comparison == {"with": None, "differ": [], "sentence": "there is no finished run to compare with"}

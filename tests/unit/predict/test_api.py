@@ -1,4 +1,4 @@
-"""What a client sees of the predict function beside the scores: content types, headers, the document, health."""
+"""The predict function's HTTP interface: content types, headers, the OpenAPI document, health."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from penstock.scoring.model import Model
 from penstock.scoring.signature import Signature
 from tests.support.tiny import GOOD, SMALLEST, build, build_multiclass, explains
 from tests.support.world import World
-from tests.unit.predict.test_handler import captured, request, stream
+from tests.unit.predict.test_handler import captured_rows, request, stream
 from training.steps.export import onnx_export as export
 
 
@@ -52,7 +52,7 @@ LINES = '{"city": "JFK", "amount": 10.5, "row_id": "r1"}\n{"city": "LGA", "amoun
 
 
 @pytest.mark.parametrize(("kind", "body"), [("text/csv", CSV), ("application/jsonlines", LINES)])
-def test_an_answer_is_what_the_request_was_unless_asked_otherwise(
+def test_the_response_has_the_content_type_of_the_request_unless_accept_has_another(
     world: World, function: ModuleType, tiny_onnx: bytes, kind: str, body: str
 ) -> None:
     # Given rows in another content type than JSON
@@ -62,17 +62,17 @@ def test_an_answer_is_what_the_request_was_unless_asked_otherwise(
     # Then they are answered in kind
     assert (reply["statusCode"], reply["headers"]["content-type"]) == (200, kind)
     lines = io.StringIO(reply["body"])
-    found = list(csv.DictReader(lines) if kind == "text/csv" else map(json.loads, lines))
-    assert [float(row["score"]) for row in found] == scores
+    records = list(csv.DictReader(lines) if kind == "text/csv" else map(json.loads, lines))
+    assert [float(row["score"]) for row in records] == scores
     # And as JSON where that is accepted, with the same scores and captures
     plain = json.loads(function.handler(sent(body, kind, Accept="application/json"), None)["body"])
     assert [row["score"] for row in plain["predictions"]] == scores
-    rows = captured(world)
+    rows = captured_rows(world)
     assert [row["instance"] for row in rows[:2]] == [row["instance"] for row in rows[2:]]
     assert rows[0]["instance"]["row_id"] == "r1"
 
 
-def test_headers_say_which_request_which_version_and_which_inference(function: ModuleType) -> None:
+def test_headers_have_request_id_version_and_inference_id(function: ModuleType) -> None:
     # Given an answer and a refusal
     fine, refused = function.handler(request(GOOD), None), function.handler(request(body="{"), None)
     # Then both say which request it was and what answered, and the answer its first id
@@ -83,7 +83,7 @@ def test_headers_say_which_request_which_version_and_which_inference(function: M
 
 
 @pytest.mark.parametrize(
-    ("event", "status", "said"),
+    ("event", "status", "message"),
     [
         (sent("{}", "application/xml"), 415, "taken are application/json, text/csv, application/jsonlines"),
         (sent("{}", "application/json; charset=latin-1"), 415, "utf-8"),
@@ -95,16 +95,16 @@ def test_headers_say_which_request_which_version_and_which_inference(function: M
         (got("/admin"), 404, "there is nothing at /admin: ask /predict"),
     ],
 )
-def test_what_is_not_taken_is_a_problem_that_says_what_is(
-    world: World, function: ModuleType, event: dict[str, Any], status: int, said: str
+def test_the_problem_of_a_refused_request_names_what_is_accepted(
+    world: World, function: ModuleType, event: dict[str, Any], status: int, message: str
 ) -> None:
-    found, detail = problem(function.handler(event, None))
-    assert (found, said in detail) == (status, True), detail
-    assert captured(world) == []
+    code, detail = problem(function.handler(event, None))
+    assert (code, message in detail) == (status, True), detail
+    assert captured_rows(world) == []
 
 
 def overflowing(explains: str = "") -> bytes:
-    """A model whose amounts are the square of what it is asked."""
+    """Build a model whose amounts are the square of their input."""
     shape = [None, 1]
     node = helper.make_node("Mul", ["amount", "amount"], ["variable"])
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("amount", "variable")]
@@ -124,33 +124,35 @@ def test_a_score_that_is_no_number_is_not_answered(world: World) -> None:
     # When such a row is asked for, then the answer says which, and is no invalid JSON
     reply = function.handler(request({"amount": 3}, {"amount": 1e30}), None)
     assert problem(reply) == (422, "the model's score of row 1 is not a finite number: its values are too large")
-    assert len(captured(world)) == 1
+    assert len(captured_rows(world)) == 1
 
 
 def test_ping_says_what_serves_and_captures_nothing(world: World, function: ModuleType, tiny_onnx: bytes) -> None:
     reply = function.handler(got("/ping"), None)
     assert json.loads(reply["body"]) == {"model": "flight-delay", "version": 3, "sha256": sha256(tiny_onnx)}
-    assert captured(world) == []
+    assert captured_rows(world) == []
 
 
 @pytest.mark.parametrize("path", ["/ping", "/openapi.json"])
-def test_where_nothing_is_live_nothing_is_described(world: World, path: str) -> None:
+def test_without_a_live_version_document_and_ping_are_a_503(world: World, path: str) -> None:
     status, detail = problem(world.load("predict").handler(got(path), None))
     assert (status, "penstock approve flight-delay" in detail) == (503, True)
 
 
-def test_the_document_says_who_may_call_and_shows_a_golden_example(world: World, function: ModuleType) -> None:
+def test_the_document_has_the_authorizer_and_a_golden_example(world: World, function: ModuleType) -> None:
     # Given a version with golden examples
     world.store.write("models/m/golden.json", json.dumps([{"instance": GOOD, "score": 0.5}]).encode())
     # When the document is asked for through each authorizer
-    found = {}
+    documents = {}
     for auth in ("iam", "jwt"):
         reply = function.handler(got("/openapi.json", authorizer={auth: {}}), None)
-        found[auth] = json.loads(reply["body"])
+        documents[auth] = json.loads(reply["body"])
     # Then it says so, and shows a row that the model takes
-    assert [found[auth]["security"] for auth in found] == [[{"iam": []}], [{"jwt": []}]]
-    assert found["iam"]["info"]["version"] == "3"
-    example = found["iam"]["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]["row"]
+    assert [documents[auth]["security"] for auth in documents] == [[{"iam": []}], [{"jwt": []}]]
+    assert documents["iam"]["info"]["version"] == "3"
+    example = documents["iam"]["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"][
+        "row"
+    ]
     assert example["value"] == {"instances": [GOOD]}
     assert function.handler(request(body=json.dumps(example["value"])), None)["statusCode"] == 200
     # And one that is forgotten is gone from it
@@ -166,20 +168,20 @@ def explaining(world: World, data: bytes) -> ModuleType:
 @pytest.mark.parametrize(
     ("kind", "body"), [("application/json", ""), ("text/csv", CSV), ("application/jsonlines", LINES)]
 )
-def test_an_explanation_is_answered_in_every_content_type_and_not_captured(world: World, kind: str, body: str) -> None:
+def test_explanations_are_returned_in_every_content_type_and_not_captured(world: World, kind: str, body: str) -> None:
     # Given a version that explains, and two rows
     function = explaining(world, build(explains=explains()))
     sent_body = body or json.dumps({"instances": [json.loads(line) for line in LINES.splitlines()]})
-    plain, asked = sent(sent_body, kind), sent(sent_body, kind) | {"queryStringParameters": {"explain": "true"}}
+    plain, explained = sent(sent_body, kind), sent(sent_body, kind) | {"queryStringParameters": {"explain": "true"}}
     # When they are asked for with and without it
-    before, reply = function.handler(plain, None), function.handler(asked, None)
+    before, reply = function.handler(plain, None), function.handler(explained, None)
     # Then the answer has what each field adds, and is the plain answer otherwise
     added = [contributions(kind, line) for line in predictions(kind, reply["body"])]
     for line, (base, parts, score) in zip(predictions(kind, before["body"]), added, strict=True):
         assert float(line["score"]) == score == pytest.approx(base + sum(parts.values()))
         assert list(parts) == list(GOOD)
     # And what is captured is the same
-    rows = captured(world)
+    rows = captured_rows(world)
     assert [{**row, "at": ""} for row in rows[:2]] == [{**row, "at": ""} for row in rows[2:]]
     assert "explanation" not in json.dumps(rows)
 
@@ -188,8 +190,8 @@ def predictions(kind: str, body: str) -> list[Any]:
     lines = io.StringIO(body)
     if kind == "text/csv":
         return list(csv.DictReader(lines))
-    found = [json.loads(line) for line in lines]
-    return found if kind == "application/jsonlines" else list(found[0]["predictions"])
+    documents = [json.loads(line) for line in lines]
+    return documents if kind == "application/jsonlines" else list(documents[0]["predictions"])
 
 
 def contributions(kind: str, line: dict[str, Any]) -> tuple[float, dict[str, float], float]:
@@ -200,34 +202,34 @@ def contributions(kind: str, line: dict[str, Any]) -> tuple[float, dict[str, flo
     return float(line["explanation.base"]), parts, float(line["score"])
 
 
-def test_of_several_classes_the_labels_probability_is_explained(world: World) -> None:
+def test_the_probability_of_the_label_is_explained_with_several_classes(world: World) -> None:
     function = explaining(world, build_multiclass(explains=explains()))
     reply = function.handler(request(GOOD, queryStringParameters={"explain": "true"}), None)
-    [found] = json.loads(reply["body"])["predictions"]
-    assert found["scores"][found["label"]] == found["score"]
-    total = found["explanation"]["base"] + sum(found["explanation"]["contributions"].values())
-    assert total == pytest.approx(found["score"])
+    [prediction] = json.loads(reply["body"])["predictions"]
+    assert prediction["scores"][prediction["label"]] == prediction["score"]
+    total = prediction["explanation"]["base"] + sum(prediction["explanation"]["contributions"].values())
+    assert total == pytest.approx(prediction["score"])
 
 
 @pytest.mark.parametrize(
-    ("entry", "rows", "word", "status", "said"),
+    ("entry", "rows", "word", "status", "message"),
     [
         ("", 1, "true", 422, "train, and approve the new version"),
         (explains(), 4, "true", 413, "at most 3 rows of a request are explained"),
         (explains(), 1, "true,true", 400, "say true or false"),
     ],
 )
-def test_what_cannot_be_explained_is_a_problem_and_not_captured(
-    world: World, entry: str, rows: int, word: str, status: int, said: str
+def test_a_request_that_cannot_be_explained_is_a_problem_and_not_captured(
+    world: World, entry: str, rows: int, word: str, status: int, message: str
 ) -> None:
     function = explaining(world, build(explains=entry))
-    found, detail = problem(function.handler(request(*[GOOD] * rows, queryStringParameters={"explain": word}), None))
-    assert (found, said in detail) == (status, True), detail
-    assert captured(world) == []
+    code, detail = problem(function.handler(request(*[GOOD] * rows, queryStringParameters={"explain": word}), None))
+    assert (code, message in detail) == (status, True), detail
+    assert captured_rows(world) == []
 
 
 @pytest.mark.parametrize("entry", ["", explains()])
-def test_the_document_offers_what_the_version_has(world: World, entry: str) -> None:
+def test_the_document_has_the_explain_parameter_where_the_version_explains(world: World, entry: str) -> None:
     document = json.loads(explaining(world, build(explains=entry)).handler(got("/openapi.json"), None)["body"])
     offered = document["paths"]["/predict"]["post"].get("parameters", [])
     assert [item["name"] for item in offered] == (["explain"] if entry else [])

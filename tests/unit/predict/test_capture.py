@@ -1,4 +1,4 @@
-"""What is captured is packed for Firehose, sampled as the model asks, and never keeps an answer waiting for long."""
+"""Captures are packed for Firehose, sampled by the model's share, and never delay a response for long."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Firehose:
-    """Answers over HTTP: takes records, refuses those that it is told to, or gives another answer to all."""
+    """Answers over HTTP: accepts records, refuses those at `refuse`, or gives `instead` to all."""
 
     def __init__(self, refuse: tuple[int, ...] = (), instead: Answer | None = None) -> None:
         self.calls: list[list[bytes]] = []
@@ -42,8 +42,8 @@ def closing() -> Iterator[ExitStack]:
         yield stack
 
 
-def capturing(closing: ExitStack, monkeypatch: pytest.MonkeyPatch, address: str, sample: str = "1.0") -> Capture:
-    """A capture whose Firehose is at an address."""
+def make_capture(closing: ExitStack, monkeypatch: pytest.MonkeyPatch, address: str, sample: str = "1.0") -> Capture:
+    """Return a capture whose Firehose is at an address."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_FIREHOSE", address)
     about = {"stage": "dev", "model": "m", "bucket": "b", "capture": "stream", "version": "3"}
     capture = Capture(PredictSettings(**about, capture_sample=sample), None)
@@ -51,8 +51,8 @@ def capturing(closing: ExitStack, monkeypatch: pytest.MonkeyPatch, address: str,
     return capture
 
 
-def dropped(capture: Capture, rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> int:
-    """Send rows; how many were counted as dropped."""
+def send_and_count_drops(capture: Capture, rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> int:
+    """Send rows; return how many were counted as dropped."""
     capture.send(rows, [{"id": f"r-{i}", "score": 0.5, "label": True} for i in range(len(rows))], AT, 0.01)
     return int(json.loads(capsys.readouterr().out.splitlines()[-1])["CapturesDropped"])
 
@@ -61,8 +61,8 @@ def test_many_rows_are_one_record(
     closing: ExitStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     firehose = Firehose()
-    capture = capturing(closing, monkeypatch, closing.enter_context(serving(firehose)))
-    assert dropped(capture, [{"a": index} for index in range(500)], capsys) == 0
+    capture = make_capture(closing, monkeypatch, closing.enter_context(serving(firehose)))
+    assert send_and_count_drops(capture, [{"a": index} for index in range(500)], capsys) == 0
     ((record,),) = firehose.calls
     assert [json.loads(line)["instance"]["a"] for line in record.splitlines()] == list(range(500))
 
@@ -73,8 +73,8 @@ def test_large_rows_stay_within_firehoses_limits(
     firehose = Firehose()
     monkeypatch.setattr(stream, "BUDGET_SECONDS", 60.0)
     monkeypatch.setattr(stream, "SECONDS", 30.0)
-    capture = capturing(closing, monkeypatch, closing.enter_context(serving(firehose)))
-    assert dropped(capture, [{"a": "x" * 9_000} for _ in range(1_000)], capsys) == 0
+    capture = make_capture(closing, monkeypatch, closing.enter_context(serving(firehose)))
+    assert send_and_count_drops(capture, [{"a": "x" * 9_000} for _ in range(1_000)], capsys) == 0
     assert all(len(record) <= 1_000 * 1024 for call in firehose.calls for record in call)
     assert all(sum(map(len, call)) <= 4 * 1024 * 1024 for call in firehose.calls)
     assert sum(record.count(b"\n") for call in firehose.calls for record in call) == 1_000
@@ -93,7 +93,7 @@ def test_large_rows_stay_within_firehoses_limits(
         (Firehose(instead=(200, b'{"RequestResponses": []}')), [{}] * 7, 7),
     ],
 )
-def test_what_is_not_taken_is_counted(
+def test_refused_captures_are_counted(
     closing: ExitStack,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -101,40 +101,40 @@ def test_what_is_not_taken_is_counted(
     rows: list[dict[str, Any]],
     count: int,
 ) -> None:
-    capture = capturing(closing, monkeypatch, closing.enter_context(serving(firehose)))
-    assert dropped(capture, rows, capsys) == count
+    capture = make_capture(closing, monkeypatch, closing.enter_context(serving(firehose)))
+    assert send_and_count_drops(capture, rows, capsys) == count
 
 
-def test_a_throttled_stream_is_asked_again_at_once(
+def test_a_throttled_stream_is_called_again_at_once(
     closing: ExitStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a Firehose that refuses quickly
     firehose = Firehose(instead=(400, b"{}"))
-    capture = capturing(closing, monkeypatch, closing.enter_context(serving(firehose)))
-    # When two requests are answered, then both were sent: it kept nobody waiting
-    assert [dropped(capture, [{}], capsys) for _ in range(2)] == [1, 1]
+    capture = make_capture(closing, monkeypatch, closing.enter_context(serving(firehose)))
+    # When two requests are answered, then both captures were sent, as it did not delay the first
+    assert [send_and_count_drops(capture, [{}], capsys) for _ in range(2)] == [1, 1]
     assert len(firehose.calls) == 2
 
 
-def test_no_firehose_at_all_is_counted(
+def test_captures_without_a_firehose_are_counted(
     closing: ExitStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a port where nobody listens
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    capture = capturing(closing, monkeypatch, f"http://127.0.0.1:{port}")
+    capture = make_capture(closing, monkeypatch, f"http://127.0.0.1:{port}")
     # When rows are captured, then all are counted as dropped
-    assert dropped(capture, [{"a": 1}] * 5, capsys) == 5
+    assert send_and_count_drops(capture, [{"a": 1}] * 5, capsys) == 5
 
 
-def test_a_firehose_that_hangs_costs_one_request_its_patience_and_no_other(
+def test_a_hanging_firehose_delays_only_one_request(
     closing: ExitStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a Firehose that takes connections and never answers
     hanging = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
-    capture = capturing(closing, monkeypatch, f"http://127.0.0.1:{hanging.getsockname()[1]}")
+    capture = make_capture(closing, monkeypatch, f"http://127.0.0.1:{hanging.getsockname()[1]}")
     # When two requests are answered
-    assert [dropped(capture, [{"a": 1}] * 5, capsys) for _ in range(2)] == [5, 5]
+    assert [send_and_count_drops(capture, [{"a": 1}] * 5, capsys) for _ in range(2)] == [5, 5]
     # Then only the first of them went to it
     hanging.settimeout(0)
     hanging.accept()[0].close()
@@ -142,31 +142,31 @@ def test_a_firehose_that_hangs_costs_one_request_its_patience_and_no_other(
         hanging.accept()
 
 
-def test_after_its_rest_a_firehose_is_asked_again(
+def test_a_firehose_is_called_again_after_the_pause(
     closing: ExitStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Given a Firehose that was not there for a request
     firehose = Firehose()
     address = closing.enter_context(serving(firehose))
-    capture = capturing(closing, monkeypatch, address)
-    capture._stream._rests_until = time.monotonic() + 60
-    assert dropped(capture, [{}], capsys) == 1
-    # When its rest is over
-    capture._stream._rests_until = time.monotonic() - 1
+    capture = make_capture(closing, monkeypatch, address)
+    capture._stream._paused_until = time.monotonic() + 60
+    assert send_and_count_drops(capture, [{}], capsys) == 1
+    # When the pause is over
+    capture._stream._paused_until = time.monotonic() - 1
     # Then it gets the next one
-    assert dropped(capture, [{}], capsys) == 0
+    assert send_and_count_drops(capture, [{}], capsys) == 0
     assert len(firehose.calls) == 1
 
 
-def test_a_spent_budget_sends_nothing(
+def test_nothing_is_sent_beyond_the_budget(
     closing: ExitStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given a budget that is gone before the first call
+    # Given a budget that is exceeded before the first call
     monkeypatch.setattr(stream, "BUDGET_SECONDS", -1.0)
     firehose = Firehose()
-    capture = capturing(closing, monkeypatch, closing.enter_context(serving(firehose)))
+    capture = make_capture(closing, monkeypatch, closing.enter_context(serving(firehose)))
     # When rows are captured, then none are sent, and all are counted
-    assert (dropped(capture, [{"a": 1}] * 5, capsys), firehose.calls) == (5, [])
+    assert (send_and_count_drops(capture, [{"a": 1}] * 5, capsys), firehose.calls) == (5, [])
 
 
 def test_a_sample_is_drawn_by_the_inference_id(
@@ -174,19 +174,19 @@ def test_a_sample_is_drawn_by_the_inference_id(
 ) -> None:
     # Given a model that captures a quarter of its answers
     firehose = Firehose()
-    capture = capturing(closing, monkeypatch, closing.enter_context(serving(firehose)), sample="0.25")
+    capture = make_capture(closing, monkeypatch, closing.enter_context(serving(firehose)), sample="0.25")
     # When a request is answered, twice
     rows = [{"a": index} for index in range(2_000)]
-    assert [dropped(capture, rows, capsys) for _ in range(2)] == [0, 0]
-    # Then about so many are captured, the same ones, and what is left out is not counted as dropped
+    assert [send_and_count_drops(capture, rows, capsys) for _ in range(2)] == [0, 0]
+    # Then about a quarter is captured, the same rows each time, and the others are not counted as dropped
     first, second = ([json.loads(line)["id"] for line in call[0].splitlines()] for call in firehose.calls)
     assert first == second == [f"r-{index}" for index in range(2_000) if is_sampled(f"r-{index}", 0.25)]
     assert 400 < len(first) < 600
 
 
-def test_an_empty_sample_asks_nobody(
+def test_an_empty_sample_makes_no_call(
     closing: ExitStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     firehose = Firehose()
-    capture = capturing(closing, monkeypatch, closing.enter_context(serving(firehose)), sample="1e-12")
-    assert (dropped(capture, [{}] * 3, capsys), firehose.calls) == (0, [])
+    capture = make_capture(closing, monkeypatch, closing.enter_context(serving(firehose)), sample="1e-12")
+    assert (send_and_count_drops(capture, [{}] * 3, capsys), firehose.calls) == (0, [])

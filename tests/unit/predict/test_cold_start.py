@@ -1,4 +1,4 @@
-"""What the predict function imports before its first answer is chosen: each module beyond Python's own is listed."""
+"""The predict function imports exactly the listed modules before its first response."""
 
 import os
 import subprocess
@@ -33,16 +33,16 @@ print("\\n".join(sorted(set(sys.modules) & heavy)), file=sys.stderr)
 
 
 @contextmanager
-def a_lake(tiny_onnx: bytes) -> Iterator[str]:
-    def answering(method: str, _target: str, _body: bytes) -> Answer:
+def lake_server(tiny_onnx: bytes) -> Iterator[str]:
+    def respond(method: str, _target: str, _body: bytes) -> Answer:
         return 200, tiny_onnx if method == "GET" else b'{"RequestResponses": [{}]}'
 
-    with serving(answering) as address:
+    with serving(respond) as address:
         yield address
 
 
-def imported(address: str, **about: str) -> set[str]:
-    """The modules of a process that started as predict does, and answered where it has a model."""
+def imported_modules(address: str, **about: str) -> set[str]:
+    """Start a process as predict does, answer a request where it has a model, and return its modules."""
     from tests.support.tiny import GOOD
 
     variables = {"STAGE": STAGE, "MODEL": MODEL, "BUCKET": BUCKET, "CAPTURE": STREAM, **about}
@@ -50,34 +50,34 @@ def imported(address: str, **about: str) -> set[str]:
     environment |= {"AWS_REGION": REGION, "AWS_ENDPOINT_URL": address, "PATH": os.environ["PATH"]}
     environment |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     program = PROGRAM % (GOOD, bool(about))
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, env=environment, check=False, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    return set(done.stderr.split())
+    assert process.returncode == 0, process.stderr
+    return set(process.stderr.split())
 
 
 @pytest.mark.parametrize("published", [True, False])
-def test_predict_imports_what_is_listed_and_nothing_else(tiny_onnx: bytes, published: bool) -> None:
+def test_predict_imports_exactly_the_listed_modules(tiny_onnx: bytes, published: bool) -> None:
     # Given a process as Lambda starts it
     about = {"version": "3", "model_key": "models/m/model.onnx", "model_sha256": sha256(tiny_onnx)}
-    with a_lake(tiny_onnx) as address:
+    with lake_server(tiny_onnx) as address:
         # When it has started, and a published version has answered and captured
-        found = imported(address, **(about if published else {}))
+        modules = imported_modules(address, **(about if published else {}))
     # Then beyond Python's own it holds what functions/predict/imports.txt lists
     listed = set(ALLOWED.read_text(encoding="utf-8").split())
-    found -= {"typing_extensions"}  # msgspec takes it where it is; predict's bundle has none
-    assert found - listed == set(), "a new import in predict's cold start: do without it, or list and measure it"
+    modules -= {"typing_extensions"}  # msgspec takes it where it is; predict's bundle has none
+    assert modules - listed == set(), "a new import in predict's cold start: do without it, or list and measure it"
     if published:
-        assert listed - found == set(), "no longer imported: take it off the list"
+        assert listed - modules == set(), "no longer imported: take it off the list"
 
 
-def test_in_front_of_an_endpoint_nothing_that_scores_is_imported(tiny_onnx: bytes) -> None:
+def test_a_version_with_an_endpoint_imports_no_scoring_modules(tiny_onnx: bytes) -> None:
     # Given a published version whose endpoint scores
     about = {"version": "3", "model_key": "models/m/model.onnx", "model_sha256": sha256(tiny_onnx)}
-    with a_lake(tiny_onnx) as address:
+    with lake_server(tiny_onnx) as address:
         # When it has started and passed on a request
-        found = imported(address, **about, endpoint="e", endpoint_seconds="5")
+        modules = imported_modules(address, **about, endpoint="e", endpoint_seconds="5")
     # Then it holds less than one that scores, and what passes requests on
     listed = set(ALLOWED.read_text(encoding="utf-8").split())
     passing = {
@@ -85,5 +85,5 @@ def test_in_front_of_an_endpoint_nothing_that_scores_is_imported(tiny_onnx: byte
         "functions.predict.endpoint_proxy",
         "penstock.api.sagemaker_headers",
     }
-    assert found - listed - {"typing_extensions"} == passing
-    assert found & {"onnxruntime", "penstock.scoring.model"} == set()
+    assert modules - listed - {"typing_extensions"} == passing
+    assert modules & {"onnxruntime", "penstock.scoring.model"} == set()

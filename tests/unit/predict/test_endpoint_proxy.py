@@ -1,4 +1,4 @@
-"""The predict function in front of an endpoint: what is passed on, and that callers cannot tell it from the other."""
+"""The predict function with an endpoint: forwarded requests, and responses equal to those of a version that scores."""
 
 import base64
 import json
@@ -42,21 +42,21 @@ def endpoint(tiny_onnx: bytes) -> FakeEndpoint:
 def front(world: World, tiny_onnx: bytes, endpoint: FakeEndpoint) -> ModuleType:
     """A version whose endpoint scores."""
     module = load(world, tiny_onnx, endpoint="dev-m--3-abc", endpoint_seconds="9")
-    behind(module, endpoint)
+    use_endpoint(module, endpoint)
     return module
 
 
-def behind(module: ModuleType, endpoint: FakeEndpoint) -> None:
-    """Put a version in front of an endpoint; of its own class, for a cold start imports its modules anew."""
-    module.passing.endpoint = type(module.passing.endpoint)("dev-m--3-abc", 9, endpoint)
+def use_endpoint(module: ModuleType, endpoint: FakeEndpoint) -> None:
+    """Give a version a fake endpoint, of the class that the cold start imported."""
+    module.proxy.endpoint = type(module.proxy.endpoint)("dev-m--3-abc", 9, endpoint)
 
 
 def sent(body: bytes | str, **headers: str) -> dict[str, Any]:
-    """A request as API Gateway hands it over."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    """Return a request as an API Gateway event."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
     if isinstance(body, str):
-        return request(headers=named, body=body)
-    return request(headers=named, body=base64.b64encode(body).decode(), isBase64Encoded=True)
+        return request(headers=fields, body=body)
+    return request(headers=fields, body=base64.b64encode(body).decode(), isBase64Encoded=True)
 
 
 ROWS = json.dumps({"instances": [GOOD, SMALLEST]})
@@ -89,38 +89,42 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_callers_cannot_tell_the_two_targets_apart(
+def test_lambda_and_endpoint_give_the_same_responses(
     world: World, tiny_onnx: bytes, front: ModuleType, name: str
 ) -> None:
     # Given a version that scores itself, and one of the same file whose endpoint does
     stream()
     own = load(world, tiny_onnx)
-    with pytest.MonkeyPatch.context() as patch:  # it is read when somebody asks; boto3 must not find this address
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # the file is read with the first request; boto3 must not use this address
         patch.setenv("AWS_ENDPOINT_URL_S3", world.front)
-        front._load()
-    # When both are asked the same, then status, headers and body are the same, byte for byte
+        front._load_model()
+    # When both get the same request, then status, headers and body are the same, byte for byte
     expected = own.handler(EVENTS[name], None)
     assert front.handler(EVENTS[name], None) == expected
     assert expected["statusCode"] < 500
 
 
-def test_an_answer_too_large_for_lambda_is_refused_alike(world: World, tiny_onnx: bytes, front: ModuleType) -> None:
+def test_a_response_beyond_lambdas_limit_is_refused_alike(world: World, tiny_onnx: bytes, front: ModuleType) -> None:
     stream()
     own = load(world, tiny_onnx)
-    own.MOST_ANSWERED = front.passing._most = 100  # type: ignore[attr-defined]
+    own.MAX_RESPONSE_BYTES = front.proxy._max_bytes = 100  # type: ignore[attr-defined]
     for name in ("json", "csv", "json lines"):
         expected = own.handler(EVENTS[name], None)
         assert (front.handler(EVENTS[name], None), expected["statusCode"]) == (expected, 413), name
 
 
-def test_the_container_captures_once_and_no_smoke_test(world: World, front: ModuleType, endpoint: FakeEndpoint) -> None:
+def test_the_container_captures_a_request_once_and_a_smoke_test_never(
+    world: World, front: ModuleType, endpoint: FakeEndpoint
+) -> None:
     # Given a request, and one of a smoke test
     endpoint.captures.start()
-    answered = json.loads(front.handler(request(GOOD), None)["body"])["predictions"]
+    predictions = json.loads(front.handler(request(GOOD), None)["body"])["predictions"]
     assert front.handler(request(GOOD, smoke_test=True), None)["statusCode"] == 200
     endpoint.captures.stop()
-    # Then the first alone is captured, by the container, under the id that was answered
-    assert [line["id"] for line in endpoint.captured] == [answered[0]["id"]] == ["JKJaXmPLvHcESHA=-0"]
+    # Then only the first is captured, by the container, under the id of the response
+    assert [line["id"] for line in endpoint.captured] == [predictions[0]["id"]] == ["JKJaXmPLvHcESHA=-0"]
     assert world.keys("captures/") == []
     # And each went to the endpoint of the version, as what it is
     path, headers, _ = endpoint.asked[0]
@@ -129,10 +133,10 @@ def test_the_container_captures_once_and_no_smoke_test(world: World, front: Modu
     assert headers["x-amzn-sagemaker-inference-id"] == "JKJaXmPLvHcESHA="
 
 
-def test_a_query_that_cannot_be_handed_on_is_refused(front: ModuleType, endpoint: FakeEndpoint) -> None:
+def test_a_query_beyond_sagemakers_limit_is_refused(front: ModuleType, endpoint: FakeEndpoint) -> None:
     # Given a query that is longer than what SageMaker hands on
     reply = front.handler(request(GOOD, queryStringParameters={"explain": "y" * 2000}), None)
-    # Then it is named, and the endpoint not asked
+    # Then the problem says so, and the endpoint is not called
     assert (reply["statusCode"], json.loads(reply["body"])["title"]) == (414, "URI Too Long")
     assert endpoint.asked == []
 
@@ -151,14 +155,14 @@ NOT_OURS: dict[str, Reply | CallError] = {
 
 
 @pytest.mark.parametrize("name", NOT_OURS)
-def test_whatever_else_goes_wrong_is_a_503_to_ask_again_and_is_counted(
+def test_other_failures_of_the_endpoint_are_a_503_and_counted(
     front: ModuleType, endpoint: FakeEndpoint, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     # Given an answer, and then none
     assert front.handler(request(GOOD), None)["statusCode"] == 200
     endpoint.fails = NOT_OURS[name]
     reply = front.handler(request(GOOD), None)
-    # Then the caller is told, and may ask again
+    # Then the caller gets a 503 and may retry
     assert (reply["statusCode"], reply["headers"]["retry-after"]) == (503, "1")
     problem = json.loads(reply["body"])
     assert problem["detail"].startswith("the endpoint gives no answer: ")
@@ -169,8 +173,8 @@ def test_whatever_else_goes_wrong_is_a_503_to_ask_again_and_is_counted(
     assert counted[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["LambdaVersion"]]
 
 
-def test_over_the_wire_an_endpoint_is_waited_for_and_no_longer() -> None:
-    # Given a runtime that answers, and nobody
+def test_an_endpoint_over_http_and_without_a_server() -> None:
+    # Given a runtime that answers
     def answering(method: str, target: str, body: bytes) -> Answer:
         assert (method, target) == ("POST", "/endpoints/e/invocations")
         return 200, body
@@ -179,22 +183,25 @@ def test_over_the_wire_an_endpoint_is_waited_for_and_no_longer() -> None:
         environ = {"AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": address}
         environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s"}
         service = AwsService("sagemaker", subdomain="runtime", seconds=1, environ=environ)
-        found = Endpoint("e", 1, service)
-        # Then its answer comes back, and without it the reason
-        assert found.ask(b"a", came="text/csv", goes="text/csv", told=headers("r", {}, captured=True)) == b"a"
-        found.close()
+        endpoint = Endpoint("e", 1, service)
+        # Then its response is returned, and without a server the reason
+        assert (
+            endpoint.invoke(b"a", content_type="text/csv", accept="text/csv", context=headers("r", {}, captured=True))
+            == b"a"
+        )
+        endpoint.close()
     with pytest.raises(RequestError, match="gives no answer: sagemaker does not answer"):
-        found.ask(b"a", came="text/csv", goes="text/csv", told=headers("r", {}, captured=True))
+        endpoint.invoke(b"a", content_type="text/csv", accept="text/csv", context=headers("r", {}, captured=True))
 
 
-def test_requests_are_completed_before_they_are_passed_on(
+def test_requests_are_completed_before_they_are_forwarded(
     world: World, tiny_onnx: bytes, endpoint: FakeEndpoint
 ) -> None:
     # Given a version with a feature store that knows an entity
     stream()
     about = {"feature_store": BINDING}
     front = load(world, tiny_onnx, endpoint="e", endpoint_seconds="9", **about)
-    behind(front, endpoint)
+    use_endpoint(front, endpoint)
     own = load(world, tiny_onnx, **about)
     for module in (front, own):
         runtime = FakeRuntime("row_id", "at")
@@ -207,18 +214,18 @@ def test_requests_are_completed_before_they_are_passed_on(
     assert json.loads(endpoint.asked[0][2])["instances"][0]["city"] == "JFK"
 
 
-def test_what_captures_nothing_registers_no_extension(world: World, tiny_onnx: bytes) -> None:
+def test_a_version_with_an_endpoint_registers_no_extension(world: World, tiny_onnx: bytes) -> None:
     # Given a runtime with an Extensions API
     with running() as environment:
         world.monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", environment.address)
         # When a version starts that knows its signature and whose endpoint captures
         front = load(world, tiny_onnx, endpoint="e", endpoint_seconds="9", feature_store=BINDING)
-    # Then its invocations wait for nobody
+    # Then it does not use it
     assert front.model is not None
     assert environment.happened == []
 
 
-def test_without_a_feature_store_nothing_is_read_before_somebody_asks_what_it_takes(world: World) -> None:
+def test_a_version_with_an_endpoint_reads_the_model_file_only_when_needed(world: World) -> None:
     # Given a version whose file is no model
     front = load(world, b"no model", endpoint="e", endpoint_seconds="9")
     # Then the function has started without it
@@ -226,6 +233,6 @@ def test_without_a_feature_store_nothing_is_read_before_somebody_asks_what_it_ta
     assert front.handler(EVENTS["ping"], None)["statusCode"] == 200
 
 
-def test_the_runtime_has_an_address_of_its_own() -> None:
-    made = AwsService("sagemaker", subdomain="runtime", seconds=1, environ={"AWS_REGION": "eu-central-1"})
-    assert made._host == "runtime.sagemaker.eu-central-1.amazonaws.com"
+def test_the_runtime_has_its_own_host() -> None:
+    service = AwsService("sagemaker", subdomain="runtime", seconds=1, environ={"AWS_REGION": "eu-central-1"})
+    assert service._host == "runtime.sagemaker.eu-central-1.amazonaws.com"

@@ -17,7 +17,7 @@ from penstock.scoring.signature import Value
 from tests.support.fake_runtime import FakeRuntime, refusal
 from tests.support.tiny import GOOD
 from tests.support.world import BUCKET, MODEL, REGION, STAGE, STREAM, World
-from tests.unit.predict.test_handler import asked, captured, request, stream
+from tests.unit.predict.test_handler import captured_rows, request, respond_to, stream
 
 BINDING = json.dumps({"group": "flights", "entity": "row_id", "features": None})
 STORED = {
@@ -38,14 +38,14 @@ NAMED: dict[str, Value] = {"row_id": "r1"}
 
 @pytest.fixture
 def runtime() -> FakeRuntime:
-    made = FakeRuntime("row_id", "at")
-    made.records = {"r1": STORED}
-    return made
+    store = FakeRuntime("row_id", "at")
+    store.records = {"r1": STORED}
+    return store
 
 
 @pytest.fixture
 def function(world: World, tiny_onnx: bytes, runtime: FakeRuntime) -> ModuleType:
-    """A version that is bound to a store, with the store in memory."""
+    """Load a version that is bound to a feature store, with the store in memory."""
     stream()
     world.store.write("models/m/model.onnx", tiny_onnx)
     module = world.load(
@@ -68,54 +68,56 @@ def scores(answer: dict[str, Any]) -> list[float]:
     return [item["score"] for item in answer["predictions"]]
 
 
-def test_the_entity_alone_scores_as_all_its_features(world: World, function: ModuleType) -> None:
-    status, _, answer = asked(function, request(NAMED, GOOD))
+def test_a_row_with_the_entity_only_scores_like_one_with_all_features(world: World, function: ModuleType) -> None:
+    status, _, answer = respond_to(function, request(NAMED, GOOD))
     assert status == 200
-    named, whole = scores(answer)
-    assert named == whole
+    completed, whole = scores(answer)
+    assert completed == whole
     # And its capture has them
-    assert captured(world)[0]["instance"] == {k: v for k, v in (GOOD | NAMED | {"at": None}).items() if k != "note"}
+    assert captured_rows(world)[0]["instance"] == {
+        k: v for k, v in (GOOD | NAMED | {"at": None}).items() if k != "note"
+    }
 
 
-def test_what_the_request_gives_stands_null_too(function: ModuleType) -> None:
-    given: dict[str, Value] = {"amount": 1, "level": None}
-    _, _, answer = asked(function, request(NAMED | given, GOOD | given))
-    named, whole = scores(answer)
-    assert named == whole
+def test_values_of_the_request_are_not_replaced_null_included(function: ModuleType) -> None:
+    values: dict[str, Value] = {"amount": 1, "level": None}
+    _, _, answer = respond_to(function, request(NAMED | values, GOOD | values))
+    completed, whole = scores(answer)
+    assert completed == whole
 
 
-def test_a_request_that_lacks_nothing_asks_nobody(function: ModuleType, runtime: FakeRuntime) -> None:
+def test_a_complete_request_does_not_read_the_store(function: ModuleType, runtime: FakeRuntime) -> None:
     runtime.failing = [refusal("ServiceUnavailable")]
-    status, _, _ = asked(function, request(GOOD | NAMED, GOOD, {"city": "LGA", "amount": 1}))
+    status, _, _ = respond_to(function, request(GOOD | NAMED, GOOD, {"city": "LGA", "amount": 1}))
     assert (status, runtime.gets) == (200, [])
 
 
-def test_features_that_are_not_stored_are_not_asked_for(function: ModuleType, runtime: FakeRuntime) -> None:
+def test_features_outside_the_binding_are_not_read(function: ModuleType, runtime: FakeRuntime) -> None:
     bind(function, json.dumps({"group": "g", "entity": "row_id", "features": ["city", "amount"]}), runtime)
-    status, _, _ = asked(function, request(NAMED | {"city": "LGA", "amount": 1}))
+    status, _, _ = respond_to(function, request(NAMED | {"city": "LGA", "amount": 1}))
     assert (status, runtime.gets) == (200, [])
-    status, _, answer = asked(function, request(NAMED | {"amount": 1}, {"city": "JFK", "amount": 1}))
+    status, _, answer = respond_to(function, request(NAMED | {"amount": 1}, {"city": "JFK", "amount": 1}))
     assert scores(answer)[0] == scores(answer)[1]
 
 
-def test_an_entity_is_asked_for_once(function: ModuleType, runtime: FakeRuntime) -> None:
-    asked(function, request(NAMED, NAMED | {"amount": 2}, {"row_id": "r0", "city": "LGA", "amount": 1}))
+def test_an_entity_is_read_once(function: ModuleType, runtime: FakeRuntime) -> None:
+    respond_to(function, request(NAMED, NAMED | {"amount": 2}, {"row_id": "r0", "city": "LGA", "amount": 1}))
     assert runtime.gets == [["r0", "r1"]]
 
 
 def test_an_unknown_entity_that_lacks_a_required_field(world: World, function: ModuleType) -> None:
-    status, kind, problem = asked(function, request(GOOD, {"row_id": "r9", "city": "LGA"}))
+    status, kind, problem = respond_to(function, request(GOOD, {"row_id": "r9", "city": "LGA"}))
     assert (status, kind) == (422, "application/problem+json")
     assert problem["detail"] == (
         "row_id 'r9' in row 1 is not in the feature store: give its features; 'amount' is required"
     )
     assert (problem["field"], problem["row"]) == ("row_id", 1)
-    assert captured(world) == []
+    assert captured_rows(world) == []
 
 
-def test_an_unknown_entity_that_lacks_nothing_required_goes_on(function: ModuleType) -> None:
+def test_an_unknown_entity_with_all_required_fields_is_scored(function: ModuleType) -> None:
     bare: dict[str, Value] = {"city": "LGA", "amount": 1}
-    status, _, answer = asked(function, request(bare | {"row_id": "r9"}, bare))
+    status, _, answer = respond_to(function, request(bare | {"row_id": "r9"}, bare))
     assert status == 200
     assert scores(answer)[0] == scores(answer)[1]
 
@@ -133,22 +135,22 @@ def test_a_store_that_does_not_answer_is_a_503(function: ModuleType, runtime: Fa
 @pytest.mark.parametrize(
     "body", ["not json", "[]", '{"instances": 3}', '{"instances": [3]}', '{"instances": [{"row_id": [1]}]}', "[" * 9999]
 )
-def test_a_malformed_request_is_the_decoders(function: ModuleType, runtime: FakeRuntime, body: str) -> None:
-    status, _, problem = asked(function, request(body=body))
+def test_a_malformed_request_gets_the_decoders_error(function: ModuleType, runtime: FakeRuntime, body: str) -> None:
+    status, _, problem = respond_to(function, request(body=body))
     assert status in (400, 422)
     assert "feature store" not in problem["detail"]
     assert runtime.gets == []
 
 
 @pytest.mark.parametrize("mark", ["smoke_test", "shadow"])
-def test_what_a_rollout_asks_is_whole(function: ModuleType, runtime: FakeRuntime, mark: str) -> None:
+def test_synthetic_requests_are_not_completed(function: ModuleType, runtime: FakeRuntime, mark: str) -> None:
     # Given an entity that is a feature, which golden examples and captured rows name
     bind(function, json.dumps({"group": "g", "entity": "city", "features": None}), runtime)
-    status, _, _ = asked(function, request({"city": "JFK", "amount": 1}, **{mark: True}))
+    status, _, _ = respond_to(function, request({"city": "JFK", "amount": 1}, **{mark: True}))
     assert (status, runtime.gets) == (200, [])
 
 
-def test_without_a_store_nothing_of_it_is_loaded() -> None:
+def test_without_a_feature_store_its_modules_are_not_loaded() -> None:
     variables = {
         "PENSTOCK_STAGE": STAGE,
         "PENSTOCK_MODEL": MODEL,
@@ -160,7 +162,7 @@ def test_without_a_store_nothing_of_it_is_loaded() -> None:
     program = (
         "import sys, functions.predict.handler; print(*(m for m in sys.modules if 'feature' in m or 'lookup' in m))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parents[3],
         env=variables,
@@ -168,4 +170,6 @@ def test_without_a_store_nothing_of_it_is_loaded() -> None:
         capture_output=True,
         text=True,
     )
-    assert not [name for name in done.stdout.split() if name.startswith(("penstock.feature", "functions.predict.look"))]
+    assert not [
+        name for name in process.stdout.split() if name.startswith(("penstock.feature", "functions.predict.look"))
+    ]

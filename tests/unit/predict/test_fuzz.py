@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is no 5xx; and what is answered is exactly what the OpenAPI document says is valid."""
+"""No request gets a 5xx, and exactly the requests that are valid by the OpenAPI document are answered."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ MODELS: dict[str, Callable[[], bytes]] = {
 
 @pytest.fixture(params=MODELS)
 def function(world: World, request: pytest.FixtureRequest) -> ModuleType:
-    """The version that a rollout published, of each kind of model."""
+    """Load a published version of each kind of model."""
     stream()
     data = MODELS[request.param]()
     world.store.write("models/m/model.onnx", data)
@@ -44,14 +44,14 @@ def function(world: World, request: pytest.FixtureRequest) -> ModuleType:
     return world.load("predict", **about)
 
 
-def described(function: ModuleType) -> dict[str, Any]:
+def openapi_document(function: ModuleType) -> dict[str, Any]:
     event = {"requestContext": {"requestId": "r", "http": {"method": "GET", "path": "/openapi.json"}}}
     document: dict[str, Any] = json.loads(function.handler(event, None)["body"])
     return document
 
 
 def schema(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """A schema of the document by itself. ECMA's `$` is Python's `\\Z`."""
+    """Return one schema of the document. ECMA's `$` is Python's `\\Z`."""
     text = re.sub(r'(?<="pattern":")((?:[^"\\]|\\.)*)\$(?=")', r"\1\\\\Z", json.dumps(document, separators=(",", ":")))
     return {"$ref": f"#/components/schemas/{name}", **json.loads(text)}
 
@@ -62,29 +62,29 @@ def answer(function: ModuleType, body: str, query: dict[str, Any] | None = None,
     return reply["statusCode"], json.loads(reply["body"]) if "json" in kind and "lines" not in kind else reply["body"]
 
 
-def test_the_document_is_openapi(function: ModuleType) -> None:
-    validate(described(function))
+def test_the_document_is_valid_openapi(function: ModuleType) -> None:
+    validate(openapi_document(function))
 
 
-def test_every_valid_request_is_answered_validly(function: ModuleType) -> None:
+def test_every_valid_request_gets_a_valid_answer(function: ModuleType) -> None:
     # Given the schemas of the document
-    document = described(function)
+    document = openapi_document(function)
     operation = schemathesis.openapi.from_dict(document)["/predict"]["POST"]
     cases = operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
-    wanted, promised = (Draft202012Validator(schema(document, name)) for name in ("Request", "Answer"))
+    requests, answers = (Draft202012Validator(schema(document, name)) for name in ("Request", "Answer"))
 
     # When requests are made of them, then each is answered, as promised
     @many
     @given(cases.filter(lambda case: case.media_type == "application/json"))
     def ask(case: Any) -> None:
-        wanted.validate(case.body)
-        status, found = answer(function, json.dumps(case.body), case.query)
-        assert status == 200, found
-        assert all("explanation" in item for item in found["predictions"]) == (
+        requests.validate(case.body)
+        status, document = answer(function, json.dumps(case.body), case.query)
+        assert status == 200, document
+        assert all("explanation" in item for item in document["predictions"]) == (
             "explain=true" in urlencode(case.query or {})
         )
-        promised.validate(found)
-        assert len(found["predictions"]) == len(case.body["instances"])
+        answers.validate(document)
+        assert len(document["predictions"]) == len(case.body["instances"])
 
     ask()
 
@@ -101,30 +101,30 @@ ODD = st.one_of(
 )
 NAMES = st.one_of(st.sampled_from([*GOOD, "row_id", "at"]), st.text(max_size=3))
 NEAR = st.lists(
-    st.one_of(st.dictionaries(NAMES, ODD, max_size=3).map(lambda given: GOOD | given), ODD), max_size=5
+    st.one_of(st.dictionaries(NAMES, ODD, max_size=3).map(lambda values: GOOD | values), ODD), max_size=5
 ).map(lambda rows: {"instances": rows})
 
 
-def test_what_is_answered_is_what_is_valid(function: ModuleType) -> None:
+def test_exactly_the_valid_requests_are_answered(function: ModuleType) -> None:
     # Given a good row of which some values are replaced
-    document = described(function)
-    valid, promised = (Draft202012Validator(schema(document, name)) for name in ("Request", "Answer"))
+    document = openapi_document(function)
+    valid, answers = (Draft202012Validator(schema(document, name)) for name in ("Request", "Answer"))
     problem = Draft202012Validator(schema(document, "Problem"))
 
-    # When it is asked for, then it is answered just where the document says so
+    # When it is sent, then it is answered exactly where the document says that it is valid
     @many
     @given(st.one_of(NEAR, ODD))
     def ask(body: Any) -> None:
-        status, found = answer(function, json.dumps(body))
-        assert (status == 200) == valid.is_valid(body), (status, found)
-        (promised if status == 200 else problem).validate(found)
+        status, document = answer(function, json.dumps(body))
+        assert (status == 200) == valid.is_valid(body), (status, document)
+        (answers if status == 200 else problem).validate(document)
         assert status in {200, 413, 422}
 
     ask()
 
 
-def wrapped(text: str) -> list[str]:
-    """A text as a whole body, as a row, and as a value."""
+def embed(text: str) -> list[str]:
+    """Return a text as a whole body, as a row, and as a value."""
     return [
         text,
         f'{{"instances":[{text}]}}',
@@ -132,45 +132,45 @@ def wrapped(text: str) -> list[str]:
     ]
 
 
-def test_json_that_breaks_parsers_breaks_none_here(function: ModuleType) -> None:
+def test_json_that_breaks_parsers_gets_answers_or_client_errors(function: ModuleType) -> None:
     # Given JSONTestSuite, each text as a body, a row and every field's value
     texts = json_texts()
-    valid = Draft202012Validator(schema(described(function), "Request"))
+    valid = Draft202012Validator(schema(openapi_document(function), "Request"))
     assert len(texts) > 300
-    for body in (body for text in texts for body in wrapped(text)):
+    for body in (body for text in texts for body in embed(text)):
         # When it is sent in each content type
-        status, found = answer(function, body)
+        status, document = answer(function, body)
         # Then it is answered only where it is valid, and refused with a reason
-        assert status in {200, 400, 413, 422}, (body, found)
-        assert status == 200 or found["detail"], body
+        assert status in {200, 400, 413, 422}, (body, document)
+        assert status == 200 or document["detail"], body
         if status == 200:
             valid.validate(json.loads(body))
         for kind in ("text/csv", "application/jsonlines"):
             assert answer(function, body, **{"content-type": kind})[0] in {200, 400, 413, 422}, body
 
 
-def test_naughty_strings_do_no_harm(function: ModuleType) -> None:
+def test_naughty_strings_get_answers_or_client_errors(function: ModuleType) -> None:
     # Given the Big List of Naughty Strings, as a value of each field and as a field's name
     strings = naughty_strings()
-    valid = Draft202012Validator(schema(described(function), "Request"))
+    valid = Draft202012Validator(schema(openapi_document(function), "Request"))
     assert len(strings) > 400
     for text in strings:
         rows = [*({**GOOD, name: text} for name in (*GOOD, "row_id")), {**GOOD, text: 1}]
         for row in rows:
             # When it is sent
-            status, found = answer(function, json.dumps({"instances": [row]}))
+            status, document = answer(function, json.dumps({"instances": [row]}))
             # Then it is answered just where it is valid
-            assert (status == 200) == valid.is_valid({"instances": [row]}), (row, found)
+            assert (status == 200) == valid.is_valid({"instances": [row]}), (row, document)
         # And headers and CSV cells of it are no more harm
-        written = io.StringIO()
-        csv.writer(written).writerows([["city", "amount", "row_id", "note"], ["JFK", "1", text, text]])
-        assert answer(function, written.getvalue(), **{"content-type": "text/csv"})[0] in {200, 400, 422}
+        text_file = io.StringIO()
+        csv.writer(text_file).writerows([["city", "amount", "row_id", "note"], ["JFK", "1", text, text]])
+        assert answer(function, text_file.getvalue(), **{"content-type": "text/csv"})[0] in {200, 400, 422}
         assert answer(function, "{}", accept=text)[0] in {406, 422}
         assert answer(function, "{}", **{"content-type": text})[0] in {415, 422}
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/csv", "application/jsonlines"])
-def test_bytes_of_any_kind_are_no_error_of_ours(function: ModuleType, kind: str) -> None:
+def test_any_bytes_get_answers_or_client_errors(function: ModuleType, kind: str) -> None:
     gateway = Gateway(function, {"/predict": "POST"})
 
     @many
@@ -190,8 +190,8 @@ def test_bytes_of_any_kind_are_no_error_of_ours(function: ModuleType, kind: str)
     ask()
 
 
-def explore(found: Any) -> None:
-    operation = found.ok()
+def explore(result: Any) -> None:
+    operation = result.ok()
     modes = [operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode]
 
     @many
@@ -204,13 +204,13 @@ def explore(found: Any) -> None:
     ask()
 
 
-def test_schemathesis_finds_nothing(function: ModuleType) -> None:
+def test_schemathesis_finds_no_fault(function: ModuleType) -> None:
     # Given the API as a client finds it, and its own document
     gateway = Gateway(function, function.METHODS)
-    found = schemathesis.openapi.from_wsgi("/openapi.json", gateway, headers=SIGNED)
+    operations = schemathesis.openapi.from_wsgi("/openapi.json", gateway, headers=SIGNED)
     # When schemathesis asks each operation, with good and with bad data, then every one of its checks holds
-    for result in found.get_all_operations():
+    for result in operations.get_all_operations():
         explore(result)
-    # And more was asked than was refused at the door
+    # And requests were answered, not only refused
     statuses = {reply["statusCode"] for _, reply in gateway.answered}
     assert {200, 422} <= statuses <= {200, 400, 406, 413, 415, 422}

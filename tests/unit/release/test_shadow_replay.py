@@ -18,7 +18,7 @@ from penstock.release.shadow_comparison import group_requests, pair_answers
 from penstock.release.shadow_replay import MAX_FILES, ShadowReplay
 from tests.support.tiny import GOOD, SMALLEST
 from tests.support.world import FUNCTION, World
-from tests.unit.predict.test_handler import captured, request, stream
+from tests.unit.predict.test_handler import captured_rows, request, stream
 
 MOMENT = datetime(2026, 3, 4, 5, 1, tzinfo=UTC)
 SINCE = MOMENT - timedelta(hours=1)
@@ -127,7 +127,7 @@ def test_predict_repeats_its_captured_answers_to_the_last_bit_and_captures_nothi
     row = {name: value for name, value in GOOD.items() if name != "note"}
     for rows in ([row, SMALLEST], [row | {"amount": 999.1}]):
         assert predict.handler(request(*rows), None)["statusCode"] == 200
-    rows = captured(world)
+    rows = captured_rows(world)
     # When the same model is asked as a shadow
     pairs = [
         pair
@@ -138,7 +138,7 @@ def test_predict_repeats_its_captured_answers_to_the_last_bit_and_captures_nothi
     assert len(pairs) == 3
     assert all(pair["shadow"] == pair["live"] for pair in pairs)
     # And nothing more was captured
-    assert captured(world) == rows
+    assert captured_rows(world) == rows
 
 
 # The function
