@@ -72,7 +72,7 @@ def _create(sagemaker: SageMaker, jobs: Jobs, request: dict[str, Any]) -> dict[s
 def _wait(sagemaker: SageMaker, jobs: Jobs, name: str) -> dict[str, Any]:
     caller = caller_with_key(executions.role_key())
     while jobs.status(name) in UNDER_WAY:
-        if executions.task_is_over() and jobs.status(name) == "InProgress":
+        if executions.task_has_ended() and jobs.status(name) == "InProgress":
             sagemaker.call(f"Stop{jobs.kind}Job", {f"{jobs.kind}JobName": name}, caller)
         time.sleep(_POLL)
     described: dict[str, Any] = epoch_milliseconds(
