@@ -56,7 +56,7 @@ def evaluate(alarm: Json) -> None:
 def datapoints(alarm: Json, moment: float) -> list[float | None]:
     """Return the value of each evaluated period, newest first; None where there is no data.
 
-    The current period counts as soon as it has data, so that nobody waits for a minute to end.
+    The current period counts as soon as it has data, so that an alarm need not wait for a minute to end.
     """
     period, count = int(alarm.get("Period", 60)), int(alarm.get("EvaluationPeriods", 1))
     own_dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))

@@ -1,6 +1,6 @@
 """Patches of MiniStack 1.5.33: what the loop needs and it lacks, installed before the server runs.
 
-A module for each service. Each patch has a test in `tests/local/cloud/test_patches.py` that asks MiniStack without the
+A module for each service. Each patch has a test in `tests/local/cloud/test_patches.py` that runs MiniStack without the
 patch, and that fails once MiniStack has the missing part. Then the patch and its test are removed.
 """
 
