@@ -33,7 +33,7 @@ def require_command(name: str, package: str) -> None:
 
 
 def require_free_port(port: int) -> None:
-    """Exit where somebody listens on a port of 127.0.0.1."""
+    """Exit where a port of 127.0.0.1 is in use, naming the process that listens."""
     if not port_is_free(port):
         owner = port_owner(port)
         sys.exit(

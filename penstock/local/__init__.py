@@ -1,6 +1,6 @@
-"""The laptop cloud: MiniStack with SageMaker in it, as a managed background process.
+"""The laptop cloud: MiniStack with SageMaker added, run as a managed background process.
 
-Start with `penstock.local.host.cloud.LaptopCloud`; everything else serves it. Nothing deployed imports from here.
+Start reading at `penstock.local.host.cloud.LaptopCloud`. Nothing that is deployed imports from here.
 """
 
 from penstock.local.host.cloud import CloudError, CloudStatus, LaptopCloud

@@ -56,7 +56,7 @@ def why(
     if row is not None and "scores" in row:
         chain["prediction"] |= {"scores": _scores_by_class(target, chain["sha256"], row)}
     if openlineage:
-        from penstock.audit import openlineage as lineage  # noqa: PLC0415 - imported where it is asked for only
+        from penstock.audit import openlineage as lineage  # noqa: PLC0415 - imported only on request
 
         run = target.ledger.run(chain["dataset"]["run"] or chain["run"]["id"])
         as_json(lineage.build_events(chain, run, stage))

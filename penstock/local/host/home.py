@@ -1,4 +1,4 @@
-"""Where the laptop cloud keeps its things: every path under its home directory, in one place."""
+"""Paths of every file and directory in the laptop cloud's home."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
-    """Replace `path` in one step, so that a crash leaves either the old or the new content."""
+    """Replace a file in one step, so that a crash leaves either the old or the new content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
@@ -19,7 +19,7 @@ def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the JSON in `path`, or None where it is absent or half-written."""
+    """Return the JSON in a file, or None where it is absent or incomplete."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -28,13 +28,13 @@ def read_json(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class CloudHome:
-    """The directory that holds everything of one laptop cloud."""
+    """The directory of one laptop cloud."""
 
     root: Path
 
     @property
     def state(self) -> Path:
-        """MiniStack's and SageMaker's saved state, one JSON file a service."""
+        """MiniStack's and SageMaker's saved state, one JSON file for each service."""
         return self.root / "state"
 
     @property
@@ -59,7 +59,7 @@ class CloudHome:
 
     @property
     def log(self) -> Path:
-        """What the server process printed."""
+        """The output of the server process."""
         return self.root / "cloud.log"
 
     @property
@@ -74,10 +74,10 @@ class CloudHome:
 
     @property
     def images(self) -> Path:
-        """Which Dockerfile stands for which image name."""
+        """The Dockerfile of each image name."""
         return self.root / "images.json"
 
     def create(self) -> None:
-        """Make the directories that must exist."""
+        """Create the directories that must exist."""
         for directory in (self.root, self.state, self.objects, self.jobs, self.tls):
             directory.mkdir(parents=True, exist_ok=True)

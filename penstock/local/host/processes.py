@@ -1,7 +1,7 @@
-"""What the laptop cloud needs to know about processes, so that it never ends one that is not its own.
+"""Processes and ports: identify the laptop cloud's own server, so that no other process is ever ended.
 
-A process id alone proves nothing after a crash: the number may belong to another program by now. The server carries a
-random token on its command line and the record of it in `cloud.json` holds the same token.
+A process id alone proves nothing after a crash, since the number may have been reused. The server has a random token on
+its command line, and its record in `cloud.json` holds the same token.
 """
 
 import os
@@ -11,36 +11,36 @@ import subprocess
 import time
 from pathlib import Path
 
-# A process that has only just been started shows no command line for a moment, while the system loads it.
-_LOOKS, _BETWEEN_LOOKS = 10, 0.02
+# A new process shows no command line for a moment, while the system loads it.
+_ATTEMPTS, _PAUSE = 10, 0.02
 
 
 def command_line(pid: int) -> str:
-    """Return the command line of a process, or an empty string where there is none to see."""
+    """Return the command line of a process, or an empty string where it cannot be read."""
     proc = Path(f"/proc/{pid}/cmdline")
     try:
         if proc.exists():
             return proc.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        listed = subprocess.run(
+        result = subprocess.run(
             ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False, timeout=5
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return listed.stdout.strip()
+    return result.stdout.strip()
 
 
 def is_ours(pid: int, token: str) -> bool:
-    """Say whether the process `pid` is the server that was started with `token`."""
-    for _ in range(_LOOKS):
+    """Return whether a process is the server that was started with this token."""
+    for _ in range(_ATTEMPTS):
         line = command_line(pid)
         if line or not exists(pid):
             return bool(token) and token in line
-        time.sleep(_BETWEEN_LOOKS)
+        time.sleep(_PAUSE)
     return False
 
 
 def exists(pid: int) -> bool:
-    """Say whether there is a process of that number, be it a zombie."""
+    """Return whether there is a process with this id, zombies included."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -51,7 +51,7 @@ def exists(pid: int) -> bool:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """Send a signal; a process that is already gone is fine."""
+    """Send a signal; ignore a process that has already ended."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -59,7 +59,7 @@ def send(pid: int, number: signal.Signals) -> None:
 
 
 def wait_until_gone(pid: int, token: str, seconds: float) -> bool:
-    """Wait for the process to end, and say whether it did."""
+    """Wait for the process to end, and return whether it did."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         reap(pid)
@@ -70,7 +70,7 @@ def wait_until_gone(pid: int, token: str, seconds: float) -> bool:
 
 
 def reap(pid: int) -> None:
-    """Collect the process if it is a child of this one; a zombie would look alive."""
+    """Collect the exit status if the process is a child of this one; a zombie would look alive."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -78,7 +78,7 @@ def reap(pid: int) -> None:
 
 
 def port_is_free(port: int) -> bool:
-    """Say whether a server can listen on this port of 127.0.0.1."""
+    """Return whether a server can listen on this port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -89,13 +89,13 @@ def port_is_free(port: int) -> bool:
 
 
 def port_owner(port: int) -> str:
-    """Describe who listens on the port ("process 123, python …"), or return "" where that cannot be seen."""
+    """Describe the process that listens on the port ("process 123, python …"); "" where it cannot be found out."""
     try:
-        listed = subprocess.run(
+        result = subprocess.run(
             ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-t"],
             capture_output=True, text=True, check=False, timeout=5,
         )  # fmt: skip
-        pid = int(listed.stdout.split()[0])
+        pid = int(result.stdout.split()[0])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         pid = _listener_from_proc(port)
     return f"process {pid}, {command_line(pid)[:80].strip()}" if pid else ""

@@ -1,7 +1,7 @@
-"""The certificates of the laptop cloud.
+"""TLS certificates of the laptop cloud.
 
-Buckets that enforce TLS deny plain HTTP here as they do on AWS, so the laptop cloud speaks TLS, with a certificate
-authority of its own that lives in its home and is trusted by nobody else.
+Buckets that enforce TLS deny plain HTTP here as on AWS, so the laptop cloud speaks TLS. Its certificate authority is in
+its home, and nothing else trusts it.
 """
 
 import datetime as dt
@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _NAMES = ("localhost", "*.localhost", "*.execute-api.localhost", "*.s3.localhost")
-_VALIDITY = dt.timedelta(days=825)  # the most that Apple's verifiers accept of a server certificate
+_VALIDITY = dt.timedelta(days=825)  # the longest that Apple's verifiers accept for a server certificate
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """Paths of the PEM files: the authority, the authority with the public roots, the server's chain and key."""
+    """Paths of the PEM files: authority, authority with the public roots, the server's chain, and its key."""
 
     authority: Path
     bundle: Path
@@ -30,20 +30,20 @@ class Certificates:
 
 
 def certificates(directory: Path) -> Certificates:
-    """Name the certificate files under `directory`, whether or not they exist."""
+    """Return the paths of the certificate files under `directory`, whether or not they exist."""
     return Certificates(directory / "ca.pem", directory / "bundle.pem", directory / "server.pem", directory / "key.pem")
 
 
 def ensure_certificates(directory: Path) -> Certificates:
-    """Create the certificates under `directory`, or keep those that are good for another day."""
+    """Create the certificates under `directory` unless they are valid for another day."""
     files = certificates(directory)
-    if not _still_valid(files):
+    if not _are_valid(files):
         directory.mkdir(parents=True, exist_ok=True)
         _issue(files)
     return files
 
 
-def _still_valid(files: Certificates) -> bool:
+def _are_valid(files: Certificates) -> bool:
     if not all(path.exists() for path in (files.authority, files.bundle, files.server, files.key)):
         return False
     certificate = x509.load_pem_x509_certificate(files.server.read_bytes())

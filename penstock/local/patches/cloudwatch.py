@@ -1,7 +1,7 @@
-"""Mends of MiniStack's CloudWatch alarms.
+"""Patch of MiniStack's CloudWatch alarms: evaluate them as CloudWatch does, and publish their state changes.
 
-MiniStack throws all dimensions of a metric together, averages over the whole evaluation time, knows neither "M of N"
-nor missing data, looks only when a metric is published, and tells EventBridge nothing.
+MiniStack mixes all dimensions of a metric, averages over the whole evaluation time, supports neither "M of N" nor
+missing data, evaluates an alarm only when a metric is published, and sends no event to EventBridge.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -29,21 +29,21 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 def install() -> None:
-    """Install the mends of this module."""
+    """Install the patches of this module."""
     cloudwatch._evaluate_alarm = evaluate
-    cloudwatch._dispatch_alarm_actions = _telling_eventbridge(cloudwatch._dispatch_alarm_actions)
+    cloudwatch._dispatch_alarm_actions = _with_event(cloudwatch._dispatch_alarm_actions)
 
 
 def start() -> None:
-    """Look at every alarm from time to time: data that stops coming changes an alarm too."""
-    threading.Thread(target=_look_again_and_again, name="alarms", daemon=True).start()
+    """Evaluate every alarm at intervals, since data that stops arriving changes an alarm too."""
+    threading.Thread(target=_evaluate_forever, name="alarms", daemon=True).start()
 
 
 def evaluate(alarm: Json) -> None:
-    """Set an alarm's state from its datapoints, as CloudWatch does: M of N periods, missing data as the alarm says."""
+    """Set an alarm's state from its datapoints as CloudWatch does: M of N periods, missing data as configured."""
     if not alarm.get("Namespace") or not alarm.get("MetricName"):
         return
-    state, reason = judge(alarm, datapoints(alarm, time.time()))
+    state, reason = derive_state(alarm, datapoints(alarm, time.time()))
     old = alarm["StateValue"]
     if state is None or state == old:
         return
@@ -56,14 +56,14 @@ def evaluate(alarm: Json) -> None:
 def datapoints(alarm: Json, moment: float) -> list[float | None]:
     """Return the value of each evaluated period, newest first; None where there is no data.
 
-    The period under way counts as soon as it has data, so that a laptop need not wait for a minute to be over.
+    The current period counts as soon as it has data, so that an alarm need not wait for a minute to end.
     """
     period, count = int(alarm.get("Period", 60)), int(alarm.get("EvaluationPeriods", 1))
-    wanted = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
+    own_dimensions = cloudwatch._dims_key(cloudwatch._dims_from_list(alarm.get("Dimensions") or []))
     points = [
         point
         for (namespace, name, dimensions), bucket in list(cloudwatch._metrics.items())
-        if namespace == alarm["Namespace"] and name == alarm["MetricName"] and dimensions == wanted
+        if namespace == alarm["Namespace"] and name == alarm["MetricName"] and dimensions == own_dimensions
         for point in list(bucket)
     ]
     now = int(moment // period)
@@ -79,20 +79,20 @@ def _value(alarm: Json, points: list[Json]) -> float | None:
     return None if value is None else float(value)
 
 
-def judge(alarm: Json, values: list[float | None]) -> tuple[str | None, str]:
-    """Return the state that the datapoints mean with its reason; no state where it stays as it is."""
+def derive_state(alarm: Json, values: list[float | None]) -> tuple[str | None, str]:
+    """Return the state that follows from the datapoints, with its reason; None as state to keep the present one."""
     missing = alarm.get("TreatMissingData") or "missing"
     threshold, comparison = alarm.get("Threshold", 0.0), alarm.get("ComparisonOperator", "")
-    known = [value for value in values if value is not None]
-    if not known and missing in ("missing", "ignore"):
+    present = [value for value in values if value is not None]
+    if not present and missing in ("missing", "ignore"):
         return (None if missing == "ignore" else "INSUFFICIENT_DATA"), "Insufficient Data: no datapoints were received."
     compare = _COMPARE.get(comparison, _never)
-    breaching = [value for value in known if compare(value, threshold)]
-    count = len(breaching) + (len(values) - len(known) if missing == "breaching" else 0)
+    breaching = [value for value in present if compare(value, threshold)]
+    count = len(breaching) + (len(values) - len(present) if missing == "breaching" else 0)
     needed = alarm.get("DatapointsToAlarm") or len(values)
-    shown = ", ".join(f"{value:g}" for value in known) or "none"
+    numbers = ", ".join(f"{value:g}" for value in present) or "none"
     reason = (
-        f"Threshold Crossed: {count} out of the last {len(values)} datapoints [{shown}] were breaching "
+        f"Threshold Crossed: {count} out of the last {len(values)} datapoints [{numbers}] were breaching "
         f"({comparison} {threshold:g}); {needed} are needed for ALARM."
     )
     return ("ALARM" if count >= needed else "OK"), reason
@@ -102,7 +102,7 @@ def _never(_value: float, _threshold: float) -> bool:
     return False
 
 
-def _telling_eventbridge(original: Callable[..., None]) -> Callable[..., None]:
+def _with_event(original: Callable[..., None]) -> Callable[..., None]:
     def dispatch(alarm: Json, old: str, new: str, reason: str) -> None:
         original(alarm, old, new, reason)
         entry = {
@@ -136,7 +136,7 @@ def _detail(alarm: Json, old: str, new: str, reason: str) -> Json:
     }
 
 
-def _look_again_and_again() -> None:
+def _evaluate_forever() -> None:
     while True:
         time.sleep(_TICK)
         with request_scope(ACCOUNT, REGION):

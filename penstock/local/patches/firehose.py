@@ -1,7 +1,7 @@
-"""Mends of MiniStack's Firehose: it writes one object for every record, at once and never compressed.
+"""Patch of MiniStack's Firehose, which writes one object for each record, at once and uncompressed.
 
-Here records are gathered for `BufferingHints.IntervalInSeconds`, or until `SizeInMBs` is reached, into one object,
-compressed with GZIP where the stream says so.
+Here records are buffered for `BufferingHints.IntervalInSeconds`, or until `SizeInMBs` is reached, and written as one
+object, with GZIP where the stream's configuration says so.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -25,7 +25,7 @@ _MEGABYTE = 1_048_576
 
 @dataclass
 class _Buffer:
-    """The records of one stream that wait for delivery."""
+    """The buffered records of one stream."""
 
     stream: Json
     destination: Json
@@ -35,33 +35,33 @@ class _Buffer:
 
 
 class Buffers:
-    """Gathers records, and delivers them in time."""
+    """Buffers the records of all streams, and delivers them when they are due."""
 
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
-        self._waiting: dict[str, _Buffer] = {}
+        self._buffers: dict[str, _Buffer] = {}
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin to deliver what is due."""
+        """Start the thread that delivers due buffers."""
         threading.Thread(target=self._run, name="firehose", daemon=True).start()
 
     def add(self, stream: Json, destination: Json, data: bytes) -> None:
-        """Take a record in."""
+        """Add a record to its stream's buffer."""
         hints = destination["config"].get("BufferingHints") or {}
         with self._lock:
             due = time.monotonic() + hints.get("IntervalInSeconds", 300)
-            buffer = self._waiting.setdefault(stream["name"], _Buffer(stream, destination, due))
+            buffer = self._buffers.setdefault(stream["name"], _Buffer(stream, destination, due))
             buffer.parts.append(data)
             buffer.size += len(data)
             if buffer.size >= hints.get("SizeInMBs", 5) * _MEGABYTE:
                 buffer.due = 0
 
     def flush(self, *, everything: bool = True) -> None:
-        """Deliver what is due, or everything."""
+        """Deliver all buffers, or only those that are due."""
         with self._lock:
-            due = [name for name, buffer in self._waiting.items() if everything or buffer.due <= time.monotonic()]
-            ready = [self._waiting.pop(name) for name in due]
+            due = [name for name, buffer in self._buffers.items() if everything or buffer.due <= time.monotonic()]
+            ready = [self._buffers.pop(name) for name in due]
         for buffer in ready:
             self._send(buffer)
 
@@ -83,7 +83,7 @@ buffers = Buffers(firehose._deliver_to_s3)
 
 
 def install() -> None:
-    """Put the buffers between the streams and S3."""
+    """Install the patches of this module."""
     firehose._deliver_to_s3 = _buffered(firehose._deliver_to_s3)
 
 
@@ -92,7 +92,7 @@ def _buffered(original: Callable[..., None]) -> Callable[..., None]:
         config = destination["config"]
         partitioned = (config.get("DynamicPartitioningConfiguration") or {}).get("Enabled")
         if partitioned or config.get("DataFormatConversionConfiguration"):
-            original(stream, destination, data, lambda_keys)  # each record has a place of its own
+            original(stream, destination, data, lambda_keys)  # each record has a key of its own
         else:
             buffers.add(stream, destination, data)
 

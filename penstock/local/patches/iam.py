@@ -1,4 +1,4 @@
-"""Mends of MiniStack's IAM: the names of Lambda's alias actions, and the alarms that a call is about."""
+"""Patches of MiniStack's IAM: the actions on a Lambda alias, and the resource of calls on CloudWatch alarms."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -12,38 +12,38 @@ _ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlia
 
 
 def install() -> None:
-    """Install the mends of this module."""
+    """Install the patches of this module."""
     name_alias_actions()
     name_alarms()
 
 
 def name_alias_actions() -> None:
-    """Check a call on one alias as that action; MiniStack checks all of them as ListAliases."""
-    iam_actions._lambda_action = _naming(iam_actions._lambda_action)
+    """Check a call on one alias as its own action; MiniStack checks all of them as ListAliases."""
+    iam_actions._lambda_action = _with_alias_actions(iam_actions._lambda_action)
 
 
-def _naming(original: Callable[[str, str], str | None]) -> Callable[[str, str], str | None]:
+def _with_alias_actions(original: Callable[[str, str], str | None]) -> Callable[[str, str], str | None]:
     def action(method: str, path: str) -> str | None:
-        _, found, alias = path.partition("/aliases/")
-        return _ALIAS_ACTIONS[method] if found and alias and method in _ALIAS_ACTIONS else original(method, path)
+        _, separator, alias = path.partition("/aliases/")
+        return _ALIAS_ACTIONS[method] if separator and alias and method in _ALIAS_ACTIONS else original(method, path)
 
     return action
 
 
 def name_alarms() -> None:
-    """Check a deletion of alarms at the first one's ARN and a listing at all alarms; MiniStack checks both at `*`."""
-    iam_actions.extract_resource_arn = _finding_alarms(iam_actions.extract_resource_arn)
+    """Check a deletion of alarms on the first one's ARN and a listing on all alarms; MiniStack checks both on `*`."""
+    iam_actions.extract_resource_arn = _with_alarms(iam_actions.extract_resource_arn)
 
 
-def _finding_alarms(original: Callable[..., str]) -> Callable[..., str]:
+def _with_alarms(original: Callable[..., str]) -> Callable[..., str]:
     def extract(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
         if service == "monitoring":
-            given = parse_qs((body or b"").decode("utf-8", "replace"))
+            form = parse_qs((body or b"").decode("utf-8", "replace"))
             start = f"arn:aws:cloudwatch:{rest[-2]}:{rest[-1]}:alarm:"
-            if given.get("Action") == ["DescribeAlarms"]:
+            if form.get("Action") == ["DescribeAlarms"]:
                 return f"{start}*"
-            if given.get("Action") == ["DeleteAlarms"]:
-                return start + given.get("AlarmNames.member.1", ["*"])[0]
+            if form.get("Action") == ["DeleteAlarms"]:
+                return start + form.get("AlarmNames.member.1", ["*"])[0]
         return original(service, method, path, headers, body, *rest)
 
     return extract

@@ -1,9 +1,7 @@
-"""What MiniStack 1.5.33 lacks and Penstock's loop needs, installed before the server runs.
+"""Patches of MiniStack 1.5.33: what the loop needs and it lacks, installed before the server runs.
 
-The mends stand by service: `executions` (state machines act as their role), `step_mends`, `sdk_mends`,
-`lambda_mends`, `alarm_mends`, `firehose_mends`, `storage_mends`, `iam_mends`. Each one has a test in
-`tests/local/cloud/test_patches.py` that asks MiniStack without it, and that fails on the day when MiniStack has what is
-mended. Then the mend and its test go.
+A module for each service. Each patch has a test in `tests/local/cloud/test_patches.py` that runs MiniStack without the
+patch, and that fails once MiniStack has the missing part. Then the patch and its test are removed.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -14,63 +12,74 @@ from ministack.core.responses import request_scope
 from ministack.services import stepfunctions
 
 from penstock.local.host.cloud import ACCOUNT, REGION
-from penstock.local.patches import cloudwatch as alarm_mends
-from penstock.local.patches import firehose as firehose_mends
-from penstock.local.patches import iam as iam_mends
-from penstock.local.patches import lambda_functions as lambda_mends
-from penstock.local.patches import s3 as storage_mends
-from penstock.local.patches import step_functions as step_mends
-from penstock.local.patches import step_functions_lambda as sdk_mends
-from penstock.local.patches import step_functions_roles as executions
+from penstock.local.patches import (
+    cloudwatch,
+    firehose,
+    iam,
+    lambda_functions,
+    lambda_metrics,
+    lambda_worker,
+    s3,
+    step_functions,
+    step_functions_lambda,
+    step_functions_roles,
+)
 
 Json = dict[str, Any]
 INTERRUPTED_CAUSE = "the laptop cloud was stopped while this execution ran"
+_IN_ORDER = (
+    step_functions_roles,
+    step_functions,
+    step_functions_lambda,
+    lambda_functions,
+    lambda_worker,
+    lambda_metrics,
+    cloudwatch,
+    firehose,
+    s3,
+    iam,
+)
+"""Some patches wrap the same function; this is the order of wrapping, inside first."""
 
 
 def install() -> None:
-    """Install every mend."""
-    executions.install()
-    step_mends.install()
-    sdk_mends.install()
-    lambda_mends.install()
-    alarm_mends.install()
-    firehose_mends.install()
-    storage_mends.install()
-    iam_mends.install()
+    """Install every patch."""
+    for module in _IN_ORDER:
+        module.install()
 
 
 def start() -> None:
-    """Start what mends need to run beside the server."""
-    alarm_mends.start()
-    firehose_mends.buffers.start()
+    """Start the background threads of the patches."""
+    cloudwatch.start()
+    firehose.buffers.start()
 
 
 def stop() -> None:
-    """Deliver what waits, before the state is saved."""
-    firehose_mends.buffers.flush()
+    """Deliver buffered records, before the state is saved."""
+    firehose.buffers.flush()
 
 
 def end_interrupted_executions() -> list[Json]:
-    """Give executions that died with the cloud a cause that a person understands, and return them.
+    """Give executions that ended with the cloud a cause that a person understands, and return them.
 
-    MiniStack marks them FAILED when it loads them, with no entry in their history and no event.
+    MiniStack marks them FAILED when it loads them, but adds no entry to their history and publishes no event.
     """
-    ended = []
+    executions = []
     for execution in stepfunctions._executions.all_values():
-        if execution.get("error") == "States.ServiceRestart" and not _has_ending(execution):
+        if execution.get("error") == "States.ServiceRestart" and not _has_ended(execution):
             execution["cause"] = INTERRUPTED_CAUSE
             details = {"error": execution["error"], "cause": INTERRUPTED_CAUSE}
             stepfunctions._add_event(execution, "ExecutionFailed", {"executionFailedEventDetails": details})
-            ended.append(execution)
-    return ended
+            executions.append(execution)
+    return executions
 
 
-def announce_ended_executions(ended: list[Json]) -> None:
+def publish_ended_executions(executions: list[Json]) -> None:
     """Publish the status change of executions that `end_interrupted_executions` ended."""
-    for execution in ended:
+    for execution in executions:
         with request_scope(ACCOUNT, REGION):
             stepfunctions._emit_execution_status_event(execution)
 
 
-def _has_ending(execution: Json) -> bool:
+def _has_ended(execution: Json) -> bool:
     return any(event.get("type") == "ExecutionFailed" for event in execution.get("events", []))

@@ -1,6 +1,6 @@
-"""A mend of MiniStack's S3: its events on EventBridge lack the version of the object.
+"""Patch of MiniStack's S3: add the object's version, which its EventBridge events lack.
 
-A run is named by what was uploaded; without the version, two uploads to one key could not be told apart.
+A run is named by the content of its uploads; without the version, two uploads to one key look the same.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -17,18 +17,18 @@ _version: ContextVar[str] = ContextVar("penstock_object_version", default="")
 
 
 def install() -> None:
-    """Install the mend."""
-    s3._fire_s3_event = _noting_version(s3._fire_s3_event)
+    """Install the patches of this module."""
+    s3._fire_s3_event = _recording_version(s3._fire_s3_event)
     eventbridge._dispatch_event = _adding_version(eventbridge._dispatch_event)
 
 
-def _noting_version(original: Callable[..., None]) -> Callable[..., None]:
-    def fire(*arguments: Any, **named: Any) -> None:
-        noted = _version.set(named.get("version_id") or "")
+def _recording_version(original: Callable[..., None]) -> Callable[..., None]:
+    def fire(*arguments: Any, **options: Any) -> None:
+        token = _version.set(options.get("version_id") or "")
         try:
-            original(*arguments, **named)
+            original(*arguments, **options)
         finally:
-            _version.reset(noted)
+            _version.reset(token)
 
     return fire
 
@@ -41,7 +41,7 @@ def _adding_version(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_version(event: Json, version: str) -> Json:
-    """Return an S3 event with the object's version; any other event, and one without a version, as it is."""
+    """Return an S3 event with the object's version added; return other events, or without a version, unchanged."""
     if event.get("Source") != "aws.s3" or not version:
         return event
     detail = json.loads(event["Detail"])

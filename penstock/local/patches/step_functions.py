@@ -1,4 +1,4 @@
-"""Mends of MiniStack's Step Functions: bounded retries, callbacks whose call fails, maps whose execution is stopped."""
+"""Patches of MiniStack's Step Functions: retry limits, callback tasks whose call fails, maps of a stopped execution."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -14,34 +14,34 @@ _token: ContextVar[str] = ContextVar("penstock_task_token", default="")
 
 
 def install() -> None:
-    """Install the mends of this module."""
+    """Install the patches of this module."""
     bound_retries()
     fail_callbacks_whose_call_fails()
     stop_maps_with_their_execution()
 
 
 def stop_maps_with_their_execution() -> None:
-    """Begin no item of a Distributed Map whose execution was stopped; MiniStack goes on to the last."""
+    """Start no further item of a Distributed Map whose execution was stopped; MiniStack runs all of them."""
     stepfunctions._run_sub_machine = _while_running(stepfunctions._run_sub_machine)
 
 
 def _while_running(original: Callable[..., Any]) -> Callable[..., Any]:
-    def run(states: Json, start: str, given: Any, execution: Json, context: Json) -> Any:
-        run = stepfunctions._map_runs.get(execution.get("mapRunArn")) or {}
-        parent = stepfunctions._executions.get(run.get("executionArn")) or {"status": "RUNNING"}
+    def run(states: Json, start: str, data: Any, execution: Json, context: Json) -> Any:
+        map_run = stepfunctions._map_runs.get(execution.get("mapRunArn")) or {}
+        parent = stepfunctions._executions.get(map_run.get("executionArn")) or {"status": "RUNNING"}
         if parent["status"] != "RUNNING":
             raise stepfunctions._ExecutionError("States.Aborted", "the execution of the map was stopped")
-        return original(states, start, given, execution, context)
+        return original(states, start, data, execution, context)
 
     return run
 
 
 def bound_retries() -> None:
-    """Keep to a retrier's MaxDelaySeconds and JitterStrategy, which MiniStack does not know."""
-    stepfunctions._find_matching_retrier = _bounded(stepfunctions._find_matching_retrier)
+    """Apply a retrier's MaxDelaySeconds and JitterStrategy, which MiniStack ignores."""
+    stepfunctions._find_matching_retrier = _with_delay_limits(stepfunctions._find_matching_retrier)
 
 
-def _bounded(original: Callable[..., Any]) -> Callable[..., Any]:
+def _with_delay_limits(original: Callable[..., Any]) -> Callable[..., Any]:
     def find(retriers: list[Json], error: str, counts: dict[int, int]) -> Any:
         retrier, index = original(retriers, error, counts)
         if retrier is None:
@@ -60,23 +60,23 @@ def retry_delay(retrier: Json, attempts: int) -> float:
 
 
 def fail_callbacks_whose_call_fails() -> None:
-    """Fail a `waitForTaskToken` task whose function fails; MiniStack waits on for a token that nobody has."""
-    stepfunctions._invoke_with_callback = _noting_token(stepfunctions._invoke_with_callback)
-    stepfunctions._call_lambda = _ending_the_wait(stepfunctions._call_lambda)
+    """Fail a `waitForTaskToken` task whose function fails; MiniStack waits for a token that is never sent."""
+    stepfunctions._invoke_with_callback = _recording_token(stepfunctions._invoke_with_callback)
+    stepfunctions._call_lambda = _failing_the_task(stepfunctions._call_lambda)
 
 
-def _noting_token(original: Callable[..., Any]) -> Callable[..., Any]:
-    def invoke(resource: str, given: Any, token: str, state: Json) -> Any:
-        noted = _token.set(token)
+def _recording_token(original: Callable[..., Any]) -> Callable[..., Any]:
+    def invoke(resource: str, data: Any, token: str, state: Json) -> Any:
+        previous = _token.set(token)
         try:
-            return original(resource, given, token, state)
+            return original(resource, data, token, state)
         finally:
-            _token.reset(noted)
+            _token.reset(previous)
 
     return invoke
 
 
-def _ending_the_wait(original: Callable[..., Any]) -> Callable[..., Any]:
+def _failing_the_task(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(function: str, event: Any) -> Any:
         try:
             return original(function, event)

@@ -1,9 +1,8 @@
-"""A mend of MiniStack's Step Functions: every operation of Lambda as `aws-sdk:lambda:…`, not eight of them.
+"""Patch of MiniStack's Step Functions: run every operation of Lambda as `aws-sdk:lambda:…` task.
 
-`GetFunctionConfiguration` is among the eight, but renames the environment's variables as if they were members.
-
-A rollout publishes a version from its state machine, which is not among the eight. Botocore's model of Lambda says how
-each operation looks on the wire, so the rest need no list.
+MiniStack supports eight operations. One of them, `GetFunctionConfiguration`, renames the environment variables as if
+they were members, and `PublishVersion`, which a rollout's state machine calls, is missing. The other operations are
+built from botocore's model of Lambda, so they need no list.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -24,7 +23,7 @@ from ministack.core.responses import get_region
 from ministack.services import stepfunctions
 
 Json = dict[str, Any]
-_BY_MINISTACK = frozenset(
+_MINISTACK_OPERATIONS = frozenset(
     {
         "GetAlias", "GetFunction", "CreateFunction", "UpdateFunctionConfiguration",
         "UpdateFunctionCode", "CreateAlias", "UpdateAlias",
@@ -33,52 +32,50 @@ _BY_MINISTACK = frozenset(
 
 
 def install() -> None:
-    """Install the mend."""
+    """Install the patches of this module."""
     stepfunctions._dispatch_aws_sdk_lambda_rest = _with_all_operations(stepfunctions._dispatch_aws_sdk_lambda_rest)
 
 
 def _with_all_operations(original: Callable[..., Json]) -> Callable[..., Json]:
     model = botocore.session.get_session().get_service_model("lambda")
 
-    def dispatch(service: Json, name: str, action: str, given: Json) -> Json:
+    def dispatch(service: Json, name: str, action: str, parameters: Json) -> Json:
         operation = action[:1].upper() + action[1:]
-        if operation in _BY_MINISTACK or operation not in model.operation_names:
-            return original(service, name, action, given)
-        return _call(model.operation_model(operation), given or {})
+        if operation in _MINISTACK_OPERATIONS or operation not in model.operation_names:
+            return original(service, name, action, parameters)
+        return _call(model.operation_model(operation), parameters or {})
 
     return dispatch
 
 
-def _call(operation: OperationModel, given: Json) -> Json:
-    request = _request(operation, given)
+def _call(operation: OperationModel, parameters: Json) -> Json:
+    request = _build_request(operation, parameters)
     path, _, query = str(request["url_path"]).partition("?")
     headers = {name.lower(): str(value) for name, value in request["headers"].items()}
     credential = f"AWS4-HMAC-SHA256 Credential=test/20260101/{get_region()}/lambda/aws4_request"
     headers.update({"host": f"lambda.{get_region()}.amazonaws.com", "authorization": credential})
-    parameters = {key: [str(value)] for key, value in (request["query_string"] or {}).items()}
+    query_parameters = {key: [str(value)] for key, value in (request["query_string"] or {}).items()}
     if query:
-        parameters.update(parse_qs(query, keep_blank_values=True))
-    status, answered, body = app.call_service_handler_sync(
-        app.SERVICE_HANDLERS["lambda"], request["method"], path, headers, request["body"] or b"", parameters
+        query_parameters.update(parse_qs(query, keep_blank_values=True))
+    status, response_headers, body = app.call_service_handler_sync(
+        app.SERVICE_HANDLERS["lambda"], request["method"], path, headers, request["body"] or b"", query_parameters
     )
-    return _answer(operation, status, answered, body)
+    return _parse_response(operation, status, response_headers, body)
 
 
-def _request(operation: OperationModel, given: Json) -> Json:
-    parameters = stepfunctions._sdk_json_param_value(given, operation.input_shape)
+def _build_request(operation: OperationModel, parameters: Json) -> Json:
+    members = stepfunctions._sdk_json_param_value(parameters, operation.input_shape)
     try:
-        request: Json = create_serializer("rest-json", include_validation=True).serialize_to_request(
-            parameters, operation
-        )
+        request: Json = create_serializer("rest-json", include_validation=True).serialize_to_request(members, operation)
     except ParamValidationError as error:
         raise stepfunctions._ExecutionError("States.Runtime", str(error)) from None
     return request
 
 
-def _answer(operation: OperationModel, status: int, headers: Json, body: Any) -> Json:
+def _parse_response(operation: OperationModel, status: int, headers: Json, body: Any) -> Json:
     data = body.encode() if isinstance(body, str) else body or b""
     response = {"status_code": status, "headers": HeadersDict(headers), "body": data}
-    shape: Any = operation.output_shape  # None for an operation that answers nothing, which the parser takes
+    shape: Any = operation.output_shape  # None for an operation without output, which the parser accepts
     parsed: Json = create_parser("rest-json").parse(response, shape)
     if status >= 400:
         error = parsed.get("Error", {})
@@ -89,7 +86,7 @@ def _answer(operation: OperationModel, status: int, headers: Json, body: Any) ->
 
 
 def _plain(value: Any) -> Any:
-    """Turn times and bytes into what JSON knows."""
+    """Convert times and bytes to strings, which JSON has."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

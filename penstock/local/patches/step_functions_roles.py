@@ -1,7 +1,7 @@
-"""Step Functions executions act as their state machine's role.
+"""Patch of MiniStack's Step Functions: executions act as their state machine's role.
 
-MiniStack runs every task as root, so a state machine without the permission for a task would pass here and fail in an
-account. Here each task's call is checked against the role, and is made with the role's identity.
+MiniStack runs every task as root, so a state machine that lacks a permission would pass here and fail in an account.
+With the patch, each task's call is checked against the role and made with the role's identity.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -21,8 +21,7 @@ from ministack.services import iam, stepfunctions, sts
 
 Json = dict[str, Any]
 
-# Optimised integrations whose call needs another permission than their name says, and the member that names the
-# resource.
+# Optimised integrations: the service and operation whose permission they need, and the error of a denial.
 _OPTIMISED = {
     "arn:aws:states:::sqs:sendMessage": ("sqs", "SendMessage", "SQS.AmazonSQSException"),
     "arn:aws:states:::sns:publish": ("sns", "Publish", "SNS.AmazonSNSException"),
@@ -36,7 +35,7 @@ _OPTIMISED = {
 
 @dataclass(frozen=True)
 class _Task:
-    """The task that this thread works for."""
+    """The task that the present thread runs."""
 
     execution: Json
     role: str
@@ -47,85 +46,86 @@ _task: ContextVar[_Task | None] = ContextVar("penstock_task", default=None)
 
 
 def install() -> None:
-    """Wrap the places where MiniStack's Step Functions makes calls."""
-    stepfunctions._execute_task = _noting_the_task(stepfunctions._execute_task)
-    stepfunctions._invoke_resource = _checking(stepfunctions._invoke_resource)
-    stepfunctions._invoke_with_callback = _checking(stepfunctions._invoke_with_callback)
-    app.call_service_handler_sync = _as_the_role(app.call_service_handler_sync)
+    """Install the patches of this module."""
+    stepfunctions._execute_task = _recording_task(stepfunctions._execute_task)
+    stepfunctions._invoke_resource = _with_permission_check(stepfunctions._invoke_resource)
+    stepfunctions._invoke_with_callback = _with_permission_check(stepfunctions._invoke_with_callback)
+    app.call_service_handler_sync = _signing_as_role(app.call_service_handler_sync)
 
 
-def task_is_over() -> bool:
-    """Say whether the execution was stopped, or the task's time is up, while the task still works."""
+def task_has_ended() -> bool:
+    """Return whether the execution was stopped, or the task's time-out has passed, while its call still runs."""
     task = _task.get()
     return task is not None and (task.execution["status"] != "RUNNING" or time.monotonic() > task.deadline)
 
 
 def role_key() -> str:
-    """Return an access key of a session of the state machine's role."""
+    """Return the access key of a session of the state machine's role; outside a task, the root key."""
     task = _task.get()
     return _session(task) if task else "test"
 
 
 def check_permission(service: str, operation: str, request: Json, *, failure: str) -> None:
-    """Check that the role may make a call that an integration makes without a request.
+    """Check that the role may make a call that an integration makes without a signed request.
 
     Raises:
-        _ExecutionError: named `failure`, with IAM's sentence as its cause.
+        _ExecutionError: its name is `failure`, its cause IAM's message.
     """
     headers = {"x-amz-target": f"{service}.{operation}"}
-    _check(f"{service}:{operation}", service, _resource(service, "/", headers, json.dumps(request).encode()), failure)
+    resource = _resource_arn(service, "/", headers, json.dumps(request).encode())
+    _check(f"{service}:{operation}", service, resource, failure)
 
 
-def _noting_the_task(original: Callable[..., Any]) -> Callable[..., Any]:
-    def execute(state: Json, given: Any, execution: Json, context: Json) -> Any:
-        # An item of a Distributed Map is an execution of its own, of `<machine>/<label>`, in the machine's role.
-        own = str(execution.get("stateMachineArn")).partition("/")[0]
-        machine = stepfunctions._state_machines.get(own) or {}
+def _recording_task(original: Callable[..., Any]) -> Callable[..., Any]:
+    def execute(state: Json, data: Any, execution: Json, context: Json) -> Any:
+        # An item of a Distributed Map is an execution of `<machine>/<label>`, and has the machine's role.
+        machine_arn = str(execution.get("stateMachineArn")).partition("/")[0]
+        machine = stepfunctions._state_machines.get(machine_arn) or {}
         seconds = state.get("TimeoutSeconds")
         deadline = time.monotonic() + seconds if isinstance(seconds, int | float) else float("inf")
         token = _task.set(_Task(execution, machine.get("roleArn", ""), deadline))
         try:
-            return original(state, given, execution, context)
+            return original(state, data, execution, context)
         finally:
             _task.reset(token)
 
     return execute
 
 
-def _checking(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Check the calls that MiniStack makes without a request: Lambda and the optimised integrations."""
+def _with_permission_check(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Check the calls that MiniStack makes without a signed request: Lambda and the optimised integrations."""
 
-    def invoke(resource: str, given: Any, *rest: Any) -> Any:
+    def invoke(resource: str, data: Any, *rest: Any) -> Any:
         plain = resource.replace(".waitForTaskToken", "").replace(".sync", "")
-        function = _function(plain, given)
+        function = _function_arn(plain, data)
         if function:
             _check("lambda:InvokeFunction", "lambda", function, "Lambda.AWSLambdaException")
         elif plain in _OPTIMISED:
             service, operation, failure = _OPTIMISED[plain]
-            check_permission(service, operation, given, failure=failure)
+            check_permission(service, operation, data, failure=failure)
         elif plain.startswith("arn:aws:states:::states:startExecution"):
-            machine = given.get("StateMachineArn", "*")
+            machine = data.get("StateMachineArn", "*")
             _check("states:StartExecution", "states", machine, "StepFunctions.AWSStepFunctionsException")
-        return original(resource, given, *rest)
+        return original(resource, data, *rest)
 
     return invoke
 
 
-def _function(resource: str, given: Any) -> str:
-    """Return the ARN of the function that a task invokes, or an empty text for another kind of task."""
+def _function_arn(resource: str, data: Any) -> str:
+    """Return the ARN of the function that a task invokes; empty for another kind of task."""
     if "states:::lambda:invoke" in resource:
-        named = str(given.get("FunctionName", ""))
-        qualifier = given.get("Qualifier")
+        function = str(data.get("FunctionName", ""))
+        qualifier = data.get("Qualifier")
         suffix = f":{qualifier}" if qualifier else ""
     else:
-        named, suffix = stepfunctions._extract_lambda_ref(resource) or "", ""
-    if not named or named.startswith("arn:"):
-        return named + (suffix if named else "")
-    return f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{named}{suffix}"
+        function, suffix = stepfunctions._extract_lambda_ref(resource) or "", ""
+    if not function or function.startswith("arn:"):
+        return function + (suffix if function else "")
+    return f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{function}{suffix}"
 
 
-def _as_the_role(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Check and sign the requests of `aws-sdk` integrations with the role in place of root."""
+def _signing_as_role(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Check the requests of `aws-sdk` integrations against the role, and sign them with its key instead of root's."""
 
     def call(
         handler: Any, method: str, path: str, headers: dict[str, str], body: Any, query: Json, timeout: Any = None
@@ -140,17 +140,17 @@ def _as_the_role(original: Callable[..., Any]) -> Callable[..., Any]:
                 _check(
                     action,
                     service,
-                    _resource(service, path, headers, data, method, query),
+                    _resource_arn(service, path, headers, data, method, query),
                     f"{prefix}.{prefix}Exception",
                 )
-            signed = headers["authorization"].replace("Credential=test/", f"Credential={_session(task)}/")
-            headers = {**headers, "authorization": signed}
+            authorization = headers["authorization"].replace("Credential=test/", f"Credential={_session(task)}/")
+            headers = {**headers, "authorization": authorization}
         return original(handler, method, path, headers, body, query, timeout)
 
     return call
 
 
-def _resource(
+def _resource_arn(
     service: str, path: str, headers: dict[str, str], body: bytes, method: str = "POST", query: Json | None = None
 ) -> str:
     parameters = app._routing_params(method, path, headers, body, query or {})
@@ -176,7 +176,7 @@ def _check(action: str, service: str, resource: str, failure: str) -> None:
 
 
 def _session(task: _Task) -> str:
-    """Register the session of the role for this execution, and return its access key."""
+    """Register a session of the role for the execution, unless there is one, and return its access key."""
     name = task.role.rsplit("/", 1)[-1]
     digest = hashlib.sha256(f"{task.role}:{task.execution['executionArn']}".encode()).hexdigest()
     key = f"ASIA{digest[:16].upper()}"

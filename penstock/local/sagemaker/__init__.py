@@ -1,5 +1,6 @@
-"""SageMaker for the laptop cloud: the registry, and jobs that really run.
+"""SageMaker for the laptop cloud: model registry, jobs and endpoints that really run, and the feature store.
 
-Our own rather than moto's: moto's jobs complete at once and its registry drops fields, so nothing of it would be left
-but dictionaries. `service` is the door, `plugin` hangs it into MiniStack, `registry` and `jobs` do the work.
+Our own rather than moto's: moto's jobs complete at once and its registry drops fields, so only dictionaries of it would
+be left. `integration` registers SageMaker in MiniStack and dispatches requests to `registry`, `jobs`, `hosting` and
+`features`; these use `container` (the process that stands in for a container), `core` and `protocol`.
 """

@@ -1,4 +1,4 @@
-"""MiniStack's ASGI application with the laptop cloud's own start, stop and health around it."""
+"""MiniStack's ASGI application, extended by the laptop cloud's own start, stop and health request."""
 
 import asyncio
 import json
@@ -11,11 +11,11 @@ from ministack import app as ministack
 
 from penstock.local.host.cloud import HEALTH_PATH
 from penstock.local.host.home import CloudHome
-from penstock.local.patches import install as mends
+from penstock.local.patches import install as patches
 from penstock.local.sagemaker.core.settings import JobSettings
 from penstock.local.sagemaker.integration import plugin
 from penstock.local.sagemaker.integration.service import SageMaker
-from penstock.local.server import operator as operator_identity
+from penstock.local.server.operator import ensure_operator
 from penstock.local.server.state_saver import StateSaver
 
 Message = MutableMapping[str, Any]
@@ -33,46 +33,46 @@ class Application:
         self._token = token
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer the health request, watch start and stop, and pass all else on to MiniStack."""
+        """Answer the health request, act on start and stop, and pass every other request to MiniStack."""
         if scope["type"] == "lifespan":
-            await ministack.app(scope, self._watch_stop(receive), self._watch_start(send))
+            await ministack.app(scope, self._act_on_stop(receive), self._act_on_start(send))
         elif scope["type"] == "http" and scope["path"] == HEALTH_PATH:
             await self._answer_health(send)
         else:
             await ministack.app(scope, receive, send)
 
-    def _watch_start(self, send: Send) -> Send:
-        async def watched(message: Message) -> None:
+    def _act_on_start(self, send: Send) -> Send:
+        async def act(message: Message) -> None:
             if message["type"] != "lifespan.startup.complete":
                 await send(message)
                 return
-            ended = await asyncio.to_thread(self._after_load)
+            executions = await asyncio.to_thread(self._after_load)
             await send(message)
             # Targets of these events call the cloud, so it must listen first.
             self._sagemaker.deliver_events()
-            asyncio.get_running_loop().run_in_executor(None, mends.announce_ended_executions, ended)
+            asyncio.get_running_loop().run_in_executor(None, patches.publish_ended_executions, executions)
 
-        return watched
+        return act
 
-    def _watch_stop(self, receive: Receive) -> Receive:
-        async def watched() -> Message:
+    def _act_on_stop(self, receive: Receive) -> Receive:
+        async def act() -> Message:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await asyncio.to_thread(self._before_save)
             return message
 
-        return watched
+        return act
 
     def _after_load(self) -> list[dict[str, object]]:
-        operator_identity.ensure(self._home.operator)
+        ensure_operator(self._home.operator)
         self._sagemaker.start()
         self._saver.start()
-        mends.start()
-        return mends.end_interrupted_executions()
+        patches.start()
+        return patches.end_interrupted_executions()
 
     def _before_save(self) -> None:
         self._sagemaker.stop()
-        mends.stop()
+        patches.stop()
         self._saver.stop()
 
     async def _answer_health(self, send: Send) -> None:
@@ -90,8 +90,8 @@ class Application:
 
 
 def build(home: CloudHome, port: int, token: str) -> Application:
-    """Install SageMaker and the mends into MiniStack, and return the application."""
+    """Install SageMaker and the patches into MiniStack, and return the application."""
     saver = StateSaver()
     sagemaker = plugin.install(JobSettings(home, port, save_state=saver.save))
-    mends.install()
+    patches.install()
     return Application(home, sagemaker, saver, token)

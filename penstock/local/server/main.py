@@ -1,7 +1,7 @@
 """The server process of the laptop cloud: `python -m penstock.local.server.main --home … --port …`.
 
-MiniStack reads its settings from the environment when it is imported, so this module sets them first and imports
-after. It listens on 127.0.0.1 only.
+MiniStack reads its settings from the environment at import, so this module sets them before it imports MiniStack. It
+listens on 127.0.0.1 only.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from penstock.local.host.tls import Certificates, ensure_certificates
 
 
 def main() -> None:
-    """Run the server until a signal ends it."""
+    """Run the server until a signal stops it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 async def _serve(home: CloudHome, port: int, token: str, files: Certificates) -> None:
-    # Not before the settings are in the environment, which MiniStack reads when it is imported.
+    # Only now: MiniStack reads the settings from the environment at import.
     from hypercorn.asyncio import serve  # noqa: PLC0415
     from hypercorn.config import Config  # noqa: PLC0415
 
@@ -48,7 +48,7 @@ async def _serve(home: CloudHome, port: int, token: str, files: Certificates) ->
     config.certfile, config.keyfile = str(files.server), str(files.key)
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
-    # A client that keeps its connection open must not hold up the stop: by default TLS waits 30 s for its goodbye.
+    # An open client connection must not delay the stop: by default TLS waits 30 s for its closing message.
     asyncio.constants.SSL_SHUTDOWN_TIMEOUT = 0.5
     config.shutdown_timeout = 30
     config.loglevel = "WARNING"
@@ -74,12 +74,12 @@ def _settings(home: CloudHome, port: int, files: Certificates) -> dict[str, str]
         "MINISTACK_SSL_KEY": str(files.key),
         "NODE_EXTRA_CA_CERTS": str(files.authority),
         **trusted,
-        # A laptop with Docker and one without must behave alike, and MiniStack clears away containers at start.
+        # A laptop with Docker must behave like one without, and MiniStack removes containers at start.
         "LAMBDA_EXECUTOR": "local",
         "DOCKER_HOST": f"unix://{home.root}/no-docker.sock",
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
-        # MiniStack's root key. Requests of its own services to each other carry it; no person does.
+        # MiniStack's root key, used only by its services for requests to each other.
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_CONFIG_FILE": os.devnull,

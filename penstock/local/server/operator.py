@@ -1,4 +1,4 @@
-"""The operator of the laptop cloud: an IAM user of its own, so that "who did this" has an answer here as on AWS."""
+"""The IAM user `operator`, who runs the commands on the laptop cloud, so that actions have an author as on AWS."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -13,16 +13,16 @@ from ministack.services import iam
 from penstock.local.host.home import read_json, write_atomically
 
 OPERATOR = "operator"
-_EVERYTHING = {
+_ADMINISTRATOR = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
 }
 
 
-def ensure(key_file: Path) -> None:
-    """Make the IAM user `operator` with an administrator's policy, and keep its access key in `key_file`.
+def ensure_operator(key_file: Path) -> None:
+    """Create the IAM user `operator` with an administrator's policy, and store its access key in `key_file`.
 
-    A key that a person already exported stays good even when the saved IAM state was lost.
+    A key that a user has exported stays valid even if the saved IAM state was lost.
     """
     if OPERATOR not in iam._users:
         _call(Action="CreateUser", UserName=OPERATOR)
@@ -30,7 +30,7 @@ def ensure(key_file: Path) -> None:
             Action="PutUserPolicy",
             UserName=OPERATOR,
             PolicyName="administrator",
-            PolicyDocument=json.dumps(_EVERYTHING),
+            PolicyDocument=json.dumps(_ADMINISTRATOR),
         )
     key = read_json(key_file)
     if key is None:

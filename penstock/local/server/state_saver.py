@@ -1,7 +1,7 @@
-"""Saves MiniStack's state while it runs.
+"""Saves MiniStack's state at intervals while it runs.
 
-MiniStack saves when it stops. A laptop's lid or a `kill -9` does not stop it, it ends it, so every service whose state
-changed is saved every few seconds as well.
+MiniStack itself saves only when it is stopped. A flat battery or `kill -9` ends it without that, so each service whose
+state has changed is saved every few seconds as well.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -25,7 +25,7 @@ _ATTEMPTS = 3
 
 
 class StateSaver:
-    """A background thread that writes what changed since it last looked."""
+    """A background thread that writes the state of services that have changed since its last turn."""
 
     def __init__(self, interval: float = 3.0) -> None:
         self._interval = interval
@@ -40,7 +40,7 @@ class StateSaver:
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait for a save that is under way; MiniStack's own save at shutdown follows."""
+        """Wait for a save in progress; MiniStack's own save at shutdown follows."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=30)
@@ -50,38 +50,38 @@ class StateSaver:
         while not self._stopping.wait(pause):
             started = time.monotonic()
             self.save()
-            # Never more than a tenth of one core, however large the state has grown.
+            # At most a tenth of one core, however large the state.
             pause = max(self._interval, 9 * (time.monotonic() - started))
 
     def save(self) -> None:
-        """Write every service whose state changed."""
+        """Write the state of every service that has changed."""
         with self._lock:
             self._save()
 
     def _save(self) -> None:
         for service, get_state in ministack._build_persistence_save_dict().items():
-            text = _serialised(service, get_state)
+            text = _serialise(service, get_state)
             if text is None:
                 continue
             digest = hashlib.blake2b(text.encode()).digest()
             if self._digests.get(service) != digest:
                 write_atomically(Path(persistence.STATE_DIR) / f"{service}.json", text)
                 self._digests[service] = digest
-            time.sleep(0)  # lets a request in between two services
+            time.sleep(0)  # lets requests run between two services
 
 
-def _serialised(service: str, get_state: Callable[[], Any]) -> str | None:
-    """Return the file content for a service; None where it has no state or changed under our hands each time."""
+def _serialise(service: str, get_state: Callable[[], Any]) -> str | None:
+    """Return the file content for a service; None where it has no state, or changed during every attempt."""
     for attempt in range(_ATTEMPTS):
         try:
             state = get_state()
             if state is None:
                 return None
-            wrapped = {
+            document = {
                 "__ministack_format__": persistence._state_format_version(service),
                 "payload": state,
             }
-            return json.dumps(wrapped, default=persistence._json_default)
+            return json.dumps(document, default=persistence._json_default)
         except RuntimeError as error:  # a dictionary changed its size while it was copied
             if attempt + 1 == _ATTEMPTS:
                 _log.info("The state of %s is saved at the next turn: %s", service, error)

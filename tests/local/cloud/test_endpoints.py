@@ -353,7 +353,7 @@ def test_an_artifact_with_a_path_outside_its_directory_is_refused(client: Client
     client("sagemaker").create_endpoint(EndpointName="evil", EndpointConfigName="evil")
     described = settled(client, "evil")
     assert described["EndpointStatus"] == "Failed"
-    assert "evil.tar.gz is no intact .tar.gz" in described["FailureReason"]
+    assert "evil.tar.gz is not a valid .tar.gz" in described["FailureReason"]
 
 
 def test_files_that_are_not_packed_are_served_too(client: Client, role: str) -> None:
@@ -452,8 +452,8 @@ def test_credentials_are_renewed_before_they_end_and_given_to_their_container_on
     # Given two doors, of which one gives credentials that end soon
     role_arn = f"arn:aws:iam::{ACCOUNT}:role/hosting"
     lasting, brief = CredentialEndpoint(), CredentialEndpoint(life=60)
-    key, stays = lasting.open(role_arn)
-    _, ends = brief.open(role_arn)
+    key, stays = lasting.register(role_arn)
+    _, ends = brief.register(role_arn)
     # When a container asks twice, then it gets the same while they last, and others before they end
     assert request_credentials(stays) == request_credentials(stays)
     first, second = request_credentials(ends)[1], request_credentials(ends)[1]
@@ -461,7 +461,7 @@ def test_credentials_are_renewed_before_they_end_and_given_to_their_container_on
     assert first["Expiration"] > datetime.now(UTC).isoformat()
     # And another token opens nothing, nor does that of a container that has ended
     assert request_credentials(stays, "guessed")[0] == 403
-    lasting.close(key)
+    lasting.unregister(key)
     assert request_credentials(stays)[0] == 403
 
 

@@ -1,6 +1,6 @@
 """Each patch of MiniStack is still needed: without it the feature is still missing.
 
-A test that fails here is good news. MiniStack has the thing; remove the mend, and this test with it.
+A test that fails here is good news: MiniStack has the feature. Remove the patch, and this test with it.
 """
 
 import json
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from penstock.local.patches.lambda_functions import chosen_version, embedded_metrics
+from penstock.local.patches.lambda_functions import draw_version
+from penstock.local.patches.lambda_metrics import embedded_metrics
 from penstock.local.patches.step_functions import retry_delay
 
 # Run in a process of its own: MiniStack as it comes, with its settings read at import.
@@ -66,7 +67,7 @@ print(json.dumps({
 }))
 """
 
-MENDS = [
+PATCHES = [
     "the alarms that a call is about",
     "the names of environment variables",
     "weighted aliases",
@@ -100,15 +101,15 @@ def lacking() -> dict[str, bool]:
     return answer
 
 
-@pytest.mark.parametrize("mend", MENDS)
-def test_ministack_still_lacks(lacking: dict[str, bool], mend: str) -> None:
-    # Given MiniStack as it comes, when it is asked for what is mended, then it still does not have it
-    assert lacking[mend], f"MiniStack has it now: {mend}. Remove the mend and its entry here."
+@pytest.mark.parametrize("patch", PATCHES)
+def test_ministack_still_lacks(lacking: dict[str, bool], patch: str) -> None:
+    # Given MiniStack as it comes, when it is asked for a patched feature, then it still does not have it
+    assert lacking[patch], f"MiniStack has it now: {patch}. Remove the patch and its entry here."
 
 
-def test_every_mend_is_asked_about(lacking: dict[str, bool]) -> None:
-    # Given the answers, then they are about the mends listed here and no others
-    assert set(lacking) == set(MENDS)
+def test_every_patch_is_asked_about(lacking: dict[str, bool]) -> None:
+    # Given the answers, then they are about the patches listed here and no others
+    assert set(lacking) == set(PATCHES)
 
 
 def test_weights_share_out_the_calls() -> None:
@@ -116,13 +117,13 @@ def test_weights_share_out_the_calls() -> None:
     alias = {"FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.1}}}
     function: dict[str, Any] = {"aliases": {"live": alias, "plain": {"FunctionVersion": "1"}}}
     # When many calls are shared out
-    second = sum(chosen_version(function, "live") == "2" for _ in range(10_000))
+    second = sum(draw_version(function, "live") == "2" for _ in range(10_000))
     # Then about a tenth goes there (1000 with a standard deviation of 30)
     assert 850 < second < 1150
     # And an alias without weights, or a version, is left alone
-    assert chosen_version(function, "plain") is None
-    assert chosen_version(function, "7") is None
-    assert chosen_version(None, "live") is None
+    assert draw_version(function, "plain") is None
+    assert draw_version(function, "7") is None
+    assert draw_version(None, "live") is None
 
 
 def test_retries_grow_to_their_bound() -> None:

@@ -319,7 +319,7 @@ def test_a_search_without_a_model_fails_with_a_trials_own_words(
         "no trial gave a model; the first: AlgorithmError: ValueError: the spline needs at least four" in run["reason"]
     )
     # And the cloud's log says how its search differs from SageMaker's
-    assert "a bayesian search is drawn at random on the laptop cloud" in home.log_tail(10_000)
+    assert "a Bayesian search is replaced by random draws on the laptop cloud" in home.log_tail(10_000)
 
 
 def test_a_search_stopped_by_hand_and_one_killed_with_the_cloud(

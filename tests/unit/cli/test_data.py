@@ -1,4 +1,4 @@
-"""`penstock data`: dataset versions listed, shown, compared and restored."""
+"""`penstock data`: list, show, compare and restore dataset versions."""
 
 import io
 import json
@@ -43,10 +43,10 @@ def command(
         code = 0
         try:
             main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 
@@ -56,7 +56,7 @@ def table(first: int, rows: int, **also: Any) -> pl.DataFrame:
     return pl.DataFrame({"id": numbers.cast(pl.String), "amount": numbers % 7 * 1.0}).with_columns(**also)
 
 
-def part(world: World, rows: pl.DataFrame, upload: str) -> Part:
+def write_part(world: World, rows: pl.DataFrame, upload: str) -> Part:
     buffer = io.BytesIO()
     rows.write_parquet(buffer)
     data = buffer.getvalue()
@@ -64,7 +64,7 @@ def part(world: World, rows: pl.DataFrame, upload: str) -> Part:
     return Part(sha256(data), rows.height, len(data), (f"s3://{BUCKET}/raw/{MODEL}/{upload}?versionId=v1",), (upload,))
 
 
-def keep(world: World, dataset: Dataset, at: str) -> Dataset:
+def write_version(world: World, dataset: Dataset, at: str) -> Dataset:
     world.store.write(world.lake.version(dataset.version), dataset.document().encode())
     parts = [{"sha256": item.sha256} for item in dataset.parts]
     world.ledger.put_dataset(dataset.version, rows=dataset.rows, parts=parts, at=at)
@@ -73,18 +73,18 @@ def keep(world: World, dataset: Dataset, at: str) -> Dataset:
 
 @pytest.fixture
 def versions(world: World) -> tuple[Dataset, Dataset]:
-    """A version of one part, and the next with a second part of other amounts and a column more."""
-    first = part(world, table(0, 300), "a.csv")
-    second = part(world, table(300, 300, amount=pl.lit(50.0), colour=pl.lit("red")), "b.csv")
-    one = keep(world, Dataset(MODEL, "c1", (first,)), "2026-01-01T00:00:00.000+00:00")
-    two = keep(world, Dataset(MODEL, "c2", (first, second)), "2026-01-02T00:00:00.000+00:00")
+    """A version with one part, and the next with a second part of other amounts and one more column."""
+    first = write_part(world, table(0, 300), "a.csv")
+    second = write_part(world, table(300, 300, amount=pl.lit(50.0), colour=pl.lit("red")), "b.csv")
+    one = write_version(world, Dataset(MODEL, "c1", (first,)), "2026-01-01T00:00:00.000+00:00")
+    two = write_version(world, Dataset(MODEL, "c2", (first, second)), "2026-01-02T00:00:00.000+00:00")
     return one, two
 
 
-def test_without_any_version(command: Command) -> None:
+def test_without_versions_there_is_a_sentence(command: Command) -> None:
     assert "no dataset versions yet" in command("list")[1]
-    code, _, said = command("show", "current")
-    assert (code, "upload some data first" in said) == (1, True)
+    code, _, error = command("show", "current")
+    assert (code, "upload some data first" in error) == (1, True)
 
 
 def test_versions_are_listed_newest_first(command: Command, versions: tuple[Dataset, Dataset]) -> None:
@@ -92,8 +92,8 @@ def test_versions_are_listed_newest_first(command: Command, versions: tuple[Data
     code, out, _ = command("list")
     assert code == 0
     assert f"{two.version[:12]} (current)" in out
-    found = json.loads(command("list", "--json")[1])
-    assert [(item["version"], item["rows"], item["parts"], item["current"]) for item in found] == [
+    items = json.loads(command("list", "--json")[1])
+    assert [(item["version"], item["rows"], item["parts"], item["current"]) for item in items] == [
         (two.version, 600, 2, True),
         (one.version, 300, 1, False),
     ]
@@ -103,44 +103,44 @@ def test_a_version_is_shown_with_its_uploads(command: Command, versions: tuple[D
     code, out, _ = command("show", "current")
     assert code == 0
     assert f"s3://{BUCKET}/raw/{MODEL}/b.csv?versionId=v1" in out
-    found = json.loads(command("show", versions[0].version[:10], "--json")[1])
-    assert [item["rows"] for item in found["parts"]] == [300]
+    document = json.loads(command("show", versions[0].version[:10], "--json")[1])
+    assert [item["rows"] for item in document["parts"]] == [300]
 
 
 def test_the_boundaries_are_shown_as_times(world: World, command: Command) -> None:
-    first = part(world, table(0, 10), "a.csv")
-    keep(world, Dataset(MODEL, "c1", (first,), since=DAY, holdout_from=2 * DAY), "2026-01-01")
+    first = write_part(world, table(0, 10), "a.csv")
+    write_version(world, Dataset(MODEL, "c1", (first,), since=DAY, holdout_from=2 * DAY), "2026-01-01")
     out = command("show", "current")[1]
     assert "rows from 1970-01-02T00:00:00+00:00 on" in out
     assert "holdout from 1970-01-03T00:00:00+00:00 on" in out
 
 
-def test_what_changed(command: Command, versions: tuple[Dataset, Dataset]) -> None:
+def test_two_versions_are_compared(command: Command, versions: tuple[Dataset, Dataset]) -> None:
     one, two = versions
     # When the versions are compared
     code, out, _ = command("diff", one.version[:12], two.version[:12])
-    # Then rows, parts, columns and distributions are told
+    # Then rows, parts, columns and distributions are printed
     assert code == 0
     assert "+300" in out
     assert "columns added: colour" in out
-    found = json.loads(command("diff", one.version, "--json")[1])
-    assert found["parts"] == {"added": [two.parts[1].sha256], "removed": [], "kept": 1}
-    assert found["rows"] == {"a": 300, "b": 600, "change": 300}
-    # And a column that is the rows' own name is not compared
-    assert [item["column"] for item in found["distributions"]] == ["amount"]
-    assert found["distributions"][0]["psi"] > found["distributions"][0]["noise"]
+    document = json.loads(command("diff", one.version, "--json")[1])
+    assert document["parts"] == {"added": [two.parts[1].sha256], "removed": [], "kept": 1}
+    assert document["rows"] == {"a": 300, "b": 600, "change": 300}
+    # And the row key is not compared
+    assert [item["column"] for item in document["distributions"]] == ["amount"]
+    assert document["distributions"][0]["psi"] > document["distributions"][0]["noise"]
 
 
 def test_a_version_does_not_differ_from_itself(world: World, versions: tuple[Dataset, Dataset]) -> None:
-    found = compare(versions[1], versions[1], lambda name: world.store.read(world.lake.part(name)))
-    assert {item["psi"] for item in found["distributions"]} == {0.0}
-    assert found["columns"] == {"added": [], "removed": [], "retyped": []}
+    comparison = compare(versions[1], versions[1], lambda name: world.store.read(world.lake.part(name)))
+    assert {item["psi"] for item in comparison["distributions"]} == {0.0}
+    assert comparison["columns"] == {"added": [], "removed": [], "retyped": []}
 
 
-def test_a_column_of_another_type_is_told(world: World, versions: tuple[Dataset, Dataset]) -> None:
-    other = Dataset(MODEL, "c1", (part(world, table(0, 20, amount=pl.lit("x")), "c.csv"),))
-    found = compare(versions[0], other, lambda name: world.store.read(world.lake.part(name)))
-    assert found["columns"]["retyped"] == ["amount"]
+def test_a_column_of_another_type_is_reported(world: World, versions: tuple[Dataset, Dataset]) -> None:
+    other = Dataset(MODEL, "c1", (write_part(world, table(0, 20, amount=pl.lit("x")), "c.csv"),))
+    comparison = compare(versions[0], other, lambda name: world.store.read(world.lake.part(name)))
+    assert comparison["columns"]["retyped"] == ["amount"]
 
 
 def test_a_version_is_restored_byte_for_byte(
@@ -149,27 +149,27 @@ def test_a_version_is_restored_byte_for_byte(
     dataset, folder = versions[0], tmp_path / "restored"
     # When an older version is restored
     code, out, _ = command("restore", dataset.version[:8], "--to", str(folder))
-    # Then its parts and its document lie there as they were
+    # Then the folder has its parts and its document unchanged
     assert (code, "300 rows in 1 parts, digests checked" in out) == (0, True)
     name = f"{dataset.parts[0].sha256}.parquet"
     assert sorted(path.name for path in folder.iterdir()) == sorted([name, "dataset.json"])
     assert sha256((folder / name).read_bytes()) == dataset.parts[0].sha256
     assert Dataset.read((folder / "dataset.json").read_bytes()) == dataset
-    # And not over anything else
-    code, _, said = command("restore", dataset.version[:8], "--to", str(folder))
-    assert (code, "is not an empty folder" in said) == (2, True)
+    # And a folder with content is refused
+    code, _, error = command("restore", dataset.version[:8], "--to", str(folder))
+    assert (code, "is not an empty folder" in error) == (2, True)
 
 
 def test_a_part_that_was_changed_is_not_restored(
     world: World, command: Command, versions: tuple[Dataset, Dataset], tmp_path: Path
 ) -> None:
     world.store.write(world.lake.part(versions[0].parts[0].sha256), b"other")
-    code, _, said = command("restore", versions[0].version, "--to", str(tmp_path / "restored"))
-    assert (code, "the object under its key has the digest" in said) == (1, True)
+    code, _, error = command("restore", versions[0].version, "--to", str(tmp_path / "restored"))
+    assert (code, "the object under its key has the digest" in error) == (1, True)
 
 
-def test_a_name_that_is_none_or_several(command: Command, versions: tuple[Dataset, Dataset]) -> None:
-    code, _, said = command("show", "nope")
-    assert (code, "see `penstock data list`" in said) == (1, True)
-    code, _, said = command("show", "")
-    assert (code, "2 dataset versions begin with ''" in said) == (2, True)
+def test_an_unknown_or_ambiguous_name_is_refused(command: Command, versions: tuple[Dataset, Dataset]) -> None:
+    code, _, error = command("show", "nope")
+    assert (code, "see `penstock data list`" in error) == (1, True)
+    code, _, error = command("show", "")
+    assert (code, "2 dataset versions begin with ''" in error) == (2, True)

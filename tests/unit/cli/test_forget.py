@@ -1,4 +1,4 @@
-"""`penstock forget`, and what the other commands say of it."""
+"""`penstock forget`, and its traces in the output of other commands."""
 
 import io
 import json
@@ -30,14 +30,14 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 class FakeLambda:
-    """Remembers what was invoked."""
+    """Records the payloads of its invocations."""
 
     def __init__(self) -> None:
-        self.asked: list[bytes] = []
+        self.payloads: list[bytes] = []
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
         assert FunctionName == "start-run"
-        self.asked.append(Payload)
+        self.payloads.append(Payload)
         return {"Payload": io.BytesIO(b"{}")}
 
 
@@ -73,37 +73,37 @@ def command(
         code = 0
         try:
             main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        output = capsys.readouterr()
+        return code, output.out, output.err
 
     return run
 
 
 @pytest.fixture
 def key(world: World) -> str:
-    """Of a row that a trained version saw."""
+    """The key of a row that a version was trained on."""
     table: pl.DataFrame = flights([1]).head(50)
     run = world.take("a.csv", table.write_csv().encode())
-    found = world.load("validate").handler({"run": run}, None)
-    world.ledger.put_version(1, run=run, dataset=found["dataset"], sha256="s1", code="c", metrics={})
+    result = world.load("validate").handler({"run": run}, None)
+    world.ledger.put_version(1, run=run, dataset=result["dataset"], sha256="s1", code="c", metrics={})
     world.end_run(run)
     return str(table["flight_id"][0])
 
 
-def test_rows_are_forgotten_and_the_version_says_so(
+def test_rows_are_removed_and_versions_say_so(
     command: Command, functions: FakeLambda, world: World, key: str, tmp_path: Path
 ) -> None:
     old = world.ledger.current_dataset()
     assert old is not None
     # When somebody is forgotten
     code, out, _ = command("forget", "--key", key, "--reason", "asked by letter", "--yes")
-    # Then the command says what went, and what still knows it
+    # Then the command prints what was removed, and what was trained on it
     assert code == 0
     assert "rows were removed: 1 from parts, 1 from raw" in out
     assert "trained on such rows: version 1" in out
-    assert functions.asked == [b'{"waiting": true}']
+    assert functions.payloads == [b'{"waiting": true}']
     # And the versions say so, old and new
     new = world.ledger.current_dataset()
     assert new not in {None, old}
@@ -113,11 +113,11 @@ def test_rows_are_forgotten_and_the_version_says_so(
     assert json.loads(command("data", "show", old, "--json")[1])["forgotten"]["into"] == new
     assert json.loads(command("data", "show", "current", "--json")[1])["replaces"] == old
     assert f"{old[:12]} (replaced)" in command("data", "list")[1]
-    # And what was there cannot be had any more
+    # And the old version can no longer be restored
     code, _, err = command("data", "restore", old, "--to", str(tmp_path / "there"))
     assert (code, "it no longer exists as it was" in err, "asked by letter" in err) == (1, True, True)
     assert command("data", "restore", "current", "--to", str(tmp_path / "there"))[0] == 0
-    # And so does the chain of the version that was trained on it
+    # And `why` says so of the version that was trained on it
     out = command("why", "--version", "1")[1]
     assert "lost rows that arn:aws:" in out
     assert json.loads(command("why", "--version", "1", "--json")[1])["dataset"]["forgotten"]["into"] == new
@@ -127,21 +127,21 @@ def test_a_dry_run_removes_nothing(command: Command, functions: FakeLambda, worl
     version = world.ledger.current_dataset()
     code, out, _ = command("forget", "--key", key, "--reason", "asked", "--dry-run")
     assert (code, "rows would be removed: 1 from parts, 1 from raw" in out) == (0, True)
-    found = json.loads(command("forget", "--key", key, "--reason", "asked", "--dry-run", "--json")[1])
-    assert found["rows"] == {"parts": 1, "raw": 1}
-    assert (world.ledger.current_dataset(), functions.asked) == (version, [])
+    document = json.loads(command("forget", "--key", key, "--reason", "asked", "--dry-run", "--json")[1])
+    assert document["rows"] == {"parts": 1, "raw": 1}
+    assert (world.ledger.current_dataset(), functions.payloads) == (version, [])
 
 
-def test_features_are_told_and_deleted(command: Command, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a feature store that knows the subject
+def test_online_features_are_reported_and_deleted(command: Command, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a feature store with a record of the subject
     runtime = FakeRuntime("flight_id", "departs_at")
     runtime.records[key] = {"flight_id": key, "departs_at": "2026-03-04T00:00:00.000Z"}
     path = Path(MODELS) / MODEL / "model.yaml"
     path.write_text(f"{path.read_text()}\nfeature_store: {{}}\n")
     groups = [StoredGroup("g", "flight_id", "departs_at", online=True)]
-    given: dict[str, Any] = {"list_groups": lambda _: groups, "open_group": lambda name: FeatureStore(name, runtime)}
-    monkeypatch.setattr(forget_module, "StoredFeatures", partial(StoredFeatures, **given))
-    # When it is asked what there is, then that is told and kept
+    gateways: dict[str, Any] = {"list_groups": lambda _: groups, "open_group": lambda name: FeatureStore(name, runtime)}
+    monkeypatch.setattr(forget_module, "StoredFeatures", partial(StoredFeatures, **gateways))
+    # When it is a dry run, then the record is reported and kept
     words = ["forget", "--key", key, "--reason", "asked"]
     assert "online features would be removed: 1 records" in command(*words, "--dry-run")[1]
     assert json.loads(command(*words, "--dry-run", "--json")[1])["features"] == 1
@@ -149,34 +149,34 @@ def test_features_are_told_and_deleted(command: Command, key: str, monkeypatch: 
     runtime.failing = [refusal("AccessDeniedException")]
     code, _, err = command(*words, "--yes")
     assert (code, "AccessDeniedException" in err, "nothing was removed" in err) == (1, True, True)
-    # When it is forgotten, then the record is gone
+    # When the rows are removed, then the record is deleted
     code, out, _ = command(*words, "--yes")
     assert (code, "online features were removed: 1 records" in out, runtime.records) == (0, True, {})
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("", 1)])
-def test_it_asks_first(command: Command, world: World, key: str, answer: str, code: int) -> None:
+def test_the_command_asks_before_removing(command: Command, world: World, key: str, answer: str, code: int) -> None:
     version = world.ledger.current_dataset()
-    found, out, err = command("forget", "--key", key, "--reason", "asked", answer=answer)
-    assert (found, "rows are to be removed: 1 from parts" in out) == (code, True)
+    exit_code, out, err = command("forget", "--key", key, "--reason", "asked", answer=answer)
+    assert (exit_code, "rows are to be removed: 1 from parts" in out) == (code, True)
     assert "cannot be undone" in err
     assert (world.ledger.current_dataset() == version) == (code != 0)
 
 
-def test_nobody_is_an_exit_code_of_its_own(command: Command, key: str) -> None:
+def test_an_unknown_key_has_its_own_exit_code(command: Command, key: str) -> None:
     for words in (["--dry-run"], ["--yes"], []):
         code, out, _ = command("forget", "--key", f"{key}-not", "--reason", "asked", *words)
         assert (code, "no row was found" in out) == (14, True)
 
 
-def test_what_is_wrong_is_a_sentence(command: Command, key: str) -> None:
+def test_wrong_arguments_are_a_sentence(command: Command, key: str) -> None:
     code, _, err = command("forget", "--key", key, "--column", "colour", "--reason", "asked", "--yes")
     assert (code, "the contract has no column 'colour'" in err) == (1, True)
     code, _, err = command("forget", "--key", key, "--reason", f"{key} asked", "--yes")
     assert (code, "say it without the key" in err) == (1, True)
 
 
-def test_a_key_that_hashes_must_be_there(command: Command) -> None:
+def test_a_hashed_column_needs_a_deployed_secret(command: Command) -> None:
     path = Path(MODELS) / MODEL / "contract.yaml"
     path.write_text(path.read_text().replace("- name: flight_id\n", "- name: flight_id\n        classification: pii\n"))
     code, _, err = command("forget", "--key", "x", "--reason", "asked", "--yes")

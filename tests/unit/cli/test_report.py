@@ -1,17 +1,15 @@
-"""`penstock report`: which report, where it goes, what is said where there is none."""
+"""`penstock report`: choose a report and download it, or say that there is none."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.support.command import Command
 from tests.support.world import MODEL, World
-from tests.unit.cli.test_cli import Command, command, project, stack, stage
-
-__all__ = ["command", "project", "stack", "stage"]
 
 
 @pytest.fixture
-def reported(stage: World, project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def stage_with_reports(stage: World, project: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Two runs with a report (the first is version 3) and a newer one without."""
     monkeypatch.chdir(project)
     monkeypatch.setenv("PENSTOCK_STAGE", "dev")
@@ -28,26 +26,28 @@ def reported(stage: World, project: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
     return stage
 
 
-@pytest.mark.parametrize(("named", "run"), [((), "r2"), (("3",), "r1"), (("r1",), "r1")])
-def test_it_is_downloaded_as_it_was_written(
-    reported: World, command: Command, named: tuple[str, ...], run: str
+@pytest.mark.parametrize(("arguments", "run"), [((), "r2"), (("3",), "r1"), (("r1",), "r1")])
+def test_the_report_is_downloaded_unchanged(
+    stage_with_reports: World, command: Command, arguments: tuple[str, ...], run: str
 ) -> None:
-    said = command("report", *named)
-    path = Path(said.out.strip())
-    assert (said.code, path.name) == (0, f"{MODEL}-{run}.html")
+    result = command("report", *arguments)
+    path = Path(result.out.strip())
+    assert (result.code, path.name) == (0, f"{MODEL}-{run}.html")
     assert path.read_text() == f"<p>{run}</p>"
 
 
-def test_to_names_the_file(reported: World, command: Command, tmp_path: Path) -> None:
+def test_the_option_to_names_the_file(stage_with_reports: World, command: Command, tmp_path: Path) -> None:
     assert command("report", "--to", str(tmp_path / "a.html")).code == 0
     assert (tmp_path / "a.html").read_text() == "<p>r2</p>"
 
 
-def test_json_says_where_it_lies_and_writes_nothing(reported: World, command: Command, tmp_path: Path) -> None:
-    found = command("report", "3", "--json").json
-    written = reported.ledger.run("r1")["steps"]["report"]
-    assert (found["key"], found["version_id"]) == (written["key"], written["version_id"])
-    assert found["uri"] == reported.lake.uri(written["key"])
+def test_json_prints_the_location_and_writes_nothing(
+    stage_with_reports: World, command: Command, tmp_path: Path
+) -> None:
+    document = command("report", "3", "--json").json
+    location = stage_with_reports.ledger.run("r1")["steps"]["report"]
+    assert (document["key"], document["version_id"]) == (location["key"], location["version_id"])
+    assert document["uri"] == stage_with_reports.lake.uri(location["key"])
     assert list((tmp_path / "project").glob("*.html")) == []
 
 
@@ -60,19 +60,19 @@ def test_json_says_where_it_lies_and_writes_nothing(reported: World, command: Co
         (("--to", "/nowhere/a.html"), 2, "/nowhere/a.html cannot be written: No such file or directory"),
     ],
 )
-def test_what_cannot_be_had_is_one_sentence(
-    reported: World, command: Command, arguments: tuple[str, ...], code: int, words: str
+def test_a_missing_report_is_a_sentence(
+    stage_with_reports: World, command: Command, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
-    said = command("report", *arguments)
-    assert said.code == code
-    assert words in said.err
-    assert "Traceback" not in said.err
+    result = command("report", *arguments)
+    assert result.code == code
+    assert words in result.err
+    assert "Traceback" not in result.err
 
 
-def test_before_the_first_run(stage: World, command: Command) -> None:
+def test_without_runs_there_is_no_report(stage: World, command: Command) -> None:
     assert "flight-delay has no report yet" in command("report", "--stage", "dev").err
 
 
-def test_a_run_names_its_report(reported: World, command: Command) -> None:
+def test_a_run_shows_its_report_command(stage_with_reports: World, command: Command) -> None:
     assert "report: penstock report r1" in command("run", "r1").out
     assert "report:" not in command("run", "r3").out

@@ -57,8 +57,8 @@ def modules(folder: str) -> dict[str, Path]:
 
 def package_of(module: str) -> str:
     """The package of `penstock.local` that a module belongs to; "" for the face at its top."""
-    known = [name for name in LOCAL_ARROWS if module.startswith(f"penstock.local.{name}.")]
-    return max(known, key=len, default="")
+    packages = [name for name in LOCAL_ARROWS if module.startswith(f"penstock.local.{name}.")]
+    return max(packages, key=len, default="")
 
 
 def test_packages_of_the_laptop_cloud_import_as_listed() -> None:
@@ -79,10 +79,10 @@ def test_packages_of_the_laptop_cloud_import_as_listed() -> None:
 @pytest.mark.parametrize("folder", ["penstock/local", "penstock/cli"])
 def test_no_modules_import_each_other_in_a_circle(folder: str) -> None:
     # Given the modules of a folder and what they import of each other
-    known = modules(folder)
-    arrows = {name: frozenset(imports(path)) & known.keys() - {name} for name, path in known.items()}
+    paths = modules(folder)
+    arrows = {name: frozenset(imports(path)) & paths.keys() - {name} for name, path in paths.items()}
     # When they are put into layers, then there is one for each
-    assert sum(map(len, layers(arrows))) == len(known)
+    assert sum(map(len, layers(arrows))) == len(paths)
 
 
 def test_only_the_application_imports_commands() -> None:

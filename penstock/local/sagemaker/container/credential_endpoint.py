@@ -1,8 +1,8 @@
-"""Credentials that do not end while a container runs: it asks for new ones, as on AWS.
+"""Container credentials that are renewed while a container runs, as on AWS.
 
-An endpoint's process outlives every session of a role. AWS gives its containers an address at which every SDK asks for
-credentials again before they expire (`AWS_CONTAINER_CREDENTIALS_FULL_URI`). Here it is a door on 127.0.0.1, which
-opens for the token that only this container was given.
+An endpoint's process outlives every session of a role. AWS gives its containers an address where every SDK requests new
+credentials before the old ones expire (`AWS_CONTAINER_CREDENTIALS_FULL_URI`). Here it is a server on 127.0.0.1, which
+requires a token that only this container has.
 """
 
 import json
@@ -17,22 +17,22 @@ from penstock.local.sagemaker.container import roles
 
 LIFE_SECONDS = 3600.0
 RENEW_SECONDS = 1800.0
-"""Before their end; an SDK asks from fifteen minutes before on."""
+"""Credentials with less time left are renewed; an SDK requests new ones from 15 minutes before the end."""
 
 
 class CredentialEndpoint:
-    """Answers containers with credentials of their roles."""
+    """Serves containers the credentials of their roles."""
 
     def __init__(self, life: float = LIFE_SECONDS) -> None:
-        """Give credentials of a life in seconds."""
+        """Set the lifetime of the credentials in seconds."""
         self._life = life
         self._roles: dict[str, str] = {}
-        self._given: dict[str, roles.Credentials] = {}
+        self._credentials: dict[str, roles.Credentials] = {}
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
-    def open(self, role_arn: str) -> tuple[str, dict[str, str]]:
-        """Let a container in: its token, and the variables that lead its SDK here."""
+    def register(self, role_arn: str) -> tuple[str, dict[str, str]]:
+        """Register a container; return its token, and the environment variables for its SDK."""
         token = secrets.token_hex(24)
         with self._lock:
             self._roles[token] = role_arn
@@ -43,28 +43,28 @@ class CredentialEndpoint:
             "AWS_CONTAINER_AUTHORIZATION_TOKEN": token,
         }
 
-    def close(self, token: str) -> None:
-        """Let a container in no more, and end its session."""
+    def unregister(self, token: str) -> None:
+        """Remove a container's token, and end its session."""
         with self._lock:
             self._roles.pop(token, None)
-            if given := self._given.pop(token, None):
-                roles.forget(given)
+            if credentials := self._credentials.pop(token, None):
+                roles.end_session(credentials)
 
     def credentials(self, token: str) -> dict[str, str] | None:
-        """What a container is answered, renewed well before its end; None for a token that nobody was given."""
+        """Return the response document for a container, its credentials renewed in time; None for an unknown token."""
         with self._lock:
             role = self._roles.get(token)
             if role is None:
                 return None
-            given = self._given.get(token)
-            if given is None or (given.expires or 0) - time.time() < RENEW_SECONDS:
-                given = self._given[token] = roles.assume(role, "SageMaker", self._life)
-        expiration = datetime.fromtimestamp(given.expires or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            current = self._credentials.get(token)
+            if current is None or (current.expires or 0) - time.time() < RENEW_SECONDS:
+                current = self._credentials[token] = roles.assume(role, "SageMaker", self._life)
+        expiration = datetime.fromtimestamp(current.expires or 0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
             "RoleArn": role,
-            "AccessKeyId": given.access_key,
-            "SecretAccessKey": given.secret_key,
-            "Token": given.token,
+            "AccessKeyId": current.access_key,
+            "SecretAccessKey": current.secret_key,
+            "Token": current.token,
             "Expiration": expiration,
         }
 
@@ -75,19 +75,19 @@ class CredentialEndpoint:
         return self._server.server_port
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        door = self
+        endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found = door.credentials(self.headers.get("Authorization", ""))
-                body = json.dumps(found or {"code": "AccessDenied", "message": "unknown token"}).encode()
-                self.send_response(200 if found else 403)
+                document = endpoint.credentials(self.headers.get("Authorization", ""))
+                body = json.dumps(document or {"code": "AccessDenied", "message": "unknown token"}).encode()
+                self.send_response(200 if document else 403)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Nothing: a line a renewal tells nobody anything."""
+                """Suppress access logs."""
 
         return Handler

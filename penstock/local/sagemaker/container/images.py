@@ -1,6 +1,7 @@
-"""What an image is on a laptop without Docker: the command that its Dockerfile declares, run from the source tree.
+"""Images on a laptop without Docker: the command that a Dockerfile declares, run from the source tree.
 
-Its digest is over what the Dockerfile says and what it copies, so that another source tree is another image here too.
+An image's digest covers the Dockerfile and the files that it copies, so that a change of the source is a new image here
+too.
 """
 
 import hashlib
@@ -19,12 +20,12 @@ _PYTHON = re.compile(r"(?:/usr/(?:local/)?bin/)?python(?:3(?:\.\d+)?)?")
 
 
 class UnknownImageError(Exception):
-    """The image is not one that this laptop cloud can run; the message says which it knows."""
+    """The laptop cloud cannot run the image; the message lists those that it can run."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """What a Dockerfile's last stage says about running it, and the source tree it would copy."""
+    """The settings of a Dockerfile's last stage, and the source tree that it copies from."""
 
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -33,14 +34,14 @@ class Image:
     context: Path = Path()
 
     def command_line(self, entrypoint: list[str], arguments: list[str], ml_root: Path) -> list[str]:
-        """Return the arguments to run; a given entrypoint or given arguments replace the image's own."""
-        chosen = [*(entrypoint or self.entrypoint), *arguments]
-        return [self._on_laptop(argument, ml_root, first=index == 0) for index, argument in enumerate(chosen)]
+        """Return the command to run; an entrypoint of the caller replaces the image's."""
+        command = [*(entrypoint or self.entrypoint), *arguments]
+        return [self._on_laptop(argument, ml_root, first=index == 0) for index, argument in enumerate(command)]
 
     def variables(self, ml_root: Path) -> dict[str, str]:
-        """Return the image's ENV with the container's paths turned into the laptop's."""
-        kept = {name: value for name, value in self.environment.items() if name != "PATH"}
-        return {name: self._rewrite(value, ml_root) for name, value in kept.items()}
+        """Return the image's ENV, except PATH, with the container's paths replaced by the laptop's."""
+        variables = {name: value for name, value in self.environment.items() if name != "PATH"}
+        return {name: self._rewrite(value, ml_root) for name, value in variables.items()}
 
     def _on_laptop(self, argument: str, ml_root: Path, *, first: bool) -> str:
         if first and _PYTHON.fullmatch(argument):
@@ -56,20 +57,20 @@ class Image:
 
 
 def rewrite_paths(text: str, ml_root: Path) -> str:
-    """Turn a path under `/opt/ml` into the one under the job's root."""
+    """Replace `/opt/ml` in paths by the job's root."""
     return rewrite_prefix(text, ML_ROOT, ml_root)
 
 
 def rewrite_prefix(text: str, old: str, new: Path) -> str:
     """Replace the path `old` at the start of each part of a `:`- or `=`-separated text."""
-    return re.sub(rf"(^|[:=]){re.escape(old)}(?=/|$|:)", lambda found: f"{found.group(1)}{new}", text)
+    return re.sub(rf"(^|[:=]){re.escape(old)}(?=/|$|:)", lambda match: f"{match.group(1)}{new}", text)
 
 
 def find(uri: str, registry: Path) -> Image:
-    """Return the image that an image URI means.
+    """Return the image of a URI.
 
     Raises:
-        UnknownImageError: no image of that name is known, or its Dockerfile cannot be run without Docker.
+        UnknownImageError: there is no image of that name, or its Dockerfile cannot be run without Docker.
     """
     entry = _entry(uri, registry)
     image = parse(Path(entry["dockerfile"]).read_text(encoding="utf-8"))
@@ -81,34 +82,34 @@ def find(uri: str, registry: Path) -> Image:
 
 
 def digest(uri: str, registry: Path) -> str:
-    """Return `sha256:…` over the Dockerfile that an image URI means, and over every file that it copies.
+    """Return `sha256:…` over the Dockerfile of an image URI, and over every file that it copies.
 
     Raises:
-        UnknownImageError: no image of that name is known.
+        UnknownImageError: there is no image of that name.
     """
     entry = _entry(uri, registry)
     context, dockerfile = Path(entry["context"]), Path(entry["dockerfile"]).read_bytes()
-    found = hashlib.sha256(dockerfile)
-    for path in sorted(_copied(dockerfile.decode(), context)):
-        found.update(f"\0{path.relative_to(context).as_posix()}\0{path.stat().st_size}\0".encode())
-        found.update(path.read_bytes())
-    return f"sha256:{found.hexdigest()}"
+    hasher = hashlib.sha256(dockerfile)
+    for path in sorted(_copied_files(dockerfile.decode(), context)):
+        hasher.update(f"\0{path.relative_to(context).as_posix()}\0{path.stat().st_size}\0".encode())
+        hasher.update(path.read_bytes())
+    return f"sha256:{hasher.hexdigest()}"
 
 
 def _entry(uri: str, registry: Path) -> dict[str, str]:
-    known: dict[str, dict[str, str]] = read_json(registry) or {}
-    for name, entry in known.items():
+    entries: dict[str, dict[str, str]] = read_json(registry) or {}
+    for name, entry in entries.items():
         if name in uri:
             return entry
-    raise UnknownImageError(f"image {uri} is not on this laptop cloud; it knows: {', '.join(known) or 'none'}")
+    raise UnknownImageError(f"image {uri} is not on this laptop cloud; it knows: {', '.join(entries) or 'none'}")
 
 
-def _copied(dockerfile: str, context: Path) -> set[Path]:
-    """The context's files that COPY and ADD name, without what Python leaves beside them; `.dockerignore` aside."""
+def _copied_files(dockerfile: str, context: Path) -> set[Path]:
+    """Return the context's files that COPY and ADD name, without `__pycache__`; `.dockerignore` is not applied."""
     words = [shlex.split(value) for name, value in _instructions(dockerfile) if name in {"COPY", "ADD"}]
-    ours = [given[:-1] for given in words if not any(word.startswith("--from") for word in given)]
-    named = {word.lstrip("/") for given in ours for word in given if not word.startswith("--")}
-    paths = [path for word in named if ".." not in Path(word).parts for path in _below(context / word)]
+    sources = [arguments[:-1] for arguments in words if not any(word.startswith("--from") for word in arguments)]
+    names = {word.lstrip("/") for arguments in sources for word in arguments if not word.startswith("--")}
+    paths = [path for word in names if ".." not in Path(word).parts for path in _below(context / word)]
     return {path for path in paths if path.is_file() and "__pycache__" not in path.parts}
 
 
@@ -117,7 +118,7 @@ def _below(path: Path) -> list[Path]:
 
 
 def parse(dockerfile: str) -> Image:
-    """Read ENTRYPOINT, CMD, WORKDIR and ENV of a Dockerfile's last stage. ENTRYPOINT and CMD count in JSON form."""
+    """Read ENTRYPOINT, CMD, WORKDIR and ENV of a Dockerfile's last stage. ENTRYPOINT and CMD must be in JSON form."""
     stages: dict[str, Image] = {}
     image, stage = Image(), ""
     for instruction, value in _instructions(dockerfile):
@@ -160,6 +161,6 @@ def _exec_form(value: str) -> tuple[str, ...]:
 
 def _variables(value: str) -> dict[str, str]:
     words = shlex.split(value)
-    if "=" not in words[0]:  # the old form: ENV NAME the rest is the value
+    if "=" not in words[0]:  # the old form `ENV NAME value with blanks`
         return {words[0]: " ".join(words[1:])}
     return dict(word.split("=", 1) for word in words if "=" in word)

@@ -1,4 +1,4 @@
-"""What jobs and endpoints print, in CloudWatch Logs."""
+"""Writes the output of jobs and endpoints to CloudWatch Logs."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -10,7 +10,7 @@ from penstock.local.sagemaker.core.caller import account_scope
 
 
 class LogStream:
-    """A stream, made with its group where they are not there yet."""
+    """A log stream, created with its group where they do not exist."""
 
     def __init__(self, group: str, stream: str) -> None:
         self._group = group
@@ -21,7 +21,7 @@ class LogStream:
             cloudwatch_logs._create_log_stream(names)
 
     def put(self, lines: list[str]) -> None:
-        """Append lines; CloudWatch takes no empty message, so a blank line becomes a space."""
+        """Append lines; a blank line becomes a space, since CloudWatch refuses empty messages."""
         moment = int(time.time() * 1000)
         entries = [{"timestamp": moment, "message": line or " "} for line in lines]
         with account_scope():

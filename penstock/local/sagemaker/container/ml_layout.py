@@ -1,4 +1,4 @@
-"""The `/opt/ml` tree of a job, as SageMaker lays it out, under the job's own directory."""
+"""The `/opt/ml` tree of a job or endpoint, laid out as by SageMaker, in a directory of its own."""
 
 import json
 import shutil
@@ -13,42 +13,42 @@ FAILURE_LIMIT = 1024
 
 @dataclass(frozen=True)
 class Layout:
-    """The directories of one job."""
+    """The directories of one job or endpoint."""
 
     root: Path
 
     @property
     def config(self) -> Path:
-        """Where a training container finds its configuration."""
+        """The configuration of a training container."""
         return self.root / "input" / "config"
 
     @property
     def model(self) -> Path:
-        """What becomes `model.tar.gz`."""
+        """The content of `model.tar.gz`."""
         return self.root / "model"
 
     @property
     def output(self) -> Path:
-        """What becomes `output.tar.gz`."""
+        """The content of `output.tar.gz`."""
         return self.root / "output" / "data"
 
     @property
     def checkpoints(self) -> Path:
-        """What is kept in step with the checkpoint location in S3."""
+        """Synchronised with the checkpoint location in S3."""
         return self.root / "checkpoints"
 
     def channel(self, name: str) -> Path:
-        """Where the data of a channel lies."""
+        """Return the directory of a channel."""
         return self.root / "input" / "data" / name
 
     def create(self) -> None:
-        """Make the tree anew."""
+        """Create the tree, replacing an old one."""
         shutil.rmtree(self.root, ignore_errors=True)
         for directory in (self.config, self.model, self.output, self.checkpoints, self.root / "input" / "data"):
             directory.mkdir(parents=True)
 
     def at(self, container_path: str) -> Path:
-        """Return the laptop's path for a path in the container; one outside `/opt/ml` lands below the root too."""
+        """Return the laptop's path for a path in the container; a path outside `/opt/ml` is put below the root too."""
         relative = container_path.removeprefix(ML_ROOT).lstrip("/")
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root.resolve()):
@@ -56,7 +56,7 @@ class Layout:
         return path
 
     def message(self, name: str) -> str:
-        """Return what the container wrote to `output/failure` or `output/message`, or an empty text."""
+        """Return the container's text in `output/failure` or `output/message`; empty where there is none."""
         try:
             text = (self.root / "output" / name).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -71,7 +71,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def pack(directory: Path, archive: Path) -> Path:
-    """Pack what a directory holds, without the directory itself, as SageMaker packs artifacts."""
+    """Pack the content of a directory, without the directory itself, as SageMaker packs artifacts."""
     with tarfile.open(archive, "w:gz") as tar:
         for item in sorted(directory.iterdir()):
             tar.add(item, arcname=item.name)
@@ -79,5 +79,5 @@ def pack(directory: Path, archive: Path) -> Path:
 
 
 def is_empty(directory: Path) -> bool:
-    """Say whether there is nothing in a directory."""
+    """Return whether a directory is absent or empty."""
     return not directory.is_dir() or not any(directory.iterdir())

@@ -1,4 +1,4 @@
-"""A job's process: starts it, carries its output away, and ends it when it must end."""
+"""The process that stands in for a container: start it, read its output, stop it."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _POLL = 0.05
 
 
 class Ending(Enum):
-    """Why a process ended."""
+    """How a process ended."""
 
     BY_ITSELF = "by itself"
     STOPPED = "stopped"
@@ -26,7 +26,7 @@ class Ending(Enum):
 
 
 class Container:
-    """One process standing in for a container."""
+    """A process in place of a container."""
 
     def __init__(self, command: list[str], environment: dict[str, str], directory: Path) -> None:
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -50,14 +50,14 @@ class Container:
         grace: float,
         tick: Callable[[], None],
     ) -> tuple[int, Ending]:
-        """Wait for the end and return the exit code with the reason.
+        """Wait until the process ends; return its exit code, and how it ended.
 
         Args:
-            on_lines: takes the output, line by line, as it comes.
-            stop: set from outside when the job must stop.
-            seconds: how long the process may run.
+            on_lines: called with new lines of the output.
+            stop: set by the caller to stop the process.
+            seconds: the longest time that the process may run.
             grace: seconds between SIGTERM and SIGKILL.
-            tick: called again and again while the process runs.
+            tick: called at short intervals while the process runs.
         """
         reader = threading.Thread(target=self._read, args=(on_lines,), daemon=True)
         reader.start()
@@ -71,12 +71,12 @@ class Container:
             tick()
         if ending is not Ending.BY_ITSELF:
             self.end(grace)
-        self.kill()  # what the process left behind would hold its output open
+        self.kill()  # its remaining children would keep the output open
         reader.join(timeout=10)
         return self._process.wait(), ending
 
     def end(self, grace: float) -> None:
-        """Ask the process to end, and kill it when the grace is over."""
+        """Send SIGTERM, and SIGKILL after the grace period."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=grace)
@@ -84,7 +84,7 @@ class Container:
         self._process.wait()
 
     def kill(self) -> None:
-        """Kill the process with all that it started."""
+        """Kill the process and all that it started."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -92,7 +92,7 @@ class Container:
             os.killpg(self._process.pid, number)
 
     def _read(self, on_lines: Callable[[list[str]], None]) -> None:
-        """Pass output on in the chunks it comes in, cut at line ends."""
+        """Read the output in chunks, and pass it on in lines."""
         if self._process.stdout is None:
             return
         rest = b""

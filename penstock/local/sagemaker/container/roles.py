@@ -1,4 +1,4 @@
-"""Execution roles: a job does what its role may do, and a caller may hand over only the roles it may pass."""
+"""Execution roles: check iam:PassRole, and open sessions with the permissions of a role."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -25,10 +25,10 @@ class Credentials:
     secret_key: str
     token: str
     expires: float | None = None
-    """Epoch seconds; None for as long as the session is open."""
+    """Epoch seconds; None if the session has no end of its own."""
 
     def as_environment(self) -> dict[str, str]:
-        """Return the variables that every SDK reads."""
+        """Return the environment variables that every SDK reads."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -37,7 +37,7 @@ class Credentials:
 
 
 def check_pass_role(caller: Caller, role_arn: str) -> None:
-    """Check that the caller may hand this role to SageMaker, and that SageMaker may assume it.
+    """Check that the caller may pass the role to SageMaker, and that SageMaker may assume it.
 
     Raises:
         SageMakerError: `AccessDeniedException` or `ValidationException`, as on AWS.
@@ -51,8 +51,7 @@ def check_pass_role(caller: Caller, role_arn: str) -> None:
         service_context={"iam:PassedToService": SERVICE},
     )
     if denied is not None:
-        message = iam_evaluator_message(caller.arn, role_arn)
-        raise SageMakerError("AccessDeniedException", message)
+        raise SageMakerError("AccessDeniedException", _pass_role_denial(caller.arn, role_arn))
     if not _trusts(role_arn, SERVICE):
         raise validation(
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal '{SERVICE}' "
@@ -60,8 +59,8 @@ def check_pass_role(caller: Caller, role_arn: str) -> None:
         )
 
 
-def iam_evaluator_message(caller_arn: str, role_arn: str) -> str:
-    """Word a refused iam:PassRole as AWS does."""
+def _pass_role_denial(caller_arn: str, role_arn: str) -> str:
+    """Word a denied iam:PassRole as AWS does."""
     return (
         f"User: {caller_arn} is not authorized to perform: iam:PassRole on resource: {role_arn} because no "
         "identity-based policy allows the iam:PassRole action"
@@ -69,7 +68,7 @@ def iam_evaluator_message(caller_arn: str, role_arn: str) -> str:
 
 
 def assume(role_arn: str, session_name: str, seconds: float | None = None) -> Credentials:
-    """Open a session of the role, for a time or until `forget`; its calls are checked against the role's policies."""
+    """Open a session of the role, for a time or until `end_session`; the role's policies apply to its calls."""
     name = role_arn.rsplit("/", 1)[-1]
     key, expires = f"ASIA{secrets.token_hex(8).upper()}", None if seconds is None else time.time() + seconds
     credentials = Credentials(key, secrets.token_hex(20), secrets.token_hex(32), expires)
@@ -86,8 +85,8 @@ def assume(role_arn: str, session_name: str, seconds: float | None = None) -> Cr
     return credentials
 
 
-def forget(credentials: Credentials) -> None:
-    """Close a session."""
+def end_session(credentials: Credentials) -> None:
+    """End a session."""
     sts._sessions.pop(credentials.access_key, None)
 
 
@@ -103,5 +102,5 @@ def _trusts(role_arn: str, service: str) -> bool:
 
 def _allows(statement: dict[str, object], service: str) -> bool:
     principal = statement.get("Principal")
-    named = principal.get("Service", []) if isinstance(principal, dict) else []
-    return statement.get("Effect") == "Allow" and service in ([named] if isinstance(named, str) else named)
+    services = principal.get("Service", []) if isinstance(principal, dict) else []
+    return statement.get("Effect") == "Allow" and service in ([services] if isinstance(services, str) else services)

@@ -1,4 +1,4 @@
-"""Moves a job's data between the cloud's S3 and the job's directory, with the rights of the job's role."""
+"""Transfers data between the cloud's S3 and a job's directory, with the permissions of the job's role."""
 
 import gzip
 import json
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class TransferError(Exception):
-    """Data could not be moved; the message names the object and why."""
+    """Data could not be transferred; the message names the object and the reason."""
 
 
 class Transfer:
-    """S3 as a job's role sees it."""
+    """An S3 client with the permissions of a role."""
 
     def __init__(self, settings: JobSettings, credentials: Credentials) -> None:
         self._s3: S3Client = boto3.session.Session().client(
@@ -81,22 +81,22 @@ class Transfer:
             self.upload(file, f"{uri.rstrip('/')}/{file.relative_to(directory).as_posix()}", kms_key)
 
     def exists_under(self, uri: str) -> bool:
-        """Say whether any object is under a prefix."""
+        """Return whether there is an object under a prefix."""
         return next(self._prefix(uri), None) is not None
 
     def _prefix(self, uri: str) -> Iterator[tuple[str, str, str]]:
         """Yield bucket, key and path below the channel's directory of each object under a prefix."""
         bucket, prefix = split(uri)
         try:
-            for listed in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                for found in listed.get("Contents", []):
-                    if not found["Key"].endswith("/"):
-                        yield bucket, found["Key"], _relative(found["Key"], prefix)
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for item in page.get("Contents", []):
+                    if not item["Key"].endswith("/"):
+                        yield bucket, item["Key"], _relative(item["Key"], prefix)
         except (ClientError, BotoCoreError) as error:
             raise TransferError(f"{uri}: {error}") from error
 
     def _manifest(self, uri: str) -> list[tuple[str, str, str]]:
-        """Read a manifest: a first entry with the prefix, then paths below it."""
+        """Read a manifest: its first entry has the prefix, the others are paths below it."""
         bucket, key = split(uri)
         try:
             entries = json.loads(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -120,7 +120,7 @@ class Transfer:
 
 
 def _relative(key: str, prefix: str) -> str:
-    """Return an object's path below its channel: what follows the prefix, whole path elements only."""
+    """Return an object's path below its channel: the rest after the prefix, in whole path elements."""
     if key == prefix:
         return key.rsplit("/", 1)[-1]
     if key.startswith(prefix.rstrip("/") + "/"):
@@ -130,8 +130,8 @@ def _relative(key: str, prefix: str) -> str:
 
 def _gunzip(file: Path) -> None:
     plain = file.with_suffix("") if file.suffix == ".gz" else file.with_name(f"{file.name}.plain")
-    with gzip.open(file) as packed, plain.open("wb") as target:
-        shutil.copyfileobj(packed, target)
+    with gzip.open(file) as source, plain.open("wb") as target:
+        shutil.copyfileobj(source, target)
     file.unlink()
     if file.suffix != ".gz":
         plain.rename(file)

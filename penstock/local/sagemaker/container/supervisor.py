@@ -1,7 +1,7 @@
-"""Runs a job's command for as long as the laptop cloud lives, and not a moment longer.
+"""Runs a job's command, and kills it when the laptop cloud ends.
 
-The cloud holds the other end of this process's standard input. Whatever ends the cloud, a `kill -9` too, closes it;
-then the whole process group of the job is killed. Nothing is left running that nobody watches.
+The cloud holds the other end of this process's standard input. When the cloud ends, even by `kill -9`, the pipe closes,
+and the whole process group of the job is killed, so that no job outlives the cloud.
 """
 
 import os
@@ -13,9 +13,9 @@ import threading
 
 def main() -> int:
     """Run the command in `sys.argv[1:]` and return its exit code, 128 + n for signal n."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # meant for the job; this process ends when the job does
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # meant for the job; this process ends after it
     try:
-        job = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_ready)  # noqa: PLW1509 - no thread yet
+        job = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, preexec_fn=_prepare)  # noqa: PLW1509 - no thread yet
     except OSError as error:
         sys.stderr.write(f"The command cannot be started: {error}\n")
         return 127
@@ -24,9 +24,9 @@ def main() -> int:
     return 128 - code if code < 0 else code
 
 
-def _ready() -> None:
+def _prepare() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.nice(5)  # the laptop stays usable
+    os.nice(5)  # keeps the laptop responsive
 
 
 def _end_with_the_cloud() -> None:

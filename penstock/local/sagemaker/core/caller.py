@@ -1,4 +1,4 @@
-"""Who calls, and the scope of the account that the call is for."""
+"""The caller of a request, and the account that a request belongs to."""
 
 import contextlib
 import time
@@ -14,24 +14,24 @@ from penstock.local.host.cloud import ACCOUNT, REGION
 
 @dataclass(frozen=True)
 class Caller:
-    """The identity behind a request: its ARN and principal id as AWS shows them, and the key it signed with."""
+    """The identity behind a request: ARN and principal id as AWS shows them, and the access key that signed it."""
 
     arn: str
     principal_id: str
     access_key: str
 
     def iam_identity(self) -> dict[str, dict[str, str]]:
-        """Return the caller as SageMaker's `UserContext` shows it."""
+        """Return the caller in the form of SageMaker's `UserContext`."""
         return {"IamIdentity": {"Arn": self.arn, "PrincipalId": self.principal_id}}
 
 
 def caller_of(headers: dict[str, str], query: dict[str, list[str]]) -> Caller:
-    """Resolve the caller of a request by its access key, as MiniStack does."""
+    """Resolve the caller of a request from its access key, as MiniStack does."""
     return caller_with_key(extract_access_key_id(headers, query) or "")
 
 
 def caller_with_key(access_key: str) -> Caller:
-    """Resolve an access key to the IAM user, the assumed role or the root behind it."""
+    """Resolve an access key to its IAM user, assumed role or root."""
     identity = iam_evaluator.resolve_caller_identity(access_key or "test") or {}
     return Caller(identity.get("userArn", ""), identity.get("userId", ""), access_key)
 
@@ -43,11 +43,11 @@ def arn(resource: str) -> str:
 
 @contextlib.contextmanager
 def account_scope() -> Iterator[None]:
-    """Work outside a request in the cloud's one account and region."""
+    """Set the cloud's account and region for work outside a request."""
     with request_scope(ACCOUNT, REGION):
         yield
 
 
 def now() -> float:
-    """Return the time as SageMaker's JSON protocol has it: seconds, to the millisecond."""
+    """Return the time as SageMaker's JSON protocol has it: seconds since 1970, rounded to milliseconds."""
     return round(time.time(), 3)

@@ -1,7 +1,7 @@
 """SageMaker's events on EventBridge's default bus, with the details that AWS documents for them.
 
-A thread of its own delivers them, in order: a rule's target may call SageMaker again, which a request that still holds
-the store's lock could not answer.
+A separate thread delivers them in order: a rule's target may call SageMaker, which could not answer while the request
+that publishes the event holds the store's lock.
 """
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
@@ -47,14 +47,14 @@ def package_changed(record: dict[str, Any]) -> None:
 
 
 def endpoint_changed(record: dict[str, Any], tags: dict[str, str]) -> None:
-    """Publish "SageMaker Endpoint State Change"; here alone AWS writes the status as `IN_SERVICE`."""
+    """Publish "SageMaker Endpoint State Change"; only here AWS writes the status as `IN_SERVICE`."""
     described = epoch_milliseconds(project(record, output_shape("DescribeEndpoint")))
     described["EndpointStatus"] = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", record["EndpointStatus"]).upper()
     _publish("SageMaker Endpoint State Change", record["EndpointArn"], {**described, "Tags": tags})
 
 
 def epoch_milliseconds(value: Any, name: str = "") -> Any:
-    """Turn the times of a description into epoch milliseconds, as events and Step Functions carry them."""
+    """Convert the times in a description to epoch milliseconds, as in events and Step Functions."""
     if isinstance(value, dict):
         return {key: epoch_milliseconds(item, key) for key, item in value.items()}
     if isinstance(value, list):
@@ -75,12 +75,12 @@ def _publish(detail_type: str, resource: str, detail: dict[str, Any]) -> None:
 
 
 def start() -> None:
-    """Begin to deliver."""
+    """Start the thread that delivers."""
     threading.Thread(target=_deliver, name="sagemaker-events", daemon=True).start()
 
 
 def drain(seconds: float) -> None:
-    """Wait until what was published is delivered, for `seconds` at most."""
+    """Wait until the published events are delivered, at most for some seconds."""
     delivered = threading.Event()
     _outbox.put(delivered)
     delivered.wait(seconds)

@@ -1,7 +1,7 @@
-"""What SageMaker holds, and its file.
+"""The records of SageMaker and the file that they are saved to.
 
-One account and one region: the laptop cloud has no more. The file is written at every change of a job's or a package's
-state, so that a crash loses nothing that a caller was told.
+The laptop cloud has one account and one region. The file is written at every change of a job's or a package's state, so
+that a crash loses nothing that a response has confirmed.
 """
 
 import json
@@ -17,10 +17,10 @@ Record = dict[str, Any]
 
 @dataclass
 class Store:
-    """The records by name or ARN, each with the members that Describe answers.
+    """The records by name or ARN, each with the members of its Describe response.
 
-    `tags` and `policies` are by ARN. `versions` is the highest version ever given in a group, which deleting the
-    newest package does not lower.
+    `tags` and `policies` are by ARN. `versions` has the highest version ever assigned in a group, which does not go
+    down when the newest package is deleted.
     """
 
     file: Path
@@ -42,7 +42,7 @@ class Store:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def content(self) -> dict[str, Any]:
-        """Return everything that is saved, by table."""
+        """Return all tables by name, as they are saved."""
         return {name: getattr(self, name) for name in _TABLES}
 
     def save(self) -> None:
@@ -51,13 +51,13 @@ class Store:
             write_atomically(self.file, json.dumps({"__ministack_format__": 2, "payload": self.content()}))
 
     def load(self, content: dict[str, Any]) -> None:
-        """Take over what was saved."""
+        """Add the saved records."""
         with self.lock:
             for name in _TABLES:
                 getattr(self, name).update(content.get(name, {}))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete all records."""
         with self.lock:
             for name in _TABLES:
                 getattr(self, name).clear()

@@ -1,4 +1,4 @@
-"""Looks at S3 objects from inside the server, without a request."""
+"""Reads S3's metadata inside the server, without a request."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -21,5 +21,5 @@ def etag(uri: str) -> str | None:
     """Return the ETag of an object without its quotes, or None where there is no such object."""
     bucket, key = split(uri)
     with account_scope():
-        found = s3._buckets.get(bucket, {}).get("objects", {}).get(key)
-    return str(found["etag"]).strip('"') if found else None
+        record = s3._buckets.get(bucket, {}).get("objects", {}).get(key)
+    return str(record["etag"]).strip('"') if record else None

@@ -1,4 +1,4 @@
-"""What the jobs of this laptop cloud are run with."""
+"""Settings of jobs and endpoints on the laptop cloud."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class JobSettings:
-    """Where jobs find the cloud, and their bounds.
+    """Where jobs and endpoints find the cloud, and their limits.
 
-    `stop_grace` is the time in seconds between SIGTERM and SIGKILL, which is 120 s on AWS. `hosting_grace` is
-    that of an endpoint's container, as long as on AWS. `slots` is how many jobs run at once. `save_state` is called
-    before a job starts, so that a cloud killed during the job remembers what led to it.
+    `stop_grace` is the time in seconds between SIGTERM and SIGKILL, which is 120 s on AWS; `hosting_grace` is the same
+    for an endpoint's container, as long as on AWS. `slots` is the number of jobs that run at once. `save_state` is
+    called before a job starts, so that a cloud killed during the job still has the state that led to it.
     """
 
     home: CloudHome
@@ -31,10 +31,10 @@ class JobSettings:
 
     @property
     def endpoint(self) -> str:
-        """The cloud's own endpoint."""
+        """The URL of the cloud."""
         return f"https://127.0.0.1:{self.port}"
 
     @property
     def trusted(self) -> Path:
-        """The certificates that a client of this cloud trusts."""
+        """The certificate bundle for clients of this cloud."""
         return certificates(self.home.tls).bundle

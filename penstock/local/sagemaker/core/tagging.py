@@ -15,10 +15,10 @@ def as_dict(tags: list[dict[str, str]]) -> dict[str, str]:
     Raises:
         SageMakerError: two tags have the same key.
     """
-    found = {tag["Key"]: tag["Value"] for tag in tags}
-    if len(found) != len(tags):
+    mapping = {tag["Key"]: tag["Value"] for tag in tags}
+    if len(mapping) != len(tags):
         raise validation("Tag keys must be unique within a request.")
-    return found
+    return mapping
 
 
 class Tags:
@@ -28,7 +28,7 @@ class Tags:
         self._store = store
 
     def set_at_creation(self, resource: str, request: dict[str, Any]) -> None:
-        """Keep the tags that a Create request carries."""
+        """Store the tags of a Create request."""
         if request.get("Tags"):
             self._store.tags[resource] = as_dict(request["Tags"])
 
@@ -38,14 +38,14 @@ class Tags:
         if len(tags) > _LIMIT:
             raise validation(f"A resource cannot have more than {_LIMIT} tags.")
         self._store.tags[request["ResourceArn"]] = tags
-        return {"Tags": _listed(tags)}
+        return {"Tags": _as_list(tags)}
 
     def list_tags(self, request: dict[str, Any], _: Caller) -> dict[str, Any]:
-        """Answer all tags in one page; there are 50 at most, AWS's smallest page."""
-        return {"Tags": _listed(self._of(request["ResourceArn"]))}
+        """Return all tags in one page; a resource has at most 50, which is AWS's smallest page."""
+        return {"Tags": _as_list(self._of(request["ResourceArn"]))}
 
     def delete_tags(self, request: dict[str, Any], _: Caller) -> dict[str, Any]:
-        """Remove tags; a key that is not there is fine."""
+        """Remove tags; ignore keys that the resource does not have."""
         tags = self._of(request["ResourceArn"])
         self._store.tags[request["ResourceArn"]] = {k: v for k, v in tags.items() if k not in request["TagKeys"]}
         return {}
@@ -71,5 +71,5 @@ class Tags:
         return any(record[member] == resource for table, member in tables for record in table.values())
 
 
-def _listed(tags: dict[str, str]) -> list[dict[str, str]]:
+def _as_list(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,4 +1,4 @@
-"""Feature groups: what they hold, and where."""
+"""Feature groups: their features, and their online and offline stores."""
 
 import copy
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from penstock.local.sagemaker.protocol.errors import SageMakerError, in_use, not
 from penstock.local.sagemaker.protocol.paging import page
 
 RESERVED = {"is_deleted", "write_time", "api_invocation_time"}
-_MOST = 2500
+_MAX_FEATURES = 2500
 
 
 class FeatureGroups:
@@ -38,7 +38,7 @@ class FeatureGroups:
         return record
 
     def create_feature_group(self, request: Record, caller: Caller) -> Record:
-        """Make a group; it can be used at once."""
+        """Create a group, ready at once."""
         name = request["FeatureGroupName"]
         if name in self._store.feature_groups:
             raise in_use(f"Resource Already Exists: FeatureGroup with name {name} already exists.")
@@ -55,14 +55,14 @@ class FeatureGroups:
                 raise validation("RoleArn is required for a FeatureGroup with an OfflineStore.")
             record["OfflineStoreStatus"] = {"Status": "Active"}
             _resolve(record)
-        if "RoleArn" in record and caller.access_key:  # CloudFormation's calls carry no key of their own
+        if "RoleArn" in record and caller.access_key:  # calls from CloudFormation have no access key
             check_pass_role(caller, record["RoleArn"])
         self._store.feature_groups[name] = record
         self._tags.set_at_creation(record["FeatureGroupArn"], request)
         return {"FeatureGroupArn": record["FeatureGroupArn"]}
 
     def describe_feature_group(self, request: Record, _: Caller) -> Record:
-        """Describe a group, with all its definitions in one page."""
+        """Describe a group, with all feature definitions in one page."""
         return project(self.find(request["FeatureGroupName"]), output_shape("DescribeFeatureGroup"))
 
     def list_feature_groups(self, request: Record, _: Caller) -> Record:
@@ -89,7 +89,7 @@ class FeatureGroups:
         return {"FeatureGroupArn": record["FeatureGroupArn"]}
 
     def delete_feature_group(self, request: Record, _: Caller) -> Record:
-        """Delete a group and its online records; what is in S3 stays."""
+        """Delete a group and its online records; its files in S3 stay."""
         record = self.find(request["FeatureGroupName"])
         del self._store.feature_groups[record["FeatureGroupName"]]
         self._store.tags.pop(record["FeatureGroupArn"], None)
@@ -98,7 +98,7 @@ class FeatureGroups:
 
 
 def _check(request: Record) -> None:
-    """What AWS's model of the request cannot say."""
+    """Check what AWS's model of the request cannot."""
     names = [item["FeatureName"] for item in request["FeatureDefinitions"]]
     kinds = {item["FeatureName"]: item.get("FeatureType") for item in request["FeatureDefinitions"]}
     for problem in _problems(request, names, kinds):
@@ -107,26 +107,26 @@ def _check(request: Record) -> None:
 
 def _problems(request: Record, names: list[str], kinds: Record) -> list[SageMakerError]:
     entity, time = request["RecordIdentifierFeatureName"], request["EventTimeFeatureName"]
-    found = []
-    if twice := [name for name in kinds if names.count(name) > 1]:
-        found.append(f"Feature names must be unique: {twice[0]}.")
-    if len(names) > _MOST:
-        found.append(f"A FeatureGroup has at most {_MOST} FeatureDefinitions.")
+    sentences = []
+    if repeated := [name for name in kinds if names.count(name) > 1]:
+        sentences.append(f"Feature names must be unique: {repeated[0]}.")
+    if len(names) > _MAX_FEATURES:
+        sentences.append(f"A FeatureGroup has at most {_MAX_FEATURES} FeatureDefinitions.")
     if reserved := RESERVED & {name.lower() for name in names}:
-        found.append(f"FeatureName {min(reserved)} is reserved.")
+        sentences.append(f"FeatureName {min(reserved)} is reserved.")
     if missing := [name for name in (entity, time) if name not in kinds]:
-        found.append(f"{missing[0]} is not among the FeatureDefinitions.")
+        sentences.append(f"{missing[0]} is not among the FeatureDefinitions.")
     elif kinds[time] not in ("Fractional", "String"):
-        found.append(f"EventTime feature {time} must be of type Fractional or String.")
+        sentences.append(f"EventTime feature {time} must be of type Fractional or String.")
     if untyped := [name for name, kind in kinds.items() if kind is None]:
-        found.append(f"FeatureType of {untyped[0]} is missing.")
+        sentences.append(f"FeatureType of {untyped[0]} is missing.")
     if not request.get("OnlineStoreConfig", {}).get("EnableOnlineStore") and "OfflineStoreConfig" not in request:
-        found.append("At least one of OnlineStore and OfflineStore must be configured.")
-    return [validation(f"Validation Error: {sentence}") for sentence in found]
+        sentences.append("At least one of OnlineStore and OfflineStore must be configured.")
+    return [validation(f"Validation Error: {sentence}") for sentence in sentences]
 
 
 def _resolve(record: Record) -> None:
-    """Say under which prefix the offline store's files will be, as SageMaker does."""
+    """Set the prefix of the offline store's files, as SageMaker does."""
     storage = record["OfflineStoreConfig"]["S3StorageConfig"]
     place = urlsplit(storage["S3Uri"])
     base = f"{place.scheme}://{place.netloc}{place.path.rstrip('/')}"

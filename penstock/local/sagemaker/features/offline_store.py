@@ -1,4 +1,4 @@
-"""The offline store: what was put is appended to Parquet files in S3 within seconds, with the rights of its role."""
+"""The offline store: writes new records to Parquet files in S3 within seconds, with the permissions of its role."""
 
 import logging
 import secrets
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penstock.local.sagemaker.container.roles import assume, forget
+from penstock.local.sagemaker.container.roles import assume, end_session
 from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferError
 from penstock.local.sagemaker.core.caller import account_scope, now
 from penstock.local.sagemaker.core.record_store import Record, Store
@@ -20,8 +20,8 @@ _INTERVAL = 1.0
 _log = logging.getLogger(__name__)
 
 
-class FeatureFiles:
-    """A background thread that writes what waits."""
+class OfflineStore:
+    """A background thread that writes the queued rows."""
 
     def __init__(self, store: Store, records: FeatureRecords, settings: JobSettings) -> None:
         self._store = store
@@ -30,11 +30,11 @@ class FeatureFiles:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Begin to write; the cloud answers requests by now."""
+        """Start the thread; the cloud must answer requests by then."""
         threading.Thread(target=self._run, name="offline-store", daemon=True).start()
 
     def stop(self) -> None:
-        """Leave what waits to the next start: it is in the records' file."""
+        """Stop the thread; queued rows are in the records' file, and written after the next start."""
         self._stopping.set()
 
     def _run(self) -> None:
@@ -44,10 +44,10 @@ class FeatureFiles:
             try:
                 self._write()
             except Exception:
-                _log.exception("The offline store is not written now; its rows wait")
+                _log.exception("The offline store could not be written; its rows stay queued")
 
     def _write(self) -> None:
-        for name, rows in self._records.waiting().items():
+        for name, rows in self._records.queued_rows().items():
             group = self._store.feature_groups.get(name)
             if group is not None:
                 try:
@@ -57,7 +57,7 @@ class FeatureFiles:
                     group["OfflineStoreStatus"] = {"Status": "Blocked", "BlockedReason": str(error)[:1024]}
                     continue
                 group["OfflineStoreStatus"] = {"Status": "Active"}
-            self._records.appended(name, rows[-1][0])
+            self._records.remove_queued(name, rows[-1][0])
 
     def _append(self, group: Record, rows: list[Record]) -> None:
         storage = group["OfflineStoreConfig"]["S3StorageConfig"]
@@ -67,15 +67,15 @@ class FeatureFiles:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "rows.parquet"
                 _frame(group, rows).write_parquet(file)
-                uri = f"{storage['ResolvedOutputS3Uri']}/{_place()}"
+                uri = f"{storage['ResolvedOutputS3Uri']}/{_object_name()}"
                 Transfer(self._settings, credentials).upload(file, uri, storage.get("KmsKeyId"))
         finally:
-            forget(credentials)
+            end_session(credentials)
 
 
 def _frame(group: Record, rows: list[Record]) -> Any:
-    """Rows in the group's types, with the three columns that SageMaker adds."""
-    import polars as pl  # noqa: PLC0415 - most clouds have no feature group
+    """Return rows as a table in the group's types, with the three columns that SageMaker adds."""
+    import polars as pl  # noqa: PLC0415 - imported for clouds with a feature group only
 
     kinds = {"Integral": pl.Int64, "Fractional": pl.Float64, "String": pl.String}
     columns = {
@@ -93,6 +93,6 @@ def _frame(group: Record, rows: list[Record]) -> Any:
     )
 
 
-def _place() -> str:
+def _object_name() -> str:
     at = datetime.fromtimestamp(time.time(), UTC)
     return at.strftime("year=%Y/month=%m/day=%d/hour=%H/%Y%m%dT%H%M%SZ_") + f"{secrets.token_hex(8)}.parquet"

@@ -1,7 +1,7 @@
-"""The feature store's runtime, `sagemaker-featurestore-runtime`: records in and out, over REST.
+"""The feature store's runtime API, `sagemaker-featurestore-runtime`: write and read records over REST.
 
-It shares SageMaker's signing name; a request is its by its path. The online store keeps the newest record of an
-entity by event time, the offline store every record.
+It shares SageMaker's signing name, so its requests are recognised by their path. The online store keeps the newest
+record of an entity by event time, the offline store every record.
 """
 
 from collections.abc import Callable
@@ -28,14 +28,14 @@ _LISTS = {"FeatureName": "FeatureNames", "TargetStores": "TargetStores"}
 
 
 def operation_of(method: str, path: str) -> str | None:
-    """The operation that a request without `X-Amz-Target` asks for; None where it is none of the runtime's."""
+    """Return the operation of a request without `X-Amz-Target`; None if it is not one of this API's."""
     if path == BATCH and method == "POST":
         return "BatchGetRecord"
     return _BY_METHOD.get(method) if path.startswith(GROUP) else None
 
 
 def request_of(path: str, query: dict[str, list[str]], body: Record) -> Record:
-    """A request's members, wherever the protocol puts them."""
+    """Collect a request's members from path, query and body."""
     members = {_LISTS.get(name, name): values if name in _LISTS else values[0] for name, values in query.items()}
     if path.startswith(GROUP):
         members["FeatureGroupName"] = unquote(path.removeprefix(GROUP))
@@ -56,15 +56,15 @@ class FeatureRuntime:
         }
 
     def call(self, name: str, request: Record, caller: Caller) -> Record:
-        """Do one operation.
+        """Call an operation.
 
         Raises:
             SageMakerError: the request is refused, with AWS's code for why.
         """
         model = operation_model(name, SERVICE)
         if model is None or name not in self.operations:
-            known = ", ".join(sorted(self.operations))
-            raise _invalid(f"{name} is not available on the laptop cloud. It has: {known}.")
+            available = ", ".join(sorted(self.operations))
+            raise _invalid(f"{name} is not available on the laptop cloud. It has: {available}.")
         try:
             validation.check(request, model.input_shape)
             return self.operations[name](request, caller)
@@ -74,9 +74,9 @@ class FeatureRuntime:
             raise SageMakerError(code, error.message, status) from None
 
     def put_record(self, request: Record, _: Caller) -> Record:
-        """Keep a record: online if it is the newest of its entity, offline always."""
+        """Store a record: online if it is the newest of its entity, offline always."""
         group = self._groups.find(request["FeatureGroupName"])
-        values = _checked(group, request["Record"])
+        values = _check_values(group, request["Record"])
         entity, time = values[group["RecordIdentifierFeatureName"]], _seconds(values[group["EventTimeFeatureName"]])
         stores = _stores(group, request)
         if ONLINE in stores:
@@ -86,53 +86,53 @@ class FeatureRuntime:
         return {}
 
     def get_record(self, request: Record, _: Caller) -> Record:
-        """The newest record of an entity; an empty answer where there is none."""
-        found = self._found(request["FeatureGroupName"], request["RecordIdentifierValueAsString"], request)
-        return {"Record": found} if found else {}
+        """Return the newest record of an entity; an empty response where there is none."""
+        record = self._read(request["FeatureGroupName"], request["RecordIdentifierValueAsString"], request)
+        return {"Record": record} if record else {}
 
     def batch_get_record(self, request: Record, caller: Caller) -> Record:
-        """The newest records of many entities; those that are not there are left out."""
-        answer: Record = {"Records": [], "Errors": [], "UnprocessedIdentifiers": []}
-        for asked in request["Identifiers"]:
-            self._authorise(asked["FeatureGroupName"], caller)
-            for entity in asked["RecordIdentifiersValueAsString"]:
-                about = {"FeatureGroupName": asked["FeatureGroupName"], "RecordIdentifierValueAsString": entity}
+        """Return the newest records of several entities, leaving out those that do not exist."""
+        response: Record = {"Records": [], "Errors": [], "UnprocessedIdentifiers": []}
+        for item in request["Identifiers"]:
+            self._authorise(item["FeatureGroupName"], caller)
+            for entity in item["RecordIdentifiersValueAsString"]:
+                key = {"FeatureGroupName": item["FeatureGroupName"], "RecordIdentifierValueAsString": entity}
                 try:
-                    found = self._found(asked["FeatureGroupName"], entity, asked)
+                    record = self._read(item["FeatureGroupName"], entity, item)
                 except SageMakerError as error:
-                    answer["Errors"].append({**about, "ErrorCode": error.code, "ErrorMessage": error.message})
+                    response["Errors"].append({**key, "ErrorCode": error.code, "ErrorMessage": error.message})
                     continue
-                if found:
-                    answer["Records"].append({**about, "Record": found})
-        return answer
+                if record:
+                    response["Records"].append({**key, "Record": record})
+        return response
 
     def delete_record(self, request: Record, _: Caller) -> Record:
-        """Delete an entity's record, unless a newer one is there."""
+        """Delete an entity's record, unless there is a newer one."""
         group = self._groups.find(request["FeatureGroupName"])
         name, entity = group["FeatureGroupName"], request["RecordIdentifierValueAsString"]
         time, stores = _seconds(request["EventTime"]), _stores(group, request)
-        named = {
+        values = {
             group["RecordIdentifierFeatureName"]: entity,
             group["EventTimeFeatureName"]: request["EventTime"],
         }
         if ONLINE in stores and request.get("DeletionMode") == "HardDelete":
             self._records.remove(name, entity, time)
         elif ONLINE in stores:
-            self._records.put(name, entity, time, named, deleted=True)
+            self._records.put(name, entity, time, values, deleted=True)
         if OFFLINE in stores:
-            self._append(group, named, deleted=True)
+            self._append(group, values, deleted=True)
         return {}
 
-    def _found(self, name: str, entity: str, request: Record) -> list[dict[str, str]]:
+    def _read(self, name: str, entity: str, request: Record) -> list[dict[str, str]]:
         group = self._groups.find(name)
         if ONLINE not in _stores(group, {}):
             raise _invalid(f"The OnlineStore of FeatureGroup {name} is not enabled.")
-        known = {item["FeatureName"] for item in group["FeatureDefinitions"]}
-        wanted = request.get("FeatureNames") or known
-        if strange := set(wanted) - known:
-            raise _invalid(f"FeatureGroup {name} has no feature {min(strange)}.")
+        defined = {item["FeatureName"] for item in group["FeatureDefinitions"]}
+        names = request.get("FeatureNames") or defined
+        if unknown := set(names) - defined:
+            raise _invalid(f"FeatureGroup {name} has no feature {min(unknown)}.")
         values = self._records.get(group["FeatureGroupName"], entity) or {}
-        return [{"FeatureName": key, "ValueAsString": value} for key, value in values.items() if key in wanted]
+        return [{"FeatureName": key, "ValueAsString": value} for key, value in values.items() if key in names]
 
     def _append(self, group: Record, values: Record, *, deleted: bool) -> None:
         self._records.append(
@@ -140,7 +140,7 @@ class FeatureRuntime:
         )
 
     def _authorise(self, name: str, caller: Caller) -> None:
-        """Check the caller for each group of a batch; MiniStack checks the first one only."""
+        """Check the caller's permission for a group of a batch; MiniStack checks the first one only."""
         arn = str(self._groups.find(name)["FeatureGroupArn"])
         action = "sagemaker:BatchGetRecord"
         if iam_evaluator.enforce(caller.access_key, action, "sagemaker", REGION, resource_arn=arn) is not None:
@@ -149,17 +149,17 @@ class FeatureRuntime:
 
 
 def _stores(group: Record, request: Record) -> list[str]:
-    """Where a record goes: into every store that the group has, or into those that the request names."""
-    has = [ONLINE] if group.get("OnlineStoreConfig", {}).get("EnableOnlineStore") else []
-    has += [OFFLINE] if "OfflineStoreConfig" in group else []
-    wanted = request.get("TargetStores") or has
-    if lacking := [store for store in wanted if store not in has]:
-        raise _invalid(f"The {lacking[0]} of FeatureGroup {group['FeatureGroupName']} is not enabled.")
-    return list(wanted)
+    """Return the stores for a record: those that the request names, by default all of the group."""
+    enabled = [ONLINE] if group.get("OnlineStoreConfig", {}).get("EnableOnlineStore") else []
+    enabled += [OFFLINE] if "OfflineStoreConfig" in group else []
+    stores = request.get("TargetStores") or enabled
+    if disabled := [store for store in stores if store not in enabled]:
+        raise _invalid(f"The {disabled[0]} of FeatureGroup {group['FeatureGroupName']} is not enabled.")
+    return list(stores)
 
 
-def _checked(group: Record, record: list[dict[str, Any]]) -> dict[str, str]:
-    """A record's values, each of its feature's type."""
+def _check_values(group: Record, record: list[dict[str, Any]]) -> dict[str, str]:
+    """Return a record's values, after checking each against its feature's type."""
     kinds = {item["FeatureName"]: item["FeatureType"] for item in group["FeatureDefinitions"]}
     values: dict[str, str] = {}
     for item in record:
@@ -167,10 +167,10 @@ def _checked(group: Record, record: list[dict[str, Any]]) -> dict[str, str]:
         if name not in kinds:
             raise _invalid(f"Feature {name} is not defined in FeatureGroup {group['FeatureGroupName']}.")
         if name in values:
-            raise _invalid(f"Feature {name} stands in the record twice.")
+            raise _invalid(f"Feature {name} is in the record twice.")
         if value is None:
             continue
-        if not _fits(value, kinds[name]):
+        if not _has_type(value, kinds[name]):
             raise _invalid(f"Failed to parse {value!r} of feature {name} as {kinds[name]}.")
         values[name] = value
     for needed in (group["RecordIdentifierFeatureName"], group["EventTimeFeatureName"]):
@@ -179,7 +179,7 @@ def _checked(group: Record, record: list[dict[str, Any]]) -> dict[str, str]:
     return values
 
 
-def _fits(value: str, kind: str) -> bool:
+def _has_type(value: str, kind: str) -> bool:
     try:
         number = int(value) if kind == "Integral" else float(value) if kind == "Fractional" else 0
     except ValueError:
@@ -188,7 +188,7 @@ def _fits(value: str, kind: str) -> bool:
 
 
 def _seconds(event_time: str) -> float:
-    """An event time: seconds since 1970, or ISO 8601 in UTC to the second or the millisecond."""
+    """Parse an event time: seconds since 1970, or ISO 8601 in UTC, to the second or millisecond."""
     for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"):
         try:
             return datetime.strptime(event_time, form).replace(tzinfo=UTC).timestamp()

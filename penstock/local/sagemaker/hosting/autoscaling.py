@@ -1,7 +1,7 @@
-"""Application Auto Scaling for endpoints: targets and policies are checked and kept, and scale nothing.
+"""Application Auto Scaling for endpoints: check and store targets and policies, without scaling anything.
 
-A variant is one process here, however many instances it has (`hosting`), so there is nothing to scale. What deploys
-with AWS deploys here all the same, and a mistake in it shows.
+A variant is one process here, whatever its number of instances, so there is nothing to scale. But a stack that deploys
+to AWS deploys here too, and errors in it are found.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 
 
 def resource_arn(target: str) -> str:
-    """The ARN that IAM checks for a request with this `X-Amz-Target`; a listing takes no resource."""
+    """Return the ARN that IAM checks for a request with this `X-Amz-Target`; `*` for a listing."""
     return "*" if ".Describe" in target else _arn("scalable-target/*")
 
 
-class Scaling:
+class AutoScaling:
     """The operations on scalable targets and scaling policies, for `ServiceNamespace` sagemaker. Lists are one page."""
 
     def __init__(self, store: Store, endpoints: Endpoints) -> None:
@@ -55,47 +55,47 @@ class Scaling:
 
     async def handle_request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | str, query: dict[str, list[str]]
-    ) -> wire.Answer:
+    ) -> wire.Response:
         """Answer a request in the JSON 1.1 protocol."""
         del method, path, query
         return await asyncio.to_thread(self._answer, headers.get("x-amz-target", "").rpartition(".")[2], body)
 
-    def _answer(self, name: str, body: bytes | str) -> wire.Answer:
+    def _answer(self, name: str, body: bytes | str) -> wire.Response:
         try:
-            return wire.answer(200, self.call(name, wire.parsed(body)))
+            return wire.response(200, self.call(name, wire.parse_body(body)))
         except SageMakerError as error:
-            return wire.refusal(error)
+            return wire.error_response(error)
         except Exception as error:
             _log.exception("%s.%s failed", SERVICE, name)
-            return wire.failure(error)
+            return wire.fault_response(error)
 
     def call(self, name: str, request: Record) -> Record:
-        """Do one operation.
+        """Call an operation.
 
         Raises:
             SageMakerError: the request is refused, with AWS's code for why.
         """
         model, operation = operation_model(name, SERVICE), self.operations.get(name)
         if model is None or operation is None:
-            known = ", ".join(sorted(self.operations))
+            available = ", ".join(sorted(self.operations))
             raise SageMakerError(
-                "UnknownOperationException", f"{name} is not available on the laptop cloud. It has: {known}."
+                "UnknownOperationException", f"{name} is not available on the laptop cloud. It has: {available}."
             )
         validation.check(request, model.input_shape)
         if request["ServiceNamespace"] != "sagemaker":
-            raise invalid("The laptop cloud knows scalable targets of ServiceNamespace sagemaker only.")
+            raise invalid("The laptop cloud has scalable targets of ServiceNamespace sagemaker only.")
         with self._store.lock:
-            answer = operation(request)
+            response = operation(request)
             if not name.startswith("Describe"):
                 self._store.save()
-        return answer
+        return response
 
     def register(self, request: Record) -> Record:
-        """Keep a target of a variant that exists, or change one."""
+        """Register a target of an existing variant, or change one."""
         self._check_resource(request)
         key = _key(request)
-        known = self._store.scalable_targets.get(key, {})
-        record = {**known, **{name: value for name, value in request.items() if name != "Tags"}}
+        previous = self._store.scalable_targets.get(key, {})
+        record = {**previous, **{name: value for name, value in request.items() if name != "Tags"}}
         if missing := [name for name in ("MinCapacity", "MaxCapacity") if name not in record]:
             raise invalid(f"{missing[0]} is required to register a new scalable target.")
         if record["MinCapacity"] > record["MaxCapacity"]:
@@ -109,16 +109,16 @@ class Scaling:
 
     def describe_targets(self, request: Record) -> Record:
         """List targets."""
-        wanted = request.get("ResourceIds")
+        resources = request.get("ResourceIds")
         records = [
             record
             for record in self._store.scalable_targets.values()
-            if (wanted is None or record["ResourceId"] in wanted) and _of_dimension(record, request)
+            if (resources is None or record["ResourceId"] in resources) and _matches_dimension(record, request)
         ]
         return {"ScalableTargets": copy.deepcopy(records)}
 
     def deregister(self, request: Record) -> Record:
-        """Forget a target and its policies."""
+        """Delete a target and its policies."""
         self._target(request)
         del self._store.scalable_targets[_key(request)]
         for name in [name for name in self._store.scaling_policies if name.startswith(f"{_key(request)}|")]:
@@ -126,7 +126,7 @@ class Scaling:
         return {}
 
     def put_policy(self, request: Record) -> Record:
-        """Keep a policy of a target, or change one. AWS makes alarms for it, which would watch nothing here."""
+        """Store a policy of a target, or change one. AWS creates alarms for it, which would have no data here."""
         self._target(request)
         kind = request.get("PolicyType", "StepScaling")
         if kind not in _CONFIGURATIONS:
@@ -134,14 +134,14 @@ class Scaling:
         if _CONFIGURATIONS[kind] not in request:
             raise invalid(f"{_CONFIGURATIONS[kind]} is required for a policy of type {kind}.")
         key = f"{_key(request)}|{request['PolicyName']}"
-        known = self._store.scaling_policies.get(key, {})
+        previous = self._store.scaling_policies.get(key, {})
         place = f"resource/sagemaker/{request['ResourceId']}:policyName/{request['PolicyName']}"
-        made = f"arn:aws:autoscaling:{get_region()}:{get_account_id()}:scalingPolicy:{uuid.uuid4()}:{place}"
+        new_arn = f"arn:aws:autoscaling:{get_region()}:{get_account_id()}:scalingPolicy:{uuid.uuid4()}:{place}"
         record = {
             **copy.deepcopy(request),
             "PolicyType": kind,
-            "PolicyARN": known.get("PolicyARN", made),
-            "CreationTime": known.get("CreationTime", now()),
+            "PolicyARN": previous.get("PolicyARN", new_arn),
+            "CreationTime": previous.get("CreationTime", now()),
             "Alarms": [],
         }
         self._store.scaling_policies[key] = record
@@ -155,40 +155,40 @@ class Scaling:
             for record in self._store.scaling_policies.values()
             if (names is None or record["PolicyName"] in names)
             and resource in (None, record["ResourceId"])
-            and _of_dimension(record, request)
+            and _matches_dimension(record, request)
         ]
         return {"ScalingPolicies": copy.deepcopy(records)}
 
     def delete_policy(self, request: Record) -> Record:
-        """Forget a policy."""
+        """Delete a policy."""
         key = f"{_key(request)}|{request['PolicyName']}"
         if key not in self._store.scaling_policies:
-            raise _absent("No scaling policy found", request)
+            raise _not_found("No scaling policy found", request)
         del self._store.scaling_policies[key]
         return {}
 
     def _target(self, request: Record) -> Record:
         if _key(request) not in self._store.scalable_targets:
-            raise _absent("No scalable target found", request)
+            raise _not_found("No scalable target found", request)
         return self._store.scalable_targets[_key(request)]
 
     def _check_resource(self, request: Record) -> None:
-        what = f"{request['ScalableDimension']} {request['ResourceId']}"
-        found = _VARIANT.fullmatch(what)
-        if found is None:
+        resource = f"{request['ScalableDimension']} {request['ResourceId']}"
+        match = _VARIANT.fullmatch(resource)
+        if match is None:
             raise invalid(
-                "The laptop cloud knows endpoint/<name>/variant/<name> of sagemaker:variant:DesiredInstanceCount only."
+                "The laptop cloud has endpoint/<name>/variant/<name> of sagemaker:variant:DesiredInstanceCount only."
             )
-        variants = [item["VariantName"] for item in self._endpoints.find(found[1])["ProductionVariants"]]
-        if found[2] not in variants:
-            raise invalid(f"Endpoint {found[1]} has no variant {found[2]}; it has {', '.join(variants)}.")
+        variants = [item["VariantName"] for item in self._endpoints.find(match[1])["ProductionVariants"]]
+        if match[2] not in variants:
+            raise invalid(f"Endpoint {match[1]} has no variant {match[2]}; it has {', '.join(variants)}.")
 
 
 def _key(request: Record) -> str:
     return f"{request['ServiceNamespace']}|{request['ResourceId']}|{request['ScalableDimension']}"
 
 
-def _of_dimension(record: Record, request: Record) -> bool:
+def _matches_dimension(record: Record, request: Record) -> bool:
     return request.get("ScalableDimension") in (None, record["ScalableDimension"])
 
 
@@ -203,9 +203,9 @@ def _service_role() -> str:
     )
 
 
-def _absent(what: str, request: Record) -> SageMakerError:
-    words = (
-        f"{what} for service namespace: {request['ServiceNamespace']}, resource ID: {request['ResourceId']}, "
+def _not_found(problem: str, request: Record) -> SageMakerError:
+    message = (
+        f"{problem} for service namespace: {request['ServiceNamespace']}, resource ID: {request['ResourceId']}, "
         f"scalable dimension: {request['ScalableDimension']}"
     )
-    return SageMakerError("ObjectNotFoundException", words)
+    return SageMakerError("ObjectNotFoundException", message)

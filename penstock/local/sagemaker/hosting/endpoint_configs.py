@@ -1,4 +1,4 @@
-"""Endpoint configurations: which models an endpoint serves, each in what share."""
+"""Endpoint configurations: the models of an endpoint, and the share of requests of each."""
 
 import copy
 from collections import Counter
@@ -11,7 +11,7 @@ from penstock.local.sagemaker.protocol.api_model import output_shape, project
 from penstock.local.sagemaker.protocol.errors import validation
 from penstock.local.sagemaker.protocol.paging import page
 
-_ABSENT = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig", "ExecutionRoleArn")
+_UNSUPPORTED = ("AsyncInferenceConfig", "ShadowProductionVariants", "ExplainerConfig", "ExecutionRoleArn")
 
 
 class EndpointConfigs:
@@ -33,7 +33,7 @@ class EndpointConfigs:
         return self._store.endpoint_configs[name]
 
     def create(self, request: Record, _: Caller) -> Record:
-        """Keep a configuration of models that exist."""
+        """Create a configuration, if its models exist."""
         name = request["EndpointConfigName"]
         config_arn = arn(f"endpoint-config/{name}")
         if name in self._store.endpoint_configs:
@@ -59,17 +59,17 @@ class EndpointConfigs:
         return page("ListEndpointConfigs", request, records, name="EndpointConfigName", member="EndpointConfigs")
 
     def delete(self, request: Record, _: Caller) -> Record:
-        """Delete a configuration; an endpoint that was made with it goes on."""
+        """Delete a configuration; endpoints that were created with it continue."""
         record = self._store.endpoint_configs.pop(self.find(request["EndpointConfigName"])["EndpointConfigName"])
         self._store.tags.pop(record["EndpointConfigArn"], None)
         return {}
 
 
 def _check(request: Record) -> None:
-    """What AWS's model of the request cannot say, and what the laptop cloud does not do."""
+    """Check what AWS's model of the request cannot, and refuse what the laptop cloud does not support."""
     names = Counter(variant["VariantName"] for variant in request["ProductionVariants"])
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise validation(f"VariantName must be unique within ProductionVariants: {twice[0]}.")
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise validation(f"VariantName must be unique within ProductionVariants: {repeated[0]}.")
     for variant in request["ProductionVariants"]:
         if "ModelName" not in variant:
             raise validation(
@@ -81,7 +81,7 @@ def _check(request: Record) -> None:
                 f"Variant {variant['VariantName']} must have either InstanceType with InitialInstanceCount, or "
                 "ServerlessConfig."
             )
-    if absent := [name for name in _ABSENT if request.get(name)]:
-        raise validation(f"{absent[0]} is not available on the laptop cloud. Leave it out here.")
+    if unsupported := [name for name in _UNSUPPORTED if request.get(name)]:
+        raise validation(f"{unsupported[0]} is not available on the laptop cloud. Leave it out here.")
     if request.get("DataCaptureConfig", {}).get("EnableCapture"):
         raise validation("The laptop cloud's endpoints capture nothing: DataCaptureConfig.EnableCapture must be false.")

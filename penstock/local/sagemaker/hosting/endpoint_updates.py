@@ -1,7 +1,7 @@
-"""Changes of an endpoint in service: another configuration, or other weights.
+"""Updates of an endpoint in service: another configuration, or other weights.
 
-The processes of the new configuration start beside those of the old one and take over, all at once, when every one of
-them answers; if one fails, the old ones stay. An update goes on where the cloud was stopped.
+The processes of the new configuration start beside the old ones and replace them, all at once, when every one of them
+answers; if one fails, the old ones stay. An update that was interrupted by a stop of the cloud is resumed.
 """
 
 import secrets
@@ -15,10 +15,10 @@ from penstock.local.sagemaker.hosting.endpoints import Endpoints, authorise
 from penstock.local.sagemaker.hosting.variant import Variant
 from penstock.local.sagemaker.protocol.errors import validation
 
-_ABSENT = ("RetainAllVariantProperties", "DeploymentConfig", "RetainDeploymentConfig")
+_UNSUPPORTED = ("RetainAllVariantProperties", "DeploymentConfig", "RetainDeploymentConfig")
 
 
-class Updates:
+class EndpointUpdates:
     """UpdateEndpoint and UpdateEndpointWeightsAndCapacities."""
 
     def __init__(self, store: Store, configs: EndpointConfigs, endpoints: Endpoints) -> None:
@@ -28,10 +28,12 @@ class Updates:
         self._next: dict[str, list[Variant]] = {}
 
     def update(self, request: Record, caller: Caller) -> Record:
-        """Start the processes of another configuration, which then take over."""
+        """Start the processes of another configuration, which then replace the present ones."""
         record = self._in_service(request["EndpointName"])
-        if absent := [name for name in _ABSENT if request.get(name)]:
-            raise validation(f"{absent[0]} is not available on the laptop cloud: an update takes over all at once.")
+        if unsupported := [name for name in _UNSUPPORTED if request.get(name)]:
+            raise validation(
+                f"{unsupported[0]} is not available on the laptop cloud: an update replaces all variants at once."
+            )
         config = self._configs.find(request["EndpointConfigName"])
         authorise("sagemaker:UpdateEndpoint", config["EndpointConfigArn"], caller)
         members = self._endpoints.members(record["EndpointName"], config, secrets.token_hex(4))
@@ -41,29 +43,29 @@ class Updates:
         return {"EndpointArn": record["EndpointArn"]}
 
     def update_weights(self, request: Record, _: Caller) -> Record:
-        """Change variants' weights, and the instances that they are said to have; both count at once."""
+        """Change the weights and the nominal instance counts of variants, effective at once."""
         record = self._in_service(request["EndpointName"])
         variants = {item["VariantName"]: item for item in record["ProductionVariants"]}
         for desired in request["DesiredWeightsAndCapacities"]:
             if desired["VariantName"] not in variants:
                 raise validation(f'Could not find variant "{desired["VariantName"]}" of "{record["EndpointArn"]}".')
         for desired in request["DesiredWeightsAndCapacities"]:
-            shown = variants[desired["VariantName"]]
+            variant = variants[desired["VariantName"]]
             for member, suffix in (("DesiredWeight", "Weight"), ("DesiredInstanceCount", "InstanceCount")):
                 if member in desired:
-                    shown |= {f"Current{suffix}": desired[member], f"Desired{suffix}": desired[member]}
+                    variant |= {f"Current{suffix}": desired[member], f"Desired{suffix}": desired[member]}
         self._endpoints.change(record)
         return {"EndpointArn": record["EndpointArn"]}
 
-    def bring_back(self) -> None:
-        """Go on with the updates that the saved state shows under way."""
+    def resume(self) -> None:
+        """Resume the unfinished updates of the saved state."""
         with self._store.lock:
             for record in self._store.endpoints.values():
                 if "_next" in record:
                     self._start(record)
 
     def stop(self) -> tuple[Variant, ...]:
-        """Ask every process to end, because the cloud stops; return them."""
+        """Stop every process because the cloud stops; return them."""
         variants = tuple(variant for starting in self._next.values() for variant in starting)
         for variant in variants:
             variant.stop()
@@ -89,21 +91,21 @@ class Updates:
             variants = self._next.get(record["EndpointName"], [])
             if failures := [variant.failure for variant in variants if variant.failure]:
                 self._end(record, variants, {"FailureReason": failures[0]})
-            elif variants and all(variant.answered for variant in variants):
+            elif variants and all(variant.has_answered for variant in variants):
                 members = record["_next"]
-                self._end(record, self._endpoints.take_over(record["EndpointName"], variants), members)
+                self._end(record, self._endpoints.replace_variants(record["EndpointName"], variants), members)
 
-    def _end(self, record: Record, leaving: list[Variant], members: Record) -> None:
-        """Be in service again, with the processes of one of the two configurations."""
+    def _end(self, record: Record, obsolete: list[Variant], members: Record) -> None:
+        """Put the endpoint back in service, and stop the processes that are obsolete."""
         del self._next[record["EndpointName"]]
         del record["_next"]
         self._endpoints.change(record, EndpointStatus="InService", **members)
-        for variant in leaving:
+        for variant in obsolete:
             variant.stop()
-        threading.Thread(target=_clear, args=(leaving,), name="endpoint-update", daemon=True).start()
+        threading.Thread(target=_remove_files, args=(obsolete,), name="endpoint-update", daemon=True).start()
 
 
-def _clear(variants: list[Variant]) -> None:
+def _remove_files(variants: list[Variant]) -> None:
     for variant in variants:
         variant.wait()
-        shutil.rmtree(variant.plan.place(variant.settings), ignore_errors=True)
+        shutil.rmtree(variant.plan.directory(variant.settings), ignore_errors=True)

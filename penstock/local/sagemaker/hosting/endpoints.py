@@ -1,4 +1,4 @@
-"""Endpoints: made from a configuration, in service when every variant answers, back after a restart of the cloud."""
+"""Endpoints: created from a configuration, in service when every variant answers, resumed with the cloud."""
 
 import shutil
 import threading
@@ -18,7 +18,7 @@ from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.hosting.endpoint_configs import EndpointConfigs
 from penstock.local.sagemaker.hosting.models import Models, data_source
 from penstock.local.sagemaker.hosting.variant import Variant
-from penstock.local.sagemaker.hosting.variant_plan import STARTUP_SECONDS, Plan
+from penstock.local.sagemaker.hosting.variant_plan import STARTUP_SECONDS, VariantPlan
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
 from penstock.local.sagemaker.protocol.errors import SageMakerError, validation
 from penstock.local.sagemaker.protocol.paging import page
@@ -35,7 +35,7 @@ class Endpoints:
         self._models = models
         self._configs = configs
         self._settings = settings
-        self.door = CredentialEndpoint()
+        self.credentials = CredentialEndpoint()
         self._running: dict[str, list[Variant]] = {}
 
     def find(self, name: str) -> Record:
@@ -49,13 +49,13 @@ class Endpoints:
         return self._store.endpoints[name]
 
     def variants(self, name: str) -> list[Variant]:
-        """The processes of an endpoint, in the order of its configuration."""
+        """Return the processes of an endpoint, in the order of its configuration."""
         return self._running.get(name, [])
 
     # The operations
 
     def create(self, request: Record, caller: Caller) -> Record:
-        """Note an endpoint and start its processes."""
+        """Record an endpoint and start its processes."""
         name, config = request["EndpointName"], self._configs.find(request["EndpointConfigName"])
         endpoint_arn = arn(f"endpoint/{name}")
         if name in self._store.endpoints:
@@ -84,11 +84,11 @@ class Endpoints:
         """List endpoints."""
         status = request.get("StatusEquals")
         records = [item for item in self._store.endpoints.values() if status in (None, item["EndpointStatus"])]
-        asked = {key: value for key, value in request.items() if key != "StatusEquals"}
-        return page("ListEndpoints", asked, records, name="EndpointName", member="Endpoints")
+        filters = {key: value for key, value in request.items() if key != "StatusEquals"}
+        return page("ListEndpoints", filters, records, name="EndpointName", member="Endpoints")
 
     def delete(self, request: Record, _: Caller) -> Record:
-        """End an endpoint's processes; it is gone when they are."""
+        """Stop an endpoint's processes; it is removed when they have ended."""
         record = self.find(request["EndpointName"])
         if record["EndpointStatus"] in ("Creating", "Updating", "Deleting"):
             raise validation(f'Cannot update in-progress endpoint "{record["EndpointArn"]}".')
@@ -98,10 +98,10 @@ class Endpoints:
         threading.Thread(target=self._remove, args=(record,), name="endpoint-deletion", daemon=True).start()
         return {}
 
-    # Life and end of the cloud
+    # Start and stop of the cloud
 
-    def bring_back(self) -> None:
-        """Start the processes of the endpoints that the saved state shows; they died with the cloud."""
+    def resume(self) -> None:
+        """Start the processes of the endpoints in the saved state, which ended with the cloud."""
         with self._store.lock:
             for record in list(self._store.endpoints.values()):
                 if record["EndpointStatus"] == "Deleting":
@@ -110,24 +110,24 @@ class Endpoints:
                     self._start(record)
 
     def stop(self) -> tuple[Variant, ...]:
-        """Ask every process to end, because the cloud stops; return them."""
+        """Stop every process because the cloud stops; return them."""
         variants = tuple(variant for running in self._running.values() for variant in running)
         for variant in variants:
             variant.stop()
         return variants
 
-    def end(self, variants: tuple[Variant, ...], seconds: float) -> None:
-        """Wait for processes that were asked to end, and kill those that take longer."""
+    def wait_or_kill(self, variants: tuple[Variant, ...], seconds: float) -> None:
+        """Wait for stopped processes, and kill those that take longer."""
         deadline = time.monotonic() + seconds
         for variant in variants:
             variant.wait(max(0.0, deadline - time.monotonic()))
         for variant in variants:
             variant.kill()
 
-    # What an update uses too
+    # Also used by updates
 
     def members(self, name: str, config: Record, generation: str = "") -> Record:
-        """The members of an endpoint that its configuration gives."""
+        """Return the members of an endpoint that follow from its configuration."""
         variants = config["ProductionVariants"]
         plans = [self._plan(name, variant, generation) for variant in variants]
         return {
@@ -139,18 +139,19 @@ class Endpoints:
     def prepare(self, plans: Sequence[Record], *, starting: bool, changed: Callable[[], None]) -> list[Variant]:
         """Return a process for each plan; the caller starts them."""
         return [
-            Variant(Plan.restore(plan), self._settings, self.door, starting=starting, changed=changed) for plan in plans
+            Variant(VariantPlan.restore(plan), self._settings, self.credentials, starting=starting, changed=changed)
+            for plan in plans
         ]
 
-    def take_over(self, name: str, variants: list[Variant]) -> list[Variant]:
-        """Have other processes answer, and return those that did."""
-        leaving, self._running[name] = self._running.get(name, []), variants
-        return leaving
+    def replace_variants(self, name: str, variants: list[Variant]) -> list[Variant]:
+        """Route requests to other processes, and return the previous ones."""
+        previous, self._running[name] = self._running.get(name, []), variants
+        return previous
 
-    def _plan(self, endpoint: str, variant: Record, generation: str) -> Plan:
+    def _plan(self, endpoint: str, variant: Record, generation: str) -> VariantPlan:
         model = self._models.find(variant["ModelName"])
         container = model["_container"]
-        return Plan(
+        return VariantPlan(
             endpoint=endpoint,
             variant=variant["VariantName"],
             image=container["Image"],
@@ -169,7 +170,7 @@ class Endpoints:
             variant.start()
 
     def _settle(self, record: Record) -> None:
-        """Give an endpoint that is being made its status, once its variants have theirs."""
+        """Set the status of an endpoint that is being created, as soon as its variants' are known."""
         variants = self.variants(record["EndpointName"])
         with self._store.lock, account_scope():
             if record["EndpointStatus"] != "Creating":
@@ -178,7 +179,7 @@ class Endpoints:
                 for variant in variants:
                     variant.stop()
                 self.change(record, EndpointStatus="Failed", FailureReason=failures[0])
-            elif all(variant.answered for variant in variants):
+            elif all(variant.has_answered for variant in variants):
                 self.change(record, EndpointStatus="InService")
 
     def _remove(self, record: Record) -> None:
@@ -200,8 +201,8 @@ class Endpoints:
         events.endpoint_changed(record, self._store.tags.get(record["EndpointArn"], {}))
 
 
-def _summary(variant: Record, plans: list[Plan]) -> Record:
-    """A variant as DescribeEndpoint shows it."""
+def _summary(variant: Record, plans: list[VariantPlan]) -> Record:
+    """Return a variant in the form of DescribeEndpoint."""
     used = [plan.image for plan in plans if plan.variant == variant["VariantName"]]
     images = [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now()} for image in used]
     weight, count = variant["InitialVariantWeight"], variant.get("InitialInstanceCount", 1)
@@ -216,7 +217,7 @@ def _summary(variant: Record, plans: list[Plan]) -> Record:
 
 
 def authorise(action: str, config_arn: str, caller: Caller) -> None:
-    """Check the caller for the configuration too, as AWS does; MiniStack has checked the endpoint."""
+    """Check the caller's permission for the configuration, as AWS does; MiniStack checks only the endpoint."""
     if iam_evaluator.enforce(caller.access_key, action, "sagemaker", REGION, resource_arn=config_arn) is not None:
         message = (
             f"User: {caller.arn} is not authorized to perform: {action} on resource: {config_arn} because no "

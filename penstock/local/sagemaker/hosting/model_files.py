@@ -1,4 +1,4 @@
-"""What lies in `/opt/ml/model` of an endpoint's container: a model's artifact, unpacked without trust."""
+"""Fills `/opt/ml/model` of an endpoint's container; a model's archive is unpacked as untrusted input."""
 
 import shutil
 import tarfile
@@ -9,15 +9,15 @@ from penstock.local.sagemaker.core.record_store import Record
 
 
 def provide(source: Record, directory: Path, transfer: Transfer) -> None:
-    """Put a model's files into a directory, unless they are there from before.
+    """Put a model's files into a directory, unless it exists.
 
     Args:
-        source: an `S3DataSource`, or nothing.
-        directory: it appears when it is complete, not before.
-        transfer: S3 as the model's role sees it.
+        source: an `S3DataSource`, or empty.
+        directory: it is created only when it is complete.
+        transfer: S3 with the permissions of the model's role.
 
     Raises:
-        TransferError: an object is missing or not to be read, or the artifact is no intact .tar.gz.
+        TransferError: an object is missing or cannot be read, or the artifact is not a valid .tar.gz.
     """
     if directory.is_dir():
         return
@@ -41,11 +41,11 @@ def _fill(source: Record, target: Path, transfer: Transfer) -> None:
 
 
 def _unpack(archive: Path, target: Path, uri: str) -> None:
-    """Unpack; the filter refuses a member that leads out of the directory, and devices."""
+    """Unpack an archive; the filter refuses devices, and members that lead out of the directory."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
             tar.extractall(target, filter="data")
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise TransferError(f"{uri} is no intact .tar.gz: {error}") from None
+        raise TransferError(f"{uri} is not a valid .tar.gz: {error}") from None
     finally:
         archive.unlink()

@@ -1,4 +1,4 @@
-"""Models: an image, what lies in its `/opt/ml/model`, and the role that it runs with."""
+"""Models: an image, the data in its `/opt/ml/model`, and its role."""
 
 import copy
 
@@ -14,13 +14,13 @@ from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.protocol.api_model import output_shape, project
 from penstock.local.sagemaker.protocol.errors import validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.registry.model_packages import Packages
+from penstock.local.sagemaker.registry.model_packages import ModelPackages
 
 
 class Models:
-    """The operations on models. Here a model has one container, which holds one model."""
+    """The operations on models; on the laptop cloud a model has one container with one model."""
 
-    def __init__(self, store: Store, tags: Tags, packages: Packages, settings: JobSettings) -> None:
+    def __init__(self, store: Store, tags: Tags, packages: ModelPackages, settings: JobSettings) -> None:
         self._store = store
         self._tags = tags
         self._packages = packages
@@ -37,7 +37,7 @@ class Models:
         return self._store.models[name]
 
     def create(self, request: Record, caller: Caller) -> Record:
-        """Make a model, if its role may be passed, its image is known and the role may read its data."""
+        """Create a model, if its role may be passed, its image exists, and the role may read its data."""
         name = request["ModelName"]
         model_arn = arn(f"model/{name}")
         if name in self._store.models:
@@ -67,33 +67,34 @@ class Models:
         return page("ListModels", request, list(self._store.models.values()), name="ModelName", member="Models")
 
     def delete(self, request: Record, _: Caller) -> Record:
-        """Delete a model; an endpoint that serves it goes on."""
+        """Delete a model; endpoints that serve it continue."""
         record = self._store.models.pop(self.find(request["ModelName"])["ModelName"])
         self._store.tags.pop(record["ModelArn"], None)
         return {}
 
     def _container(self, request: Record) -> Record:
-        """The one container, with what its model package says of it."""
+        """Return the container of a request, completed from its model package."""
         containers = [request["PrimaryContainer"]] if "PrimaryContainer" in request else request.get("Containers", [])
         if len(containers) != 1 or ("PrimaryContainer" in request and "Containers" in request):
             raise validation("A model on the laptop cloud has exactly one container: PrimaryContainer.")
-        given: Record = copy.deepcopy(containers[0])
-        if given.get("Mode", "SingleModel") != "SingleModel":
-            raise validation("The laptop cloud serves one model a container: Mode must be SingleModel.")
-        if "ModelPackageName" not in given:
-            return given
-        packaged = self._packaged(given.pop("ModelPackageName"))
-        return {**packaged, **given, "Environment": {**packaged.get("Environment", {}), **given.get("Environment", {})}}
+        container: Record = copy.deepcopy(containers[0])
+        if container.get("Mode", "SingleModel") != "SingleModel":
+            raise validation("The laptop cloud serves one model in a container: Mode must be SingleModel.")
+        if "ModelPackageName" not in container:
+            return container
+        base = self._package_container(container.pop("ModelPackageName"))
+        environment = {**base.get("Environment", {}), **container.get("Environment", {})}
+        return {**base, **container, "Environment": environment}
 
-    def _packaged(self, name: str) -> Record:
+    def _package_container(self, name: str) -> Record:
         package = self._packages.find(name)
         if package.get("ModelApprovalStatus", "Approved") != "Approved":
             raise validation(f"Model package {package['ModelPackageArn']} is not approved.")
         containers = package.get("InferenceSpecification", {}).get("Containers", [])
         if len(containers) != 1:
             raise validation(f"{package['ModelPackageArn']} must have exactly one container to be served here.")
-        found: Record = copy.deepcopy(containers[0])
-        return found
+        container: Record = copy.deepcopy(containers[0])
+        return container
 
     def _check(self, container: Record, role: str) -> None:
         try:
@@ -106,7 +107,7 @@ class Models:
 
 
 def data_source(container: Record) -> Record:
-    """What lies in `/opt/ml/model`, as an `S3DataSource`; empty where the image brings all it needs."""
+    """Return the data for `/opt/ml/model` as an `S3DataSource`; empty where the image needs none."""
     if "ModelDataUrl" in container:
         return {"S3Uri": container["ModelDataUrl"], "S3DataType": "S3Object", "CompressionType": "Gzip"}
     source: Record = container.get("ModelDataSource", {}).get("S3DataSource", {})
@@ -114,7 +115,7 @@ def data_source(container: Record) -> Record:
 
 
 def _check_readable(uri: str, role: str) -> None:
-    """Refuse an artifact that is not there, or that the role may not read, before anything is started for it."""
+    """Refuse an artifact that does not exist or that the role may not read, before a process is started."""
     bucket, key = objects.split(uri)
     if objects.etag(uri) is None:
         raise validation(f"Could not find model data at {uri}.")
@@ -124,7 +125,7 @@ def _check_readable(uri: str, role: str) -> None:
             credentials.access_key, "s3:GetObject", "s3", REGION, resource_arn=f"arn:aws:s3:::{bucket}/{key}"
         )
     finally:
-        roles.forget(credentials)
+        roles.end_session(credentials)
     if denied is not None:
         raise validation(
             f'Could not access model data at {uri}. Please ensure that the role "{role}" exists and that its trust '

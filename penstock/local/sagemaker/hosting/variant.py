@@ -1,8 +1,8 @@
-"""A production variant's process: `serve` of the model's image on a port of 127.0.0.1.
+"""The process of a production variant: `serve` of the model's image on a port of 127.0.0.1.
 
-One process stands for the variant however many instances it has; a laptop would only divide its cores among them.
-A process that ends is started again, after a pause that doubles. One that ends three times before it first answers
-`/ping` will not answer, so the endpoint fails then; AWS would go on until the time for the start is over.
+A variant is one process, whatever its number of instances, since several would only share the laptop's cores. A
+process that ends is restarted after a pause that doubles each time. One that ends three times before its first answer
+to `/ping` fails the endpoint; AWS would try until the start-up time is over.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import urllib3
 
-from penstock.local.sagemaker.container import environment as surroundings
+from penstock.local.sagemaker.container import environment as container_environment
 from penstock.local.sagemaker.container import images, roles
 from penstock.local.sagemaker.container.credential_endpoint import CredentialEndpoint
 from penstock.local.sagemaker.container.log_stream import LogStream
@@ -26,12 +26,12 @@ from penstock.local.sagemaker.container.s3_transfer import Transfer, TransferErr
 from penstock.local.sagemaker.core.caller import account_scope
 from penstock.local.sagemaker.core.settings import JobSettings
 from penstock.local.sagemaker.hosting import model_files
-from penstock.local.sagemaker.hosting.variant_plan import Plan
+from penstock.local.sagemaker.hosting.variant_plan import VariantPlan
 
 PING_SECONDS = 2.0
-"""AWS's limit for an answer to `/ping`."""
-_BETWEEN_PINGS = 0.2
-_MOST_DEATHS = 3
+"""AWS's time limit for `/ping`."""
+_PING_INTERVAL = 0.2
+_MAX_EXITS = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _STEADY_SECONDS = 60.0
 _CONNECTIONS = 64
@@ -39,13 +39,13 @@ _log = logging.getLogger(__name__)
 
 
 class Variant:
-    """One variant's process, and the thread that keeps it running."""
+    """A variant's process, and the thread that keeps it running."""
 
     def __init__(
         self,
-        plan: Plan,
+        plan: VariantPlan,
         settings: JobSettings,
-        door: CredentialEndpoint,
+        credential_endpoint: CredentialEndpoint,
         *,
         starting: bool,
         changed: Callable[[], None],
@@ -53,28 +53,29 @@ class Variant:
         """Prepare a variant.
 
         Args:
-            plan: what to run.
-            settings: where the cloud is.
-            door: where the container finds its credentials.
-            starting: whether it must answer in time or fail; one that answered before is started until it does.
+            plan: the image, model and role.
+            settings: the settings of the cloud.
+            credential_endpoint: serves the container its credentials.
+            starting: whether it must answer in time or fail; one that has answered before is restarted until it does.
             changed: called when it answers for the first time, and when it has failed.
         """
         self.plan, self.settings = plan, settings
         self.failure = ""
         self.ready = threading.Event()
         self.pool: urllib3.HTTPConnectionPool | None = None
-        self._door, self._starting, self._changed = door, starting, changed
+        self._credential_endpoint = credential_endpoint
+        self._starting, self._changed = starting, changed
         self._stop = threading.Event()
-        self._words: list[str] = []
+        self._last_lines: list[str] = []
         self._process: Container | None = None
         self._thread = threading.Thread(target=self._run, name=f"endpoint-{plan.endpoint}", daemon=True)
 
     def start(self) -> None:
-        """Begin to run."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the process to end."""
+        """Stop the process."""
         self._stop.set()
 
     def wait(self, seconds: float | None = None) -> None:
@@ -82,13 +83,13 @@ class Variant:
         self._thread.join(seconds)
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         if self._process is not None:
             self._process.kill()
 
     @property
-    def answered(self) -> bool:
-        """Whether it ever answered `/ping`."""
+    def has_answered(self) -> bool:
+        """Whether it has ever answered `/ping`."""
         return not self._starting
 
     def _run(self) -> None:
@@ -96,7 +97,7 @@ class Variant:
         while not self._stop.is_set():
             try:
                 with account_scope():
-                    self._provide()
+                    self._fetch_model()
                     self._keep_running()
             except (TransferError, images.UnknownImageError, OSError) as error:
                 self._fail(f"{error}")
@@ -106,43 +107,43 @@ class Variant:
             self._stop.wait(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
-    def _provide(self) -> None:
+    def _fetch_model(self) -> None:
         credentials = roles.assume(self.plan.role, "SageMaker")
         try:
             transfer = Transfer(self.settings, credentials)
-            model_files.provide(self.plan.source, Layout(self.plan.place(self.settings)).model, transfer)
+            model_files.provide(self.plan.source, Layout(self.plan.directory(self.settings)).model, transfer)
         finally:
-            roles.forget(credentials)
+            roles.end_session(credentials)
 
     def _keep_running(self) -> None:
-        deaths, deadline = 0, time.monotonic() + self.plan.startup
+        exits, deadline = 0, time.monotonic() + self.plan.startup
         while not self._stop.is_set():
-            begun = time.monotonic()
-            code = self._once(deadline)
+            begin = time.monotonic()
+            code = self._run_once(deadline)
             if self._stop.is_set():
                 break
-            deaths = 1 if time.monotonic() - begun > _STEADY_SECONDS else deaths + 1
-            if self._starting and (deaths >= _MOST_DEATHS or time.monotonic() > deadline):
+            exits = 1 if time.monotonic() - begin > _STEADY_SECONDS else exits + 1
+            if self._starting and (exits >= _MAX_EXITS or time.monotonic() > deadline):
                 self._fail(self._unhealthy(f", exit code: {code}"))
                 break
-            self._stop.wait(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (deaths - 1)))
+            self._stop.wait(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (exits - 1)))
 
-    def _once(self, deadline: float) -> int:
+    def _run_once(self, deadline: float) -> int:
         """Run the process until it ends, and return its exit code."""
-        token, credentials = self._door.open(self.plan.role)
+        token, credentials = self._credential_endpoint.register(self.plan.role)
         port, log = _free_port(), self._open_log()
         container = self._process = self._container(port, credentials)
-        pinged = 0.0
+        last_ping = 0.0
 
         def watch() -> None:
-            nonlocal pinged
-            if not self.ready.is_set() and time.monotonic() - pinged > _BETWEEN_PINGS:
-                if _answers(port):
-                    self._up(port)
+            nonlocal last_ping
+            if not self.ready.is_set() and time.monotonic() - last_ping > _PING_INTERVAL:
+                if _answers_ping(port):
+                    self._set_ready(port)
                 elif self._starting and time.monotonic() > deadline:
-                    self._words = list(container.last_lines)
+                    self._last_lines = list(container.last_lines)
                     self._fail(self._unhealthy(""))
-                pinged = time.monotonic()
+                last_ping = time.monotonic()
 
         try:
             code, _ = container.wait(
@@ -151,24 +152,24 @@ class Variant:
             return code
         finally:
             self.ready.clear()
-            self._words = list(container.last_lines)
-            self._door.close(token)
+            self._last_lines = list(container.last_lines)
+            self._credential_endpoint.unregister(token)
 
     def _container(self, port: int, credentials: dict[str, str]) -> Container:
-        plan, root = self.plan, self.plan.place(self.settings)
+        plan, root = self.plan, self.plan.directory(self.settings)
         image = images.find(plan.image, self.settings.home.images)
         added = {
-            **surroundings.access(self.settings, None if plan.isolated else credentials),
+            **container_environment.access(self.settings, None if plan.isolated else credentials),
             "SAGEMAKER_BIND_TO_PORT": str(port),
             "PENSTOCK_HOST": "127.0.0.1",
         }
-        environment = surroundings.variables(image, root, plan.environment, added)
+        environment = container_environment.variables(image, root, plan.environment, added)
         return Container(image.command_line([], ["serve"], root), environment, root)
 
     def _open_log(self) -> LogStream:
         return LogStream(self.plan.log_group, f"{self.plan.variant}/i-{secrets.token_hex(8)}")
 
-    def _up(self, port: int) -> None:
+    def _set_ready(self, port: int) -> None:
         self.pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_CONNECTIONS, retries=False)
         first, self._starting = self._starting, False
         self.ready.set()
@@ -176,7 +177,7 @@ class Variant:
             self._changed()
 
     def _fail(self, reason: str) -> None:
-        """End here if it never answered; one that did is tried again and again."""
+        """Fail the variant if it has never answered; one that has is restarted again and again."""
         _log.warning("Endpoint %s, variant %s: %s", self.plan.endpoint, self.plan.variant, reason)
         if self._starting and not self._stop.is_set():
             self.failure = reason[:FAILURE_LIMIT]
@@ -184,12 +185,12 @@ class Variant:
             self._changed()
 
     def _unhealthy(self, tail: str) -> str:
-        said = Layout(self.plan.place(self.settings)).message("failure") or "\n".join(self._words)
-        told = (
+        message = Layout(self.plan.directory(self.settings)).message("failure") or "\n".join(self._last_lines)
+        reason = (
             f"The primary container for production variant {self.plan.variant} did not pass the ping health check. "
-            f"Please check CloudWatch logs for this endpoint. The container said: {said or 'nothing'}"
+            f"Please check CloudWatch logs for this endpoint. The container said: {message or 'nothing'}"
         )
-        return told[: FAILURE_LIMIT - len(tail)] + tail
+        return reason[: FAILURE_LIMIT - len(tail)] + tail
 
 
 def _free_port() -> int:
@@ -199,7 +200,7 @@ def _free_port() -> int:
     return port
 
 
-def _answers(port: int) -> bool:
+def _answers_ping(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PING_SECONDS)
     with contextlib.closing(connection):
         try:

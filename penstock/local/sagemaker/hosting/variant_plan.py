@@ -1,4 +1,4 @@
-"""What an endpoint's process is started from, each time anew."""
+"""The plan of a production variant: everything that its process is started from."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,8 +11,8 @@ STARTUP_SECONDS = 480.0
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a variant runs: saved with its endpoint, since model and configuration may be deleted meanwhile."""
+class VariantPlan:
+    """A variant's image, model and role, saved with its endpoint, since the model may be deleted before a restart."""
 
     endpoint: str
     variant: str
@@ -23,20 +23,20 @@ class Plan:
     isolated: bool
     startup: float = STARTUP_SECONDS
     generation: str = ""
-    """Which update of the endpoint it is of; empty for the first."""
+    """Identifies the update of the endpoint; empty for its creation."""
 
     @classmethod
-    def restore(cls, record: Record) -> "Plan":
+    def restore(cls, record: Record) -> "VariantPlan":
         """Read a saved plan, ignoring members that an older version of the laptop cloud wrote."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in record.items() if name in known})
+        members = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in record.items() if name in members})
 
-    def place(self, settings: JobSettings) -> Path:
-        """The `/opt/ml`; no name of AWS's has a dot."""
+    def directory(self, settings: JobSettings) -> Path:
+        """Return the directory for `/opt/ml`; names on AWS contain no dot, so it is unique."""
         name = f"{self.variant}.{self.generation}" if self.generation else self.variant
         return settings.home.endpoints / self.endpoint / name
 
     @property
     def log_group(self) -> str:
-        """Where its output goes."""
+        """The CloudWatch log group for its output."""
         return f"/aws/sagemaker/Endpoints/{self.endpoint}"

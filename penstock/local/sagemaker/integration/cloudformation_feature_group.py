@@ -21,33 +21,33 @@ _FLAGS = {"EnableOnlineStore", "DisableGlueTableCreation"}
 
 
 class FeatureGroupType:
-    """Create, update and delete for the resource type. Its physical id, what Ref returns, is the name."""
+    """Create, update and delete for the resource type; its physical id, the value of Ref, is the name."""
 
     def __init__(self, sagemaker: SageMaker) -> None:
         self._sagemaker = sagemaker
 
     def create(self, _logical_id: str, properties: Properties, _stack: str) -> tuple[str, Properties]:
-        """Make the group."""
-        request = {name: _typed(properties[name]) for name in _MEMBERS if properties.get(name) is not None}
+        """Create the group."""
+        request = {name: _convert_flags(properties[name]) for name in _MEMBERS if properties.get(name) is not None}
         self._call("CreateFeatureGroup", request)
         name = str(properties["FeatureGroupName"])
         return name, self._attributes(name)
 
     def update(self, name: str, old: Properties, new: Properties, stack: str) -> tuple[str, Properties]:
-        """Add features and change the throughput; what AWS cannot change makes another group, under another name."""
+        """Add features and change the throughput; for other changes, replace the group by one of another name."""
         if any(old.get(member) != new.get(member) for member in _REPLACING):
             created = self.create("", new, stack)
             provisioners._delete_predecessor(self.delete, name, old)
             return created
-        known = [item["FeatureName"] for item in old["FeatureDefinitions"]]
-        added = [item for item in new["FeatureDefinitions"] if item["FeatureName"] not in known]
+        previous = [item["FeatureName"] for item in old["FeatureDefinitions"]]
+        added = [item for item in new["FeatureDefinitions"] if item["FeatureName"] not in previous]
         request: Properties = {"FeatureGroupName": name}
         if added:
             request["FeatureAdditions"] = added
         if old.get("ThroughputConfig") != new.get("ThroughputConfig"):
             request["ThroughputConfig"] = new["ThroughputConfig"]
         self._call("UpdateFeatureGroup", request)
-        self._tag(name, old, new)
+        self._update_tags(name, old, new)
         return name, self._attributes(name)
 
     def delete(self, name: str, _properties: Properties) -> None:
@@ -55,35 +55,35 @@ class FeatureGroupType:
         if name in self._sagemaker.store.feature_groups:
             self._call("DeleteFeatureGroup", {"FeatureGroupName": name})
 
-    def _tag(self, name: str, old: Properties, new: Properties) -> None:
+    def _update_tags(self, name: str, old: Properties, new: Properties) -> None:
         arn = self._sagemaker.store.feature_groups[name]["FeatureGroupArn"]
-        wanted = {tag["Key"] for tag in new.get("Tags", [])}
-        if gone := [tag["Key"] for tag in old.get("Tags", []) if tag["Key"] not in wanted]:
-            self._call("DeleteTags", {"ResourceArn": arn, "TagKeys": gone})
-        if wanted:
+        new_keys = {tag["Key"] for tag in new.get("Tags", [])}
+        if removed_keys := [tag["Key"] for tag in old.get("Tags", []) if tag["Key"] not in new_keys]:
+            self._call("DeleteTags", {"ResourceArn": arn, "TagKeys": removed_keys})
+        if new_keys:
             self._call("AddTags", {"ResourceArn": arn, "Tags": new["Tags"]})
 
     def _attributes(self, name: str) -> Properties:
-        described = self._call("DescribeFeatureGroup", {"FeatureGroupName": name})
-        return {member: str(described[member]) for member in ("CreationTime", "FeatureGroupStatus")}
+        description = self._call("DescribeFeatureGroup", {"FeatureGroupName": name})
+        return {member: str(description[member]) for member in ("CreationTime", "FeatureGroupStatus")}
 
     def _call(self, operation: str, request: Properties) -> Properties:
         return self._sagemaker.call(operation, request, Caller(caller_arn(), "", ""))
 
 
 def install(sagemaker: SageMaker) -> None:
-    """Enter the type in MiniStack's tables."""
+    """Register the type in MiniStack."""
     group = FeatureGroupType(sagemaker)
     handlers = {"create": group.create, "update": group.update, "delete": group.delete}
     provisioners._RESOURCE_HANDLERS[_TYPE] = handlers
     provisioners._REPLACING_PROPERTIES[_TYPE] = _REPLACING
 
 
-def _typed(value: Any) -> Any:
-    """A property as the API takes it: templates may write a boolean as text."""
+def _convert_flags(value: Any) -> Any:
+    """Convert a property for the API, as templates may have a boolean as text."""
     if isinstance(value, dict):
         return {
-            name: item == "true" if name in _FLAGS and isinstance(item, str) else _typed(item)
+            name: item == "true" if name in _FLAGS and isinstance(item, str) else _convert_flags(item)
             for name, item in value.items()
         }
-    return [_typed(item) for item in value] if isinstance(value, list) else value
+    return [_convert_flags(item) for item in value] if isinstance(value, list) else value

@@ -16,13 +16,13 @@ _TYPE = "AWS::SageMaker::ModelPackageGroup"
 
 
 class ModelPackageGroupType:
-    """Create, update and delete for the resource type. Its physical id, what Ref returns, is the ARN."""
+    """Create, update and delete for the resource type; its physical id, the value of Ref, is the ARN."""
 
     def __init__(self, sagemaker: SageMaker) -> None:
         self._sagemaker = sagemaker
 
     def create(self, logical_id: str, properties: Properties, stack: str) -> tuple[str, Properties]:
-        """Make the group."""
+        """Create the group."""
         request = {
             "ModelPackageGroupName": properties.get("ModelPackageGroupName") or f"{stack}-{logical_id}"[:63],
             "ModelPackageGroupDescription": properties.get("ModelPackageGroupDescription"),
@@ -34,13 +34,13 @@ class ModelPackageGroupType:
         return group, self._attributes(group)
 
     def update(self, group: str, old: Properties, new: Properties, stack: str) -> tuple[str, Properties]:  # noqa: ARG002
-        """Change tags and policy; a new name or description replaces the group before this is asked."""
-        wanted = {tag["Key"]: tag["Value"] for tag in new.get("Tags", [])}
-        gone = [tag["Key"] for tag in old.get("Tags", []) if tag["Key"] not in wanted]
-        if gone:
-            self._call("DeleteTags", {"ResourceArn": group, "TagKeys": gone})
-        if wanted:
-            tags = [{"Key": key, "Value": value} for key, value in wanted.items()]
+        """Change tags and policy; a new name or description replaces the group before this call."""
+        new_tags = {tag["Key"]: tag["Value"] for tag in new.get("Tags", [])}
+        removed_keys = [tag["Key"] for tag in old.get("Tags", []) if tag["Key"] not in new_tags]
+        if removed_keys:
+            self._call("DeleteTags", {"ResourceArn": group, "TagKeys": removed_keys})
+        if new_tags:
+            tags = [{"Key": key, "Value": value} for key, value in new_tags.items()]
             self._call("AddTags", {"ResourceArn": group, "Tags": tags})
         if old.get("ModelPackageGroupPolicy") and not new.get("ModelPackageGroupPolicy"):
             self._call("DeleteModelPackageGroupPolicy", {"ModelPackageGroupName": _name(group)})
@@ -48,7 +48,7 @@ class ModelPackageGroupType:
         return group, self._attributes(group)
 
     def delete(self, group: str, _properties: Properties) -> None:
-        """Delete the group; AWS too refuses one that still holds packages."""
+        """Delete the group; as on AWS, one that contains packages is refused."""
         if _name(group) in self._sagemaker.store.groups:
             self._call("DeleteModelPackageGroup", {"ModelPackageGroupName": _name(group)})
 
@@ -60,16 +60,16 @@ class ModelPackageGroupType:
             self._call("PutModelPackageGroupPolicy", request)
 
     def _attributes(self, group: str) -> Properties:
-        described = self._call("DescribeModelPackageGroup", {"ModelPackageGroupName": _name(group)})
+        description = self._call("DescribeModelPackageGroup", {"ModelPackageGroupName": _name(group)})
         members = ("ModelPackageGroupArn", "ModelPackageGroupStatus", "CreationTime")
-        return {name: str(described[name]) for name in members}
+        return {name: str(description[name]) for name in members}
 
     def _call(self, operation: str, request: Properties) -> Properties:
         return self._sagemaker.call(operation, request, Caller(caller_arn(), "", ""))
 
 
 def install(sagemaker: SageMaker) -> None:
-    """Enter the type in MiniStack's tables."""
+    """Register the type in MiniStack."""
     group = ModelPackageGroupType(sagemaker)
     handlers = {"create": group.create, "update": group.update, "delete": group.delete}
     provisioners._RESOURCE_HANDLERS[_TYPE] = handlers

@@ -1,4 +1,4 @@
-"""Hangs SageMaker into MiniStack's tables: its router, its IAM, Step Functions and CloudFormation."""
+"""Registers SageMaker in MiniStack: router, IAM, Step Functions and CloudFormation."""
 
 # ruff: noqa: SLF001 - MiniStack has no public interface for what a plug-in needs
 
@@ -11,14 +11,13 @@ from ministack.core import iam_actions, iam_evaluator, router
 
 from penstock.local.sagemaker.core.settings import JobSettings
 from penstock.local.sagemaker.features import runtime as feature_runtime
-from penstock.local.sagemaker.hosting import autoscaling as scaling
-from penstock.local.sagemaker.hosting import runtime
+from penstock.local.sagemaker.hosting import autoscaling, runtime
 from penstock.local.sagemaker.integration import cloudformation_feature_group as cloudformation_features
 from penstock.local.sagemaker.integration import cloudformation_package_group as cloudformation
 from penstock.local.sagemaker.integration import step_functions as stepfunctions
 from penstock.local.sagemaker.integration.service import SageMaker
 
-# Which member of a request names the resource that IAM checks, and that resource's kind in its ARN.
+# Members of requests that name the resource which IAM checks, each with the resource's type in its ARN.
 _RESOURCES = {
     "ModelPackageGroupName": "model-package-group",
     "TrainingJobName": "training-job",
@@ -31,12 +30,12 @@ _RESOURCES = {
     "EndpointConfigName": "endpoint-config",
 }
 
-_LISTS_OF_ONE = ("ListTags", "ListModelPackages", "ListTrainingJobsForHyperParameterTuningJob")
-"""Lists that IAM checks for the resource whose they are."""
+_LISTS_OF_A_RESOURCE = ("ListTags", "ListModelPackages", "ListTrainingJobsForHyperParameterTuningJob")
+"""List operations that IAM checks on one resource."""
 
 
 def install(settings: JobSettings) -> SageMaker:
-    """Install SageMaker before the server runs, and return it."""
+    """Register SageMaker before the server runs, and return it."""
     sagemaker = SageMaker(settings)
     app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}
     app.SERVICE_HANDLERS["sagemaker"] = sagemaker.handle_request
@@ -48,10 +47,10 @@ def install(settings: JobSettings) -> SageMaker:
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE["sagemaker"] = "sagemaker"
     iam_actions._BOTOCORE_SERVICE_MAP["sagemaker"] = [feature_runtime.SERVICE, runtime.SERVICE]
-    iam_actions.extract_iam_action = _with_invocations(iam_actions.extract_iam_action)
-    iam_actions.extract_resource_arn = _with_sagemaker(iam_actions.extract_resource_arn)
-    iam_actions.request_tag_context = _with_approval(iam_actions.request_tag_context)
-    iam_evaluator._resource_policy = _with_groups(iam_evaluator._resource_policy, sagemaker)
+    iam_actions.extract_iam_action = _with_runtime_action(iam_actions.extract_iam_action)
+    iam_actions.extract_resource_arn = _with_sagemaker_arn(iam_actions.extract_resource_arn)
+    iam_actions.request_tag_context = _with_approval_condition(iam_actions.request_tag_context)
+    iam_evaluator._resource_policy = _with_group_policies(iam_evaluator._resource_policy, sagemaker)
     _install_scaling(sagemaker)
     stepfunctions.install(sagemaker)
     cloudformation.install(sagemaker)
@@ -60,31 +59,31 @@ def install(settings: JobSettings) -> SageMaker:
 
 
 def _install_scaling(sagemaker: SageMaker) -> None:
-    """Application Auto Scaling, whose state is kept with SageMaker's."""
-    handler = scaling.Scaling(sagemaker.store, sagemaker.endpoints)
-    app.SERVICE_HANDLERS[scaling.SERVICE] = handler.handle_request
-    router.SERVICE_PATTERNS[scaling.SERVICE] = {
-        "target_prefixes": [f"{scaling.TARGET}."],
+    """Register Application Auto Scaling, whose state is saved with SageMaker's."""
+    handler = autoscaling.AutoScaling(sagemaker.store, sagemaker.endpoints)
+    app.SERVICE_HANDLERS[autoscaling.SERVICE] = handler.handle_request
+    router.SERVICE_PATTERNS[autoscaling.SERVICE] = {
+        "target_prefixes": [f"{autoscaling.TARGET}."],
         "host_patterns": [r"application-autoscaling\."],
     }
-    iam_actions.SERVICE_TO_IAM_NAMESPACE[scaling.SERVICE] = scaling.SERVICE
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[autoscaling.SERVICE] = autoscaling.SERVICE
 
 
-def _with_approval(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Teach MiniStack's IAM the condition key of an approval; a condition `…IfExists` would pass without it."""
+def _with_approval_condition(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Add the condition key of an approval to MiniStack's IAM; without it, an `…IfExists` condition would pass."""
 
     def context(service: str, action: str, body: bytes | str, *arguments: Any) -> dict[str, Any]:
-        found = original(service, action, body, *arguments)
+        conditions = original(service, action, body, *arguments)
         status = _json(body).get("ModelApprovalStatus") if service == "sagemaker" else None
-        return {**found, "sagemaker:ModelApprovalStatus": status} if isinstance(status, str) else found
+        return {**conditions, "sagemaker:ModelApprovalStatus": status} if isinstance(status, str) else conditions
 
     return context
 
 
-def _with_groups(
+def _with_group_policies(
     original: Callable[[str, str], tuple[Any, ...] | None], sagemaker: SageMaker
 ) -> Callable[[str, str], tuple[Any, ...] | None]:
-    """Have a model package group's policy count for its versions, as it does on AWS."""
+    """Apply a model package group's policy to its versions, as on AWS."""
 
     def policy(service: str, resource: str) -> tuple[Any, ...] | None:
         kind, _, name = resource.rpartition(":")[2].partition("/")
@@ -92,40 +91,40 @@ def _with_groups(
             return original(service, resource)
         account, group = resource.split(":")[4], name.partition("/")[0]
         prefix = resource[: resource.rindex(":")]
-        found = sagemaker.store.policies.get(f"{prefix}:model-package-group/{group}")
-        return None if found is None else (found, account)
+        document = sagemaker.store.policies.get(f"{prefix}:model-package-group/{group}")
+        return None if document is None else (document, account)
 
     return policy
 
 
-def _with_invocations(original: Callable[..., str | None]) -> Callable[..., str | None]:
-    """An invocation is one whatever its body says; MiniStack would take a form's `Action` for the action."""
+def _with_runtime_action(original: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Derive an invocation's action from its path; MiniStack would read `Action` from a form in its body."""
 
     def action(service: str, method: str, path: str, headers: dict[str, str], *rest: Any) -> str | None:
-        invoked = runtime.operation_of(method, path) if service == "sagemaker" else None
-        if invoked is None or "x-amz-target" in headers:
+        invocation = runtime.operation_of(method, path) if service == "sagemaker" else None
+        if invocation is None or "x-amz-target" in headers:
             return original(service, method, path, headers, *rest)
-        return f"sagemaker:{invoked[0]}"
+        return f"sagemaker:{invocation[0]}"
 
     return action
 
 
-def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
-    """Teach MiniStack's IAM which resource a SageMaker request is about."""
+def _with_sagemaker_arn(original: Callable[..., str]) -> Callable[..., str]:
+    """Derive the resource of a SageMaker request for MiniStack's IAM."""
 
     def extract(service: str, *arguments: Any) -> str:
-        if service == scaling.SERVICE:
-            return scaling.resource_arn(arguments[2].get("x-amz-target", ""))
+        if service == autoscaling.SERVICE:
+            return autoscaling.resource_arn(arguments[2].get("x-amz-target", ""))
         if service != "sagemaker":
             return original(service, *arguments)
         method, path, headers, body, query, region, account = arguments
-        if "x-amz-target" not in headers and (invoked := runtime.operation_of(method, path)):
-            return f"arn:aws:sagemaker:{region}:{account}:endpoint/{invoked[1]}"
-        if record := feature_runtime.operation_of(method, path):
+        if "x-amz-target" not in headers and (invocation := runtime.operation_of(method, path)):
+            return f"arn:aws:sagemaker:{region}:{account}:endpoint/{invocation[1]}"
+        if operation := feature_runtime.operation_of(method, path):
             request = feature_runtime.request_of(path, query, _json(body))
-            # Of several groups in one batch the runtime checks each.
+            # The first group of a batch; the runtime checks each of them.
             first = next(iter(request.get("Identifiers") or [request]))
-            return resource_arn(record, first if isinstance(first, dict) else {}, region, account)
+            return resource_arn(operation, first if isinstance(first, dict) else {}, region, account)
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         return resource_arn(operation, _json(body), region, account)
 
@@ -134,14 +133,14 @@ def _with_sagemaker(original: Callable[..., str]) -> Callable[..., str]:
 
 def resource_arn(operation: str, request: dict[str, Any], region: str, account: str) -> str:
     """Return the ARN that IAM checks for a request, "*" where the operation takes no resource."""
-    if operation.startswith("List") and operation not in _LISTS_OF_ONE:
+    if operation.startswith("List") and operation not in _LISTS_OF_A_RESOURCE:
         return "*"
-    named = request.get("ModelPackageArn") or request.get("ResourceArn")
-    if isinstance(named, str):
-        return named
+    arn = request.get("ModelPackageArn") or request.get("ResourceArn")
+    if isinstance(arn, str):
+        return arn
     prefix = f"arn:aws:sagemaker:{region}:{account}"
     if operation == "CreateModelPackage" and "ModelPackageGroupName" in request:
-        # AWS checks the version that will be; which one that is, no policy can know.
+        # AWS checks the ARN of the new version, whose number no policy can name.
         return f"{prefix}:model-package/{str(request['ModelPackageGroupName']).rsplit('/', 1)[-1]}/*"
     for member, kind in _RESOURCES.items():
         value = request.get(member)

@@ -1,4 +1,4 @@
-"""What the kinds of job have in common: a name taken once, a place in the queue, an end with a reason."""
+"""The base of all kinds of jobs: a unique name, a place in the queue, and an end with a reason."""
 
 import logging
 import queue
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from penstock.local.sagemaker.container import environment as surroundings
+from penstock.local.sagemaker.container import environment as container_environment
 from penstock.local.sagemaker.container import images, roles
 from penstock.local.sagemaker.container.log_stream import JobLog
 from penstock.local.sagemaker.container.ml_layout import FAILURE_LIMIT, Layout
@@ -28,13 +28,13 @@ UNDER_WAY = ("InProgress", "Stopping")
 _log = logging.getLogger(__name__)
 
 
-class JobFailure(Exception):  # noqa: N818 - it is how a job ends, not a mistake of the cloud
+class JobFailure(Exception):  # noqa: N818 - an outcome of a job, not an error of the cloud
     """The job ends as Failed; the message becomes its FailureReason."""
 
 
 @dataclass
 class Run:
-    """A job that waits or works."""
+    """A job that waits in the queue or runs."""
 
     name: str
     record: Record
@@ -44,7 +44,7 @@ class Run:
 
 
 class JobQueue:
-    """Works off jobs in their order, a few at a time."""
+    """Runs jobs in the order of their submission, a few at a time."""
 
     def __init__(self, slots: int) -> None:
         self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -75,7 +75,7 @@ class Jobs(ABC):
         self._queue = jobs
         self._runs: dict[str, Run] = {}
 
-    # What a kind of job says about itself
+    # Implemented by each kind of job
 
     @property
     @abstractmethod
@@ -84,37 +84,37 @@ class Jobs(ABC):
 
     @abstractmethod
     def first_record(self, request: Record) -> Record:
-        """Return the members that a new job has beside those of its request, after checking what the model cannot."""
+        """Check what the API model cannot, and return the members of a new record that are not in the request."""
 
     @abstractmethod
     def execute(self, run: Run) -> None:
-        """Do the job and finish it, or raise JobFailure."""
+        """Run the job and finish it, or raise JobFailure."""
 
     @abstractmethod
-    def ended(self, run: Run, status: str, reason: str | None) -> Record:
+    def end_members(self, run: Run, status: str, reason: str | None) -> Record:
         """Return the members that change when a job ends."""
 
     @abstractmethod
-    def missing(self, name: str) -> SageMakerError:
-        """Return the error for a name that no job has."""
+    def not_found_error(self, name: str) -> SageMakerError:
+        """Return the error for a name that does not exist."""
 
     @abstractmethod
-    def isolated(self, record: Record) -> bool:
-        """Say whether the container has no network and no credentials."""
+    def is_isolated(self, record: Record) -> bool:
+        """Return whether the container has no network and no credentials."""
 
     # The operations
 
     def create(self, request: Record, caller: Caller) -> Record:
-        """Check a request and who makes it, note the job and queue it."""
+        """Check a request and its caller, record the job and queue it."""
         roles.check_pass_role(caller, self.role_of(request))
-        return self.begin(request)
+        return self.submit(request)
 
     def role_of(self, request: Record) -> str:
-        """The role that the job runs with."""
+        """Return the role of the job."""
         return str(request["RoleArn"])
 
-    def begin(self, request: Record, **members: object) -> Record:
-        """Note a job, with further members of its record, and queue it."""
+    def submit(self, request: Record, **members: object) -> Record:
+        """Record a job, with additional members, and queue it."""
         name = request[f"{self.kind}JobName"]
         job_arn = arn(f"{self.resource}/{name}")
         if name in self.table:
@@ -136,7 +136,7 @@ class Jobs(ABC):
         self._publish(record)
         run = Run(name, record)
         self._runs[name] = run
-        self._queue.submit(lambda: self._work(run))
+        self._queue.submit(lambda: self._run(run))
         return {f"{self.kind}JobArn": job_arn}
 
     def describe(self, request: Record, _: Caller) -> Record:
@@ -144,21 +144,21 @@ class Jobs(ABC):
         return project(self.find(request[f"{self.kind}JobName"]), output_shape(f"Describe{self.kind}Job"))
 
     def stop(self, request: Record, _: Caller) -> Record:
-        """Ask a job to end; one that still waits ends at once."""
+        """Stop a job; one that waits in the queue ends at once."""
         record = self.find(request[f"{self.kind}JobName"])
         status = record[f"{self.kind}JobStatus"]
         if status not in UNDER_WAY:
             raise validation(f"The request was rejected because the {self.kind.lower()} job is in status {status}.")
         run = self._runs[record[f"{self.kind}JobName"]]
         if status == "InProgress":
-            self.change(run, **self.stopping(run))
+            self.change(run, **self.stop_members(run))
         run.stop.set()
         if not run.started:
             self.finish(run, "Stopped")
         return {}
 
-    def stopping(self, run: Run) -> Record:  # noqa: ARG002 - a training job needs it
-        """Return the members that change when a job is asked to stop."""
+    def stop_members(self, run: Run) -> Record:  # noqa: ARG002 - used by training jobs
+        """Return the members that change when a job is stopped."""
         return {f"{self.kind}JobStatus": "Stopping"}
 
     def find(self, name: str) -> Record:
@@ -168,23 +168,23 @@ class Jobs(ABC):
             SageMakerError: there is no such job.
         """
         if name not in self.table:
-            raise self.missing(name)
+            raise self.not_found_error(name)
         return self.table[name]
 
     def status(self, name: str) -> str:
         """Return a job's status."""
         return str(self.find(name)[f"{self.kind}JobStatus"])
 
-    # Life and end of the cloud
+    # Start and stop of the cloud
 
     def fail_interrupted(self) -> None:
-        """End the jobs that the saved state shows under way: their processes died with the cloud."""
+        """Fail the jobs that are unfinished in the saved state, as their processes ended with the cloud."""
         for name, record in self.table.items():
             if record[f"{self.kind}JobStatus"] in UNDER_WAY and name not in self._runs:
                 self.finish(Run(name, record), "Failed", INTERRUPTED)
 
     def interrupt(self) -> list[Run]:
-        """End every running job because the cloud stops; return them."""
+        """Stop every job because the cloud stops; return those that are running."""
         runs = list(self._runs.values())
         for run in runs:
             run.interrupted = True
@@ -194,16 +194,16 @@ class Jobs(ABC):
         return [run for run in runs if run.started]
 
     def wait_for_end(self, run: Run, seconds: float) -> None:
-        """Wait until a job that was asked to end has ended."""
+        """Wait until a stopped job has ended."""
         deadline = time.monotonic() + seconds
         while self.status(run.name) in UNDER_WAY and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def running(self) -> int:
-        """Count the jobs that wait or work."""
+    def count_unfinished(self) -> int:
+        """Count the jobs that wait or run."""
         return len(self._runs)
 
-    # What the kinds use
+    # Used by the kinds of jobs
 
     def change(self, run: Run, **members: object) -> None:
         """Change a job's record, save it, and publish the event."""
@@ -213,13 +213,13 @@ class Jobs(ABC):
             self._publish(run.record)
 
     def finish(self, run: Run, status: str, reason: str | None = None) -> None:
-        """Give a job its final status, once."""
+        """Set the final status of a job, unless it has one."""
         with self.store.lock:
             if run.record[f"{self.kind}JobStatus"] not in UNDER_WAY:
                 return
             self._runs.pop(run.name, None)
-            shown = {"FailureReason": reason[:FAILURE_LIMIT]} if reason else {}
-            self.change(run, **{f"{self.kind}JobStatus": status}, **shown, **self.ended(run, status, reason))
+            failure = {"FailureReason": reason[:FAILURE_LIMIT]} if reason else {}
+            self.change(run, **{f"{self.kind}JobStatus": status}, **failure, **self.end_members(run, status, reason))
 
     def layout(self, run: Run) -> Layout:
         """Return the job's `/opt/ml`."""
@@ -238,18 +238,24 @@ class Jobs(ABC):
     ) -> Container:  # fmt: skip
         """Start the job's process."""
         root = self.layout(run).root
-        access = surroundings.access(self.settings, None if self.isolated(run.record) else credentials.as_environment())
-        environment = surroundings.variables(image, root, run.record.get("Environment", {}), {**extra, **access})
+        access = container_environment.access(
+            self.settings, None if self.is_isolated(run.record) else credentials.as_environment()
+        )
+        environment = container_environment.variables(
+            image, root, run.record.get("Environment", {}), {**extra, **access}
+        )
         return Container(image.command_line(entrypoint, arguments, root), environment, root)
 
     def algorithm_error(self, run: Run, container: Container, code: int) -> JobFailure:
-        """Return the failure of a container that ended with an exit code, worded as SageMaker does."""
-        said = self.layout(run).message("failure") or "\n".join(container.last_lines) or "The container said nothing"
+        """Return the failure of a container with this exit code, worded as by SageMaker."""
+        message = self.layout(run).message("failure") or "\n".join(container.last_lines)
         tail = f", exit code: {code}"
-        return JobFailure(f"AlgorithmError: {said}"[: FAILURE_LIMIT - len(tail)] + tail)
+        return JobFailure(
+            f"AlgorithmError: {message or 'The container said nothing'}"[: FAILURE_LIMIT - len(tail)] + tail
+        )
 
     def transfer(self, credentials: roles.Credentials) -> Transfer:
-        """Return S3 as the job's role sees it."""
+        """Return an S3 client with the permissions of the job's role."""
         return Transfer(self.settings, credentials)
 
     def open_log(self, run: Run) -> JobLog:
@@ -257,14 +263,14 @@ class Jobs(ABC):
         return JobLog(self.log_group, run.name)
 
     def check_not_interrupted(self, run: Run, ending: Ending) -> None:
-        """Raise the failure of a job that ended because the cloud stops."""
+        """Raise JobFailure for a job that was stopped because the cloud stops."""
         if ending is Ending.STOPPED and run.interrupted:
             raise JobFailure(INTERRUPTED)
 
-    def _work(self, run: Run) -> None:
+    def _run(self, run: Run) -> None:
         with self.store.lock:
             if run.stop.is_set():
-                return  # ended while it waited
+                return  # stopped while it waited
             run.started = True
         self.settings.save_state()
         try:
@@ -282,11 +288,11 @@ class Jobs(ABC):
         events.job_changed(self.kind, record, self.store.tags.get(record[f"{self.kind}JobArn"], {}))
 
 
-def download_failed(what: str, error: TransferError) -> JobFailure:
+def download_failure(source: str, error: TransferError) -> JobFailure:
     """Word a failed download as SageMaker does."""
-    return JobFailure(f"ClientError: Data download failed: {what}: {error}")
+    return JobFailure(f"ClientError: Data download failed: {source}: {error}")
 
 
-def upload_failed(error: TransferError) -> JobFailure:
+def upload_failure(error: TransferError) -> JobFailure:
     """Word a failed upload as SageMaker does."""
     return JobFailure(f"ClientError: Artifact upload failed: {error}")

@@ -1,4 +1,4 @@
-"""Training metrics, found in the log by the job's own regular expressions."""
+"""Reads training metrics from a job's log by the regular expressions of the request."""
 
 import re
 from typing import Any
@@ -8,32 +8,32 @@ from penstock.local.sagemaker.protocol.errors import validation
 
 
 class MetricScanner:
-    """Keeps the last value of each metric."""
+    """Scans log lines, and keeps the last value of each metric."""
 
     def __init__(self, definitions: list[dict[str, str]]) -> None:
-        self._patterns = [(item["Name"], _compiled(item)) for item in definitions]
-        self._found: dict[str, dict[str, Any]] = {}
+        self._patterns = [(item["Name"], _compile(item)) for item in definitions]
+        self._values: dict[str, dict[str, Any]] = {}
 
     def scan(self, lines: list[str]) -> None:
-        """Look for values in new lines of the log."""
+        """Scan new lines of the log."""
         for name, pattern in self._patterns:
             for line in lines:
-                for found in pattern.finditer(line):
-                    self._note(name, found)
+                for match in pattern.finditer(line):
+                    self._record(name, match)
 
     def final(self) -> list[dict[str, Any]]:
         """Return `FinalMetricDataList`."""
-        return list(self._found.values())
+        return list(self._values.values())
 
-    def _note(self, name: str, found: re.Match[str]) -> None:
+    def _record(self, name: str, match: re.Match[str]) -> None:
         try:
-            value = float(found.group(1) if found.re.groups else found.group())
+            value = float(match.group(1) if match.re.groups else match.group())
         except (TypeError, ValueError):
-            return  # the expression matched, but not a number
-        self._found[name] = {"MetricName": name, "Value": value, "Timestamp": now()}
+            return  # the match is not a number
+        self._values[name] = {"MetricName": name, "Value": value, "Timestamp": now()}
 
 
-def _compiled(definition: dict[str, str]) -> re.Pattern[str]:
+def _compile(definition: dict[str, str]) -> re.Pattern[str]:
     try:
         return re.compile(definition["Regex"])
     except re.error as error:

@@ -13,8 +13,8 @@ from penstock.local.sagemaker.jobs.base import (
     JobFailure,
     Jobs,
     Run,
-    download_failed,
-    upload_failed,
+    download_failure,
+    upload_failure,
 )
 from penstock.local.sagemaker.protocol.errors import SageMakerError, not_found, validation
 from penstock.local.sagemaker.protocol.paging import page
@@ -23,7 +23,7 @@ _DAY = 86_400
 
 
 class ProcessingJobs(Jobs):
-    """The operations on processing jobs, and how one runs."""
+    """The operations on processing jobs, and the execution of one."""
 
     kind: ClassVar[str] = "Processing"
     resource: ClassVar[str] = "processing-job"
@@ -45,21 +45,21 @@ class ProcessingJobs(Jobs):
             raise validation("The laptop cloud is one machine: ClusterConfig.InstanceCount must be 1.")
         return {"StoppingCondition": {"MaxRuntimeInSeconds": _DAY, **request.get("StoppingCondition", {})}}
 
-    def missing(self, name: str) -> SageMakerError:
-        """Return what Describe says of a job that is not there."""
+    def not_found_error(self, name: str) -> SageMakerError:
+        """Return the error of Describe for an unknown job."""
         return not_found(f"Could not find requested job with name: {name}")
 
-    def isolated(self, record: Record) -> bool:
-        """Say whether the container has no network and no credentials."""
+    def is_isolated(self, record: Record) -> bool:
+        """Return whether the container has no network and no credentials."""
         return bool(record.get("NetworkConfig", {}).get("EnableNetworkIsolation"))
 
-    def ended(self, run: Run, status: str, reason: str | None) -> Record:  # noqa: ARG002 - a training job needs them
+    def end_members(self, run: Run, status: str, reason: str | None) -> Record:  # noqa: ARG002 - used by training jobs
         """Return the members that change when a job ends."""
         message = self.layout(run).message("message")
         return {"ProcessingEndTime": now(), **({"ExitMessage": message} if message else {})}
 
     def execute(self, run: Run) -> None:
-        """Run one job from its inputs to its outputs."""
+        """Run a job: download inputs, run the container, upload outputs."""
         record, specification = run.record, run.record["AppSpecification"]
         image = self.image(specification["ImageUri"])
         layout = self.layout(run)
@@ -85,7 +85,7 @@ class ProcessingJobs(Jobs):
             self._upload(record, layout, transfer)
             self.finish(run, "Completed" if ending is Ending.BY_ITSELF else "Stopped")
         finally:
-            roles.forget(credentials)
+            roles.end_session(credentials)
 
     def _download(self, record: Record, layout: Layout, transfer: Transfer) -> None:
         inputs = record.get("ProcessingInputs", [])
@@ -97,10 +97,10 @@ class ProcessingJobs(Jobs):
                 gunzip = source.get("S3CompressionType") == "Gzip"
                 transfer.download(source, layout.at(source["LocalPath"]), gunzip=gunzip)
             except TransferError as error:
-                raise download_failed(f"input {item['InputName']}", error) from error
+                raise download_failure(f"input {item['InputName']}", error) from error
         for output in _outputs(record):
             layout.at(output["LocalPath"]).mkdir(parents=True, exist_ok=True)
-        write_json(layout.root / "config" / "processingjobconfig.json", _localised(_job_config(record), layout))
+        write_json(layout.root / "config" / "processingjobconfig.json", _rewrite_paths(_job_config(record), layout))
         write_json(layout.root / "config" / "resourceconfig.json", {"current_host": "algo-1", "hosts": ["algo-1"]})
 
     def _upload(self, record: Record, layout: Layout, transfer: Transfer) -> None:
@@ -109,7 +109,7 @@ class ProcessingJobs(Jobs):
             for output in _outputs(record):
                 transfer.upload_tree(layout.at(output["LocalPath"]), output["S3Uri"], key)
         except TransferError as error:
-            raise upload_failed(error) from error
+            raise upload_failure(error) from error
 
 
 def _outputs(record: Record) -> list[Record]:
@@ -125,10 +125,10 @@ def _job_config(record: Record) -> Record:
     return {name: record[name] for name in members if name in record}
 
 
-def _localised(value: object, layout: Layout) -> object:
-    """Turn the container's paths in the configuration into the laptop's, so that a program that reads it finds them."""
+def _rewrite_paths(value: object, layout: Layout) -> object:
+    """Replace the container's paths in the configuration by the laptop's, for programs that read it."""
     if isinstance(value, dict):
-        return {key: _localised(item, layout) for key, item in value.items()}
+        return {key: _rewrite_paths(item, layout) for key, item in value.items()}
     if isinstance(value, list):
-        return [_localised(item, layout) for item in value]
+        return [_rewrite_paths(item, layout) for item in value]
     return rewrite_paths(value, layout.root) if isinstance(value, str) else value

@@ -1,7 +1,7 @@
-"""What a tuning job tries: every combination of a grid, or draws from the ranges.
+"""Parameter values for the trials of a tuning job: every combination of a grid, or random draws from the ranges.
 
-The same request gives the same trials: the generator is seeded by the request's RandomSeed, or else by its ranges. A
-bayesian search is drawn at random here, which finds as good a trial with a few more of them.
+The same request gives the same trials: the generator is seeded with RandomSeed, or else with the ranges. A Bayesian
+search is replaced by random draws here, which find an equally good trial with a few more of them.
 """
 
 import hashlib
@@ -18,15 +18,15 @@ Values = dict[str, str]
 STRATEGIES = ("Bayesian", "Random", "Grid")
 KINDS = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
 _SCALES = ("Auto", "Linear", "Logarithmic")
-_DRAWS = 100
-"""In a row that were drawn before, until there seems to be nothing left."""
+_MAX_REPEATS = 100
+"""Repeated draws in a row after which the ranges count as exhausted."""
 
 
 def suggestions(config: dict[str, Any]) -> Iterator[Values]:
-    """The trials of a HyperParameterTuningJobConfig, none twice: param → value as text.
+    """Yield the trials of a HyperParameterTuningJobConfig, each once: parameter → value as text.
 
     Raises:
-        SageMakerError: ranges that SageMaker refuses, or that the laptop cloud does not know; at the first trial.
+        SageMakerError: SageMaker refuses the ranges, or the laptop cloud does not support them.
     """
     ranges = config.get("ParameterRanges", {})
     _check(config, ranges)
@@ -34,36 +34,36 @@ def suggestions(config: dict[str, Any]) -> Iterator[Values]:
 
 
 def _grid(ranges: dict[str, Any]) -> Iterator[Values]:
-    listed = ranges.get("CategoricalParameterRanges", [])
-    for combination in itertools.product(*(item["Values"] for item in listed)):
-        yield {item["Name"]: value for item, value in zip(listed, combination, strict=True)}
+    categories = ranges.get("CategoricalParameterRanges", [])
+    for combination in itertools.product(*(item["Values"] for item in categories)):
+        yield {item["Name"]: value for item, value in zip(categories, combination, strict=True)}
 
 
 def _draws(config: dict[str, Any], ranges: dict[str, Any]) -> Iterator[Values]:
     text = json.dumps(ranges, sort_keys=True)
     seed = config.get("RandomSeed", int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]))
-    generator, seen, missed = random.Random(seed), set[str](), 0  # noqa: S311 - no secret
-    while missed < _DRAWS:
-        drawn = _draw(generator, ranges)
-        if (known := json.dumps(drawn, sort_keys=True)) in seen:
-            missed += 1
+    generator, earlier, repeats = random.Random(seed), set[str](), 0  # noqa: S311 - no secret
+    while repeats < _MAX_REPEATS:
+        values = _draw(generator, ranges)
+        if (key := json.dumps(values, sort_keys=True)) in earlier:
+            repeats += 1
             continue
-        seen.add(known)
-        missed = 0
-        yield drawn
+        earlier.add(key)
+        repeats = 0
+        yield values
 
 
 def _draw(generator: random.Random, ranges: dict[str, Any]) -> Values:
-    drawn = {item["Name"]: generator.choice(item["Values"]) for item in ranges.get("CategoricalParameterRanges", [])}
+    values = {item["Name"]: generator.choice(item["Values"]) for item in ranges.get("CategoricalParameterRanges", [])}
     for item in ranges.get("ContinuousParameterRanges", []):
         low, high = float(item["MinValue"]), float(item["MaxValue"])
-        drawn[item["Name"]] = repr(_number(generator, item, low, high))
+        values[item["Name"]] = repr(_number(generator, item, low, high))
     for item in ranges.get("IntegerParameterRanges", []):
         low, high = int(item["MinValue"]), int(item["MaxValue"])
-        # Half a step over each end, so that the ends are as likely as what lies between.
+        # Half a step beyond each end, so that the ends are as likely as the values between.
         number = _number(generator, item, max(low - 0.5, low / 2) if low > 0 else low - 0.5, high + 0.5)
-        drawn[item["Name"]] = str(min(max(round(number), low), high))
-    return drawn
+        values[item["Name"]] = str(min(max(round(number), low), high))
+    return values
 
 
 def _number(generator: random.Random, item: dict[str, Any], low: float, high: float) -> float:

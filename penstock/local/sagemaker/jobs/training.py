@@ -14,8 +14,8 @@ from penstock.local.sagemaker.jobs.base import (
     JobFailure,
     Jobs,
     Run,
-    download_failed,
-    upload_failed,
+    download_failure,
+    upload_failure,
 )
 from penstock.local.sagemaker.jobs.metric_scanner import MetricScanner
 from penstock.local.sagemaker.protocol.errors import SageMakerError, validation
@@ -37,7 +37,7 @@ _MESSAGES = {
 
 
 class TrainingJobs(Jobs):
-    """The operations on training jobs, and how one runs."""
+    """The operations on training jobs, and the execution of one."""
 
     kind: ClassVar[str] = "Training"
     resource: ClassVar[str] = "training-job"
@@ -57,7 +57,7 @@ class TrainingJobs(Jobs):
         """Check what SageMaker checks at creation, and return the first status."""
         _check(request)
         MetricScanner(request["AlgorithmSpecification"].get("MetricDefinitions", []))
-        waits = self.running() >= self.settings.slots
+        waits = self.count_unfinished() >= self.settings.slots
         return {
             "StoppingCondition": {"MaxRuntimeInSeconds": _DAY, **request.get("StoppingCondition", {})},
             "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
@@ -66,31 +66,31 @@ class TrainingJobs(Jobs):
             **_secondary({}, "Pending" if waits else "Starting"),
         }
 
-    def missing(self, name: str) -> SageMakerError:  # noqa: ARG002 - AWS does not repeat the name here
-        """Return what Describe says of a job that is not there."""
+    def not_found_error(self, name: str) -> SageMakerError:  # noqa: ARG002 - AWS leaves the name out here
+        """Return the error of Describe for an unknown job."""
         return validation("Requested resource not found.")
 
-    def isolated(self, record: Record) -> bool:
-        """Say whether the container has no network and no credentials."""
+    def is_isolated(self, record: Record) -> bool:
+        """Return whether the container has no network and no credentials."""
         return bool(record.get("EnableNetworkIsolation"))
 
-    def stopping(self, run: Run) -> Record:
-        """Return the members that change when a job is asked to stop."""
-        return {**super().stopping(run), **_secondary(run.record, "Stopping")}
+    def stop_members(self, run: Run) -> Record:
+        """Return the members that change when a job is stopped."""
+        return {**super().stop_members(run), **_secondary(run.record, "Stopping")}
 
-    def ended(self, run: Run, status: str, reason: str | None) -> Record:
+    def end_members(self, run: Run, status: str, reason: str | None) -> Record:
         """Return the members that change when a job ends."""
         exceeded = run.record.pop("_exceeded", False)
         secondary = "MaxRuntimeExceeded" if exceeded and status == "Stopped" else status
         changes = _secondary(run.record, secondary, message=reason)
         changes["SecondaryStatusTransitions"][-1]["EndTime"] = now()
         changes["TrainingEndTime"] = now()
-        begun = run.record.get("TrainingStartTime")
-        seconds = max(1, round(now() - begun)) if begun else 0
+        start = run.record.get("TrainingStartTime")
+        seconds = max(1, round(now() - start)) if start else 0
         return {**changes, "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
 
     def execute(self, run: Run) -> None:
-        """Run one job from its image to its artifacts."""
+        """Run a job: download channels, run the container, upload artifacts."""
         record = run.record
         image = self.image(record["AlgorithmSpecification"]["TrainingImage"])
         layout = self.layout(run)
@@ -101,7 +101,7 @@ class TrainingJobs(Jobs):
             self._download(run, layout, transfer)
             self._enter(run, "Training")
             algorithm = record["AlgorithmSpecification"]
-            # `docker run image train`, unless the request names an entrypoint or arguments of its own.
+            # As `docker run image train`, unless the request has an entrypoint or arguments.
             arguments = algorithm.get("ContainerArguments")
             if arguments is None:
                 arguments = [] if algorithm.get("ContainerEntrypoint") else ["train"]
@@ -124,7 +124,7 @@ class TrainingJobs(Jobs):
                 stop=run.stop,
                 seconds=record["StoppingCondition"]["MaxRuntimeInSeconds"],
                 grace=self.settings.stop_grace,
-                tick=_Checkpoints(self, run, layout, transfer).sync_sometimes,
+                tick=_CheckpointSync(self, run, layout, transfer).sync_when_due,
             )
             self.check_not_interrupted(run, ending)
             failed = ending is Ending.BY_ITSELF and code != 0
@@ -136,7 +136,7 @@ class TrainingJobs(Jobs):
             record["_exceeded"] = ending is Ending.OUT_OF_TIME
             self.finish(run, "Completed" if ending is Ending.BY_ITSELF else "Stopped")
         finally:
-            roles.forget(credentials)
+            roles.end_session(credentials)
 
     def _download(self, run: Run, layout: Layout, transfer: Transfer) -> None:
         record = run.record
@@ -153,7 +153,7 @@ class TrainingJobs(Jobs):
                 gunzip = channel.get("CompressionType") == "Gzip"
                 transfer.download(source["S3DataSource"], layout.channel(name), gunzip=gunzip)
             except TransferError as error:
-                raise download_failed(f"channel {name}", error) from error
+                raise download_failure(f"channel {name}", error) from error
         self._restore_checkpoints(record, layout, transfer)
 
     def _restore_checkpoints(self, record: Record, layout: Layout, transfer: Transfer) -> None:
@@ -164,7 +164,7 @@ class TrainingJobs(Jobs):
             if transfer.exists_under(config["S3Uri"]):
                 transfer.download(config, checkpoint_directory(record, layout))
         except TransferError as error:
-            raise download_failed("checkpoints", error) from error
+            raise download_failure("checkpoints", error) from error
 
     def _upload(self, run: Run, layout: Layout, transfer: Transfer, *, with_model: bool) -> None:
         if run.record["TrainingJobStatus"] == "InProgress":
@@ -181,18 +181,18 @@ class TrainingJobs(Jobs):
                 transfer.upload(pack(layout.model, layout.root / "model.tar.gz"), f"{target}/model.tar.gz", key)
                 run.record["ModelArtifacts"] = {"S3ModelArtifacts": f"{target}/model.tar.gz"}
         except TransferError as error:
-            raise upload_failed(error) from error
+            raise upload_failure(error) from error
 
     def _enter(self, run: Run, status: str, **members: object) -> None:
-        """Take the next step of a job, unless it was asked to stop meanwhile."""
+        """Enter the next secondary status of a job, unless it is being stopped."""
         with self.store.lock:
             if run.record["TrainingJobStatus"] == "InProgress":
                 members.update(_secondary(run.record, status))
             self.change(run, **members)
 
 
-class _Checkpoints:
-    """Carries a running job's checkpoints to S3 from time to time, as SageMaker does."""
+class _CheckpointSync:
+    """Uploads a running job's checkpoints to S3 at intervals, as SageMaker does."""
 
     def __init__(self, jobs: TrainingJobs, run: Run, layout: Layout, transfer: Transfer) -> None:
         config = run.record.get("CheckpointConfig")
@@ -202,8 +202,8 @@ class _Checkpoints:
         self._interval = jobs.settings.checkpoint_interval
         self._last = time.monotonic()
 
-    def sync_sometimes(self) -> None:
-        """Upload what changed since the last time, once in an interval."""
+    def sync_when_due(self) -> None:
+        """Upload the checkpoints, unless the last upload is less than an interval ago."""
         if self._uri is None or time.monotonic() - self._last < self._interval:
             return
         self._last = time.monotonic()
@@ -211,7 +211,7 @@ class _Checkpoints:
 
 
 def checkpoint_directory(record: Record, layout: Layout) -> Path:
-    """Return where the container keeps its checkpoints."""
+    """Return the directory of the container's checkpoints."""
     return layout.at(record.get("CheckpointConfig", {}).get("LocalPath", f"{ML_ROOT}/checkpoints"))
 
 
@@ -234,7 +234,7 @@ def _check(request: Record) -> None:
 
 
 def _secondary(record: Record, status: str, message: str | None = None) -> Record:
-    """Return the changes that a new secondary status brings: the old one ends, the new one begins."""
+    """Return the members for a new secondary status: the old one ends, the new one starts."""
     transitions = [dict(item) for item in record.get("SecondaryStatusTransitions", [])]
     if transitions:
         transitions[-1].setdefault("EndTime", now())

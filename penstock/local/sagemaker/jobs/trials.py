@@ -1,6 +1,6 @@
-"""The trials of a tuning job: the training jobs that it makes, what each came to, and which is the best.
+"""The trials of a tuning job: its training jobs, their objective values, and the best of them.
 
-Everything is read off the training jobs' own records, so that what a tuning job says of its trials cannot differ.
+Everything is derived from the training jobs' records, so that a tuning job never contradicts them.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 from penstock.local.sagemaker.core.record_store import Record
 from penstock.local.sagemaker.jobs.base import UNDER_WAY
 
-_COUNTED = {
+_COUNTERS = {
     "Completed": "Completed", "InProgress": "InProgress", "Stopping": "InProgress",
     "Failed": "NonRetryableError", "Stopped": "Stopped",
 }  # fmt: skip
@@ -27,52 +27,52 @@ _OF_A_JOB = (
 
 @dataclass(frozen=True)
 class Trials:
-    """Those of one tuning job."""
+    """The trials of one tuning job."""
 
     tuning: Record
     jobs: dict[str, Record]
     """Every training job, by name."""
 
     def summaries(self) -> list[Record]:
-        """Each trial as SageMaker tells of it, in the order they were made."""
+        """Return a summary of each trial as in SageMaker's listing, in order of creation."""
         return [self._summary(name, tuned) for name, tuned in self.tuning["_trials"].items() if name in self.jobs]
 
-    def under_way(self) -> list[str]:
-        """The names of those that have not ended."""
+    def unfinished(self) -> list[str]:
+        """Return the names of the trials that have not ended."""
         return [item["TrainingJobName"] for item in self.summaries() if item["TrainingJobStatus"] in UNDER_WAY]
 
     def counters(self) -> Record:
-        """What Describe says of all of them: counts and the best one."""
-        found = self.summaries()
-        statuses = [_COUNTED[item["TrainingJobStatus"]] for item in found]
-        counted = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
-        objectives = [item["ObjectiveStatus"] for item in found]
+        """Return the members of Describe about all trials: counts, and the best one."""
+        summaries = self.summaries()
+        statuses = [_COUNTERS[item["TrainingJobStatus"]] for item in summaries]
+        counters = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
+        objectives = [item["ObjectiveStatus"] for item in summaries]
         return {
-            "TrainingJobStatusCounters": {name: statuses.count(name) for name in counted},
+            "TrainingJobStatusCounters": {name: statuses.count(name) for name in counters},
             "ObjectiveStatusCounters": {name: objectives.count(name) for name in ("Succeeded", "Pending", "Failed")},
             **({"BestTrainingJob": best} if (best := self.best()) else {}),
         }
 
     def best(self) -> Record | None:
-        """The completed trial with the best number, of equals the first."""
-        found = [item for item in self.summaries() if item["ObjectiveStatus"] == "Succeeded"]
-        if not found:
+        """Return the completed trial with the best value, the first of equals."""
+        candidates = [item for item in self.summaries() if item["ObjectiveStatus"] == "Succeeded"]
+        if not candidates:
             return None
         sign = 1 if self._objective["Type"] == "Minimize" else -1
-        return min(found, key=lambda item: sign * objective_value(item))
+        return min(candidates, key=lambda item: sign * objective_value(item))
 
     @property
     def _objective(self) -> dict[str, str]:
-        found: dict[str, str] = self.tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
-        return found
+        objective: dict[str, str] = self.tuning["HyperParameterTuningJobConfig"]["HyperParameterTuningJobObjective"]
+        return objective
 
     def _summary(self, name: str, tuned: dict[str, str]) -> Record:
         job = self.jobs[name]
-        told = {member: job[member] for member in _COPIED if job.get(member) is not None}
+        members = {member: job[member] for member in _COPIED if job.get(member) is not None}
         metrics = {metric["MetricName"]: metric["Value"] for metric in job.get("FinalMetricDataList", [])}
         value = metrics.get(self._objective["MetricName"])
         return {
-            **told,
+            **members,
             "TunedHyperParameters": tuned,
             "ObjectiveStatus": _objective_status(job["TrainingJobStatus"], value),
             **(
@@ -84,7 +84,7 @@ class Trials:
 
 
 def objective_value(summary: Record) -> float:
-    """A trial's number."""
+    """Return a trial's objective value."""
     return float(summary["FinalHyperParameterTuningJobObjectiveMetric"]["Value"])
 
 
@@ -95,7 +95,7 @@ def _objective_status(status: str, value: float | None) -> str:
 
 
 def trial_request(tuning: Record, number: int, tuned: dict[str, str]) -> dict[str, Any]:
-    """CreateTrainingJob's request for a trial; `number` counts from 1."""
+    """Build the CreateTrainingJob request of a trial; `number` counts from 1."""
     definition, name = tuning["TrainingJobDefinition"], tuning["HyperParameterTuningJobName"]
     suffix = hashlib.sha256(f"{name}-{number}".encode()).hexdigest()[:8]
     return {

@@ -1,4 +1,4 @@
-"""Tuning jobs: training jobs made one after another, a few at a time, until the best of them is known."""
+"""Tuning jobs: start training jobs with different parameters, a few at a time, and determine the best."""
 
 import itertools
 import logging
@@ -16,21 +16,21 @@ from penstock.local.sagemaker.jobs.metric_scanner import MetricScanner
 from penstock.local.sagemaker.jobs.suggestions import Values, suggestions
 from penstock.local.sagemaker.jobs.training import TrainingJobs
 from penstock.local.sagemaker.jobs.trials import Trials, objective_value, trial_request
-from penstock.local.sagemaker.protocol import request_validation as against_model
+from penstock.local.sagemaker.protocol import request_validation
 from penstock.local.sagemaker.protocol.api_model import operation_model
 from penstock.local.sagemaker.protocol.errors import SageMakerError, not_found, validation
 from penstock.local.sagemaker.protocol.paging import page
 
 _POLL = 0.05
-_MOST = 750
-"""Trials where the request gives no number, as for a grid."""
-_NOBODY = Caller("", "", "")
-_ABSENT = ("TrainingJobDefinitions", "WarmStartConfig", "Autotune")
+_MAX_TRIALS = 750
+"""Limit where the request has none, as for a grid."""
+_NO_CALLER = Caller("", "", "")
+_UNSUPPORTED = ("TrainingJobDefinitions", "WarmStartConfig", "Autotune")
 _log = logging.getLogger(__name__)
 
 
 class TuningJobs(Jobs):
-    """The operations on tuning jobs, and how one runs. A trial takes its place in the queue of training jobs."""
+    """The operations on tuning jobs, and the execution of one. Its trials wait in the queue of training jobs."""
 
     kind: ClassVar[str] = "HyperParameterTuning"
     resource: ClassVar[str] = "hyper-parameter-tuning-job"
@@ -58,94 +58,94 @@ class TuningJobs(Jobs):
 
     def list_trials(self, request: Record, _: Caller) -> Record:
         """List the training jobs of a tuning job."""
-        found = self._trials(self.find(request["HyperParameterTuningJobName"])).summaries()
+        summaries = self._trials(self.find(request["HyperParameterTuningJobName"])).summaries()
         if request.get("SortBy") == "FinalObjectiveMetricValue":
-            told = [item for item in found if "FinalHyperParameterTuningJobObjectiveMetric" in item]
-            found = [item | {"FinalObjectiveMetricValue": objective_value(item)} for item in told]
+            with_value = [item for item in summaries if "FinalHyperParameterTuningJobObjectiveMetric" in item]
+            summaries = [item | {"FinalObjectiveMetricValue": objective_value(item)} for item in with_value]
         return page(
-            "ListTrainingJobsForHyperParameterTuningJob", request, found,
+            "ListTrainingJobsForHyperParameterTuningJob", request, summaries,
             name="TrainingJobName", member="TrainingJobSummaries",
         )  # fmt: skip
 
     def role_of(self, request: Record) -> str:
-        """The role that the trials run with."""
+        """Return the role of the trials."""
         return str(_definition(request)["RoleArn"])
 
     def first_record(self, request: Record) -> Record:
-        """Check what SageMaker checks at creation, the trials' request too."""
+        """Check what SageMaker checks at creation, including the request of a trial."""
         _check(request)
         first = next(suggestions(request["HyperParameterTuningJobConfig"]))
         trial = trial_request(request, 1, first)
         model = operation_model("CreateTrainingJob")
-        against_model.check(trial, model.input_shape if model else None)
+        request_validation.check(trial, model.input_shape if model else None)
         self._training.first_record(trial)
         record = {**request, "_trials": {}}
         return {"_trials": {}, **Trials(record, {}).counters()}
 
-    def missing(self, name: str) -> SageMakerError:
-        """Return what Describe says of a job that is not there."""
+    def not_found_error(self, name: str) -> SageMakerError:
+        """Return the error of Describe for an unknown job."""
         return not_found(f"Amazon SageMaker can't find a tuning job with the name {name}.")
 
-    def isolated(self, record: Record) -> bool:
-        """Say whether the trials have no network and no credentials."""
+    def is_isolated(self, record: Record) -> bool:
+        """Return whether the trials have no network and no credentials."""
         return bool(record["TrainingJobDefinition"].get("EnableNetworkIsolation"))
 
-    def ended(self, run: Run, status: str, reason: str | None) -> Record:  # noqa: ARG002 - a training job needs them
+    def end_members(self, run: Run, status: str, reason: str | None) -> Record:  # noqa: ARG002 - used by training jobs
         """Return the members that change when a job ends."""
         return {"HyperParameterTuningEndTime": now(), **self._trials(run.record).counters()}
 
     def execute(self, run: Run) -> None:
-        """Make trials until all are made, the time is up, or the job is stopped."""
+        """Run trials until all have ended, the time limit has passed, or the job is stopped."""
         config = run.record["HyperParameterTuningJobConfig"]
         limits = config["ResourceLimits"]
         if config["Strategy"] == "Bayesian":
-            _log.warning("%s: a bayesian search is drawn at random on the laptop cloud", run.name)
-        pending = itertools.islice(suggestions(config), limits.get("MaxNumberOfTrainingJobs", _MOST))
+            _log.warning("%s: a Bayesian search is replaced by random draws on the laptop cloud", run.name)
+        pending = itertools.islice(suggestions(config), limits.get("MaxNumberOfTrainingJobs", _MAX_TRIALS))
         deadline = time.monotonic() + limits.get("MaxRuntimeInSeconds", float("inf"))
         at_once = min(limits["MaxParallelTrainingJobs"], os.cpu_count() or 1)
-        while self._went_on(run, pending, at_once):
+        while self._start_trials(run, pending, at_once):
             if run.stop.wait(_POLL) or time.monotonic() > deadline:
                 break
-        if run.stop.is_set() or self._trials(run.record).under_way():
+        if run.stop.is_set() or self._trials(run.record).unfinished():
             self._end_trials(run)
             self.finish(run, "Stopped")
             return
         if self._trials(run.record).best() is None:
-            raise JobFailure(self._why_none(run))
+            raise JobFailure(self._explain_no_best(run))
         self.finish(run, "Completed")
 
-    def _went_on(self, run: Run, pending: Iterator[Values], at_once: int) -> bool:
-        """Make the trials that there is room for; False when none is left and all have ended."""
+    def _start_trials(self, run: Run, pending: Iterator[Values], at_once: int) -> bool:
+        """Start as many trials as may run at once; return whether any has not ended."""
         with self.store.lock:
             trials = self._trials(run.record)
-            while not run.stop.is_set() and len(trials.under_way()) < at_once:
+            while not run.stop.is_set() and len(trials.unfinished()) < at_once:
                 if (tuned := next(pending, None)) is None:
                     break
-                self._begin(run, tuned)
-            found = trials.counters()
-            if any(run.record.get(name) != value for name, value in found.items()):
-                self.change(run, **found)
-            return bool(trials.under_way())
+                self._start_trial(run, tuned)
+            counters = trials.counters()
+            if any(run.record.get(name) != value for name, value in counters.items()):
+                self.change(run, **counters)
+            return bool(trials.unfinished())
 
-    def _begin(self, run: Run, tuned: Values) -> None:
+    def _start_trial(self, run: Run, tuned: Values) -> None:
         request = trial_request(run.record, len(run.record["_trials"]) + 1, tuned)
         run.record["_trials"][request["TrainingJobName"]] = tuned
-        self._training.begin(request, TuningJobArn=run.record["HyperParameterTuningJobArn"])
+        self._training.submit(request, TuningJobArn=run.record["HyperParameterTuningJobArn"])
 
     def _end_trials(self, run: Run) -> None:
-        """Stop the trials that are under way and wait for them; the cloud itself ends them when it stops."""
+        """Stop the unfinished trials and wait for them; when the cloud stops, it ends them itself."""
         if run.interrupted:
             raise JobFailure(INTERRUPTED)
-        while names := self._trials(run.record).under_way():
+        while names := self._trials(run.record).unfinished():
             with self.store.lock:
                 for name in names:
                     if self._training.status(name) == "InProgress":
-                        self._training.stop({"TrainingJobName": name}, _NOBODY)
+                        self._training.stop({"TrainingJobName": name}, _NO_CALLER)
             time.sleep(_POLL)
             if run.interrupted:
                 raise JobFailure(INTERRUPTED)
 
-    def _why_none(self, run: Run) -> str:
+    def _explain_no_best(self, run: Run) -> str:
         statuses = {item["TrainingJobStatus"] for item in self._trials(run.record).summaries()}
         if "Completed" in statuses:
             return "ClientError: No training job emitted the objective metric. Look at MetricDefinitions and the logs."
@@ -156,12 +156,14 @@ class TuningJobs(Jobs):
 
 
 def _definition(request: Record) -> Record:
-    if absent := [name for name in _ABSENT if request.get(name)]:
-        raise validation(f"The laptop cloud tunes one TrainingJobDefinition, anew: it has no {absent[0]}.")
+    if unsupported := [name for name in _UNSUPPORTED if request.get(name)]:
+        raise validation(
+            f"The laptop cloud tunes one TrainingJobDefinition, from the start: it has no {unsupported[0]}."
+        )
     if "TrainingJobDefinition" not in request:
         raise validation("TrainingJobDefinition is required.")
-    found: Record = request["TrainingJobDefinition"]
-    return found
+    definition: Record = request["TrainingJobDefinition"]
+    return definition
 
 
 def _check(request: Record) -> None:
@@ -169,10 +171,10 @@ def _check(request: Record) -> None:
     if "HyperParameterTuningJobObjective" not in config:
         raise validation("HyperParameterTuningJobConfig.HyperParameterTuningJobObjective is required.")
     limits = config["ResourceLimits"]
-    if limits["MaxParallelTrainingJobs"] > limits.get("MaxNumberOfTrainingJobs", _MOST):
+    if limits["MaxParallelTrainingJobs"] > limits.get("MaxNumberOfTrainingJobs", _MAX_TRIALS):
         raise validation("MaxParallelTrainingJobs must not be more than MaxNumberOfTrainingJobs.")
     definitions = definition["AlgorithmSpecification"].get("MetricDefinitions", [])
     MetricScanner(definitions)
-    wanted = config["HyperParameterTuningJobObjective"]["MetricName"]
-    if wanted not in [item["Name"] for item in definitions]:
-        raise validation(f"The objective metric {wanted} is not among the algorithm's MetricDefinitions.")
+    metric = config["HyperParameterTuningJobObjective"]["MetricName"]
+    if metric not in [item["Name"] for item in definitions]:
+        raise validation(f"The objective metric {metric} is not among the algorithm's MetricDefinitions.")

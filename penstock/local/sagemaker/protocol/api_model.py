@@ -1,4 +1,4 @@
-"""Botocore's model of the SageMaker API: the single source of what a request and an answer may hold."""
+"""Botocore's model of the SageMaker API, which defines the members of every request and response."""
 
 import functools
 import re
@@ -17,41 +17,41 @@ def service_model(service: str = "sagemaker") -> ServiceModel:
 
 
 def operation_model(name: str, service: str = "sagemaker") -> OperationModel | None:
-    """Return the model of an operation, or None where AWS has none of that name."""
+    """Return the model of an operation, or None where AWS has no operation of that name."""
     model = service_model(service)
     return model.operation_model(name) if name in model.operation_names else None
 
 
 def project(record: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """Return the members of `record` that the structure `shape` knows: one record serves Describe, List and events."""
+    """Return the members of a record that a shape has, so that one record serves Describe, List and events."""
     members = getattr(shape, "members", {})
     return {name: record[name] for name in members if record.get(name) is not None}
 
 
 def output_shape(operation: str) -> Shape:
-    """Return the shape of an operation's answer."""
+    """Return the shape of an operation's response."""
     shape = service_model().operation_model(operation).output_shape
     if shape is None:
-        raise LookupError(f"{operation} answers nothing")
+        raise LookupError(f"{operation} has no output")
     return shape
 
 
 @functools.cache
 def pattern(text: str) -> re.Pattern[str]:
-    r"""Compile a pattern of the model, which is written for Java: `\p{L}` and its kin become character ranges."""
-    text = re.sub(r"\$\{\d+,\d+\}$", "", text)  # a slip in AWS's model: a quantifier on the end of the text
+    r"""Compile a pattern of the model, which is written for Java: categories like `\p{L}` become character ranges."""
+    text = re.sub(r"\$\{\d+,\d+\}$", "", text)  # an error in AWS's model: a quantifier after the end of the text
     text = text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff").replace(r"\z", r"\Z")
-    return re.compile(re.sub(r"(\[(?:\\.|[^\]])*\])|\\p\{(\w+)\}", _ranged, text))
+    return re.compile(re.sub(r"(\[(?:\\.|[^\]])*\])|\\p\{(\w+)\}", _replace_categories, text))
 
 
-def _ranged(found: re.Match[str]) -> str:
-    """A character class in brackets, or a category that stands for one."""
-    inside = re.sub(r"\\p\{(\w+)\}", lambda named: _category(named[1]), found[1] or "")
-    return inside or f"[{_category(found[2])}]"
+def _replace_categories(match: re.Match[str]) -> str:
+    """Replace the categories in a character class, or a category by a class of its own."""
+    inside = re.sub(r"\\p\{(\w+)\}", lambda category: _category(category[1]), match[1] or "")
+    return inside or f"[{_category(match[2])}]"
 
 
 _ASCII = {"Alnum": "0-9A-Za-z", "Print": r"\x20-\x7e", "ASCII": r"\x00-\x7f"}
-"""Categories of one byte's characters, which Python's tables do not know by name."""
+"""Categories of ASCII characters, which Python's tables do not have by name."""
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The errors that SageMaker answers with."""
+"""The error responses of SageMaker."""
 
 
 class SageMakerError(Exception):
@@ -12,20 +12,20 @@ class SageMakerError(Exception):
 
 
 def validation(message: str) -> SageMakerError:
-    """Return the error for a request that is wrong in itself, or that names what does not exist."""
+    """Return the error for an invalid request, or one that names something that does not exist."""
     return SageMakerError("ValidationException", message)
 
 
 def not_found(message: str) -> SageMakerError:
-    """Return the error that newer operations give for what does not exist."""
+    """Return the error of newer operations for something that does not exist."""
     return SageMakerError("ResourceNotFound", message)
 
 
 def conflict(message: str) -> SageMakerError:
-    """Return the error for a request that the present state forbids."""
+    """Return the error for a request that conflicts with the present state."""
     return SageMakerError("ConflictException", message)
 
 
 def in_use(message: str) -> SageMakerError:
-    """Return the error for a name that is taken."""
+    """Return the error for a name that is in use."""
     return SageMakerError("ResourceInUse", message)

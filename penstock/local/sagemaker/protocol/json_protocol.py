@@ -1,4 +1,4 @@
-"""The JSON 1.1 protocol of SageMaker and Application Auto Scaling: a body in, an answer out."""
+"""The JSON 1.1 protocol of SageMaker and Application Auto Scaling: parse request bodies, build responses."""
 
 import json
 from typing import Any
@@ -7,34 +7,35 @@ from penstock.local.sagemaker.protocol.errors import SageMakerError
 
 Record = dict[str, Any]
 
-Answer = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
+"""Status, headers and body."""
 
 
-def parsed(body: bytes | str) -> Record:
-    """A request's members.
+def parse_body(body: bytes | str) -> Record:
+    """Return the members of a request.
 
     Raises:
-        SageMakerError: `SerializationException`, the body is no JSON object.
+        SageMakerError: `SerializationException`, the body is not a JSON object.
     """
     try:
-        found = json.loads(body or b"{}")
+        members = json.loads(body or b"{}")
     except ValueError:
         raise SageMakerError("SerializationException", "The request body is not JSON.") from None
-    if not isinstance(found, dict):
+    if not isinstance(members, dict):
         raise SageMakerError("SerializationException", "The request body is not a JSON object.")
-    return found
+    return members
 
 
-def answer(status: int, content: Record) -> Answer:
-    """An answer of this content."""
+def response(status: int, content: Record) -> Response:
+    """Build a response."""
     return status, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(content).encode()
 
 
-def refusal(error: SageMakerError) -> Answer:
-    """An answer that refuses."""
-    return answer(error.status, {"__type": error.code, "message": error.message})
+def error_response(error: SageMakerError) -> Response:
+    """Build the response for a refused request."""
+    return response(error.status, {"__type": error.code, "message": error.message})
 
 
-def failure(error: Exception) -> Answer:
-    """An answer for a fault of the cloud's own."""
-    return answer(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+def fault_response(error: Exception) -> Response:
+    """Build the response for a fault of the laptop cloud itself."""
+    return response(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})

@@ -1,4 +1,4 @@
-"""Lists: filters, order and pages, the same for every List operation."""
+"""Filters, order and pages of List operations, the same for all of them."""
 
 import base64
 import binascii
@@ -18,22 +18,24 @@ _KINDS = ("Training", "Processing", "HyperParameterTuning")
 
 
 def page(operation: str, request: Record, records: list[Record], *, name: str, member: str) -> Record:
-    """Answer a List operation.
+    """Build the response of a List operation.
 
     Args:
-        operation: the operation, whose model says which members a summary has.
+        operation: the operation; its model has the members of a summary.
         request: the request with its filters.
-        records: what there is.
-        name: the record's member that `NameContains` and `SortBy: Name` mean.
-        member: the answer's member that holds the summaries.
+        records: all records.
+        name: the member of a record that `NameContains` and `SortBy: Name` refer to.
+        member: the member of the response that holds the summaries.
     """
-    chosen = _sorted([record for record in records if _matches(record, request, name)], request, name)
+    matches = _sort([record for record in records if _matches(record, request, name)], request, name)
     start = _offset(request)
     size = request.get("MaxResults", _DEFAULT_PAGE)
-    answer: Record = {member: [project(record, _summary(operation, member)) for record in chosen[start : start + size]]}
-    if start + size < len(chosen):
-        answer["NextToken"] = _token(request, start + size)
-    return answer
+    response: Record = {
+        member: [project(record, _summary(operation, member)) for record in matches[start : start + size]]
+    }
+    if start + size < len(matches):
+        response["NextToken"] = _token(request, start + size)
+    return response
 
 
 def _summary(operation: str, member: str) -> Any:
@@ -60,12 +62,12 @@ def _seconds(value: Any, default: float) -> float:
     return default if value is None else float(value)
 
 
-def _sorted(records: list[Record], request: Record, name: str) -> list[Record]:
+def _sort(records: list[Record], request: Record, name: str) -> list[Record]:
     by = request.get("SortBy", "CreationTime")
     key = _SORT_MEMBERS.get(by) or (name if by == "Name" else f"{name.removesuffix('Name')}Status")
     ordered = sorted(enumerate(records), key=lambda item: (item[1].get(key) or 0, item[0]))
-    chosen = [record for _, record in ordered]
-    return chosen[::-1] if request.get("SortOrder") == "Descending" else chosen
+    result = [record for _, record in ordered]
+    return result[::-1] if request.get("SortOrder") == "Descending" else result
 
 
 def _token(request: Record, offset: int) -> str:

@@ -1,7 +1,7 @@
 """Checks a request against botocore's model of its operation, as strictly as AWS does.
 
-The SDK on the client's side checks types and required members only, and a state machine's or a template's request
-passes no SDK at all. What AWS would refuse is refused here, with AWS's wording.
+The client's SDK checks types and required members only, and a request from a state machine or a template passes no SDK
+at all. A request that AWS would refuse is refused here too, in AWS's wording.
 """
 
 import json
@@ -29,10 +29,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def check(request: dict[str, Any], shape: Shape | None) -> None:
-    """Check a request.
+    """Check the members of a request.
 
     Raises:
-        SageMakerError: `ValidationException`, naming every member that is wrong.
+        SageMakerError: `ValidationException`, naming every invalid member.
     """
     problems = list(_problems(request, shape, "")) if shape is not None else [f"Unknown member: {k}" for k in request]
     if problems:
@@ -41,8 +41,8 @@ def check(request: dict[str, Any], shape: Shape | None) -> None:
 
 
 def _problems(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    if not _right_type(value, shape.type_name):
-        yield _failed(value, path, f"Member must be of type {shape.type_name}")
+    if not _has_type(value, shape.type_name):
+        yield _describe(value, path, f"Member must be of type {shape.type_name}")
     elif isinstance(shape, StructureShape):
         yield from _structure(value, shape, path)
     elif isinstance(shape, ListShape):
@@ -58,7 +58,7 @@ def _problems(value: Any, shape: Shape, path: str) -> Iterator[str]:
         yield from _scalar(value, shape, path)
 
 
-def _right_type(value: Any, type_name: str) -> bool:
+def _has_type(value: Any, type_name: str) -> bool:
     if isinstance(value, bool):
         return type_name == "boolean"
     return isinstance(value, _TYPES[type_name])
@@ -67,11 +67,11 @@ def _right_type(value: Any, type_name: str) -> bool:
 def _structure(value: dict[str, Any], shape: StructureShape, path: str) -> Iterator[str]:
     for name in shape.required_members:
         if value.get(name) is None:
-            yield _failed(None, _join(path, name), "Member must not be null")
+            yield _describe(None, _join(path, name), "Member must not be null")
     for name, item in value.items():
         if name not in shape.members:
-            known = ", ".join(sorted(shape.members))
-            yield f"Unknown member '{_join(path, name)}'. Members of {shape.name}: {known}"
+            members = ", ".join(sorted(shape.members))
+            yield f"Unknown member '{_join(path, name)}'. Members of {shape.name}: {members}"
         elif item is not None:
             yield from _problems(item, shape.members[name], _join(path, name))
 
@@ -79,9 +79,9 @@ def _structure(value: dict[str, Any], shape: StructureShape, path: str) -> Itera
 def _size(value: Any, shape: Shape, path: str) -> Iterator[str]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if low is not None and len(value) < low:
-        yield _failed(value, path, f"Member must have length greater than or equal to {low}")
+        yield _describe(value, path, f"Member must have length greater than or equal to {low}")
     if high is not None and len(value) > high:
-        yield _failed(value, path, f"Member must have length less than or equal to {high}")
+        yield _describe(value, path, f"Member must have length less than or equal to {high}")
 
 
 def _scalar(value: Any, shape: Shape, path: str) -> Iterator[str]:
@@ -90,21 +90,21 @@ def _scalar(value: Any, shape: Shape, path: str) -> Iterator[str]:
         yield from _size(value, shape, path)
         allowed = metadata.get("enum")
         if allowed and value not in allowed:
-            yield _failed(value, path, f"Member must satisfy enum value set: [{', '.join(allowed)}]")
+            yield _describe(value, path, f"Member must satisfy enum value set: [{', '.join(allowed)}]")
         if "pattern" in metadata and not pattern(metadata["pattern"]).fullmatch(value):
-            yield _failed(value, path, f"Member must satisfy regular expression pattern: {metadata['pattern']}")
+            yield _describe(value, path, f"Member must satisfy regular expression pattern: {metadata['pattern']}")
     elif not isinstance(value, str | bool):
         low, high = metadata.get("min"), metadata.get("max")
         if low is not None and value < low:
-            yield _failed(value, path, f"Member must have value greater than or equal to {low}")
+            yield _describe(value, path, f"Member must have value greater than or equal to {low}")
         if high is not None and value > high:
-            yield _failed(value, path, f"Member must have value less than or equal to {high}")
+            yield _describe(value, path, f"Member must have value less than or equal to {high}")
 
 
-def _failed(value: Any, path: str, constraint: str) -> str:
-    """Word a failure as AWS does; `null` stands bare, all else in quotes."""
-    shown = "null" if value is None else f"'{value if isinstance(value, str) else json.dumps(value, default=str)}'"
-    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+def _describe(value: Any, path: str, constraint: str) -> str:
+    """Word a problem as AWS does, with `null` unquoted and every other value in quotes."""
+    text = "null" if value is None else f"'{value if isinstance(value, str) else json.dumps(value, default=str)}'"
+    return f"Value {text} at '{path}' failed to satisfy constraint: {constraint}"
 
 
 def _join(path: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Model packages: the versions in a group, their approval, and who gave it."""
+"""Model packages: the versions of a group, their approval status, and who changed it."""
 
 import contextlib
 import copy
@@ -14,9 +14,9 @@ from penstock.local.sagemaker.core.tagging import Tags
 from penstock.local.sagemaker.protocol.api_model import output_shape, project, service_model
 from penstock.local.sagemaker.protocol.errors import SageMakerError, conflict, validation
 from penstock.local.sagemaker.protocol.paging import page
-from penstock.local.sagemaker.registry.package_groups import Groups
+from penstock.local.sagemaker.registry.package_groups import PackageGroups
 
-_NOT_KEPT = ("Tags", "ClientToken")
+_NOT_STORED = ("Tags", "ClientToken")
 _REPLACED = (
     "ModelApprovalStatus", "ApprovalDescription", "InferenceSpecification", "SourceUri", "ModelCard", "ModelLifeCycle",
     "ModelPackageRegistrationType",
@@ -24,10 +24,10 @@ _REPLACED = (
 _METADATA_LIMIT = 50
 
 
-class Packages:
+class ModelPackages:
     """The operations on model packages."""
 
-    def __init__(self, store: Store, groups: Groups, tags: Tags, known_images: Path) -> None:
+    def __init__(self, store: Store, groups: PackageGroups, tags: Tags, known_images: Path) -> None:
         self._store = store
         self._groups = groups
         self._tags = tags
@@ -46,13 +46,13 @@ class Packages:
         return record
 
     def create_model_package(self, request: Record, caller: Caller) -> Record:
-        """Register a package: a new version where a group is named, a single package where a name is given."""
+        """Register a package: a new version of a group, or a single package with a name."""
         token = request.get("ClientToken")
         if token in self._store.client_tokens:
             return {"ModelPackageArn": self._store.client_tokens[token]}
         identity = self._identity(request)
         record = {
-            **{key: copy.deepcopy(value) for key, value in request.items() if key not in _NOT_KEPT},
+            **{key: copy.deepcopy(value) for key, value in request.items() if key not in _NOT_STORED},
             **identity,
             "CreationTime": now(),
             "CreatedBy": caller.iam_identity(),
@@ -96,18 +96,18 @@ class Packages:
         return project(self.find(request["ModelPackageName"]), output_shape("DescribeModelPackage"))
 
     def batch_describe_model_package(self, request: Record, _: Caller) -> Record:
-        """Describe several versioned packages; what is not found is told per ARN."""
+        """Describe several versioned packages, with an error for each ARN that does not exist."""
         shape = service_model().shape_for("BatchDescribeModelPackageSummary")
-        answer: Record = {"ModelPackageSummaries": {}, "BatchDescribeModelPackageErrorMap": {}}
+        response: Record = {"ModelPackageSummaries": {}, "BatchDescribeModelPackageErrorMap": {}}
         for package_arn in request["ModelPackageArnList"]:
             try:
-                answer["ModelPackageSummaries"][package_arn] = project(self.find(package_arn), shape)
+                response["ModelPackageSummaries"][package_arn] = project(self.find(package_arn), shape)
             except SageMakerError as error:
-                answer["BatchDescribeModelPackageErrorMap"][package_arn] = {
+                response["BatchDescribeModelPackageErrorMap"][package_arn] = {
                     "ErrorCode": error.code,
                     "ErrorResponse": error.message,
                 }
-        return answer
+        return response
 
     def list_model_packages(self, request: Record, _: Caller) -> Record:
         """List the versions of a group, or the packages that have no group."""
@@ -126,7 +126,7 @@ class Packages:
         return page("ListModelPackages", request, records, name=by, member="ModelPackageSummaryList")
 
     def update_model_package(self, request: Record, caller: Caller) -> Record:
-        """Change a package; every change of it is an event."""
+        """Change a package, and publish an event."""
         record = self.find(request["ModelPackageArn"])
         if "ModelApprovalStatus" in request and "ModelPackageVersion" not in record:
             raise validation("ModelApprovalStatus is for versioned model packages only.")
@@ -143,13 +143,13 @@ class Packages:
         return {"ModelPackageArn": record["ModelPackageArn"]}
 
     def _add_image_digests(self, record: Record) -> None:
-        """Note the digest of each image that is here, so that a tag is more than a name here too."""
+        """Record the digest of each image on the laptop, so that a tag identifies its content here too."""
         for container in _containers(record):
             with contextlib.suppress(images.UnknownImageError, OSError):
                 container.setdefault("ImageDigest", images.digest(container["Image"], self._images))
 
     def delete_model_package(self, request: Record, _: Caller) -> Record:
-        """Delete a package; its version number is never given again."""
+        """Delete a package; its version number is not used again."""
         record = self.find(request["ModelPackageName"])
         del self._store.packages[record["ModelPackageArn"]]
         self._store.tags.pop(record["ModelPackageArn"], None)
@@ -168,7 +168,7 @@ def _change_metadata(record: Record, request: Record) -> None:
 
 
 def _add_artifact_etags(record: Record) -> None:
-    """Note the ETag of each model artifact, as SageMaker does at registration."""
+    """Record the ETag of each model artifact, as SageMaker does at registration."""
     for container in _containers(record):
         _add_etag(container)
 

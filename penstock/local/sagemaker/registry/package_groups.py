@@ -11,7 +11,7 @@ from penstock.local.sagemaker.protocol.errors import conflict, validation
 from penstock.local.sagemaker.protocol.paging import page
 
 
-class Groups:
+class PackageGroups:
     """The operations on model package groups."""
 
     def __init__(self, store: Store, tags: Tags) -> None:
@@ -26,12 +26,12 @@ class Groups:
         """
         record = self._store.groups.get(name_or_arn.rsplit("/", 1)[-1])
         if record is None:
-            shown = name_or_arn if name_or_arn.startswith("arn:") else arn(f"model-package-group/{name_or_arn}")
-            raise validation(f"ModelPackageGroup {shown} does not exist.")
+            group_arn = name_or_arn if name_or_arn.startswith("arn:") else arn(f"model-package-group/{name_or_arn}")
+            raise validation(f"ModelPackageGroup {group_arn} does not exist.")
         return record
 
     def create_model_package_group(self, request: Record, caller: Caller) -> Record:
-        """Make a group."""
+        """Create a group."""
         name = request["ModelPackageGroupName"]
         group_arn = arn(f"model-package-group/{name}")
         if name in self._store.groups:

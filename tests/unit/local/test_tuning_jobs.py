@@ -1,4 +1,4 @@
-"""The bounds of a tuning job on the laptop cloud, on training jobs that end when they are told to."""
+"""The limits of a tuning job on the laptop cloud, with fake training jobs."""
 
 import os
 from pathlib import Path
@@ -15,16 +15,16 @@ from penstock.local.sagemaker.jobs.training import TrainingJobs
 from penstock.local.sagemaker.jobs.tuning import TuningJobs
 
 
-class Endless:
-    """Training jobs that go on until they are stopped."""
+class EndlessTraining:
+    """Training jobs that run until they are stopped."""
 
     def __init__(self) -> None:
         self.table: dict[str, dict[str, Any]] = {}
-        self.most = 0
+        self.peak = 0
 
-    def begin(self, request: dict[str, Any], **members: object) -> dict[str, Any]:
+    def submit(self, request: dict[str, Any], **members: object) -> dict[str, Any]:
         self.table[request["TrainingJobName"]] = {**request, "TrainingJobStatus": "InProgress", **members}
-        self.most = max(self.most, [job["TrainingJobStatus"] for job in self.table.values()].count("InProgress"))
+        self.peak = max(self.peak, [job["TrainingJobStatus"] for job in self.table.values()].count("InProgress"))
         return {}
 
     def status(self, name: str) -> str:
@@ -53,33 +53,33 @@ def record(parallel: int, seconds: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def training() -> Endless:
-    return Endless()
+def training() -> EndlessTraining:
+    return EndlessTraining()
 
 
 @pytest.fixture
-def jobs(tmp_path: Path, training: Endless) -> TuningJobs:
+def jobs(tmp_path: Path, training: EndlessTraining) -> TuningJobs:
     store = Store(tmp_path / "sagemaker.json")
     settings = JobSettings(CloudHome(tmp_path), port=1)
     return TuningJobs(store, Tags(store), settings, JobQueue(0), cast("TrainingJobs", training))
 
 
-def test_a_search_out_of_time_is_stopped_with_its_trials(jobs: TuningJobs, training: Endless) -> None:
-    # Given a search whose time is up after its first trials
+def test_a_search_beyond_its_time_limit_is_stopped_with_its_trials(jobs: TuningJobs, training: EndlessTraining) -> None:
+    # Given a search whose time limit passes after its first trials
     run = Run("t", record(parallel=25, seconds=0))
     # When it runs
     jobs.execute(run)
-    # Then it is stopped, and its trials with it, which were no more than the machine has cores
+    # Then it and its trials are stopped, and no more trials ran at once than the machine has cores
     assert run.record["HyperParameterTuningJobStatus"] == "Stopped"
-    assert training.most == min(25, os.cpu_count() or 1)
+    assert training.peak == min(25, os.cpu_count() or 1)
     assert {job["TrainingJobStatus"] for job in training.table.values()} == {"Stopped"}
-    assert run.record["TrainingJobStatusCounters"]["Stopped"] == training.most
+    assert run.record["TrainingJobStatusCounters"]["Stopped"] == training.peak
 
 
-def test_a_search_that_the_clouds_end_interrupts_says_so(jobs: TuningJobs) -> None:
+def test_a_search_interrupted_by_the_clouds_stop_says_so(jobs: TuningJobs) -> None:
     # Given a search, and a cloud that stops
     run = Run("t", record(parallel=1, seconds=9), interrupted=True)
     run.stop.set()
-    # Then its reason is the cloud's end, not its trials'
+    # Then its reason is the stop of the cloud, not its trials
     with pytest.raises(JobFailure, match=INTERRUPTED[:20]):
         jobs.execute(run)
