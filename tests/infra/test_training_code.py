@@ -50,9 +50,9 @@ def bump(root: Path, package: str) -> Callable[[], None]:
     """Lock another version of a package; returns what undoes it."""
     path = root / "uv.lock"
     text = path.read_text(encoding="utf-8")
-    found = re.search(rf'name = "{package}"\nversion = "([^"]+)"', text)
-    assert found, package
-    path.write_text(text.replace(found.group(), found.group().replace(found.group(1), "99.0.1")), encoding="utf-8")
+    match = re.search(rf'name = "{package}"\nversion = "([^"]+)"', text)
+    assert match, package
+    path.write_text(text.replace(match.group(), match.group().replace(match.group(1), "99.0.1")), encoding="utf-8")
     return lambda: (path.write_text(text, encoding="utf-8"), None)[1]
 
 
@@ -152,8 +152,8 @@ def test_the_image_imports_what_its_steps_import(copied: Path) -> None:
     # Given the image's sources alone, when each step's module is imported, then nothing of ours is missing
     program = "; ".join(f"import {module}" for module in [*STEPS.values(), "training.steps.serve.worker"])
     context = image_context(copied)
-    done = subprocess.run([sys.executable, "-c", program], cwd=context, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", program], cwd=context, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("package", ["scikit-learn", "onnx", "scipy"])
