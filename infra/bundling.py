@@ -1,4 +1,4 @@
-"""A function's deployment package: deterministic, and made once for the same input.
+"""Deployment packages of the Lambda functions: deterministic, and built once for the same input.
 
 A bundle is a zip file named by the hash of what goes into it. It holds the function's own folder, the library modules
 that it imports (found by reading the sources, so that a change elsewhere leaves it alone) with the templates of their
@@ -51,11 +51,11 @@ ABOVE_LIBRARY = {f"{LIBRARY}.{name}" for name in ("cli", "ui", "local")}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEAD_WEIGHT = {"tests"}
 _COMPILED = {"predict", "functions", "report", EXPERIMENTS}
-"""Groups bundled with bytecode, for the cold start; `tables` is near Lambda's limit, and nobody waits for it."""
+"""Groups bundled with bytecode, for the cold start; `tables` is near Lambda's limit, and no caller waits for it."""
 
 
 class BundleError(Exception):
-    """A bundle that cannot be made; the message says why and what to do."""
+    """A bundle that cannot be built; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Bundle:
 
 
 def bundle(root: Path, function: str, model: str, *, python: str, vendored: bool, group: str | None = None) -> Bundle:
-    """The bundle of a function of a model, made unless it is there.
+    """Build the bundle of a function of a model, or return the existing one.
 
     Args:
         root: the project.
@@ -97,13 +97,13 @@ def write_archive(path: Path, content: Mapping[str, bytes], base: Bundle | None 
     """Write a zip file whose bytes depend on its content alone, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        made = Path(scratch) / path.name
+        draft = Path(scratch) / path.name
         if base is not None:
-            shutil.copyfile(base.path, made)
-        with zipfile.ZipFile(made, "a", zipfile.ZIP_DEFLATED) as archive:
+            shutil.copyfile(base.path, draft)
+        with zipfile.ZipFile(draft, "a", zipfile.ZIP_DEFLATED) as archive:
             for name, data in sorted(content.items()):
                 archive.writestr(_entry(name), data)
-        made.replace(path)
+        draft.replace(path)
 
 
 def _entry(name: str, mode: int = 0o644) -> zipfile.ZipInfo:
@@ -125,7 +125,7 @@ def _specification(root: Path, function: str, model: str) -> dict[str, bytes]:
 
 
 def _sources(root: Path, function: str) -> dict[str, bytes]:
-    """The function's folder and every library module that it imports, with their packages' data, by path."""
+    """Read the function's folder and every library module that it imports, with their packages' data, by path."""
     if function not in GROUPS:
         raise BundleError(f"function {function!r} has no dependency group: name one in infra/bundling.py")
     own = sorted((root / "functions" / function).glob("*.py"))
@@ -142,7 +142,7 @@ def _sources(root: Path, function: str) -> dict[str, bytes]:
 
 @cache
 def _packages(root: Path, group: str, python: str) -> Bundle:
-    """A zip of a dependency group as locked, for Lambda's platform."""
+    """Build a zip file of a dependency group as locked, for Lambda's platform."""
     lock = hashlib.sha256((root / "uv.lock").read_bytes() + (root / "pyproject.toml").read_bytes()).hexdigest()
     listed = root / FOLDER / f"requirements-{group}-{lock}.txt"
     if not listed.exists():
@@ -171,12 +171,12 @@ def _install(group: str, requirements: Path, path: Path, python: str) -> None:
         _uv(["pip", "install", "--quiet", *where, *exact], f"the packages of {requirements.name}")
         if group in _COMPILED:
             _compile(target, python)
-        made = Path(scratch) / path.name
-        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        draft = Path(scratch) / path.name
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in sorted(file for file in target.rglob("*") if file.is_file() and _needed(file, target)):
                 mode = 0o755 if file.stat().st_mode & 0o100 else 0o644
                 archive.writestr(_entry(file.relative_to(target).as_posix(), mode), file.read_bytes())
-        made.replace(path)
+        draft.replace(path)
 
 
 def _compile(target: Path, python: str) -> None:
@@ -192,7 +192,7 @@ def _compile(target: Path, python: str) -> None:
 
 
 def _bytecode(content: Mapping[str, bytes], python: str) -> dict[str, bytes]:
-    """First-party sources compiled: Lambda's disk is read-only, each cold start would compile them again."""
+    """Compile first-party sources: Lambda's disk is read-only, so each cold start would compile them again."""
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch)
         for name, data in content.items():
@@ -204,7 +204,7 @@ def _bytecode(content: Mapping[str, bytes], python: str) -> dict[str, bytes]:
 
 @cache
 def interpreter(python: str) -> str | None:
-    """The Python of that version here; where there is none, None, and it is said once."""
+    """Find a Python of that version on this machine; None, with one warning, if there is none."""
     try:
         return _uv(["python", "find", "--no-project", "--no-python-downloads", python], f"Python {python}").strip()
     except BundleError:
@@ -215,7 +215,7 @@ def interpreter(python: str) -> str | None:
 
 
 def _needed(file: Path, target: Path) -> bool:
-    """Lambda takes 250 MB; the packages' own tests, stubs and uv's marks are not among what counts."""
+    """Return whether a file is needed; tests, stubs and uv's marks are not, and Lambda takes 250 MB at most."""
     parts = file.relative_to(target).parts
     return not (_DEAD_WEIGHT & set(parts) or parts[0] in {"bin", ".lock"} or file.suffix == ".pyi")
 
@@ -224,9 +224,9 @@ def _uv(arguments: list[str], what: str) -> str:
     beside = Path(sys.executable).with_name("uv")
     command = [str(beside) if beside.exists() else "uv", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise BundleError("uv, which bundles the packages, is not installed: uv sync --group toolchain") from None
-    if done.returncode != 0:
-        raise BundleError(f"uv could not resolve {what}: {done.stderr.strip()[-1000:]}")
-    return done.stdout
+    if process.returncode != 0:
+        raise BundleError(f"uv could not resolve {what}: {process.stderr.strip()[-1000:]}")
+    return process.stdout

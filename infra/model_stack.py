@@ -207,7 +207,7 @@ class ModelStack(Stack):
         self.service.grant_invoke_versions(watch_rollout)
 
     def _grant_endpoints(self) -> None:
-        """Also where the predict function scores: a version that serves by an endpoint does so until its rollout."""
+        """Grant for Lambda targets too: a version served by an endpoint stays so until the next rollout."""
         endpoints, rollout = self.service.endpoints, self.service.rollout
         self.lake.grant_read(endpoints.role, RUNS)
         self.service.grant_capture(endpoints.role)
@@ -246,7 +246,7 @@ class ModelStack(Stack):
         self.monitor.grant_metrics(monitor)
 
     def _alarms(self, stage: Stage) -> None:
-        """What a person must hear of, beside the endings that the functions tell."""
+        """Alarms on failures that no function reports itself."""
         period = Duration.seconds(stage.alarm_seconds)
         captures = metric(
             self.monitor.namespace, "CapturesDropped", period_seconds=stage.alarm_seconds, statistic="Sum"

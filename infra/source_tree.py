@@ -1,4 +1,4 @@
-"""The first-party files that a program needs, found by reading its imports.
+"""Find the first-party files that a program needs by reading its imports.
 
 An import anywhere in a source counts, inside a function or behind `TYPE_CHECKING` too: a file too many is harmless, one
 that is missing is not. Nothing is imported, so that the answer depends on the sources alone.
@@ -55,12 +55,12 @@ def reachable(
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files of a folder and its subfolders, sorted; neither hidden ones nor what Python leaves beside them."""
+    """List the files of a folder and its subfolders, sorted, without hidden files and bytecode caches."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(folder)))
 
 
 def _module_files(root: Path, name: str) -> Iterator[str]:
-    """The files that importing a dotted name loads, and the data files of its subpackages."""
+    """Yield the files that importing a dotted name loads, and the data files of its packages."""
     parts = name.split(".")
     for length in range(1, len(parts) + 1):
         module = Path(*parts[:length])
@@ -73,7 +73,7 @@ def _module_files(root: Path, name: str) -> Iterator[str]:
 
 
 def _data_files(root: Path, package: Path) -> Iterator[str]:
-    """The templates and style sheets in a package's folder and below, those of its subpackages left out."""
+    """Yield the templates and style sheets of a package, without those of its subpackages."""
     for path in sorted((root / package).iterdir()):
         if path.suffix in _DATA and path.is_file():
             yield path.relative_to(root).as_posix()
@@ -86,13 +86,13 @@ def _is_hidden(path: Path) -> bool:
 
 
 def is_below(name: str, packages: Collection[str]) -> bool:
-    """Whether a dotted name is one of the packages or something in them."""
+    """Return whether a dotted name is one of the packages or in one of them."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 @cache
 def imported_names(data: bytes) -> frozenset[str]:
-    """Every dotted name that an import statement of a source may load."""
+    """Return every dotted name that an import statement of a source may load."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(data)):
         if isinstance(node, ast.Import):

@@ -106,22 +106,22 @@ STAGES = {stage.name: stage for stage in (LOCAL, DEV, PROD)}
 
 
 def may_approve_itself(stage: Stage, spec: ModelSpec) -> bool:
-    """Whether authorize approves a model's versions in a stage.
+    """Return whether authorize approves a model's versions in a stage.
 
     Raises:
-        StageError: the model asks for it, and the stage has none of it.
+        StageError: the model asks for it, and the stage does not allow it.
     """
-    asked = spec.approval.policy == "auto"
-    if asked and not stage.approves_itself:
+    wants_auto = spec.approval.policy == "auto"
+    if wants_auto and not stage.approves_itself:
         raise StageError(
             f"training/models/{spec.name}/model.yaml: approval.policy: auto is not for stage {stage.name}, where a "
             "person approves: say person"
         )
-    return asked
+    return wants_auto
 
 
 def refuse_folder(stage: Stage, spec: ModelSpec) -> None:
-    """Refuse runs logged to a folder where a function's own disk is gone after it.
+    """Refuse to log runs to a folder on AWS, where a function's disk is lost after it.
 
     Raises:
         StageError: the model asks for it, and the stage's functions run on AWS.
@@ -134,7 +134,7 @@ def refuse_folder(stage: Stage, spec: ModelSpec) -> None:
 
 
 def refuse_open_api(stage: Stage, spec: ModelSpec) -> None:
-    """Refuse an API that asks nobody who they are where others can reach it.
+    """Refuse an API without authentication where others can reach it.
 
     Raises:
         StageError: the model asks for it, and the stage is not the laptop.
@@ -147,14 +147,14 @@ def refuse_open_api(stage: Stage, spec: ModelSpec) -> None:
 
 
 def stage_named(name: str | None) -> Stage:
-    """The stage of that name.
+    """Return the stage of that name.
 
     Raises:
         StageError: there is none of that name, or no name was given.
     """
-    known = "|".join(NAMES)
+    names = "|".join(NAMES)
     if not name:
-        raise StageError(f"no stage given: say which one with -c stage={known}")
+        raise StageError(f"no stage given: say which one with -c stage={names}")
     if name not in STAGES:
-        raise StageError(f"there is no stage {name!r}: say -c stage={known}")
+        raise StageError(f"there is no stage {name!r}: say -c stage={names}")
     return STAGES[name]

@@ -1,4 +1,4 @@
-"""What decides what a model's training job does, as digests; and the files that its image and its code asset hold.
+"""The code that trains a model: its digests, the training image's files and the archive of the model's folder.
 
 A model is trained anew when one of these changes, and not when anything else does:
 
@@ -63,12 +63,12 @@ class TrainingCode:
         return _digest_texts(self.sources, self.specification, self.dockerfile)
 
     def base(self, image: str | None) -> str:
-        """What the training image is built on: the Dockerfile, or the name of an image that is not built here."""
+        """Digest what the image is built on: the Dockerfile, or the name of an image that is not built here."""
         return _digest_texts(self.dockerfile, image or "")
 
 
 def training_code(root: Path, model: str) -> TrainingCode:
-    """Digest what decides what a model's training job does.
+    """Digest everything that decides what a model's training job does.
 
     Raises:
         BundleError: an import that the training image cannot serve.
@@ -89,7 +89,7 @@ def training_code(root: Path, model: str) -> TrainingCode:
 
 
 def model_archive(root: Path, model: str) -> tuple[Path, str]:
-    """Make the zip file of a model's folder, which travels to its jobs with each run; return its digest too."""
+    """Build the zip file of a model's folder, which each run keeps for its jobs; return its path and digest."""
     folder = root / MODELS / model
     content = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files_below(folder)}
     digest = _digest(content)
@@ -100,7 +100,7 @@ def model_archive(root: Path, model: str) -> tuple[Path, str]:
 
 
 def image_context(root: Path) -> Path:
-    """Make the folder that the training image is built from: what its jobs import, and no model's folder.
+    """Stage the folder that the training image is built from: what its jobs import, and no model's folder.
 
     Raises:
         BundleError: an import that a job must not have.
@@ -110,19 +110,19 @@ def image_context(root: Path) -> Path:
     if not target.exists():
         target.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            made = Path(scratch) / target.name
+            draft = Path(scratch) / target.name
             for name, data in content.items():
-                (made / name).parent.mkdir(parents=True, exist_ok=True)
-                (made / name).write_bytes(data)
+                (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                (draft / name).write_bytes(data)
             shutil.rmtree(target, ignore_errors=True)
-            made.rename(target)
+            draft.rename(target)
     return target
 
 
 def locked_packages(root: Path, group: str) -> list[str]:
-    """The packages of a dependency group and all that they need, as `name==version`, sorted.
+    """List the packages of a dependency group with their dependencies, as `name==version`, sorted.
 
-    Environment markers are not looked at: a package that only another platform needs is among them.
+    Environment markers are ignored: a package that only another platform needs is listed too.
     """
     packages = _locked((root / "uv.lock").read_text(encoding="utf-8"))
     (project,) = packages[_PROJECT]
@@ -144,7 +144,7 @@ def locked_packages(root: Path, group: str) -> list[str]:
 
 @cache
 def _locked(lock: str) -> dict[str, list[dict[str, Any]]]:
-    """The lock's packages by name; one has several versions where its markers say so."""
+    """Read the lock's packages by name; a name may have several versions, for different environments."""
     packages: dict[str, list[dict[str, Any]]] = {}
     for package in tomllib.loads(lock)["package"]:
         packages.setdefault(package["name"], []).append(package)
@@ -156,7 +156,7 @@ def _image_sources(root: Path) -> Files:
 
 
 def _parses(data: bytes) -> bool:
-    """Whether a source is Python; one that is not fails its job, with the line, and not the synthesis."""
+    """Return whether a source is valid Python; a syntax error is left to the job, which names the line."""
     try:
         return isinstance(ast.parse(data), ast.Module)
     except (SyntaxError, ValueError):
@@ -178,12 +178,12 @@ def _refuse_missing(root: Path, own: Mapping[Path, bytes], sources: Sequence[Pat
 
 
 def _entry_points(root: Path, step: str) -> list[Path]:
-    """The files that a step begins with."""
+    """Return the files that a step starts from."""
     return [root / STEPS / "__main__.py", root / Path(*_steps(root)[step].split(".")).with_suffix(".py")]
 
 
 def _steps(root: Path) -> dict[str, str]:
-    """Step → module, as the table of `training.steps` says; no import statement names these modules."""
+    """Read the table step → module of `training.steps`; no import statement names these modules."""
     source = ast.parse((root / STEPS / "__main__.py").read_bytes())
     for node in source.body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["STEPS"]:
@@ -208,7 +208,7 @@ def _digest(files: Files) -> str:
 
 
 def _framed(files: Files) -> Iterator[bytes]:
-    """Names and contents so that no other files read the same."""
+    """Yield names and contents, with lengths, so that different files never give the same bytes."""
     for name, data in sorted(files.items()):
         yield f"{name}\0{len(data)}\0".encode() + data
 

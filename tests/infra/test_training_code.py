@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from infra.bundling import BundleError
+from infra.source_tree import imported_names, reachable
 from infra.training_code import TrainingCode, image_context, locked_packages, model_archive, training_code
 from penstock.spec.model import MODELS
 from tests.infra.conftest import copy_of_project
@@ -50,9 +52,9 @@ def bump(root: Path, package: str) -> Callable[[], None]:
     """Lock another version of a package; returns what undoes it."""
     path = root / "uv.lock"
     text = path.read_text(encoding="utf-8")
-    found = re.search(rf'name = "{package}"\nversion = "([^"]+)"', text)
-    assert found, package
-    path.write_text(text.replace(found.group(), found.group().replace(found.group(1), "99.0.1")), encoding="utf-8")
+    match = re.search(rf'name = "{package}"\nversion = "([^"]+)"', text)
+    assert match, package
+    path.write_text(text.replace(match.group(), match.group().replace(match.group(1), "99.0.1")), encoding="utf-8")
     return lambda: (path.write_text(text, encoding="utf-8"), None)[1]
 
 
@@ -152,8 +154,8 @@ def test_the_image_imports_what_its_steps_import(copied: Path) -> None:
     # Given the image's sources alone, when each step's module is imported, then nothing of ours is missing
     program = "; ".join(f"import {module}" for module in [*STEPS.values(), "training.steps.serve.worker"])
     context = image_context(copied)
-    done = subprocess.run([sys.executable, "-c", program], cwd=context, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", program], cwd=context, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize("package", ["scikit-learn", "onnx", "scipy"])
@@ -165,7 +167,9 @@ def test_another_version_of_a_package_that_training_uses_is_other_code(copied: P
         undo()
 
 
-@pytest.mark.parametrize("package", ["ruff", "aws-cdk-lib", "typer", "ministack"])
+@pytest.mark.parametrize(
+    "package", ["ruff", "aws-cdk-lib", "typer", "ministack", "boto3", "uvloop", "aws-lambda-powertools"]
+)
 def test_another_version_of_any_other_package_is_not(copied: Path, package: str) -> None:
     before, undo = training_code(copied, MODEL), bump(copied, package)
     try:
@@ -182,6 +186,19 @@ def test_the_packages_are_those_that_are_installed(copied: Path) -> None:
     installed = {line.partition(";")[0].strip() for line in exported.splitlines() if "==" in line}
     # Then the lock was read the same way
     assert set(locked_packages(copied, "training")) == installed
+
+
+def test_the_packages_hold_whatever_the_training_job_imports(copied: Path) -> None:
+    # Given the third-party modules that the job's sources import
+    starts = [copied / "training" / "steps" / "__main__.py", copied / "training" / "steps" / "job" / "train.py"]
+    sources = reachable(copied, starts, ("penstock", "training"), ())
+    modules = {name.partition(".")[0] for data in sources.values() for name in imported_names(data)}
+    modules -= {*sys.stdlib_module_names, "penstock", "training"}
+    # When their packages are looked up, then the digest is over the version of each
+    names = {package.partition("==")[0] for package in locked_packages(copied, "training")}
+    owners = {module: {owner.lower() for owner in packages_distributions()[module]} for module in modules}
+    assert {"sklearn", "onnx", "polars"} <= modules
+    assert {module: owner for module, owner in owners.items() if not owner & names} == {}
 
 
 def test_moving_text_between_two_files_is_other_code(copied: Path, edit: Edit) -> None:

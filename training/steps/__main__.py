@@ -1,4 +1,4 @@
-"""`python -m training.steps <step>`: what SageMaker runs in the image.
+"""`python -m training.steps <step>`: the image's entry point.
 
 A step that fails writes its reason below `/opt/ml/output`, from where SageMaker takes it into the job's description.
 """

@@ -1,4 +1,4 @@
-"""A model's folder as an asset: it travels beside the image that all models share."""
+"""A model's folder as an S3 asset, deployed beside the image that all models share."""
 
 from pathlib import Path
 
@@ -19,6 +19,6 @@ class ModelCode(Construct):
         self.uri = self._asset.s3_object_url
 
     def grant_read(self, grantee: iam.Role) -> None:
-        """Read this one object; the construct's own grant would be for the whole bucket."""
+        """Allow reading this one object; the asset's own grant is for the whole bucket."""
         archive = self._asset.bucket.arn_for_objects(self._asset.s3_object_key)
         grantee.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=[archive]))

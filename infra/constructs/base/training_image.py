@@ -21,13 +21,13 @@ class TrainingImage(Construct):
         self.uri = stage.image or self._built(root)
 
     def grant_pull(self, grantee: iam.Role) -> None:
-        """Run it."""
+        """Allow pulling the image."""
         if self._repository is not None:
             self._repository.grant_pull(grantee)
             acknowledge(grantee, {"IAM5[Resource::*]": "A registry's login token and metrics have no resource."})
 
     def grant_look(self, grantee: iam.IRole) -> None:
-        """Read its manifest: the registry looks at it in the name of whoever registers."""
+        """Allow reading the manifest, which the model registry does with the role that registers."""
         if self._repository is not None:
             self._repository.grant(grantee, "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer")
 

@@ -73,7 +73,7 @@ class TrainingPipeline(Construct):
         super().__init__(scope, construct_id)
         self._stage, self._spec, self._workshop, self._lake = stage, spec, workshop, lake
         code, self.code = training_code(root, spec.name), ModelCode(self, "Code", root=root, model=spec.name)
-        kept = {
+        common = {
             "stage": stage.name,
             "model": spec.name,
             "bucket": lake.bucket,
@@ -87,7 +87,7 @@ class TrainingPipeline(Construct):
             "Validate",
             name="validate",
             settings=ValidateSettings(
-                **kept,
+                **common,
                 code=code.digest,
                 sources=code.sources,
                 model_code=code.model,
@@ -107,7 +107,7 @@ class TrainingPipeline(Construct):
             self,
             "Register",
             name="register",
-            settings=RegisterSettings(**kept, group=group_name),
+            settings=RegisterSettings(**common, group=group_name),
             memory_mb=2048,
             timeout_seconds=REGISTER_SECONDS,
             takes_events=False,
@@ -117,7 +117,7 @@ class TrainingPipeline(Construct):
             self,
             "EndRun",
             name="end_run",
-            settings=EndRunSettings(**kept, topic=lake.topic.topic_arn),
+            settings=EndRunSettings(**common, topic=lake.topic.topic_arn),
             memory_mb=512,
             timeout_seconds=END_SECONDS,
             takes_events=False,
@@ -127,7 +127,7 @@ class TrainingPipeline(Construct):
             self,
             "StartRun",
             name="start_run",
-            settings=StartRunSettings(**kept, pipeline=self.machine.state_machine_arn),
+            settings=StartRunSettings(**common, pipeline=self.machine.state_machine_arn),
             memory_mb=512,
             timeout_seconds=60,
             takes_events=True,

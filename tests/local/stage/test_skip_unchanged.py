@@ -23,17 +23,17 @@ ROWS = 1500
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """Two models, of which the first has been trained once."""
-    made = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
-    models = made.root / "training" / "models"
+    copy = copy_rolled_out(tmp_path_factory.mktemp("project"), free_port())
+    models = copy.root / "training" / "models"
     shutil.copytree(models / MODEL, models / NEIGHBOUR)
     replace(models / NEIGHBOUR / "model.yaml", f"name: {MODEL}", f"name: {NEIGHBOUR}")
     replace(models / MODEL / "model.yaml", "trees: 20", "trees: 5")
     rows = tmp_path_factory.mktemp("data") / "january.csv"
     flights.flights([1]).head(ROWS).write_csv(rows)
-    made.run("up")
-    made.run("push", str(rows), "--model", MODEL, "--wait")
-    yield made
-    made.run("down")
+    copy.run("up")
+    copy.run("push", str(rows), "--model", MODEL, "--wait")
+    yield copy
+    copy.run("down")
 
 
 def replace(path: Path, old: str, new: str) -> None:

@@ -14,11 +14,11 @@ from training.steps.data.model_folder import unpack_model
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "churn"
-    (made / "words").mkdir(parents=True)
-    (made / "helper.py").write_text("ANSWER = 42\n")
-    (made / "words" / "stop.txt").write_text("the\n")
-    return made
+    folder = tmp_path / "churn"
+    (folder / "words").mkdir(parents=True)
+    (folder / "helper.py").write_text("ANSWER = 42\n")
+    (folder / "words" / "stop.txt").write_text("the\n")
+    return folder
 
 
 @pytest.fixture

@@ -313,7 +313,7 @@ MANY = ModelSpec(name="a", task="multiclass")
         ([*ABC, "d", "e"], "string", r"the class 'd' \(and 1 more\) of the target 'y'"),
     ],
 )  # fmt: skip
-def test_a_target_that_does_not_fit_the_task(values: list[Any], kind: Any, words: str) -> None:
+def test_target_that_does_not_fit_the_task_is_refused(values: list[Any], kind: Any, words: str) -> None:
     with pytest.raises(StepError, match=words):
         tasks.task_of(MANY, rows_of(values, kind))
 
@@ -326,12 +326,12 @@ def test_a_target_that_does_not_fit_the_task(values: list[Any], kind: Any, words
         ({"validation": ["d"]}, "the class 'd' of the target 'y' has rows on the validation side and none to train on"),
     ],
 )  # fmt: skip
-def test_sides_whose_classes_are_others(others: dict[str, list[Any]], words: str) -> None:
+def test_sides_with_other_classes_are_refused(others: dict[str, list[Any]], words: str) -> None:
     with pytest.raises(StepError, match=words):
         tasks.task_of(MANY, rows_of(ABC), {name: rows_of(values) for name, values in others.items()})
 
 
-def test_a_personal_class_is_not_named() -> None:
+def test_personal_class_is_not_named() -> None:
     with pytest.raises(StepError, match=r"^a class of the target 'y' has 1 training rows"):
         tasks.task_of(MANY, rows_of([*ABC, "Jane"], personal=True))
 
@@ -357,7 +357,7 @@ def fit(train, validation, params):
 """
 
 
-def test_a_graph_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
+def test_onnx_graph_of_the_user_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project) -> None:
     project(GRAPH.format(columns=3, last="Softmax"))
     container = job(tmp_path / "ml")
     assert ran(monkeypatch, container) == 0, failure(container)
@@ -376,7 +376,7 @@ def test_a_graph_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
     ids=["too few columns", "no probabilities", "other classes", "fewer classes", "a regressor"],
 )  # fmt: skip
-def test_code_that_gives_no_such_model_fails_with_its_words(
+def test_code_without_such_a_model_fails_the_job_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, code: str, words: str
 ) -> None:
     project(code)
@@ -442,6 +442,6 @@ def test_leaking_feature_is_the_strongest() -> None:
     assert strongest(kind, *(Rows(side.table, less) for side in sides))[1] < 0.6
 
 
-def test_how_far_two_models_answers_are_apart() -> None:
+def test_change_between_two_models_is_the_moved_probability() -> None:
     first, second = np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]), np.array([[0.0, 0.5, 0.5], [0.2, 0.3, 0.5]])
     assert Multiclass(("a", "b", "c")).change(first, second).tolist() == [0.5, 0.0]

@@ -1,4 +1,4 @@
-"""What the report is drawn from: scikit-learn's curves, bounded, seeded, and silent about persons."""
+"""The report's numbers: scikit-learn's curves, bounded, seeded, without personal data."""
 
 import itertools
 import json
@@ -62,7 +62,7 @@ def model() -> Model:
     return instance  # type: ignore[no-any-return]
 
 
-def test_the_curves_are_scikit_learns_and_thin() -> None:
+def test_curves_are_scikit_learns_with_fewer_points() -> None:
     result = report_data.curves(TRUTH, SCORES, 0.5, CLASSES)
     assert len(result["roc"]) <= 200
     assert len(result["pr"]) <= 200
@@ -78,14 +78,14 @@ def test_the_curves_are_scikit_learns_and_thin() -> None:
     assert sum(item["rows"] for item in result["calibration"]) == len(TRUTH)
 
 
-def test_one_score_for_all_is_one_bin() -> None:
+def test_equal_scores_are_one_bin() -> None:
     result = report_data.curves(TRUTH, np.full(len(TRUTH), 0.3), 0.5, CLASSES)
     assert result["calibration"] == [
         {"score": pytest.approx(0.3), "positive": pytest.approx(TRUTH.mean()), "rows": len(TRUTH)}
     ]
 
 
-def test_residuals_count_every_row_in_bins_that_rivals_share() -> None:
+def test_residuals_of_all_models_share_bins_that_count_every_row() -> None:
     # Given a regression's challenger, and a champion that is further off
     task = Regression(1.0)
     sides = rows(good=SCORES[:1_000])
@@ -99,13 +99,13 @@ def test_residuals_count_every_row_in_bins_that_rivals_share() -> None:
     assert len(result["challenger"]["points"]) == report_data.CLOUD
 
 
-def test_residuals_that_are_all_the_same() -> None:
+def test_equal_residuals_have_a_histogram() -> None:
     edges = report_data.edges_of(SCORES, [SCORES])
     result = report_data.residuals(SCORES, SCORES, edges, points=True)
     assert result["residuals"] == {"edges": [-0.5, 0.5], "rows": [len(SCORES)], "outside": 0}
 
 
-def test_importance_finds_the_column_that_counts_and_is_repeatable() -> None:
+def test_importance_is_that_of_the_used_column_and_deterministic() -> None:
     task = Binary(CLASSES, 0.5)
     result: Any = report_data.importance(task, model(), rows())
     assert result["columns"][0]["column"] == "size"
@@ -114,7 +114,7 @@ def test_importance_finds_the_column_that_counts_and_is_repeatable() -> None:
     assert result == report_data.importance(task, model(), rows())
 
 
-def test_importance_ends_in_time_and_says_what_it_left_out() -> None:
+def test_importance_stops_at_its_time_limit_and_lists_missing_columns() -> None:
     clock = itertools.count(0, report_data.LIMIT_SECONDS * 0.7)
     result: Any = report_data.importance(Binary(CLASSES, 0.5), model(), rows(), lambda: next(clock))
     assert [item["column"] for item in result["columns"]] == ["size"]
@@ -125,7 +125,7 @@ def test_one_class_has_no_importance() -> None:
     assert report_data.importance(Binary(CLASSES, 0.5), model(), rows(good=[True] * 1_000)) is None
 
 
-def test_the_profile_names_no_person_and_no_rare_value() -> None:
+def test_profile_has_no_personal_and_no_rare_values() -> None:
     result = {item["column"]: item for item in report_data.profile(rows())}
     assert result["size"]["numbers"]["median"] == pytest.approx(0.5, abs=0.05)
     assert result["kind"]["distinct"] == 3
@@ -146,11 +146,11 @@ def test_missing_values_are_counted() -> None:
 
 
 PLACES: Any = np.repeat([0, 1, 2], 200)
-"""Of three classes; the model that is drawn is sure and mostly right."""
+"""Scores of three classes by a model that is sure and mostly right."""
 SURE = np.random.default_rng(3).dirichlet(np.ones(3), 600) * 0.5 + 0.5 * np.eye(3)[PLACES]
 
 
-def test_many_classes_are_drawn_as_scikit_learn_has_them() -> None:
+def test_multiclass_curves_are_scikit_learns() -> None:
     result = report_multiclass.class_curves(PLACES, SURE, (False, "b", 7))
     assert result["confusion"] == {
         "classes": ["false", "b", "7"],
@@ -176,14 +176,14 @@ def test_few_classes_have_a_curve_each(classes: int, curves: int) -> None:
 
 
 class OfThree(ByName):
-    """A model file that looks at `size` alone, and has three answers."""
+    """A model file that looks at `size` alone, with three classes."""
 
     def score(self, columns: Any) -> Any:
         size = np.array(columns["size"], dtype=np.float64)
         return np.column_stack([size / 2, size / 2, 1 - size])
 
 
-def test_importance_of_many_classes_is_the_rise_of_the_log_loss() -> None:
+def test_multiclass_importance_is_the_increase_of_the_log_loss() -> None:
     # Given rows whose class follows the size
     permuted = np.random.default_rng(5).random(1_000)
     size = rows().table["size"].to_numpy()
@@ -204,7 +204,7 @@ def collected(**changed: Any) -> Any:
     return report_data.collect(Binary(CLASSES, 0.5), model(), sides, scores, **arguments | changed)
 
 
-def test_the_champion_is_drawn_beside_and_its_baseline_held_against_the_training_rows() -> None:
+def test_champion_has_curves_and_its_baseline_is_compared_with_the_training_rows() -> None:
     # Given a champion whose baseline was counted on other sizes, and has a column that is gone
     moved = rows(size=pl.Series(np.linspace(3, 4, 1_000), dtype=pl.Float32))
     fields: Any = ByName.signature.fields
@@ -219,14 +219,14 @@ def test_the_champion_is_drawn_beside_and_its_baseline_held_against_the_training
     assert result["drift"]["sentence"].startswith("1 of 1 columns")
 
 
-def test_it_is_json_and_without_a_champion_says_nothing_of_one() -> None:
+def test_document_is_json_and_has_no_champion_without_one() -> None:
     result = collected()
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert set(result["models"]) == {"challenger"}
     assert result["drift"] is None
 
 
-def test_a_personal_target_shows_no_single_amount() -> None:
+def test_personal_target_has_no_single_amounts() -> None:
     personal = contract(*COLUMNS[:-1], replace(COLUMNS[-1], type="number", personal=True))
     sides = Rows(rows(good=SCORES[:1_000]).table, personal)
     result = report_data._measured(Regression(1.0), sides, {"challenger": (SCORES[:1_000], None)})

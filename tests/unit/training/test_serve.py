@@ -361,7 +361,7 @@ def until(what: Callable[[], bool], seconds: float = 60) -> None:
 
 @pytest.fixture
 def stream() -> Iterator[str]:
-    """Where a Firehose listens that takes every line and counts it."""
+    """The address of a Firehose that accepts and counts every line."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""What the server makes of bytes: requests however they are cut, and an end to whoever sends something else."""
+"""The HTTP server: requests split at any byte, malformed requests, limits, shutdown."""
 
 import asyncio
 import json

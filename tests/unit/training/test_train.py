@@ -1,4 +1,4 @@
-"""The training job, end to end on real flights; one fit, many questions."""
+"""The training job, end to end on real flights; most tests share one fit."""
 
 import json
 import shutil
@@ -167,7 +167,7 @@ def test_estimator_and_file_give_the_same_scores(trained: Trained) -> None:
     assert 0 <= trained.json("report.json")["largest_export_difference"] < comparing.EXPORT_TOLERANCE
 
 
-def test_the_holdout_does_not_drift_from_its_own_baseline(trained: Trained, holdout: Any) -> None:
+def test_holdout_does_not_drift_from_its_own_baseline(trained: Trained, holdout: Any) -> None:
     scores = Model(trained.onnx).score(holdout.columns())
     window = dict(holdout.columns()) | {drift.SCORE: scores.tolist()}
     comparison = drift.compare(trained.json("baseline.json"), window, rows=len(scores), min_rows=1, threshold=0.05)
@@ -359,7 +359,7 @@ def fit(train, validation, params):
 
 @pytest.fixture
 def regression(project: Project, tmp_path: Path) -> Callable[[str], None]:
-    """The flight-delay model as a regression: how late does it leave?"""
+    """The flight-delay model as a regression on the departure delay."""
 
     def write(code: str) -> None:
         project(code)
@@ -409,7 +409,7 @@ def test_a_regression_is_trained_scored_and_measured(
     assert "metric rmse=" in capsys.readouterr().out
 
 
-def test_a_regressions_champion_is_compared_by_its_amounts(
+def test_regression_champion_is_compared_by_its_amounts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regression: Project, table: pl.DataFrame, trained: Trained
 ) -> None:
     regression(AMOUNT_FIT)
@@ -613,7 +613,7 @@ def test_job_measures_everything_that_the_gates_need(
     assert evaluation["threshold"] == Model(data).signature.threshold
 
 
-def test_the_file_explains_its_own_scores(trained: Trained, holdout: Any) -> None:
+def test_file_explains_its_own_scores(trained: Trained, holdout: Any) -> None:
     # Given the flights' model, whose spec asks for explanations, and what the job said of them
     assert "explain a row: " in trained.log
     model = Model(trained.onnx)

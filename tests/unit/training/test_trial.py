@@ -81,7 +81,7 @@ def run(
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "f1"])
-def test_a_trial_fits_with_its_params_and_tells_scikit_learns_number(
+def test_trial_fits_with_its_params_and_logs_scikit_learns_metric(
     run: Run, metric: str, contract: Contract, spec: ModelSpec
 ) -> None:
     # Given a trial's hyperparameters, all of them text
@@ -122,7 +122,7 @@ def test_a_trial_fits_with_its_params_and_tells_scikit_learns_number(
         ),
     ],
 )
-def test_a_job_that_is_no_trial_fails_with_a_sentence(run: Run, hyperparameters: dict[str, str], words: str) -> None:
+def test_job_with_other_params_fails_with_a_reason(run: Run, hyperparameters: dict[str, str], words: str) -> None:
     code, container, _ = run("log_loss", hyperparameters)
     assert code == 1
     assert (container.root / "output" / "failure").read_text() == words

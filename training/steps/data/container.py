@@ -1,4 +1,4 @@
-"""SageMaker's container layout as a value: where a step finds its input and leaves its output."""
+"""SageMaker's container layout: where a step reads its input and writes its output."""
 
 import json
 import os
@@ -23,7 +23,7 @@ class Container:
 
     @property
     def hyperparameters(self) -> dict[str, str]:
-        """The job's hyperparameters; SageMaker hands all of them over as text."""
+        """The job's hyperparameters; SageMaker passes all of them as text."""
         return self._json(self.root / "input" / "config" / "hyperparameters.json")
 
     def channel(self, name: str) -> Path:
@@ -49,7 +49,7 @@ class Container:
             raise StepError(f"the run's input has no {name}: deploy the project again, then start a run") from None
 
     def request(self) -> dict[str, Any]:
-        """What the pipeline asks of this run: `request.json` in the channel `run`."""
+        """The pipeline's request for this run: `request.json` in the channel `run`."""
         return self._json(self.channel("run") / "request.json")
 
     def model(self, name: str) -> Path:
@@ -64,7 +64,7 @@ class Container:
         return self.root / "model" / "model.onnx"
 
     def fail(self, reason: str) -> None:
-        """Leave the reason; SageMaker keeps 1,024 bytes.
+        """Write the failure reason; SageMaker keeps 1,024 bytes.
 
         It takes a training job's FailureReason from `failure`, and a processing job's ExitMessage from `message`.
         """
@@ -75,7 +75,7 @@ class Container:
 
     @staticmethod
     def say(line: str) -> None:
-        """A line in the job's log."""
+        """Write a line to the job's log."""
         print(line, flush=True)  # noqa: T201 - SageMaker takes the log from stdout
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The model's folder, which no image holds: a zip file in a run's input."""
+"""The model's folder, which is a zip file in a run's input and not in the image."""
 
 import io
 import shutil
