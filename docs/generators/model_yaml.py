@@ -6,6 +6,7 @@ from typing import Any
 
 from docs.generators.markdown import code, page, table
 from penstock.spec import model as spec
+from penstock.spec.model import BESIDE, DISPARITIES, LOWER_IS_BETTER, METRICS, RESAMPLED
 
 Schema = dict[str, Any]
 TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "map"}
@@ -23,7 +24,25 @@ def model_page() -> str:
     sections = [_section("Top level", schema, definitions, places)]
     for name, path in places.items():
         sections.append(_section(f"`{path}`", definitions[name], definitions, places))
-    return page("`model.yaml`", INTRODUCTION, *sections)
+    return page("`model.yaml`", INTRODUCTION, *sections, _metrics())
+
+
+def _metrics() -> str:
+    """List what gates can compare, by task."""
+    rows = [
+        (code(metric), code(task), "lower" if metric in LOWER_IS_BETTER else "higher", "yes" if has_interval else "no")
+        for task, metrics in METRICS.items()
+        for metric, has_interval in ((name, name in RESAMPLED) for name in metrics)
+    ]
+    beside = ", ".join(map(code, BESIDE))
+    groups = ", ".join(map(code, DISPARITIES))
+    return "\n\n".join(
+        [
+            "## Metrics",
+            table(("Metric", "Task", "Better", "Has an interval (`confidence`)"), rows),
+            f"Beside them, of the challenger alone: {beside}. Between groups: {groups}.",
+        ]
+    )
 
 
 def _places(path: str, schema: Schema, definitions: dict[str, Schema]) -> Iterator[tuple[str, str]]:
