@@ -1,8 +1,15 @@
 """How the tests are shared out to pytest-xdist workers: a file at a time, the longest first."""
 
+import os
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+# GNU readline sets both in the process that starts the workers; Rich then wraps at the width of a terminal that is not
+# there, whatever a test sets later.
+for _size in ("COLUMNS", "LINES"):
+    os.environ.pop(_size, None)
 
 LONGEST = (
     "tests/local/stage/test_rollouts.py",
