@@ -15,6 +15,7 @@ from penstock.aws.s3_store import sha256
 from penstock.batch.names import batch_id
 from penstock.lake import BATCH_INPUT, Lake
 from penstock.ledger.ledger import Ledger, Record
+from penstock.scoring.model import Model
 from tests.support.tiny import GOOD
 from tests.support.world import MODEL, World
 
@@ -59,6 +60,13 @@ def go_live(world: World, data: bytes, version: int = 3) -> None:
     world.ledger.open_rollout(f"r{version}", version, "t", sha256=digest)
     live = {"version": version, "sha256": digest, "lambda_version": "1"}
     assert world.ledger.end_rollout(f"r{version}", "live", "", "t", live)
+
+
+def predictions(data: bytes, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the predictions of a request with these rows."""
+    model = Model(data)
+    rows_of_request = model.decode(json.dumps({"instances": items}).encode())
+    return [model.prediction(score) for score in model.score_rows(rows_of_request).tolist()]
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Benchmark of how a request's CSV body and content types are read: our two modules beside libraries."""
