@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,6 +25,7 @@ import polars as pl
 import pytest
 
 from demo import flights
+from penstock.lake import split_uri
 from penstock.local.host.cloud import LaptopCloud
 from tests.local.conftest import free_port, until
 from tests.local.stage.deployed import MODEL, Client, bucket, exported
@@ -498,22 +500,46 @@ def test_a_check_that_breaks_fails_the_run_with_its_own_message(
     project: Project, client: Client, january: Path
 ) -> None:
     # Given a job that finds a contract that it cannot read
-    contract = project.root / "training" / "models" / "large" / "contract.yaml"
-    text = contract.read_text()
-    contract.write_text("apiVersion: [")
+    place = _archive(client, "large")
+    archive = client("s3").get_object(**place)["Body"].read()
+    client("s3").put_object(**place, Body=replace_member(archive, "contract.yaml", "apiVersion: ["))
     before = len(project.json("runs", "--model", "large"))
 
     # When a file comes
     client("s3").put_object(Bucket=bucket(client), Key="raw/large/again.csv", Body=january.read_bytes())
     newest = until(lambda: project.json("runs", "--model", "large")[:-before], 60)[0]["id"]
     run = until(lambda: _ended(project, newest, "large"), 60)
-    contract.write_text(text)
+    client("s3").put_object(**place, Body=archive)
 
     # Then the run has failed, in the words that the job left
     assert run["outcome"] == "failed"
     assert run["reason"].startswith("inspection failed: ")
     assert "contract.yaml" in run["reason"]
     assert "{" not in run["reason"]
+
+
+def _archive(client: Client, model: str) -> dict[str, str]:
+    """Return the bucket and key of the deployed archive of a model's folder."""
+    pages = client("lambda").get_paginator("list_functions").paginate()
+    (uri,) = [
+        function["Environment"]["Variables"]["PENSTOCK_ARCHIVE"]
+        for page in pages
+        for function in page["Functions"]
+        if f"-model-{model}-PipelineValidate" in function["FunctionName"]
+    ]
+    name, key = split_uri(uri)
+    return {"Bucket": name, "Key": key}
+
+
+def replace_member(archive: bytes, ending: str, text: str) -> bytes:
+    """Return a zip file in which the members whose names end so hold another text."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(buffer, "w") as new:
+        names = old.namelist()
+        assert any(name.endswith(ending) for name in names), names
+        for name in names:
+            new.writestr(name, text if name.endswith(ending) else old.read(name))
+    return buffer.getvalue()
 
 
 def test_the_official_sdk_trains_with_our_image(cloud: LaptopCloud, client: Client) -> None:
