@@ -46,12 +46,13 @@ def table(
         return data, 0
     on_match(rows.filter(mask))
     rest = rows.filter(~mask)
-    return (_to_bytes(rest, name) if rest.height else None), int(mask.sum())
+    return (to_bytes(rest, name) if rest.height else None), int(mask.sum())
 
 
-def _to_bytes(rows: pl.DataFrame, name: str) -> bytes:
+def to_bytes(rows: pl.DataFrame, name: str) -> bytes:
+    """Write rows in the format that the name's extension says, one of `penstock.readers.open_table.ENDINGS`."""
     if name.lower().endswith(".gz"):
-        return gzip.compress(_to_bytes(rows, name[: -len(".gz")]), mtime=0)
+        return gzip.compress(to_bytes(rows, name[: -len(".gz")]), mtime=0)
     buffer, kind = io.BytesIO(), name.lower()
     if kind.endswith(".parquet"):
         rows.write_parquet(buffer, compression="zstd")
