@@ -125,19 +125,19 @@ WRITTEN = {
             "name: a\nserving:\n  endpoint: {startup_minutes: 5}\n",
             2,
             "serving",
-            "endpoint is of target endpoint, and target is lambda: say target: endpoint, or take it out",
+            "endpoint is for target endpoint, and target is lambda: write target: endpoint, or take endpoint out",
         ),
         (
             "name: a\nserving:\n  target: endpoint\n  memory_mb: 1769\n",
             2,
             "serving",
-            "memory_mb is of target lambda: take it out",
+            "memory_mb is for target lambda: take it out",
         ),
         (
             "name: a\nserving:\n  target: endpoint\n  endpoint: {instances: {min: 0}}\n",
             4,
             "serving.endpoint.instances",
-            "target: lambda, which costs nothing while nothing is asked",
+            "target: lambda, which costs nothing while there are no requests",
         ),
         (
             "name: a\nserving:\n  target: endpoint\n  endpoint: {instances: {min: 3, max: 2}}\n",
@@ -160,7 +160,7 @@ WRITTEN = {
             "greater than or equal to 256",
         ),
         ("name: a\nserving:\n  max_rows: many\n", 3, "serving.max_rows", "valid integer"),
-        ("name: a\nserving:\n  auth: basic\n", 3, "serving.auth", "'basic' is no way to show who one is: say iam"),
+        ("name: a\nserving:\n  auth: basic\n", 3, "serving.auth", "'basic' is no authentication: write iam"),
         (
             "name: a\nserving:\n  auth: {jwt: {issuer: 'http://id', audience: [a]}}\n",
             3,
