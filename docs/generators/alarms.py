@@ -89,7 +89,7 @@ def _rollout_alarms() -> Iterator[tuple[str, str, str]]:
     from infra.constructs.service import rollout_canary  # noqa: PLC0415
 
     spec = Rollout(strategy="shadow", weights=[10])
-    watching = rollout_canary.Watching.of(spec, LOCAL, MODEL)
+    watching = rollout_canary.WatchPlan.of(spec, LOCAL, MODEL)
     for state in rollout_canary.states(watching, "ARN").values():
         if str(state.get("Resource", "")).endswith(":putMetricAlarm"):
             item = state["Arguments"]
