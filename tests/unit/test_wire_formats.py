@@ -212,7 +212,7 @@ def as_text(document: Any) -> str:
 
 
 @pytest.mark.parametrize("section", STORY)
-def test_what_a_models_life_leaves(section: str, observed: dict[str, Any]) -> None:
+def test_records_and_messages_of_a_models_life_equal_the_snapshot(section: str, observed: dict[str, Any]) -> None:
     # Given a model that was trained, rolled out, asked, watched, taken back, and whose rows were forgotten
     document = observed[section]
     # When what it left is held against the snapshot, then nothing differs
@@ -220,7 +220,7 @@ def test_what_a_models_life_leaves(section: str, observed: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("section", STATIC)
-def test_what_needs_no_story(section: str) -> None:
+def test_names_and_numbers_that_other_programs_use_equal_the_snapshot(section: str) -> None:
     # Given names and numbers that other programs know
     document = as_json(STATIC[section]())
     # When they are held against the snapshot, then nothing differs

@@ -121,7 +121,7 @@ def test_files_that_fit_together(model_folder: Write, model: str, columns: tuple
     agreed(model_folder(f"name: small\n{model}\n", document(KEY, X, *columns)))
 
 
-def test_a_condition_that_cannot_be_asked_is_refused_before_anything_is_deployed(model_folder: Write) -> None:
+def test_a_rule_that_is_invalid_sql_is_refused_before_a_deployment(model_folder: Write) -> None:
     rule = {"type": "sql", "query": "SELECT COUNT(*) FROM rows WHERE distnace > 3", "mustBe": 0}
     folder = model_folder("name: small\n", document(KEY, column("x", "number", quality=[rule]), TARGET))
     with pytest.raises(ContractError, match=r"contract\.yaml: quality: the condition 'distnace > 3' cannot be asked"):

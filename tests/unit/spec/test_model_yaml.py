@@ -306,7 +306,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, content: bytes, words: str) -
     assert "\n" not in str(caught.value)
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_model_yaml_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no such file"):
         read_model(tmp_path)
 
