@@ -318,7 +318,7 @@ def test_a_folder_that_is_named_otherwise(tmp_path: Path) -> None:
         path.mkdir(parents=True)
         (path / "model.yaml").write_text("name: one\n")
     # When the project's models are listed
-    # Then the copy is named, with both names
+    # Then the error names the copy and both model names
     with pytest.raises(SpecError, match="'one' must be the folder's name, 'two'"):
         model_folders(tmp_path)
 
@@ -330,7 +330,7 @@ def test_the_projects_own_models_are_read() -> None:
 def test_every_field_of_the_schema_is_described() -> None:
     # Given the JSON Schema that editors complete from
     document = schema()
-    # When its sections are looked through
+    # When the descriptions of all fields are collected
     sections = [document, *document["$defs"].values()]
     bare = [
         f"{section['title']}.{name}"
@@ -338,7 +338,7 @@ def test_every_field_of_the_schema_is_described() -> None:
         for name, about in section.get("properties", {}).items()
         if "description" not in about and "$ref" not in about and name not in {"description", "gates", "params"}
     ]
-    # Then none is without its sentence
+    # Then no field lacks one
     assert bare == []
 
 

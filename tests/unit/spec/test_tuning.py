@@ -72,7 +72,7 @@ def test_values_are_converted_to_text_and_back() -> None:
     # Given every kind of value
     tuning = Tuning(ranges={name: Range(**about) for name, about in RANGES.items()})
     for kind in RANGES["kind"]["values"]:
-        # When it comes back as a hyperparameter of SageMaker, beside those of every job
+        # When it is parsed from SageMaker's hyperparameters, which include those of every job
         hyperparameters = {"learning_rate": "0.01", "leaves": "31", "kind": text(kind), "model": "m", "run": "r"}
         values = tuning.parse(hyperparameters)
         # Then value and type are the same
