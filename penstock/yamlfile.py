@@ -36,7 +36,7 @@ def read(path: Path, model: type[M]) -> M:
     except yaml.YAMLError as error:
         raise FileError(f"{path}{_not_yaml(error)}") from None
     if again := list(_twice(node)):
-        raise FileError("\n".join(f"{path}:{line}: {name}: stands there twice: leave one" for name, line in again))
+        raise FileError("\n".join(f"{path}:{line}: {name}: occurs twice: remove one" for name, line in again))
     if not isinstance(data, dict):
         raise FileError(
             f"{path}: expected fields (`name: value`), found {'nothing' if data is None else type(data).__name__}"

@@ -126,7 +126,7 @@ class Observed:
     def take(self, story: Story) -> None:
         """All sections, at the story's end."""
         names, world = self.names(story), story.world
-        (items, objects), (later, left) = self._looks
+        (items, objects), (later, later_objects) = self._looks
         machines = {"pipeline": world.pipeline, "rollout": world.rollout, "batch": world.batch}
         inputs = {name: [json.loads(run["input"]) for run in world.executions(arn)] for name, arn in machines.items()}
         measured = client("cloudwatch").list_metrics(Namespace=f"Penstock/{STAGE}/{MODEL}")["Metrics"]
@@ -137,8 +137,8 @@ class Observed:
             "executions": inputs,
             "forgetting": {
                 "records": [item for item in later if item not in items],
-                "objects": sorted(left.keys() - objects.keys()),
-                "gone": sorted(objects.keys() - left.keys()),
+                "objects": sorted(later_objects.keys() - objects.keys()),
+                "gone": sorted(objects.keys() - later_objects.keys()),
             },
             "ledger": items,
             "lake objects": objects,

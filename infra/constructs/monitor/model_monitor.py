@@ -75,7 +75,7 @@ class ModelMonitor(Construct):
             "Drift",
             metric=metric(self.namespace, DRIFT, period_seconds=stage.alarm_seconds),
             threshold=monitoring.psi_threshold,
-            description=f"{lake.model}: what is asked has drifted from what the live version was trained on",
+            description=f"{lake.model}: the requests have drifted from the data that the live version was trained on",
             topic=lake.topic,
         )
 

@@ -1,4 +1,4 @@
-"""The training pipeline: uploads in, a registered version out, or an ending that says why not.
+"""The training pipeline: from uploads to a registered version, or to an ending with the reason.
 
 start_run decides what becomes a run; the state machine takes it through its steps. What starts it (uploads, the drift
 alarm, the end of the run before) reaches it by events, so that this construct knows neither service nor monitor.

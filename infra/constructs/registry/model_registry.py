@@ -139,7 +139,7 @@ class ModelRegistry(Construct):
 
     def _policy(self, stack: Stack, model: str) -> dict[str, Any]:
         """Return a policy that denies approval and rejection to every role tagged by this stack."""
-        spared = {"ArnNotEquals": {"aws:PrincipalArn": self.authorize.role.role_arn}} if self.approves_itself else {}
+        exception = {"ArnNotEquals": {"aws:PrincipalArn": self.authorize.role.role_arn}} if self.approves_itself else {}
         return {
             "Version": "2012-10-17",
             "Statement": [
@@ -154,7 +154,7 @@ class ModelRegistry(Construct):
                             f"aws:PrincipalTag/{MACHINE_TAG}": model,
                             "sagemaker:ModelApprovalStatus": [_APPROVED, _REJECTED],
                         },
-                        **spared,
+                        **exception,
                     },
                 }
             ],

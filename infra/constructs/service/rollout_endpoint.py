@@ -89,7 +89,7 @@ def _make(resource: str, action: str, arguments: dict[str, Any], next_state: str
 
 
 def _waiting(starting: EndpointWaits) -> dict[str, State]:
-    going = "$states.input.status in ['Failed', 'OutOfService', 'UpdateRollbackFailed']"
+    has_failed = "$states.input.status in ['Failed', 'OutOfService', 'UpdateRollbackFailed']"
     return {
         "Look at endpoint": _describe(
             "describeEndpoint",
@@ -108,7 +108,7 @@ def _waiting(starting: EndpointWaits) -> dict[str, State]:
             **{
                 "Scales?": "$states.input.status = 'InService'",
                 "Wait for its end": "$states.input.status = 'Deleting'",
-                "Not started": going,
+                "Not started": has_failed,
             },
         ),
         "Wait for endpoint": {"Type": "Wait", "Seconds": starting.poll_seconds, "Next": "Look at endpoint"},
@@ -154,7 +154,7 @@ def _scaling() -> dict[str, State]:
 
 
 def _confirming() -> dict[str, State]:
-    """Return the states that ask SageMaker which model the endpoint serves."""
+    """Return the states that check in SageMaker which model the endpoint serves."""
     own = [ServeSettings.variable(name) for name in ("version", "model_sha256")]
     bound = " & ' ' & ".join(f"$states.result.PrimaryContainer.Environment.{name}" for name in own)
     expected = " & ' ' & ".join(f"$endpoint.environment.{name}" for name in own)
