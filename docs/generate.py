@@ -1,4 +1,4 @@
-"""The generated reference: `make docs`. A test fails when a page is not what the code says.
+"""Generate the reference pages (`make docs`); a test fails when a page differs from what this writes.
 
 `python -m docs.generate --first-lines` prints the first line of every docstring, to read them in one go.
 """
@@ -28,7 +28,7 @@ FOLDERS = ("penstock", "infra", "functions", "training", "docs")
 
 
 def pages() -> dict[Path, str]:
-    """Each generated file with its content, but for `ALARMS`."""
+    """Return each generated file with its content, except `ALARMS`."""
     return {
         REFERENCE / "cli.md": command_page(),
         REFERENCE / "model.md": model_page(),
@@ -42,7 +42,7 @@ def pages() -> dict[Path, str]:
 
 
 def first_lines() -> Iterator[str]:
-    """`file:line name: first line` of every docstring."""
+    """List `file:line name: first line` of every docstring."""
     root = HERE.parent
     for path in sorted(path for folder in FOLDERS for path in (root / folder).rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))

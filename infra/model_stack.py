@@ -11,7 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.base.alarms import alarm, metric
-from infra.constructs.base.function import Workshop
+from infra.constructs.base.function import FunctionFactory
 from infra.constructs.base.hash_key import HashKey
 from infra.constructs.base.model_lake import ModelLake
 from infra.constructs.base.training_image import TrainingImage
@@ -85,7 +85,7 @@ class ModelStack(Stack):
         self.lake = ModelLake(self, "Lake", lake_stack=lake_stack.stack_name, model=spec.name)
         hashes = any(column.hashed for column in contract.columns)
         self.hash_key = HashKey(self, "HashKey", stage=stage, lake=self.lake) if hashes else None
-        workshop = Workshop(stage=stage, root=root, failures=self.failures)
+        factory = FunctionFactory(stage=stage, root=root, failures=self.failures)
         image = TrainingImage(self, "Image", stage=stage, root=root)
         self.service = PredictionService(
             self,
@@ -95,7 +95,7 @@ class ModelStack(Stack):
             serving=spec.serving,
             capturing=spec.capture,
             rollout=spec.rollout,
-            workshop=workshop,
+            factory=factory,
             lake=self.lake,
             hash_key=self.hash_key,
         )
@@ -103,7 +103,7 @@ class ModelStack(Stack):
             self,
             "Registry",
             stage=stage,
-            workshop=workshop,
+            factory=factory,
             lake=self.lake,
             service=self.service,
             feature_store=features.binding if features else "",
@@ -118,18 +118,18 @@ class ModelStack(Stack):
             root=root,
             spec=spec,
             image=image,
-            workshop=workshop,
+            factory=factory,
             lake=self.lake,
             group_name=self.registry.group_name,
             features_made=store.creation_time if store else "",
         )
-        self.batch = Batch(self, "Batch", stage=stage, workshop=workshop, lake=self.lake)
+        self.batch = Batch(self, "Batch", stage=stage, factory=factory, lake=self.lake)
         self.monitor = ModelMonitor(
             self,
             "Monitor",
             stage=stage,
             monitoring=spec.monitoring,
-            workshop=workshop,
+            factory=factory,
             lake=self.lake,
             hash_key=self.hash_key,
         )
@@ -171,7 +171,7 @@ class ModelStack(Stack):
         self.lake.grant_read(register, RUNS, MODELS)
         self.lake.grant_write(register, MODELS, RUNS)
         self.registry.grant_register(register)
-        self.pipeline.image.grant_look(register)
+        self.pipeline.image.grant_describe(register)
         self.lake.grant_records(end_run)
         self.lake.grant_notify(end_run)
 
@@ -182,13 +182,13 @@ class ModelStack(Stack):
         self.lake.grant_records(authorize)
         self.lake.grant_notify(authorize)
         self.lake.grant_read(authorize, MODELS, RAW)
-        self.registry.grant_look(authorize)
-        self.registry.grant_decide(authorize)
+        self.registry.grant_describe(authorize)
+        self.registry.grant_set_status(authorize)
         grant_run(self.service.rollout.machine, authorize)
-        self.service.grant_ask(authorize)
-        self.registry.grant_look(self.service.rollout.role)
-        self.registry.grant_look(end_rollout)
-        self.registry.grant_take_back(end_rollout)
+        self.service.grant_read_live(authorize)
+        self.registry.grant_describe(self.service.rollout.role)
+        self.registry.grant_describe(end_rollout)
+        self.registry.grant_set_pending(end_rollout)
         self.lake.grant_read(predict, MODELS)
         self.service.grant_capture(predict)
         self.lake.grant_read_records(smoke_test)
@@ -215,7 +215,7 @@ class ModelStack(Stack):
         endpoints.grant_make(rollout.role)
         endpoints.grant_sweep(rollout.end_rollout.role)
         endpoints.grant_sweep(self.registry.authorize.role)
-        self.service.grant_ask(rollout.end_rollout.role)
+        self.service.grant_read_live(rollout.end_rollout.role)
 
     def _grant_features(self, store: FeatureStore) -> None:
         store.grant_put(self.pipeline.validate.role)

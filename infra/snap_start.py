@@ -1,4 +1,4 @@
-"""Whether Lambda SnapStart is used, decided by region at deployment, as synthesis knows no region.
+"""Use of Lambda SnapStart, decided by region at deployment, as the region is unknown at synthesis.
 
 Published versions only; no function with provisioned concurrency, EFS or more than 512 MB of `/tmp`: predict has none.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html, as it was in November 2026, and

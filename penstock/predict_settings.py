@@ -1,4 +1,4 @@
-"""What every function's settings are, and those of predict, whose cold start makes no other function's class."""
+"""The base of all functions' settings, and those of predict, apart from the others to keep its cold start short."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ AFTER, BEFORE = "after the answer", "before the answer"
 
 
 class SettingsError(Exception):
-    """A variable that the function needs is not set."""
+    """A required environment variable is not set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,17 +22,17 @@ class Settings:
 
     @classmethod
     def variable(cls, field: str) -> str:
-        """The environment variable's name of a field."""
+        """Return the name of a field's environment variable."""
         return PREFIX + field.upper()
 
     def environment(self) -> dict[str, str]:
-        """The variables to set on the function."""
+        """Return the environment variables to set on the function."""
         values = {f.name: str(getattr(self, f.name)) for f in fields(self)}
         return {self.variable(name): value for name, value in values.items() if value}
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """The settings of this process.
+        """Read the settings from the environment variables of this process.
 
         Raises:
             SettingsError: naming every variable that is missing.
@@ -46,13 +46,13 @@ class Settings:
 
 
 DEPLOYED = ("capture", "capture_sample", "captured", "hash_secret", "max_rows")
-"""Of predict's settings those that a deployment decides. A published version keeps its own, so that another value goes
+"""The fields of PredictSettings that a deployment sets. A published version keeps its values, so that a new value goes
 live by a rollout, as new code does."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings(Settings):
-    """The predict function's own, and what a published version binds: which model file, by digest."""
+    """Settings of the predict function; a published version also binds its model file, by digest."""
 
     bucket: str
     capture: str
@@ -63,16 +63,16 @@ class PredictSettings(Settings):
     model_key: str = ""
     model_sha256: str = ""
     model_version_id: str = ""
-    """Which version of the object S3 gave at registration; empty where the bucket keeps none."""
+    """S3 version id of the model file at registration; empty if the bucket is not versioned."""
     capture_sample: str = "1.0"
     """Share of the answers that are captured."""
     captured: str = AFTER
-    """Whether an answer goes out before its capture, where it can, or waits for it (`BEFORE`)."""
+    """`AFTER`: an answer is captured after it was sent, if possible. `BEFORE`: it is captured first."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     feature_store: str = ""
     """The online store that completes requests, as `FeatureGroup.binding` writes it; empty for none."""
     endpoint: str = ""
-    """Name of the SageMaker endpoint that scores in this function's place; empty where it does so itself."""
+    """Name of the SageMaker endpoint that scores the requests; empty if the function scores them itself."""
     endpoint_seconds: str = ""
-    """How long that is waited for."""
+    """Timeout of a request to the endpoint, in seconds."""

@@ -1,7 +1,7 @@
-"""Each Lambda's environment as a typed model: infra fills it in, the handler checks it at start.
+"""The environment variables of each Lambda function as a dataclass: infra sets them, the handler reads them.
 
-One class per folder in `functions/`, and one for the job that takes over from a function. A field `ledger` travels as
-the environment variable `PENSTOCK_LEDGER`; a field with a default may be absent. The same class on both sides, so a
+One class per folder in `functions/`, and one each for the inspection job and the serving container. The field `ledger`
+is the environment variable `PENSTOCK_LEDGER`; a field with a default may be absent. Both sides use the same class, so a
 variable cannot be set under one name and read under another.
 """
 
@@ -39,13 +39,13 @@ __all__ = [
 
 
 def model_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where a function's bundle holds `model.yaml` and `contract.yaml`: `model/` at its root."""
+    """Return the folder in a function's bundle that holds `model.yaml` and `contract.yaml`: `model/` at its root."""
     return Path(environ.get("LAMBDA_TASK_ROOT", ".")) / "model"
 
 
 @dataclass(frozen=True, kw_only=True)
 class LakeSettings(Settings):
-    """What every function that keeps records needs."""
+    """Settings of every function that reads or writes the ledger."""
 
     bucket: str
     ledger: str
@@ -62,7 +62,7 @@ class ValidateSettings(LakeSettings):
     code: str
     """Digest of everything that decides what the training job does (`infra/training_code.py`)."""
     sources: str = ""
-    """The same without the model's specification and the Dockerfile: tells other code from other parameters."""
+    """The same without the model's specification and the Dockerfile: shows whether code or only parameters changed."""
     model_code: str = ""
     """Digest of the model's folder; with the next two it makes up `sources`."""
     training_code: str = ""
@@ -70,22 +70,22 @@ class ValidateSettings(LakeSettings):
     packages: str = ""
     """Digest of the locked versions of the packages that training uses."""
     archive: str = ""
-    """S3 URI of the zip file of the model's folder, which each run takes along for its jobs."""
+    """S3 URI of the zip file of the model's folder, which each run keeps for its jobs."""
     image: str = ""
-    """What the training job runs in."""
+    """URI of the image of the training job."""
     base: str = ""
-    """Digest of what the image is built on, its Dockerfile: the image's own name changes with what serves, too."""
+    """Digest of the image's Dockerfile; the image's own name would also change with the serving code."""
     features_made: str = ""
-    """When the feature group was made: one that was made anew is empty."""
+    """When the feature group was created: a group that was created again is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectSettings(Settings):
-    """The processing job's that checks what is too large for validate."""
+    """Settings of the processing job that checks uploads too large for validate."""
 
     bucket: str
     run: str
-    """Whose files it checks."""
+    """Id of the run whose files the job checks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +110,13 @@ class AuthorizeSettings(LakeSettings):
     function: str
     """Name of the predict function."""
     capture: str
-    """Name of the capture delivery stream; part of what a published version binds."""
+    """Name of the capture delivery stream, which a published version binds."""
     hash_secret: str = ""
-    """ARN of the secret that keys the hashes of personal columns; another part."""
+    """ARN of the secret that keys the hashes of personal columns, which a published version binds too."""
     feature_store: str = ""
     """The online feature store (`penstock.features.group`), which a published version binds too; empty for none."""
     endpoint: str = ""
-    """A version's endpoint, described (`penstock.release.endpoint_plan`); empty where predict scores itself."""
+    """The plan of a version's endpoint (`penstock.release.endpoint_plan`); empty if predict scores itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +126,10 @@ class SmokeTestSettings(LakeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class WatchRolloutSettings(LakeSettings):
-    """What it compares by stands in the model's specification."""
+    """Settings of watch_rollout; the limits are in the model's specification."""
 
     function: str
-    """Name of the predict function, whose new version a shadow asks."""
+    """Name of the predict function, whose new version gets the shadow's requests."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ class EndRolloutSettings(LakeSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings(Settings):
-    """The serving container's (`training/steps/serve/server.py`), set where its SageMaker model is made."""
+    """Settings of the serving container (`training/steps/serve/server.py`), set when its SageMaker model is created."""
 
     capture: str = ""
     """Name of the delivery stream; empty captures nothing."""
@@ -150,13 +150,13 @@ class ServeSettings(Settings):
     version: str = ""
     """Model package version."""
     model_sha256: str = ""
-    """Digest that the file must have; empty serves whatever lies there."""
+    """Digest that the model file must have; empty skips the check."""
     max_rows: str = "500"
     """Most rows in one request."""
     hash_secret: str = ""
     """ARN of the secret that keys the hashes of personal columns; empty where the contract hashes none."""
     workers: str = ""
-    """Processes that answer; as many as there are cores unless set."""
+    """Number of worker processes; empty for one per core."""
     host: str = "0.0.0.0"  # noqa: S104 - a container's own network
     """Address to listen at; a laptop's is 127.0.0.1."""
 

@@ -1,7 +1,7 @@
-"""What a deployed stage exports, by name: infra writes these outputs, the command reads them.
+"""The outputs of a stage's stacks: infra writes them, the `penstock` command reads them.
 
-A field's name is the id of the `CfnOutput`. The command finds everything through the two stacks' outputs and needs no
-other knowledge of physical names.
+A field's name is the id of the `CfnOutput`. The command finds all resources through the outputs of the two
+stacks, and needs no other physical names.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from typing import Self
 
 
 class NotDeployedError(Exception):
-    """The stack is not there, or is an older one that lacks an output."""
+    """The stack does not exist, or was deployed by an older release that had fewer outputs."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Base: builds itself from a stack's outputs."""
+    """Base of a stack's outputs."""
 
     @classmethod
     def of(cls, outputs: Mapping[str, str], stack: str) -> Self:
-        """The outputs as a value; outputs that are not ours are left aside.
+        """Return the outputs of a stack; outputs that are no field of the class are ignored.
 
         Raises:
             NotDeployedError: naming the outputs that the stack does not have.
@@ -39,7 +39,7 @@ class LakeOutputs(Outputs):
 
     @staticmethod
     def stack(stage: str) -> str:
-        """The name of the stage's lake stack."""
+        """Return the name of the stage's lake stack."""
         return f"penstock-{stage}-lake"
 
 
@@ -57,15 +57,15 @@ class ModelOutputs(Outputs):
     DriftAlarmName: str
     AuthorizeName: str
     BatchArn: str = ""
-    """The batch's state machine; a stack that was deployed before there were batches has none."""
+    """State machine of batches; empty if the stack was deployed before batches existed."""
     HashSecretArn: str = ""
-    """What keys the hashes of personal columns; empty where the contract hashes none."""
+    """Secret that keys the hashes of personal columns; empty if the contract hashes none."""
     DomainTarget: str = ""
-    """What the DNS record of the API's own name points at; empty where it has none."""
+    """Host name that the DNS record of the API's custom domain must point at; empty without a custom domain."""
     EndpointPlan: str = ""
-    """A version's endpoint, described (`penstock.release.endpoint_plan`); empty where predict scores itself."""
+    """The plan of a version's endpoint (`penstock.release.endpoint_plan`); empty if predict scores itself."""
 
     @staticmethod
     def stack(stage: str, model: str) -> str:
-        """The name of a model's stack."""
+        """Return the name of a model's stack."""
         return f"penstock-{stage}-model-{model}"

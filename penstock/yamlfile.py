@@ -1,6 +1,6 @@
-"""YAML files as pydantic models, with errors that name file, line and field.
+"""Read YAML files as pydantic models, with errors that name file, line and field.
 
-Both files a user writes are read here, so that a mistake in either is answered the same way.
+Both files that a user writes, `model.yaml` and `contract.yaml`, are read here, so that their errors look the same.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class FileError(Exception):
 
 
 def read(path: Path, model: type[M]) -> M:
-    """The file as the model.
+    """Read a file as a model.
 
     Raises:
         FileError: no such file, not YAML, or fields that do not fit: one line a fault, `file:line: field: what`.
@@ -36,7 +36,7 @@ def read(path: Path, model: type[M]) -> M:
     except yaml.YAMLError as error:
         raise FileError(f"{path}{_not_yaml(error)}") from None
     if again := list(_twice(node)):
-        raise FileError("\n".join(f"{path}:{line}: {name}: stands there twice: leave one" for name, line in again))
+        raise FileError("\n".join(f"{path}:{line}: {name}: occurs twice: remove one" for name, line in again))
     if not isinstance(data, dict):
         raise FileError(
             f"{path}: expected fields (`name: value`), found {'nothing' if data is None else type(data).__name__}"
@@ -52,7 +52,7 @@ def read(path: Path, model: type[M]) -> M:
 
 
 def line_of(node: yaml.Node | None, location: tuple[int | str, ...]) -> int:
-    """The 1-based line of a field; of its nearest parent where the field itself is absent."""
+    """Return the 1-based line of a field, or of its nearest parent if the field is absent."""
     line = node.start_mark.line + 1 if node else 1
     for step in location:
         child = _child(node, step)
@@ -71,7 +71,7 @@ def _child(node: yaml.Node | None, step: int | str) -> tuple[int, yaml.Node] | N
 
 
 def _unknown(model: BaseModel, data: Any, location: Location) -> Iterator[Location]:
-    """Fields that the file has and the model has not: a model of somebody else's may overlook them."""
+    """Yield the fields of the file that the model lacks; a third-party pydantic model may ignore them silently."""
     fields = {field.alias or name: getattr(model, name) for name, field in type(model).model_fields.items()}
     yield from ((*location, name) for name in data if name not in fields)
     for name, value in fields.items():
@@ -84,7 +84,7 @@ def _unknown(model: BaseModel, data: Any, location: Location) -> Iterator[Locati
 
 
 def _twice(node: yaml.Node | None) -> Iterator[tuple[str, int]]:
-    """Keys that a mapping has twice, of which YAML's reader would take the last, with their lines."""
+    """Yield the keys that a mapping has twice, with their lines; the YAML reader would silently take the last."""
     if isinstance(node, yaml.MappingNode):
         names: set[str] = set()
         for key, value in node.value:

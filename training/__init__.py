@@ -1,1 +1,1 @@
-"""What runs in the training image, and the models it trains."""
+"""The code that runs in the training image, and the models that it trains."""

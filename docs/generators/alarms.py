@@ -68,7 +68,7 @@ def alarms_page(template: Template) -> str:
 
 
 def _quoted() -> set[str]:
-    """The metrics whose names are quoted in some file of the code."""
+    """Return the metrics whose names are quoted in some file of the code."""
     text = "\n".join(path.read_text(encoding="utf-8") for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
     return {name for name in METRICS if f'"{name}"' in text}
 
@@ -89,7 +89,7 @@ def _rollout_alarms() -> Iterator[tuple[str, str, str]]:
     from infra.constructs.service import rollout_canary  # noqa: PLC0415
 
     spec = Rollout(strategy="shadow", weights=[10])
-    watching = rollout_canary.Watching.of(spec, LOCAL, MODEL)
+    watching = rollout_canary.WatchPlan.of(spec, LOCAL, MODEL)
     for state in rollout_canary.states(watching, "ARN").values():
         if str(state.get("Resource", "")).endswith(":putMetricAlarm"):
             item = state["Arguments"]
@@ -113,7 +113,7 @@ def _rules(template: Template) -> Iterator[tuple[str, str, str]]:
 
 
 def _resource(pattern: Mapping[str, Any]) -> str:
-    """The resource that a pattern names, in words."""
+    """Describe the resource that a pattern names."""
     detail = pattern["detail"]
     if "object" in detail:
         return code(detail["object"]["key"][0]["prefix"].replace(MODEL, "MODEL"))

@@ -8,7 +8,7 @@ from penstock.cli import app as module
 
 
 def command_page() -> str:
-    """Each command with its arguments and options."""
+    """Write each command with its arguments and options."""
     context = typer.Context(typer.main.get_command(module.app), info_name="penstock")
     text = get_docs_for_click(obj=context.command, ctx=context, name="penstock").strip()
     title, _, rest = text.partition("\n")
@@ -16,7 +16,7 @@ def command_page() -> str:
 
 
 def _exit_codes() -> str:
-    """The module's own list of them, one a line."""
+    """Return the exit codes that the module lists, one a line."""
     docstring = module.__doc__ or ""
     listed = " ".join(docstring.partition("Exit codes:")[2].split()).rstrip(".")
     return "\n".join(f"- {item.strip()}" for item in listed.split(" · "))

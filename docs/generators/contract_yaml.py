@@ -1,4 +1,4 @@
-"""The page on `contract.yaml`: what of the Open Data Contract Standard is read, and what our own properties mean.
+"""The page on `contract.yaml`: the fields of the Open Data Contract Standard that are read, and our own properties.
 
 The names come from the code that reads a contract. Each meaning is beside its name here, and a name without a meaning
 (or a meaning without a name) fails the generation.

@@ -42,13 +42,13 @@ def _get(service: AwsService, settings: PredictSettings, version: str) -> Reply:
 
 def _retry(call: Callable[[], Reply], settings: PredictSettings) -> Reply:
     """Repeat a call while S3 fails or does not answer; a 4xx is final."""
-    for left in reversed(range(TRIES)):
+    for attempts_left in reversed(range(TRIES)):
         try:
             reply = call()
-            if reply.status < SERVER_ERROR or not left:
+            if reply.status < SERVER_ERROR or not attempts_left:
                 return reply
         except CallError as error:
-            if not left:
+            if not attempts_left:
                 raise ModelNotReadError(f"s3://{settings.bucket}/{settings.model_key}: {error}") from None
         time.sleep(PAUSE_SECONDS)
     raise AssertionError("unreachable")

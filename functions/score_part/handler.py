@@ -29,6 +29,6 @@ def handler(event: dict[str, Any], _context: object) -> int:
 
 @lru_cache(maxsize=1)
 def _model(sha256: str, version_id: str) -> Model:
-    """Load the version's file and verify its digest; cached, since the next part mostly wants the same."""
+    """Load the version's file and verify its digest; cached, since the next part usually needs the same."""
     key = lake.model_file(sha256, MODEL_FILE)
     return Model(store.read_recorded(key, version_id), sha256=sha256, max_rows=SLICE_ROWS, name=key)

@@ -17,7 +17,7 @@ logger = Logger(service="start_batch")
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, str]:
-    """Reply `{"said": sentence}`, which is in the log."""
+    """Open or close a batch; reply `{"said": sentence}`, and log the sentence."""
     at = timestamp(datetime.now(UTC))
     if ObjectCreated.matches(event):
         result = opening.open(ObjectCreated.parse(event), at)

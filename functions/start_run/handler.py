@@ -1,4 +1,4 @@
-"""Events in, at most one run out: uploads, the drift alarm, the operator, and the end of the run before."""
+"""Opens at most one run per event: an upload, the drift alarm, an operator's request, the end of a run."""
 
 from datetime import UTC, datetime
 from typing import Any

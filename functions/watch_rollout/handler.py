@@ -1,4 +1,4 @@
-"""One look at the new version of a rollout, while it takes a share of the traffic or answers as a shadow."""
+"""One check of a rollout's new version, while it takes a share of the traffic or answers as a shadow."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -73,7 +73,7 @@ def _upload(name: str) -> Event:
 
 
 def _place(uri: str) -> tuple[str, str]:
-    """Namespace and name of an object in OpenLineage's naming: the bucket's URI, and the key."""
+    """Return namespace and name of an object in OpenLineage's naming: the bucket's URI, and the key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return f"s3://{bucket}", key
 

@@ -69,12 +69,12 @@ def _version(ledger: Ledger, live: Record | None, version: int | None, predictio
 
 
 def _endpoint(live: Record | None, version: int) -> str | None:
-    """The SageMaker endpoint by which a version answers; None where it is not live, or the predict function scores."""
+    """Return the SageMaker endpoint of a version; None if it is not live, or the predict function scores."""
     return live.get("endpoint") if live is not None and int(live["version"]) == version else None
 
 
 def _served_by(rollouts: list[Record], at: str) -> str | None:
-    """The rollout by which a version served at a moment; a canary answers before its rollout has ended."""
+    """Return the rollout by which a version served at a moment; a canary answers before its rollout has ended."""
     return next((str(item["id"]) for item in rollouts if item["opened"] <= at), None)
 
 

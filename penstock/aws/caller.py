@@ -6,6 +6,6 @@ import boto3
 
 
 def caller_arn() -> str:
-    """ARN of the identity whose credentials are in use; asking for it needs no permission."""
+    """Return the ARN of the identity whose credentials are in use; the call needs no permission."""
     client: Any = boto3.client("sts")
     return str(client.get_caller_identity()["Arn"])

@@ -77,7 +77,7 @@ class AwsService:
     def call(
         self, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Reply:
-        """Send a request; once more where an open connection turns out stale.
+        """Send a request, and once more if the open connection turns out to be stale.
 
         Args:
             method: in capitals.

@@ -13,7 +13,7 @@ LAMBDA_VERSION = "LambdaVersion"
 
 
 def namespace(stage: str, model: str) -> str:
-    """CloudWatch namespace of a model's metrics."""
+    """Return the CloudWatch namespace of a model's metrics."""
     return f"Penstock/{stage}/{model}"
 
 

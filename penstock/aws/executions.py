@@ -28,7 +28,7 @@ class Executions:
         self._client: Any = boto3.client("stepfunctions")
 
     def start(self, name: str, document: dict[str, Any]) -> ExecutionOutcome | None:
-        """Start the execution of that name, unless it exists; its outcome where it has ended already."""
+        """Start the execution of that name, unless it exists; return its outcome if it has ended already."""
         try:
             self._client.start_execution(stateMachineArn=self._machine, name=name, input=json.dumps(document))
         except ClientError as error:

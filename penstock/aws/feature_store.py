@@ -56,16 +56,16 @@ class FeatureStore:
 
     @classmethod
     def for_run(cls, group: str) -> Self:
-        """The group with a client that waits, for a run."""
+        """Return the group with a client that waits, for a run."""
         return cls(group, _client(PATIENT))
 
     @classmethod
     def for_request(cls, group: str) -> Self:
-        """The group with a client that gives up soon, for a request."""
+        """Return the group with a client that gives up soon, for a request."""
         return cls(group, _client(IMPATIENT))
 
     def put(self, records: Iterator[Record]) -> int:
-        """Put records, some at a time; their count. The same record twice is the same as once.
+        """Put records, some at a time; return their count. Putting a record twice has no further effect.
 
         Raises:
             FeatureStoreError: one was not taken; some of the others were.
@@ -104,7 +104,7 @@ class FeatureStore:
         return records
 
     def _get(self, entities: list[str], records: dict[str, Record]) -> list[str]:
-        """Add the records that one call gives; the entities that it left unread."""
+        """Add the records that one call returns; return the entities that it did not read."""
         identifiers = [{"FeatureGroupName": self.group, "RecordIdentifiersValueAsString": [*map(escape, entities)]}]
         try:
             reply = self._client.batch_get_record(Identifiers=identifiers)
@@ -114,11 +114,11 @@ class FeatureStore:
             raise FeatureStoreError(f"the feature group {self.group} does not answer: {errors[0]['ErrorCode']}")
         for item in reply["Records"]:
             records[_unescape(item["RecordIdentifierValueAsString"])] = _values(item["Record"])
-        left = reply["UnprocessedIdentifiers"]
-        return [_unescape(name) for item in left for name in item["RecordIdentifiersValueAsString"]]
+        unread = reply["UnprocessedIdentifiers"]
+        return [_unescape(name) for item in unread for name in item["RecordIdentifiersValueAsString"]]
 
     def forget(self, entity: str, time_name: str) -> bool:
-        """Delete an entity's record from the online store for good; whether there was one.
+        """Delete an entity's record from the online store permanently; return whether there was one.
 
         The offline store's files are part of the lake and are not touched.
 

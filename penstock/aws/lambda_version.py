@@ -36,7 +36,7 @@ class PublishedVersions:
         self._client: Any = boto3.client("lambda", config=Config(read_timeout=60, retries={"max_attempts": attempts}))
 
     def invoke(self, version: str, event: dict[str, Any]) -> Reply:
-        """A version's reply to an event.
+        """Return a version's reply to an event.
 
         Raises:
             ClientError: Lambda does not take it.
@@ -44,7 +44,7 @@ class PublishedVersions:
         return self._invoke(version, json.dumps(event).encode())
 
     def try_invoke(self, version: str, event: dict[str, Any]) -> Reply | None:
-        """A version's reply to an event; None where the event is too large or Lambda is busy."""
+        """Return a version's reply to an event; None if the event is too large or Lambda is busy."""
         payload = json.dumps(event).encode()
         if len(payload) > MAX_BYTES:
             return None

@@ -50,7 +50,7 @@ class Registry:
 
     @classmethod
     def of_package(cls, arn: str) -> Self:
-        """The group that holds a model package."""
+        """Return the group that contains a model package."""
         return cls(group_of(arn))
 
     def register(

@@ -22,7 +22,7 @@ class Notifier:
 
 
 def summarize_metrics(metrics: Mapping[str, Any]) -> str:
-    """The three most informative metrics: `roc_auc 0.9200, …`; empty where none was measured."""
+    """Format the three most informative metrics: `roc_auc 0.9200, …`; empty if none was measured."""
     measured = [name for name, value in sorted(metrics.items()) if isinstance(value, int | float)]
     first = [name for name in FIRST_METRICS if name in measured]
     order = [*first, *(name for name in measured if name not in FIRST_METRICS)]

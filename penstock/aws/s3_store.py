@@ -25,11 +25,11 @@ PUT_LIMIT = 4 << 30
 
 
 class NoObjectError(Exception):
-    """An object that does not exist, or no longer."""
+    """The object does not exist, or no longer exists."""
 
 
 class NotDeletedError(Exception):
-    """An object version that was to be deleted is still there."""
+    """An object version that should have been deleted still exists."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Store:
             shutil.copyfileobj(self._body(key, version_id), file, CHUNK)
 
     def size(self, key: str, version_id: str | None) -> int | None:
-        """An object's size in bytes; None where it is not there."""
+        """Return an object's size in bytes; None if it does not exist."""
         head = self._head(key, version_id)
         return None if head is None else int(head["ContentLength"])
 
@@ -101,7 +101,7 @@ class Store:
         return json.loads(self.read(key))
 
     def write(self, key: str, data: bytes, content_type: str = "application/octet-stream", mark: str = "") -> str:
-        """Put an object; its version id. The same content at the same key changes nothing that matters.
+        """Put an object; return its version id. Putting the same content again is harmless.
 
         Args:
             key: where.
@@ -125,7 +125,7 @@ class Store:
         return dict((self._head(key, version_id) or {}).get("Metadata", {}))
 
     def _head(self, key: str, version_id: str | None) -> dict[str, Any] | None:
-        """An object's attributes without its content; None where it is not there."""
+        """Return an object's attributes without its content; None if it does not exist."""
         try:
             head: dict[str, Any] = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
         except ClientError as error:
@@ -135,7 +135,7 @@ class Store:
         return head
 
     def write_once(self, key: str, data: bytes) -> str:
-        """Put an object unless its newest version has that content already; that version's id.
+        """Put an object unless its newest version has that content already; return the version's id.
 
         A record names the version by its id, and versions that are not the newest expire.
         """
@@ -179,7 +179,7 @@ class Store:
                 yield version, item["IsLatest"]
 
     def delete_versions(self, versions: Sequence[tuple[str, str]]) -> None:
-        """Delete object versions (key, version id) for good; those that are gone already are no error.
+        """Delete object versions (key, version id) permanently; missing ones are no error.
 
         Raises:
             NotDeletedError: S3 did not delete one; the message says why.
@@ -197,7 +197,7 @@ def _version(version_id: str | None) -> dict[str, str]:
 
 
 def sha256(data: bytes) -> str:
-    """SHA-256 as hex digits."""
+    """Return the SHA-256 as hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 

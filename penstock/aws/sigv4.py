@@ -42,7 +42,7 @@ def sign(
     credentials: Credentials,
     now: datetime,
 ) -> dict[str, str]:
-    """Sign a request; its headers with the signature among them.
+    """Sign a request; return its headers including the signature.
 
     Args:
         method: in capitals.
@@ -72,7 +72,7 @@ def sign(
 
 @lru_cache(maxsize=4)
 def _key(secret: str, day: str, scope: Scope) -> bytes:
-    """The signing key of a day, region and service, the same for all their requests."""
+    """Return the signing key of a day, region and service, the same for all their requests."""
     key = f"AWS4{secret}".encode()
     for part in (day, scope.region, scope.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")

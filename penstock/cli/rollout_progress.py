@@ -78,8 +78,8 @@ def describe_progress(rollout: Record, now: datetime, *, starting: bool = False)
     if "weight" not in rollout:
         return f"version {rollout['version']}: publish, golden examples, traffic"
     share = f"gets {rollout['weight']}%" if rollout["weight"] else "gets shadow requests"
-    left = max(0, round((datetime.fromisoformat(rollout["bakes_until"]) - now).total_seconds()))
-    return f"version {rollout['version']} {share}, {left // 60}:{left % 60:02} to go; {rollout['saw']}"
+    seconds_left = max(0, round((datetime.fromisoformat(rollout["bakes_until"]) - now).total_seconds()))
+    return f"version {rollout['version']} {share}, {seconds_left // 60}:{seconds_left % 60:02} to go; {rollout['saw']}"
 
 
 def _read_result(ledger: Ledger, version: int, since: str) -> tuple[str, str] | None:

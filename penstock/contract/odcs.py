@@ -63,7 +63,7 @@ def read_contract(folder: Path) -> Contract:
 
 def _contract(document: OpenDataContractStandard, digest: str) -> Contract:
     if not (document.apiVersion or "").startswith("v3."):
-        raise ContractError(f"apiVersion: {document.apiVersion!r} is not the standard's third: write v3.1.0")
+        raise ContractError(f"apiVersion: {document.apiVersion!r} is not version 3 of the standard: write v3.1.0")
     if document.schema_ is None or len(document.schema_) != 1:
         raise ContractError("schema: one object is expected, the rows of an upload")
     rows: SchemaObject = document.schema_[0]
@@ -88,7 +88,7 @@ def _contract(document: OpenDataContractStandard, digest: str) -> Contract:
 def _check_roles(contract: Contract) -> None:
     names = [column.name for column in contract.columns]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise ContractError(f"schema: the column {min(twice)!r} stands there twice")
+        raise ContractError(f"schema: the column {min(twice)!r} occurs twice")
     singles: list[tuple[Role, str]] = [
         ("key", "primaryKey: true"),
         ("target", "customProperties: [{property: role, value: target}]"),
@@ -106,7 +106,7 @@ def _column(item: SchemaProperty) -> Column:
     if not item.name:
         raise ContractError("schema.properties: a column has no name")
     if is_reserved_name(item.name):
-        raise ContractError(f"column {item.name!r}: the name has a meaning of its own here: give it another")
+        raise ContractError(f"column {item.name!r}: the name is reserved: give it another")
     try:
         return _named_column(item, item.name)
     except ContractError as error:
@@ -145,7 +145,9 @@ def _named_column(item: SchemaProperty, name: str) -> Column:
         description=item.description or "",
     )
     if item.transformLogic and (item.transformLogic != ROW_HASH or (column.role, column.type) != ("key", "string")):
-        raise ContractError(f"transformLogic: all that can be made here is {ROW_HASH!r}, a key of type string")
+        raise ContractError(
+            f"transformLogic: the only value that can be computed is {ROW_HASH!r}, a key of type string"
+        )
     _check_options(column)
     if column.role == "feature" and column.type in {"timestamp", "date"}:
         raise ContractError(
@@ -246,5 +248,5 @@ def _custom(properties: Sequence[CustomProperty] | None, name: str, default: obj
         if item.property not in CUSTOM_PROPERTIES and (
             close := get_close_matches(str(item.property).lower(), CUSTOM_PROPERTIES, 1, 0.75)
         ):
-            raise ContractError(f"customProperties: {item.property!r} says nothing here: is {close[0]!r} meant?")
+            raise ContractError(f"customProperties: {item.property!r} is no known property: is {close[0]!r} meant?")
     return next((item.value for item in properties or [] if item.property == name), default)

@@ -114,9 +114,9 @@ def _row_rule(rule: DataQuality, table: str | None, column: str) -> RowRule:
     query = re.sub(r"\$?\{(property|column|field)\}", f'"{column}"', query)
     match = COUNT.fullmatch(query)
     if match is None or rule.mustBe != 0:
-        raise ContractError(f"quality: the query {rule.query!r} cannot be held against rows; {SQL_MEND}")
+        raise ContractError(f"quality: the query {rule.query!r} cannot be checked on rows; {SQL_MEND}")
     if table and match["table"].strip('"') not in {table, "rows"}:
-        raise ContractError(f"quality: the query asks {match['table']!r}, the rows here are {table!r}")
+        raise ContractError(f"quality: the query reads {match['table']!r}, the table of the rows is {table!r}")
     bad = " ".join(match["bad"].split())
     sentence = rule.description or rule.name or f"must not be: {bad}"
     return RowRule(bad, f"{column}: {sentence}" if column else sentence)

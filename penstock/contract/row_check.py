@@ -67,7 +67,7 @@ class RowCheck:
     """The check of one file: `check` its batches in order; then `repeated` says whether to read the file again."""
 
     def __init__(self, contract: Contract, names: Sequence[str], repeated: Repeated | None = None) -> None:
-        """Begin.
+        """Begin without rows.
 
         Args:
             contract: the rules.

@@ -84,9 +84,9 @@ def conditions(contract: Contract) -> list[Rule]:
             kind = rows.select(bad.alias("bad")).schema["bad"]
         except pl.exceptions.PolarsError as error:
             first = next(iter(str(error).strip().splitlines()), "")
-            raise ContractError(f"quality: the condition {rule.bad!r} cannot be asked of a row: {first}") from None
+            raise ContractError(f"quality: the condition {rule.bad!r} cannot be evaluated for a row: {first}") from None
         if kind != pl.Boolean:
-            raise ContractError(f"quality: {rule.bad!r} is neither true nor false of a row")
+            raise ContractError(f"quality: {rule.bad!r} is neither true nor false for a row")
         rules.append(Rule(bad, rule.sentence))
     return rules
 

@@ -86,7 +86,7 @@ class Eraser:
             FeatureStoreError: the feature store cannot be searched, and nothing was removed.
         """
         if any(re.search(rf"(?<!\w){re.escape(value)}(?!\w)", reason) for value in subject.values):
-            raise ForgettingError("the reason names whom to forget, and is kept: say it without the key")
+            raise ForgettingError("the reason contains a key to forget, and reasons are kept: write it without the key")
         token, at = secrets.token_hex(6), timestamp(now)
         holder = f"{FORGETTING}{token}"
         earlier = self.ledger.begin_forgetting(holder, at)

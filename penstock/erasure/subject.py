@@ -39,7 +39,7 @@ class Subject:
         self.column = column or contract.key.name
         self.values = [value.strip() for value in values]
         if not all(self.values) or not self.values:
-            raise SubjectError("an empty key names nobody: give a value of the row key, or of --column")
+            raise SubjectError("an empty key identifies nobody: give a value of the row key, or of --column")
         if self.column not in (names := [item.name for item in contract.columns]):
             raise SubjectError(f"the contract has no column {self.column!r}; there are {', '.join(names)}")
         self._key, self._pseudonyms = contract.key.name, pseudonyms

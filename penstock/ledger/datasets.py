@@ -39,7 +39,7 @@ class DatasetRecords(RunRecords):
             raise StaleError(f"run {run} was given up meanwhile, so its dataset version {version[:12]} is not taken")
 
     def current_dataset(self) -> str | None:
-        """Name of the newest dataset version; None where there is none."""
+        """Return the name of the newest dataset version; None if there is none."""
         item = self._find("current")
         return str(item["dataset"]) if item else None
 
@@ -92,7 +92,7 @@ class DatasetRecords(RunRecords):
     # Forgettings
 
     def begin_forgetting(self, holder: str, at: str) -> Record:
-        """Take the run's lock, also from a forgetting that was cut off; the plan of that one, if it had begun one.
+        """Take the run's lock, also from an interrupted forgetting; return the plan of that forgetting, if it has one.
 
         Raises:
             StaleError: a run is under way.
@@ -103,15 +103,15 @@ class DatasetRecords(RunRecords):
         if not lock["holder"].startswith(FORGETTING):
             raise StaleError(f"run {lock['holder']} is under way: forget when it has ended (`penstock run`)")
         if not self._transact(self._set("lock#run", {"holder": holder, "since": at}, ("holder", lock["holder"]))):
-            raise StaleError("another forgetting began at the same moment: say it again")
+            raise StaleError("another forgetting began at the same moment: run the command again")
         return lock
 
     def forgetting_cut_off(self) -> bool:
-        """Whether a forgetting holds the run's lock: one that is under way, or was cut off."""
+        """Return whether a forgetting, running or interrupted, holds the run's lock."""
         return (self.holder("run") or "").startswith(FORGETTING)
 
     def plan_forgetting(self, holder: str, plan: str) -> None:
-        """Note the plan in the lake, by its key; if this forgetting is cut off, the next one carries it out.
+        """Record the key of the plan in the lake; if this forgetting is interrupted, the next one carries the plan out.
 
         Raises:
             StaleError: the forgetting is no longer under way.
@@ -120,7 +120,7 @@ class DatasetRecords(RunRecords):
             raise StaleError("another forgetting took over from this one: nothing was removed by this one")
 
     def drop_waiting(self, key: str) -> None:
-        """Drop the uploads that wait under a key; nothing happens where none does."""
+        """Drop the uploads that wait under a key, if there are any."""
         for upload in self.waiting():
             if upload.key == key:
                 self._transact(

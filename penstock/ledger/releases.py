@@ -1,4 +1,4 @@
-"""Records of versions, decisions and rollouts in the ledger, and of the monitor's looks at the live version."""
+"""Records of versions, decisions and rollouts in the ledger, and of the monitor's checks of the live version."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,7 @@ class ReleaseRecords(Table):
         return self._transact(self._approval(version, at, about))
 
     def _approval(self, version: int, at: str, about: Record) -> Record:
-        """One change may be approved, wait and be refused after all; each of these is a record of its own."""
+        """Name a decision's record; one change may be approved, wait and then be refused, each a record of its own."""
         name = f"approval#{version:06d}#{at}#{about['decision']}"
         return self._put(name, {"version": version, "at": at} | about, new=True)
 
@@ -52,7 +52,7 @@ class ReleaseRecords(Table):
         return self._all(f"approval#{version:06d}#")
 
     def open_rollout(self, rollout: str, version: int, at: str, *, approved: str | None = None, **about: Any) -> bool:
-        """Open a rollout; False where another is under way, this one exists, or its approval has changed.
+        """Open a rollout; False if another is in progress, this one exists, or its approval has changed.
 
         Args:
             rollout: its name.
@@ -74,7 +74,7 @@ class ReleaseRecords(Table):
     def open_rollback(
         self, rollout: str, to: Record, version: int, at: str, *, opened: str, by: str, reason: str
     ) -> bool:
-        """Take the live version back and open the rollout of an earlier one, all or nothing.
+        """Revoke the live version's approval and open the rollout of an earlier version, all or nothing.
 
         Args:
             rollout: its name.
@@ -107,7 +107,7 @@ class ReleaseRecords(Table):
         )
 
     def name_endpoint(self, rollout: str, endpoint: str) -> bool:
-        """Record the endpoint that a rollout makes; False where it has ended."""
+        """Record the endpoint that a rollout creates; False where it has ended."""
         return self._transact(self._set(f"rollout#{rollout}", {"endpoint": endpoint}, condition=("state", "open")))
 
     def note_rollout(self, rollout: str, *, weight: int, bakes_until: str, saw: str, **about: Any) -> bool:
@@ -163,17 +163,17 @@ class ReleaseRecords(Table):
         return self._transact(*writes)
 
     def live(self) -> Record | None:
-        """Read what serves now: version, lambda_version, sha256, rollout, since; endpoint, where one scores."""
+        """Read the live version: version, lambda_version, sha256, rollout, since; and endpoint, if one scores."""
         return self._find("live")
 
     # Drift
 
     def put_drift(self, at: str, **about: Any) -> None:
-        """Record a look of the monitor."""
+        """Record a check of the monitor."""
         self._table.put_item(Item=self._key(f"drift#{at}") | to_dynamodb({"at": at} | about))
 
     def drifts(self, limit: int) -> list[Record]:
-        """List the monitor's last looks, newest first."""
+        """List the monitor's last checks, newest first."""
         condition = Key("pk").eq(self.model) & Key("sk").begins_with("drift#")
         response = self._table.query(KeyConditionExpression=condition, ScanIndexForward=False, Limit=limit)
         return [from_dynamodb(item) for item in response["Items"]]

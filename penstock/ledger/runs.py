@@ -41,12 +41,12 @@ class Upload:
 
     @property
     def folder(self) -> str | None:
-        """The prefix of the folder that it closes; None for an upload that is one object."""
+        """The prefix of the folder that the upload closes; None for an upload that is one object."""
         return self.key.removesuffix(SUCCESS) if self.key.endswith(f"/{SUCCESS}") else None
 
     @property
     def asks_for_run(self) -> bool:
-        """Whether it starts a run by itself: it is new, and no captured rows, which wait for a reason to retrain."""
+        """Whether the upload starts a run by itself: it is new, and not captured rows with their labels."""
         return self.tries == 0 and not self.key.startswith(f"{LABELLED}/")
 
 
@@ -108,7 +108,7 @@ class RunRecords(Table):
     # Runs
 
     def open_run(self, run: Run) -> bool:
-        """Open a run and take its uploads, all or nothing; False where another is open or an upload is gone."""
+        """Open a run and take its uploads, all or nothing; False if another is open or an upload is taken."""
         record = asdict(run) | {"state": "open", "steps": {}}
         once = [self._put(f"occasion#{run.occasion}", {"run": run.id}, new=True)] if run.occasion else []
         return self._transact(
@@ -128,7 +128,7 @@ class RunRecords(Table):
         return self._get(f"run#{run}", f"run {run!r} of {self.model}")
 
     def uploads_of(self, run: Record) -> list[Upload]:
-        """The uploads that a run took, from its record."""
+        """Return the uploads that a run took, from its record."""
         return [_as(Upload, item) for item in run["uploads"]]
 
     def runs(self) -> list[Record]:
@@ -180,7 +180,7 @@ class RunRecords(Table):
         return str(self._get(f"upload#{upload.name}", upload.name)["state"])
 
     def holder(self, lock: Lock) -> str | None:
-        """Name of the run or rollout that is under way; None where there is none."""
+        """Return the name of the run or rollout in progress; None if there is none."""
         item = self._find(f"lock#{lock}")
         return str(item["holder"]) if item else None
 

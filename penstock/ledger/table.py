@@ -20,7 +20,7 @@ class NoRecordError(Exception):
 
 
 class StaleError(Exception):
-    """A write of a run that is no longer under way: it was given up, and its uploads belong to another."""
+    """A write of a run that is no longer in progress: it was given up, and its uploads belong to another run."""
 
 
 class Table:
@@ -34,7 +34,7 @@ class Table:
 
     @classmethod
     def of(cls, settings: Any) -> Self:
-        """The ledger in a function's settings."""
+        """Return the ledger that a function's settings name."""
         return cls(settings.ledger, settings.model)
 
     def _key(self, sk: str) -> Record:
@@ -95,7 +95,7 @@ class Table:
         return {"ConditionCheck": check | attributes}
 
     def _transact(self, *writes: Record) -> bool:
-        """Make all writes or none; False where a condition did not hold."""
+        """Carry out all writes or none; False if a condition did not hold."""
         for attempt in range(1, CONFLICTS + 1):
             try:
                 self._client.transact_write_items(TransactItems=list(writes))

@@ -40,7 +40,7 @@ class FileFinding:
     unknown: tuple[str, ...] = ()
 
     def document(self) -> Record:
-        """The finding as the report and the ledger have it."""
+        """The finding as the report and the ledger show it."""
         about = {
             "key": self.upload.key,
             "version_id": self.upload.version_id,
@@ -84,7 +84,7 @@ class Inspection:
             return self._check(run, upload, path, Path(scratch))
 
     def finding_key(self, run: str, upload: Upload) -> str:
-        """The key of a job's finding about a file under this contract."""
+        """Return the key of a job's finding about a file under this contract."""
         return self.lake.finding(run, sha256(f"{upload.name} {self.contract.rulings}".encode())[:12])
 
     def _contract_of(self, key: str) -> Contract:

@@ -25,13 +25,13 @@ class JobInput:
     """S3 URI of the zip file of the model's folder; empty for none."""
 
     def write_files(self, files: Sequence[Upload]) -> Record:
-        """Write the list of files for a processing job to inspect; the job."""
+        """Write the list of files for a processing job to inspect; return the job's input."""
         self.store.write_json(self.lake.run_input(self.run, FILES), [asdict(file) for file in files])
         self._copy_code()
         return {"name": f"{self._name}-check"}
 
     def write_training(self, dataset: Dataset) -> Record:
-        """Write the training job's request, with the champion's files beside it; the job."""
+        """Write the training job's request, with the champion's files beside it; return the job's input."""
         live = self.ledger.live()
         champion = {"version": live["version"], "sha256": live["sha256"]} if live else None
         if live:

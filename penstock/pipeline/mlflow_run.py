@@ -1,4 +1,4 @@
-"""Conversion of a judged run to MLflow: parameters, metrics and tags in the form that MLflow takes."""
+"""Conversion of a judged run to MLflow: parameters, metrics and tags in the form that MLflow accepts."""
 
 import json
 import re
@@ -17,7 +17,7 @@ SIDES = {"challenger": "", "baseline": "baseline.", "champion": "champion."}
 
 @dataclass(frozen=True, kw_only=True)
 class MlflowRun:
-    """A run of ours in MLflow's terms."""
+    """A run in MLflow's terms."""
 
     run: str
     started: int
@@ -43,7 +43,7 @@ def convert_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
 
 
 def decision_tags(decision: Decision, about: Mapping[str, str]) -> dict[str, str]:
-    """Tags for what identifies the run, for the decision on it, and for each gate's verdict."""
+    """Return tags that identify the run, and tags for the decision and each gate's verdict."""
     outcome = {"passed": str(decision.passed).lower(), "reason": decision.reason}
     verdicts = {
         f"gate.{verdict.gate}": f"{'passed' if verdict.passed else 'failed'}: {verdict.sentence}"
@@ -58,5 +58,5 @@ def prefix_tags(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _name(text: str) -> str:
-    """A name as MLflow takes it: letters, digits and a few signs, at most 250 of them."""
+    """Return a name that MLflow accepts: letters, digits and a few signs, at most 250 characters."""
     return _NOT_IN_A_NAME.sub("_", text)[:250]

@@ -39,7 +39,7 @@ logger = logging.getLogger("register.mlflow_tracking")  # below the function's l
 
 
 class LateError(Exception):
-    """A server that took too long."""
+    """The server took too long."""
 
 
 @dataclass
@@ -121,7 +121,7 @@ def run_within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def describe(error: Exception) -> str:
-    """An error as a sentence of at most 300 characters; of a network error the system's own words."""
+    """Describe an error in at most 300 characters; a network error with the system's own message."""
     plain = next((cause for cause in _causes(error) if isinstance(cause, _NETWORK_ERRORS)), error)
     sentence = " ".join(str(plain).split()) or type(plain).__name__
     return sentence if len(sentence) <= 300 else f"{sentence[:299]}…"

@@ -27,12 +27,12 @@ class Renewal:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `asdict` made of one."""
+        """Read a renewal from the mapping that `asdict` returned."""
         return cls(Upload(**record["file"]), tuple((place, uri) for place, uri in record["sources"]))
 
 
 def find_renewals(dataset: Dataset | None, contract: Contract, lake: Lake, store: Store) -> list[Renewal]:
-    """List the files to read again to bring a dataset to this contract; none where it is of it already."""
+    """List the files to read again to validate a dataset under this contract; empty if that was done already."""
     files: dict[str, Renewal] = {}
     for part in stale_parts(dataset, contract):
         missing = []
@@ -52,7 +52,7 @@ def stale_parts(dataset: Dataset | None, contract: Contract) -> list[Part]:
 
 
 def refused_uploads(results: Sequence[tuple[Renewal, FileFinding]]) -> Iterator[tuple[str, str]]:
-    """List the uploads of which no row is accepted any more: name in the ledger, and why."""
+    """List the uploads without any accepted row now: name in the ledger, and the reason."""
     refusals: dict[str, str] = {}
     accepted: set[str] = set()
     for item, finding in results:
@@ -66,7 +66,7 @@ def refused_uploads(results: Sequence[tuple[Renewal, FileFinding]]) -> Iterator[
 
 
 def _upload(place: str, uri: str, store: Store) -> Upload | None:
-    """The object as it was uploaded; None where it no longer exists."""
+    """Find the uploaded object of a part; None if it no longer exists."""
     key, _, version = split_uri(uri)[1].partition("?versionId=")
     size = store.size(key, version)
     if size is None:

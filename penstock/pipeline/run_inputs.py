@@ -50,12 +50,12 @@ def code_parts(model: str, training: str, packages: str) -> CodeParts:
 
 
 def equal_inputs(run: str) -> dict[str, Any]:
-    """The comparison where no input differs."""
+    """Return the comparison with a run whose inputs are equal."""
     return {"with": run, "differ": [], "sentence": f"equals run {run} in data, code, parameters, image and contract"}
 
 
 def _differing_parts(parts: CodeParts, earlier: Mapping[str, str]) -> list[str]:
-    """The parts of the code that differ; none where the earlier run did not record them."""
+    """Return the parts of the code that differ; none if the earlier run did not record them."""
     return [name for name, digest in parts.items() if earlier and earlier.get(name) != digest]
 
 

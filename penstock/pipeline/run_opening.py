@@ -1,4 +1,4 @@
-"""The opening of runs: one at a time for each model, named by what goes into it.
+"""The opening of runs: one at a time for each model, named by a hash of its inputs.
 
 Every event ends in the same question: is there something to do, and is no run under way? So an event that comes twice,
 late or after a crash has no further effect.
@@ -20,7 +20,7 @@ Start = Callable[[str], None]
 
 
 def run_id(model: str, uploads: Sequence[Upload], occasion: str) -> str:
-    """Name a run: 12 hex digits of SHA-256 over what goes into it.
+    """Name a run: 12 hex digits of SHA-256 over its inputs.
 
     Args:
         model: its name.
@@ -34,7 +34,7 @@ def run_id(model: str, uploads: Sequence[Upload], occasion: str) -> str:
 def open_next(
     ledger: Ledger, start: Start, *, trigger: Trigger, cause: str, occasion: str = "", by: str = "", now: datetime
 ) -> str:
-    """Open a run for the uploads that wait, if none is under way.
+    """Open a run for the waiting uploads, if no run is in progress.
 
     Args:
         ledger: of the model.
@@ -82,7 +82,7 @@ def _choose(waiting: Sequence[Upload], trigger: Trigger) -> tuple[Upload, ...]:
 
 
 def retraining_obstacle(ledger: Ledger, policy: Retraining, now: datetime) -> str | None:
-    """Why an alarm may not start a run now; None where it may."""
+    """Return why an alarm may not start a run now; None if it may."""
     if not policy.on_drift:
         return "retraining.on_drift is false in model.yaml"
     opened = [datetime.fromisoformat(str(run["opened"])) for run in ledger.runs() if run["trigger"] == "alarm"]

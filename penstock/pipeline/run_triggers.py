@@ -1,4 +1,4 @@
-"""Triggers of runs: uploads, the drift alarm, the operator, and the end of the run before."""
+"""Triggers of runs: uploads, the drift alarm, the operator, and the end of the previous run."""
 
 import logging
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class RunTriggers:
     """The pipeline's."""
 
     def record_upload(self, event: ObjectCreated, now: datetime) -> str:
-        """Record an upload and take it, unless it is in a folder that is still open."""
+        """Record an upload, and open a run for it unless it is in a folder that is still open."""
         name = name_of(event.key, RAW, self.model)
         folder, _, last = name.rpartition("/")
         if folder and last not in {"", SUCCESS}:

@@ -177,7 +177,7 @@ class Validation:
             self.features.ingest(dataset)
 
     def _settle(self, run: str, upload: Upload, findings: list[FileFinding], dataset: Dataset | None, at: str) -> None:
-        """Record where an upload ended; if newer ones left it no place in the dataset, it gets a version of its own."""
+        """Record an upload's dataset version or quarantine; one that newer uploads replaced gets its own version."""
         parts = [part for item in findings for part in item.parts]
         if dataset is None or not parts:
             self.ledger.settle_upload(upload, "quarantined", run=run, dataset=None)
@@ -230,7 +230,7 @@ class Validation:
         } | about
 
     def _inputs(self, dataset: Dataset) -> Inputs:
-        """The digest of each input that decides what a run produces."""
+        """Return the digest of each input that decides what a run produces."""
         parameters = self.spec.model_dump_json(exclude={"description"})
         return {
             "data": dataset.data,
@@ -241,7 +241,7 @@ class Validation:
         }
 
     def _has_same_image(self, run: str, inputs: Inputs) -> bool:
-        """Whether a run that trained this code on this data used the present image."""
+        """Return whether the run that trained this code on this data used the present image."""
         earlier = self.ledger.run(run)["steps"].get("validate", {}).get("inputs", {})
         return bool(earlier.get("image", inputs["image"]) == inputs["image"])
 
@@ -274,12 +274,12 @@ def _all_refused(renewed: Sequence[tuple[Renewal, FileFinding]]) -> Record:
 
 
 def _refusals(findings: Sequence[FileFinding]) -> str:
-    """The reasons of the first refusals."""
+    """Return the reasons of the first refusals."""
     return "; ".join(f"{item.upload.key}: {shorten(item.refusal or '', REFUSAL_LIMIT)}" for item in findings[:5])
 
 
 def _shorten_report(report: list[Record]) -> list[Record]:
-    """As many findings as a record can hold, those of refused files first."""
+    """Return as many findings as a record can hold, those of refused files first."""
     items, size = [], 0
     for item in sorted(report, key=lambda item: item["refusal"] is None):
         size += len(json.dumps(item))

@@ -12,7 +12,7 @@ TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range
 
 
 class ThriftError(Exception):
-    """The bytes are no struct."""
+    """The bytes are not a valid Thrift struct."""
 
 
 @dataclass

@@ -110,7 +110,7 @@ def judge(policy: Approval, by: str, before: Sequence[str], initiators: Sequence
     """
     own = principal(by)
     if policy.four_eyes and own in {principal(arn) for arn in initiators}:
-        return Verdict(refusal=f"{by} started the run, and approval.four_eyes in model.yaml asks for somebody else")
+        return Verdict(refusal=f"{by} started the run, and approval.four_eyes in model.yaml requires somebody else")
     if own in before:
         return Verdict(refusal=f"{own} has approved already, and model.yaml asks for different people")
     is_unknown = policy.four_eyes and UNKNOWN in initiators

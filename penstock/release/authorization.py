@@ -74,7 +74,7 @@ class Authorization:
         return code if self.ledger.holder("rollout") is not None else sentence
 
     def delete_endpoints(self) -> None:
-        """Delete all of the model's endpoints: its stack goes, and CloudFormation knows nothing of them.
+        """Delete all of the model's endpoints before its stack is deleted, as CloudFormation does not manage them.
 
         Raises:
             EndpointsError: naming those that are still there; they bill by the hour.

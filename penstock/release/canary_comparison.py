@@ -18,7 +18,7 @@ ALPHA = 0.001
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one look at the new version."""
+    """The result of one check of the new version."""
 
     verdict: Verdict
     reason: str
@@ -36,7 +36,7 @@ class Versions:
 
     @property
     def alone(self) -> str:
-        """Why there are no two versions to compare; empty where there are."""
+        """Why there are no two versions to compare; empty if there are."""
         if self.old is None:
             return f"scores not compared: no other version than {self.new} was live"
         if self.old == self.new:
@@ -82,7 +82,7 @@ def compare(answers: Mapping[int, Sequence[Any]], versions: Versions, spec: Roll
 
 
 def distance_of(new: Sequence[Any], old: Sequence[Any], *, by_label: bool) -> tuple[float, float]:
-    """The population stability index of answers in bins of the old ones, and what chance gives in one look of many."""
+    """Return the PSI (population stability index) of the answers, and the value that chance rarely exceeds."""
     bins = bins_of(old, numeric=not by_label)
     counts = [list(bins.count(values).values()) for values in (old, new)]
     return psi(*counts), noise(len(counts[0]), len(old), len(new), ALPHA)

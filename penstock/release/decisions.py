@@ -53,7 +53,7 @@ class Decisions:
     """ARN by which the policy `auto` approves; empty where the policy is another."""
 
     def is_recorded(self, package: Package) -> bool:
-        """Tell whether the ledger has the registry's status as decided already.
+        """Return whether the ledger already has the decision of the registry's status.
 
         A rollout that failed sets the registry back. Where it says approved after that, somebody has approved anew.
         """
@@ -63,7 +63,7 @@ class Decisions:
         return not (package.approved and self._rollout_failed(record))
 
     def awaits_policy_auto(self, package: Package) -> bool:
-        """Tell whether the policy is `auto` and nothing was decided yet about this version, which a run registered.
+        """Return whether the policy is `auto` and no decision exists yet about this version, which a run registered.
 
         Raises:
             TooEarlyError: the run has yet to record it.
@@ -146,7 +146,7 @@ class Decisions:
         return None
 
     def _is_own(self, package: Package) -> bool:
-        """Whether the policy `auto` approved it."""
+        """Return whether the policy `auto` approved the version."""
         same = bool(self.machine) and principal(package.changed_by) == principal(self.machine)
         return same and self.spec.approval.policy == "auto"
 
@@ -186,14 +186,14 @@ class Decisions:
         self.notifier.send(subject, "\n".join([sentence, *([numbers] if numbers else []), "", command, ""]))
 
     def _version(self, version: int) -> Record:
-        """The ledger's record of a version; empty where no run of ours registered it."""
+        """Return the ledger's record of a version; empty if no run registered it."""
         try:
             return self.ledger.version(version)
         except NoRecordError:
             return {}
 
     def _rollout_failed(self, record: Record) -> bool:
-        """Whether a version's approval led to a rollout that ended otherwise than live."""
+        """Return whether a version's approval led to a rollout that did not end live."""
         if record.get("rolled_out") != record["approved"]:
             return False
         name = name_rollout(self.spec.name, record["version"], record["approved"])

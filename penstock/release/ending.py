@@ -86,7 +86,7 @@ class Ending:
         return Closing(reason=reason, endpoints=deleted, versions=versions, failures=failures)
 
     def settle(self, rollout: Record, serving: Serving, reason: str, now: datetime) -> None:
-        """Close a rollout whose execution died, as Lambda has it: it may have moved the traffic before.
+        """Close a rollout whose execution died; Lambda's alias decides whether the traffic had moved before.
 
         Args:
             rollout: its record.
@@ -95,8 +95,8 @@ class Ending:
             now: the time.
         """
         if serving.shares:
-            left = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shares.items())
-            reason = f"{reason}; {left} of the traffic"
+            shares = ", ".join(f"Lambda version {name} still has {share:.0%}" for name, share in serving.shares.items())
+            reason = f"{reason}; {shares} of the traffic"
         _, error = self._sweep()  # while nobody else can start a rollout, which may want the same endpoint
         reason += _left(error) if error is not None else ""
         # Of new code the version was live before; it is whatever the alias points at that tells.
@@ -128,14 +128,14 @@ class Ending:
             registry.set_status(rollout["arn"], PENDING, reason)
 
     def _sweep(self) -> tuple[list[str], Exception | None]:
-        """Delete the endpoints that nothing answers by; their names, and the error that left some."""
+        """Delete the unused endpoints; return their names, and the error if some remain."""
         try:
             return self.endpoints.sweep(self.service.endpoints()), None
         except (BotoCoreError, ClientError, EndpointsError) as error:
             return [], error
 
     def _prune(self, before: Record | None, failures: list[str]) -> list[int]:
-        """Delete published versions that are no longer needed; what cannot be deleted now costs no ending."""
+        """Delete published versions that are no longer needed; a failure does not fail the ending."""
         try:
             return self.service.prune({int(before["lambda_version"])} if before else set(), versions_to_keep(self.spec))
         except (BotoCoreError, ClientError) as error:
@@ -153,7 +153,7 @@ def _failure(rollout: Record, step: LastStep) -> str:
 
 
 def _observations(rollout: Record, step: LastStep) -> Iterator[str]:
-    """The reasons of the rollout's last looks, each once: as a shadow, and at its last weight."""
+    """Return the reasons of the rollout's last checks, each once: as a shadow, and at its last weight."""
     yield from dict.fromkeys(filter(None, [rollout.get("shadow", {}).get("said"), step.observation]))
 
 

@@ -21,7 +21,7 @@ NAME_LIMIT = 63
 
 
 def prefix(stage: str, model: str) -> str:
-    """The prefix of the names of a model's endpoints; no model's name has two hyphens in a row."""
+    """Return the prefix of the names of a model's endpoints; no model's name has two hyphens in a row."""
     return f"{stage}-{model}--"
 
 

@@ -1,4 +1,4 @@
-"""A model's SageMaker endpoints: list them, and delete those that nothing answers by.
+"""A model's SageMaker endpoints: list them, and delete the unused ones.
 
 Rollouts make them, so no stack knows them. `penstock.release.pruning` decides which are deleted.
 """
@@ -46,19 +46,19 @@ class Endpoints:
             raise
 
     def sweep(self, serving: Collection[str]) -> list[str]:
-        """Delete every endpoint but these, with its configuration, model and scaling; the names of the deleted ones.
+        """Delete every endpoint but these, with its configuration, model and scaling; return the deleted names.
 
         Raises:
             EndpointsError: naming those that are left, each with SageMaker's reason; all others are deleted.
         """
-        names, left = idle_endpoints(self.names(), serving), []
+        names, failures = idle_endpoints(self.names(), serving), []
         for name in names:
             try:
                 self._delete(name)
             except ClientError as error:
-                left.append(f"{name}: {error}")
-        if left:
-            raise EndpointsError("; ".join(left))
+                failures.append(f"{name}: {error}")
+        if failures:
+            raise EndpointsError("; ".join(failures))
         return names
 
     def _delete(self, name: str) -> None:

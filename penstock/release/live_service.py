@@ -1,4 +1,4 @@
-"""The predict function as Lambda has it: what really serves, whatever our records say."""
+"""The predict function as Lambda reports it, which may differ from the ledger's records."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -18,7 +18,7 @@ LIVE = "live"
 
 @dataclass(frozen=True)
 class Serving:
-    """The published version that the alias points at, and what it runs."""
+    """The published version that the alias points at, with its code, model and endpoint."""
 
     lambda_version: str
     version: int | None
@@ -72,7 +72,7 @@ class Service:
         self._client: Any = boto3.client("lambda")
 
     def live(self) -> Serving:
-        """Read what the alias points at now."""
+        """Read the version that the alias points at now."""
         alias = self._client.get_alias(FunctionName=self._function, Name=LIVE)
         version_name = f"{self._function}:{alias['FunctionVersion']}"
         configuration = self._client.get_function_configuration(FunctionName=version_name)
@@ -121,7 +121,7 @@ class Service:
         return [int(name) for name in names if name != "$LATEST"]
 
     def prune(self, before: Collection[int], keep: int) -> list[int]:
-        """Delete published versions by the rule of `penstock.release.pruning`; the numbers of the deleted ones.
+        """Delete published versions by the rule of `penstock.release.pruning`; return the deleted numbers.
 
         Args:
             before: versions to keep, beside those that the alias refers to.

@@ -61,7 +61,7 @@ class NewCode:
         return f"rollout {name} of version {version} with new code started", name
 
     def _is_attempt(self, rollout: Record, code: str, live: Record) -> bool:
-        """Whether a rollout published that code: with the live model, or with whichever since that model went live.
+        """Return whether a rollout published that code, with the live model or with any since that model went live.
 
         With another model, the model may have been the cause; only a person can tell. That model had an endpoint of its
         own, so the two are compared by the endpoint plan.
@@ -73,7 +73,7 @@ class NewCode:
         return bool(rollout["version"] == live["version"] or rollout["opened"] >= live["since"])
 
     def _find_obstacle(self, attempts: list[Record]) -> str | None:
-        """Why a deployment alone starts no rollout; None where it does."""
+        """Return why a deployment alone starts no rollout; None if it does."""
         if self.spec.rollout.on_new_code == "wait":
             return "new code waits for an operator"
         failed = next((item for item in attempts if item.get("outcome") != "live"), None)

@@ -19,7 +19,7 @@ KEEP, KEEP_WITH_SNAPSHOTS = 10, 2
 
 
 def versions_to_keep(spec: ModelSpec) -> int:
-    """Count of the newest versions to keep, by the specification or its default."""
+    """Return how many of the newest versions to keep, by the specification or its default."""
     return spec.rollout.keep_versions or (KEEP_WITH_SNAPSHOTS if spec.serving.snap_start else KEEP)
 
 

@@ -42,7 +42,7 @@ def read_request(package: Package) -> Request | None:
 
 
 def require_live(ledger: Ledger) -> Record:
-    """Read the live version, which a rollback would take back.
+    """Read the live version, which a rollback would replace.
 
     Raises:
         RollbackError: nothing is live, or a rollout is under way.
@@ -60,7 +60,7 @@ def require_live(ledger: Ledger) -> Record:
 
 
 def find_target(ledger: Ledger, live: int, to: int | None) -> Record:
-    """Find the version to go back to: the requested one, else the last live one before that is still approved.
+    """Find the version to go back to: the requested one, or the last earlier live version that is still approved.
 
     Raises:
         RollbackError: it is live already, was never live, or is no longer approved.

@@ -27,7 +27,7 @@ class RollbackReview:
     """Describes how a version's model file differs from the registered one; None where it does not."""
 
     def record_request(self, request: Request, now: datetime) -> str | None:
-        """Open the rollout that a request asks for, or refuse it; a sentence, or None where it was recorded before."""
+        """Open the rollout of a request, or refuse it; return a sentence, or None if it was recorded before."""
         at = timestamp(request.package.changed)
         if any(item["at"] == at and "rollback" in item for item in self.ledger.approvals(request.to)):
             return None
@@ -40,7 +40,7 @@ class RollbackReview:
         return f"version {request.package.version} is rolled back to version {request.to}"
 
     def _is_repeated(self, request: Request) -> bool:
-        """Whether the version was taken back in the same words before: then only something else of it was edited.
+        """Return whether the same request was recorded before, so that this event is about another edit of the version.
 
         Other words are another request. It comes too late, and its author must be answered.
         """
@@ -70,10 +70,12 @@ class RollbackReview:
         name = name_rollout(self.spec.name, request.to, at)
         about = {"opened": timestamp(now), "by": who, "reason": request.reason}
         if not self.ledger.open_rollback(name, back, package.version, at, **about):
-            raise RollbackError("something else was decided or rolled out at the same moment: look, and ask again")
+            raise RollbackError(
+                "something else was decided or rolled out at the same moment: check, and request it again"
+            )
 
     def _withdrawn(self, package: Package) -> str | None:
-        """Why the registry no longer has the earlier version as approved; None while it does.
+        """Return why the earlier version is no longer approved in the registry; None if it is.
 
         A change whose event is still to come counts only if its author may approve: the ledger's record is older.
         """
@@ -92,5 +94,5 @@ class RollbackReview:
         about = {"by": package.changed_by, "reason": request.reason, "rollback": package.version}
         self.ledger.put_approval(request.to, at, decision="refused", refusal=refusal, **about)
         sentence = f"rollback from version {package.version} to version {request.to} refused: {refusal}"
-        self.notifier.send(f"{self.spec.name}: rollback refused", f"{package.changed_by} asked for it. {sentence}\n")
+        self.notifier.send(f"{self.spec.name}: rollback refused", f"{package.changed_by} requested it. {sentence}\n")
         return sentence

@@ -56,7 +56,7 @@ def build_input(
 
 
 def deployed_settings(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str, str]:
-    """The settings of a deployment that a rollout binds, by the names in `penstock.predict_settings.DEPLOYED`."""
+    """Return the settings that a rollout binds, by the names in `penstock.predict_settings.DEPLOYED`."""
     return {
         "capture": settings.capture,
         "capture_sample": str(spec.capture.sample),
@@ -67,15 +67,15 @@ def deployed_settings(settings: AuthorizeSettings, spec: ModelSpec) -> dict[str,
 
 
 def build_return_input(document: dict[str, Any], lambda_version: str, reason: str) -> dict[str, Any]:
-    """Build the input of an execution that only takes a version back; `reason` is how the rollout's own one ended."""
+    """Build the input of an execution that only reverts; `reason` is how the rollout's own execution ended."""
     return document | {"version": lambda_version, "back": reason}
 
 
 def _endpoint_seconds(timeout_seconds: int) -> float:
-    """How long to wait for an endpoint; the rest of the function's time is for reporting that it did not answer."""
+    """Return the timeout of endpoint requests; the rest of the function's time is for reporting a failure."""
     return max(0.5, timeout_seconds - 1.0)
 
 
 def _weights(spec: ModelSpec, rollout: Record, serving: Serving) -> list[int]:
-    """The traffic steps; none for a rollback, or where nothing serves that could keep a share."""
+    """Return the traffic steps; none for a rollback, or if no live version could keep a share."""
     return [] if serving.version is None or "rolls_back" in rollout else spec.rollout.steps()

@@ -1,4 +1,4 @@
-"""The start of rollouts: the one that is due, one at a time, and again where a start was lost.
+"""The start of rollouts, one at a time; a start that was lost is repeated.
 
 Every reaction ends here, so that an event that comes twice, late or after a crash starts nothing twice and leaves
 nothing unstarted. A rollout whose execution has died is closed on the way (`settle`).
@@ -71,13 +71,13 @@ class RolloutStart:
         return sentence
 
     def settle(self, rollout: Record, ended: ExecutionOutcome, now: datetime) -> None:
-        """Close a rollout whose execution died, once its traffic and alarms are taken back."""
+        """Close a rollout whose execution died, after its traffic and alarms are reverted."""
         serving, reason = self.service.live(), ended.sentence("the rollout's execution")
         if not self._take_back(rollout, serving, reason):
             self.ending.settle(rollout, serving, reason, now)
 
     def _resume(self, now: datetime) -> str | None:
-        """Start the open rollout if its start was lost, close it if its execution ended; the name of one under way."""
+        """Start the open rollout if its start was lost, close it if its execution ended; return the one in progress."""
         if (holder := self.ledger.holder("rollout")) is not None:
             self._start(self.ledger.rollout(holder), now)
         return self.ledger.holder("rollout")
@@ -105,7 +105,7 @@ class RolloutStart:
         return build_input(self.settings, self.spec, self.lake, rollout, serving, artifact)
 
     def _take_back(self, rollout: Record, serving: Serving, reason: str) -> bool:
-        """Have the state machine take back what a dead execution left, a share of the traffic or alarms.
+        """Start an execution that reverts what a dead execution left: a share of the traffic, or alarms.
 
         A shadow version has alarms and no share; the ledger names it, as the looks at it have noted.
 

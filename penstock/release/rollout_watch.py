@@ -25,7 +25,7 @@ JUST_BEFORE = timedelta(hours=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One look at the new version, as the state machine requests it."""
+    """One check of the new version, as the state machine requests it."""
 
     rollout: str
     lambda_version: str
@@ -40,7 +40,7 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutWatch:
-    """Looks at the rollouts of one model."""
+    """Checks the rollouts of one model."""
 
     spec: ModelSpec
     lake: Lake
@@ -76,7 +76,7 @@ class RolloutWatch:
         return self._compare_canary(look, versions)
 
     def _compare_shadow(self, look: Look, versions: Versions, now: datetime) -> Finding:
-        """Compare the answers to captured requests, those of the hour before among them, as it can answer them too."""
+        """Compare a shadow's answers to captured requests, including requests of the hour before the rollout."""
         if versions.old is None:
             return Finding("not judged", versions.alone)
         replay = ShadowReplay(
@@ -96,7 +96,7 @@ class RolloutWatch:
         return canary_comparison.compare(answers, versions, self.spec.rollout, by_label=by_label)
 
     def _read_answers(self, old: int | None, since: str, *, by_label: bool) -> dict[int, list[Any]]:
-        """Each version's answers since then; of an old one that has little traffic left, those of the hour before."""
+        """Read each version's answers since then; of an old one with little traffic, those of the hour before."""
         answers = group_answers(self._read_captures(since), since, by_label=by_label)
         if old is not None and len(answers.get(old, ())) < self.spec.rollout.min_rows:
             before = (datetime.fromisoformat(since) - JUST_BEFORE).isoformat(timespec="milliseconds")
@@ -104,7 +104,7 @@ class RolloutWatch:
         return answers
 
     def _read_captures(self, since: str) -> Iterator[dict[str, Any]]:
-        """Rows of the files that may hold answers since then; a file is named by its first row's arrival."""
+        """Read rows of the files that may hold answers since then; a file is named by its first row's arrival."""
         first = captures.hour_prefix(self.lake, datetime.fromisoformat(since) - captures.LONGEST_BUFFER)
         for _, rows in captures.read(self.store, self.lake, after=first):
             yield from rows

@@ -12,7 +12,7 @@ from penstock.release.approval import UNKNOWN
 
 
 def find_initiators(ledger: Ledger, store: Store, run: str) -> list[str]:
-    """Find their ARNs, each once, with `UNKNOWN` for an identity that is not recorded; an alarm has none."""
+    """Find the initiators' ARNs, each once, with `UNKNOWN` for an identity that is not recorded; an alarm has none."""
     record = ledger.run(run)
     initiators = [record.get("by") or UNKNOWN] if record["trigger"] == "operator" else []
     initiators += [_uploader(store, upload) for upload in record["uploads"] if _by_hand(upload, ledger.model)]
@@ -20,7 +20,7 @@ def find_initiators(ledger: Ledger, store: Store, run: str) -> list[str]:
 
 
 def _by_hand(upload: Record, model: str) -> bool:
-    """Whether a person uploaded it; captured rows with their ground truth came from the monitor."""
+    """Return whether a person uploaded the data; captured rows with their ground truth came from the monitor."""
     return str(upload["key"]).startswith(prefix(RAW, model))
 
 

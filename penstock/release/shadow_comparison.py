@@ -1,4 +1,4 @@
-"""Shadow comparison: captured requests, asked again of a version that takes no traffic, and how its answers differ.
+"""Shadow comparison: how the answers of a version without traffic to captured requests differ from the live ones.
 
 A request is asked as it came, with all of its captured rows, so that the version works as it would for callers. Both
 versions answered the very same rows, so that two equal versions differ in nothing, however few the rows are. Pure:
@@ -94,7 +94,7 @@ def _stored(prediction: Row) -> dict[str, Any]:
 
 
 def _trouble(reply: Mapping[str, Any], *, failed: bool) -> tuple[str, str]:
-    """How a reply without predictions is counted, and its own words."""
+    """Return how a reply without predictions is counted, and its message."""
     if failed:
         return FAILED, str(reply.get("errorMessage") or reply)[:REASON_LIMIT]
     status = int(reply.get("statusCode", 0))
@@ -107,7 +107,7 @@ def _trouble(reply: Mapping[str, Any], *, failed: bool) -> tuple[str, str]:
 
 
 def compare(pairs: Sequence[Pair], versions: Versions, spec: Rollout, task: Kind) -> Finding:
-    """Compare a shadow's answers with the live version's; the finding has the numbers behind it."""
+    """Compare a shadow's answers with the live version's; return the finding with its numbers."""
     subject = f"shadow of version {versions.new}" + (" with new code" if versions.new == versions.old else "")
     unanswered = sum(pair["outcome"] != ANSWERED for pair in pairs)
     numbers: dict[str, Any] = {"rows": len(pairs), "unanswered": unanswered}
@@ -127,7 +127,7 @@ def compare(pairs: Sequence[Pair], versions: Versions, spec: Rollout, task: Kind
 
 
 def _first_reason(pairs: Sequence[Pair]) -> str:
-    """The words of the first row without an answer; empty where all have one."""
+    """Return the message of the first row without an answer; empty if all have one."""
     return next((f"{pair['outcome']}: {pair['reason']}" for pair in pairs if pair["outcome"] != ANSWERED), "")
 
 
@@ -140,7 +140,7 @@ class _Paired:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair]) -> "_Paired":
-        """The rows that both answered."""
+        """Return the rows that both versions answered."""
         both = [pair for pair in pairs if pair["outcome"] == ANSWERED]
         return cls([pair["live"] for pair in both], [pair["shadow"] for pair in both])
 
@@ -151,7 +151,7 @@ class _Paired:
         return distance_of(shadow, live, by_label=by_label)
 
     def changed(self) -> float:
-        """Share of the rows whose label is another."""
+        """Share of the rows whose label differs."""
         return fmean(old.get("label") != new.get("label") for old, new in zip(self.live, self.shadow, strict=True))
 
     def difference(self) -> float:
@@ -174,7 +174,7 @@ class _Measure:
 
 
 def _measures(paired: _Paired, spec: Rollout, task: Kind) -> Iterator[_Measure]:
-    """The distances between the answers, each with its limit.
+    """Return the distances between the answers, each with its limit.
 
     Of several classes the score is the most probable one's, perhaps of another class: its differences say nothing.
     """

@@ -42,7 +42,7 @@ class ShadowReplay:
     """Rows that one look asks."""
 
     def look(self, since: datetime, now: datetime) -> list[Pair]:
-        """Ask what was captured since then and not asked before; all pairs of answers of the rollout so far."""
+        """Replay the new captured requests since then; return all pairs of answers of the rollout so far."""
         documents = [json.loads(gzip.decompress(self.store.read(key))) for key in self.store.keys(self._folder())]
         keys = self._unread_keys(since, {key for document in documents for key in document["captures"]})
         # Sampled from each file first, so that one file's rows at a time are in memory.
@@ -58,13 +58,13 @@ class ShadowReplay:
         return self.lake.shadow(self.rollout)
 
     def _unread_keys(self, since: datetime, read: set[str]) -> list[str]:
-        """The newest files that may hold what was answered since then."""
+        """List the newest unread files that may hold answers since then."""
         first = captures.hour_prefix(self.lake, since - captures.LONGEST_BUFFER)
         keys = [key for key in self.store.keys(self.lake.prefix(CAPTURES), first) if key not in read]
         return keys[-MAX_FILES:]
 
     def _read_requests(self, key: str, since: datetime) -> list[Request]:
-        """A sample of a file's requests that the live version answered since then."""
+        """Read a sample of a file's requests that the live version answered since then."""
         start = since.astimezone(UTC).isoformat(timespec="milliseconds")
         rows = captures.rows(self.store.read(key))
         live = (row for row in rows if row["version"] == self.live and str(row["at"]) >= start)
@@ -77,7 +77,7 @@ class ShadowReplay:
             return [pair for pairs in results for pair in pairs]
 
     def _ask_one(self, request: Request, end: float) -> list[Pair]:
-        """A request's rows with both answers; none where there was no time, or no reply."""
+        """Replay one request; return its rows with both answers, none if there was no time or no reply."""
         reply = self.invoke(request.event()) if time.monotonic() < end else None
         return [] if reply is None else pair_answers(request, reply.document, failed=reply.raised)
 

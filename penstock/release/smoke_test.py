@@ -23,12 +23,12 @@ Item = Mapping[str, Any]
 
 
 class SmokeTestFailed(Exception):  # noqa: N818 - the name is the error that the state machine catches
-    """A version that does not answer as it was evaluated."""
+    """The version's answers differ from the recorded ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeTest:
-    """Asks a published version for the golden examples of the model that it binds."""
+    """Sends a published version the golden examples of the model that it binds."""
 
     ledger: Ledger
     lake: Lake
@@ -37,7 +37,7 @@ class SmokeTest:
     """Invokes a published version, by its number, with an event."""
 
     def run(self, version: int, lambda_version: str, max_rows: int) -> int:
-        """Compare a version's scores with the recorded ones; the number of examples.
+        """Compare a version's scores with the recorded ones; return the number of examples.
 
         Args:
             version: of the model package.
@@ -72,7 +72,7 @@ def _read_predictions(reply: Reply, version: int, count: int) -> list[Item]:
         raise SmokeTestFailed(f"version {version} was published, version {body['version']} answers")
     predictions: list[Item] = body["predictions"]
     if len(predictions) != count:
-        raise SmokeTestFailed(f"{count} golden examples were asked, {len(predictions)} answered")
+        raise SmokeTestFailed(f"{count} golden examples were sent, {len(predictions)} answered")
     return predictions
 
 
@@ -90,7 +90,7 @@ def _compare(golden: Sequence[Item], predictions: Sequence[Item], start: int) ->
 
 
 def _scores(item: Item) -> dict[str, float]:
-    """The numbers of an example or a prediction: the probability of each of several classes, or the score alone."""
+    """Return the numbers of an example or a prediction: the probability of each class, or the score alone."""
     return dict(item["scores"]) if "scores" in item else {SCORE: item["score"]}
 
 

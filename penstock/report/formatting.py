@@ -104,7 +104,7 @@ def _mapping(value: Mapping[str, Any], depth: int) -> Table | Facts:
 
 
 def words(name: str) -> str:
-    """A JSON key as words."""
+    """Return a JSON key as words."""
     return str(name).replace("_", " ")
 
 

@@ -1,4 +1,4 @@
-"""Sections for everything else that `evaluation.json` holds: slices, groups, intervals, latency and what is new."""
+"""Sections for everything else that `evaluation.json` holds: slices, groups, intervals, latency and others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

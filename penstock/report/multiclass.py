@@ -1,4 +1,4 @@
-"""Plots and tables of a model that tells three classes or more apart."""
+"""Plots and tables of a model with three classes or more."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

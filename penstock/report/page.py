@@ -25,7 +25,7 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report is made of: results of the run, the training job and the gates."""
+    """The content of a report: results of the run, the training job and the gates."""
 
     model: str
     description: str
@@ -167,7 +167,7 @@ def _training_data(data: Document) -> Document | None:
 
 
 def _uploads(run: Document) -> Document:
-    """Return what the run's validation took and what it put in quarantine, with reasons."""
+    """Return the uploads that the run accepted, and those it put in quarantine, with reasons."""
     uploads = run.get("steps", {}).get("validate", {}).get("uploads", [])
     return {"uploads": uploads[:MAX_UPLOADS], "omitted": max(0, len(uploads) - MAX_UPLOADS)}
 

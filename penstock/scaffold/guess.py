@@ -94,7 +94,7 @@ def draft(table: pl.DataFrame, *, name: str, source: str, target: str, key: str 
     _check_arguments(table, name, source, [target] if key is None else [target, key])
     reserved = [name for name in table.columns if is_reserved_name(name)]
     if clashes := [name for name in reserved if name in {target, key}]:
-        raise InitError(f"the name {clashes[0]!r} has a meaning of its own here: give the column another")
+        raise InitError(f"the name {clashes[0]!r} is reserved: give the column another")
     types = types_of(table.drop(reserved))
     if target not in types:
         raise InitError(f"the target {target!r} is {table.schema[target]}: a column of plain values is needed")
@@ -110,7 +110,7 @@ def draft(table: pl.DataFrame, *, name: str, source: str, target: str, key: str 
         else:
             guesses.append(_guess_column(table[column], types[column], event_time=column == time))
     left_out = {
-        column: "its name has a meaning of its own here"
+        column: "its name is reserved"
         if column in reserved
         else f"{table.schema[column]} is no plain value"
         if column.strip()

@@ -160,7 +160,7 @@ class Model:
         return scores
 
     def _single_row_scorer(self) -> Callable[[Any], Score] | None:
-        """Return a fast scorer of a single instance, where the graph takes numbers only."""
+        """Return a fast scorer of a single instance, if the graph's inputs are all numbers."""
         if self.feeds.row is None or not self.feeds.only_numbers:
             return None
         columns = len(self.feeds.names)

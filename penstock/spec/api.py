@@ -1,4 +1,4 @@
-"""The part of `model.yaml` on who may call a model's API, from where, and under which name."""
+"""Fields of `model.yaml` for the API: authentication, cross-origin requests and custom domains."""
 
 import re
 from typing import Annotated, Literal
@@ -14,14 +14,14 @@ _LOOPBACK = {"localhost", "127.0.0.1"}
 
 
 class Issued(Strict):
-    """Which tokens are taken."""
+    """Which tokens the API accepts."""
 
     issuer: str
-    """The `iss` of a token: an `https://` address under which `/.well-known/openid-configuration` is found."""
+    """The `iss` of a token: an `https://` address that serves `/.well-known/openid-configuration`."""
     audience: list[str] = Field(min_length=1)
-    """The `aud` of a token is one of these (or its `client_id`, where it has no `aud`)."""
+    """Accepted values of a token's `aud` (or of its `client_id`, if it has no `aud`)."""
     scopes: list[str] = Field(default=[])
-    """A token has at least one of these; unless given, none is asked."""
+    """A token must have at least one of these. Default: no scope is required."""
 
     @field_validator("issuer")
     @classmethod
@@ -32,21 +32,21 @@ class Issued(Strict):
         return issuer
 
 
-def _names_an_auth(given: object) -> object:
-    if isinstance(given, str) and given not in {"iam", "none"}:
-        raise ValueError(f"{given!r} is no way to show who one is: say iam, none, or {{jwt: {{issuer, audience}}}}")
-    return given
+def _names_an_auth(value: object) -> object:
+    if isinstance(value, str) and value not in {"iam", "none"}:
+        raise ValueError(f"{value!r} is no authentication: write iam, none, or {{jwt: {{issuer, audience}}}}")
+    return value
 
 
 class Jwt(Strict):
-    """Callers show a JSON Web Token, which API Gateway checks."""
+    """Callers send a JSON Web Token, which API Gateway checks."""
 
     jwt: Issued
 
 
-def _auth_kind(given: object) -> str:
-    """Which of the forms a fault is told of."""
-    return "tokens" if isinstance(given, dict | Jwt) else "name"
+def _auth_kind(value: object) -> str:
+    """Return the tag of the form that a value has, so that an error names the fields of that form only."""
+    return "tokens" if isinstance(value, dict | Jwt) else "name"
 
 
 Auth = Annotated[
@@ -62,7 +62,7 @@ class Cors(Strict):
     origins: list[str] = Field(min_length=1)
     """`https://app.example.com`, or `*` for any."""
     max_age_minutes: int = Field(default=60, ge=0, le=1440)
-    """How long a browser may keep the answer."""
+    """How long a browser may cache the answer to a preflight request."""
 
     @field_validator("origins")
     @classmethod
@@ -78,12 +78,12 @@ class Cors(Strict):
 
 
 class Domain(Strict):
-    """A name of your own for the API."""
+    """A custom domain name of the API."""
 
     name: str
-    """`predict.example.com`; its DNS record is yours to make, and points at the stack's output `DomainTarget`."""
+    """E.g. `predict.example.com`. Create its DNS record yourself, pointing at the stack's output `DomainTarget`."""
     certificate: str
-    """ARN of its certificate in AWS Certificate Manager, in the stack's region."""
+    """ARN of the domain's certificate in AWS Certificate Manager, in the stack's region."""
 
     @field_validator("name")
     @classmethod
@@ -101,10 +101,10 @@ class Domain(Strict):
 
 
 def known_stages(domains: dict[str, Domain]) -> dict[str, Domain]:
-    """The domains, by stages that there are.
+    """Return the domains by stage, after checking the stages and names.
 
     Raises:
-        ValueError: another stage, or a name that two stages have.
+        ValueError: a stage that does not exist, or one name for two stages.
     """
     if strange := set(domains) - set(STAGES):
         raise ValueError(f"there is no stage {min(strange)!r}: there are {', '.join(STAGES)}")

@@ -1,4 +1,4 @@
-"""What every part of a specification is made of."""
+"""The base model and the common types of a model specification."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
-"""Whether `model.yaml` and `contract.yaml` fit together: what only both show is refused before a run meets it.
+"""Check that `model.yaml`, `contract.yaml` and `train.py` of a model fit together.
 
-Whoever reads both to deploy or to check asks here, so that a model that could never be trained is never deployed.
+`penstock check` and each deployment call this, so that a model that could never be trained is never deployed.
 """
 
 import ast
@@ -14,23 +14,23 @@ from penstock.contract.model import Column, Contract, ContractError
 from penstock.spec.model import MOST_CLASSES, ModelSpec, SpecError, Window
 
 Fault = tuple[tuple[int | str, ...], str]
-"""Where in `model.yaml`, and what is wrong with a mend."""
+"""A field of `model.yaml`, and a sentence with the fault and how to mend it."""
 
 
 def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
     """Refuse a model folder whose files contradict each other.
 
     Args:
-        folder: the model's, for the sentence.
+        folder: the model's folder; the error names its files.
         spec: its `model.yaml`.
         contract: its `contract.yaml`.
 
     Raises:
-        ContractError: an event time that is no time, or a rule that cannot be asked; no run could be validated.
+        ContractError: an event time of another type than a time, or a rule that is no valid SQL.
         SpecError: one line a fault, `file:line: field: what`.
     """
     try:
-        _be_askable(contract)
+        _check_rules(contract)
     except ContractError as error:
         raise ContractError(f"{folder / 'contract.yaml'}: {error}") from None
     time = contract.event_time
@@ -43,11 +43,11 @@ def agree(folder: Path, spec: ModelSpec, contract: Contract) -> None:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         lines = [f"{path}:{yamlfile.line_of(node, at)}: {'.'.join(map(str, at))}: {what}" for at, what in faults]
         raise SpecError("\n".join(lines))
-    _be_trainable(folder / "train.py")
+    _check_train(folder / "train.py")
 
 
-def _be_trainable(path: Path) -> None:
-    """Refuse a training function that is not there, or no Python: the run would fail after its data was checked."""
+def _check_train(path: Path) -> None:
+    """Refuse a `train.py` that is missing, is not valid Python or does not define `fit`."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def _be_trainable(path: Path) -> None:
 
 
 def _names(node: ast.stmt) -> Iterator[str]:
-    """What a statement at the top of a module names; a star may name anything."""
+    """Yield the names that a top-level statement defines; `import *` counts as `fit`, as it may define it."""
     if isinstance(node, ast.FunctionDef):
         yield node.name
     elif isinstance(node, ast.ImportFrom | ast.Import):
@@ -72,8 +72,8 @@ def _names(node: ast.stmt) -> Iterator[str]:
         yield from (name for inner in node.body for name in _names(inner))
 
 
-def _be_askable(contract: Contract) -> None:
-    """Rules over several columns are SQL; what checks them is loaded where there are some."""
+def _check_rules(contract: Contract) -> None:
+    """Refuse a rule over several columns that is no valid SQL; the parser is loaded only if there are rules."""
     if contract.rules:
         from penstock.contract.row_rules import conditions  # noqa: PLC0415 - half of a synthesis' time
 
@@ -81,7 +81,7 @@ def _be_askable(contract: Contract) -> None:
 
 
 def _times(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
-    """A split or window by time goes by the contract's event time."""
+    """Yield a fault if a split or window by time has no event time in the contract."""
     references: list[tuple[tuple[str, ...], str, str]] = []
     if spec.split.by == "time":
         references.append((("split", "by"), "a split by time", "split by key"))
@@ -96,7 +96,7 @@ def _times(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
 
 
 def _target(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
-    """The task asks something of the target's type."""
+    """Yield a fault if the target's type does not suit the task."""
     target, field = contract.target, ("task",)
     subject = f"the target {target.name!r} in contract.yaml"
     if spec.task == "regression":
@@ -113,7 +113,7 @@ def _target(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
 
 
 def _two(subject: str, target: Column) -> str | None:
-    """What is wrong with a target of the task binary."""
+    """Return what is wrong with the target of a binary model, or None."""
     if target.type == "number":
         return (
             f"binary tells two values apart, and {subject} is number: make its logicalType integer or boolean "
@@ -129,7 +129,7 @@ def _two(subject: str, target: Column) -> str | None:
 
 
 def _many(subject: str, target: Column) -> str | None:
-    """What is wrong with a target of the task multiclass."""
+    """Return what is wrong with the target of a multiclass model, or None."""
     if target.type == "boolean":
         return f"multiclass tells three values or more apart, and {subject} is boolean: make the task binary"
     if target.type == "number":
@@ -150,7 +150,7 @@ def _many(subject: str, target: Column) -> str | None:
 
 
 def _parts(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
-    """What an evaluation is cut by is a feature: nothing else of a row is kept beside the target."""
+    """Yield a fault for each column of slices or groups that is no feature; the holdout has no other columns."""
     features = {column.name for column in contract.features}
     for field in ("slices", "groups"):
         for index, name in enumerate(getattr(spec.evaluation, field)):
@@ -162,7 +162,7 @@ def _parts(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
 
 
 def _shadow(spec: ModelSpec, contract: Contract) -> Iterator[Fault]:
-    """A shadow answers captured rows, which lack personal values or hold a hash of them."""
+    """Yield a fault for a shadow with personal features: captured rows hold a hash of them or nothing."""
     kept_back = [column.name for column in contract.features if column.personal]
     if spec.rollout.shadows and kept_back:
         yield (

@@ -1,4 +1,4 @@
-"""The part of `model.yaml` on data: how datasets are kept, checked and dealt out."""
+"""Fields of `model.yaml` for data: dataset mode, split and validation of uploads."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,18 +8,19 @@ from penstock.spec.base import Share, Strict
 
 
 class Split(Strict):
-    """How rows are dealt out."""
+    """How rows are divided into training, validation and holdout."""
 
     by: Literal["key", "time"] = "key"
     """`key`: by hash of the row key, so a row is always on the same side. `time`: the newest rows by event time are
-    the holdout; the boundary is kept with the dataset version and only ever moves on, so that no model is judged on a
-    row that an earlier one was trained on. Change it: the champion may then have seen holdout rows."""
+    the holdout; the boundary is kept with the dataset version and only ever moves forward, so that no model is judged
+    on a row that an earlier model was trained on. After a change of `by` the champion may have been trained on holdout
+    rows."""
     holdout: Share = 0.2
     """Share of rows that no model is ever trained on; gates are decided on them."""
     validation: Share = 0.15
     """Share of rows for early stopping and for choosing the decision threshold."""
     salt: str = "penstock"
-    """Change it to deal anew; the champion may then have seen holdout rows."""
+    """Change it to divide the rows anew; the champion may then have been trained on holdout rows."""
 
     @model_validator(mode="after")
     def _leaves_training_rows(self) -> "Split":
@@ -32,9 +33,9 @@ class Window(Strict):
     """A dataset of the newest data only. Give `days` or `uploads`."""
 
     days: int | None = Field(default=None, ge=1)
-    """Rows whose event time is at most this long before the newest one's."""
+    """Keep rows whose event time is at most this many days before the newest row's."""
     uploads: int | None = Field(default=None, ge=1)
-    """The rows of this many uploads, the newest; a closed folder is one upload."""
+    """Keep the rows of this many newest uploads; a closed folder is one upload."""
 
     @model_validator(mode="after")
     def _one_measure(self) -> "Window":
@@ -61,13 +62,13 @@ Mode = Annotated[
 
 
 class Validating(Strict):
-    """Where uploads are checked: by a function; above a size by a SageMaker Processing job, with the same code."""
+    """Where uploads are checked: in a function, or above a size in a SageMaker Processing job with the same code."""
 
     job_above_mb: int = Field(default=1000, ge=0, le=2000)
-    """Megabytes of a run's files above which a job checks them, as they are stored (gzip counts as it is)."""
+    """Size of a run's files above which a job checks them, as stored (a gzip file counts with its compressed size)."""
     instance_type: str = "ml.m5.xlarge"
     """SageMaker instance type of that job."""
     volume_gb: int = Field(default=100, ge=1)
-    """Its disk: three times the largest file, decompressed, is enough."""
+    """Disk of that job: three times the largest file, decompressed, is enough."""
     max_runtime_minutes: int = Field(default=240, ge=1)
-    """It is stopped after this time."""
+    """The job is stopped after this time."""

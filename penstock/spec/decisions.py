@@ -1,4 +1,4 @@
-"""The part of `model.yaml` on what a model must prove, and who lets it go live."""
+"""Fields of `model.yaml` for evaluation, gates, decision threshold and approval."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,40 +15,40 @@ METRICS: dict[Task, tuple[str, ...]] = {
     ),
     "regression": ("r2", "rmse", "mae", "pinball_10", "pinball_90"),
 }  # fmt: skip
-"""What an evaluation measures, the metric that says most first. Of many classes that is the log loss: it looks at the
-whole answer, each row counts, and no class has to be singled out."""
+"""Metrics of each task, the main one first. For multiclass that is the log loss: it uses all class probabilities of
+every row, and needs no positive class."""
 MOST_CLASSES = 50
-"""More values than this are no multiclass target."""
+"""Most classes of a multiclass target."""
 DISPARITIES = ("selection_rate_difference", "selection_rate_ratio", "tpr_difference", "fpr_difference")
-"""What is measured between the groups of `evaluation.groups`."""
+"""Metrics that compare the groups of `evaluation.groups`."""
 BESIDE = ("latency_ms", "onnx_mb", "leakage", "instability")
-"""What is measured of the challenger beside its metrics."""
+"""Further measurements of the challenger that a gate can limit."""
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "calibration_error", "rmse", "mae", "pinball_10", "pinball_90"})
 RESAMPLED = frozenset(metric for metrics in METRICS.values() for metric in metrics) - {"calibration_error"}
-"""Those of them whose difference has an interval."""
+"""Metrics whose difference between two models has a confidence interval."""
 
 
 class Gate(Strict):
     """One condition on a number. Give `min` or `max`, or compare with `against` and `by`."""
 
     metric: str
-    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`; of a regression `r2`, `rmse`, `mae`. Of
-    multiclass `roc_auc` is one class against the rest, and it, `f1`, `recall` and `precision` are means over the
-    classes, each as heavy as the other; `recall` is then the `balanced_accuracy`.
-    With `max` also `latency_ms` (median of scoring one row), `onnx_mb` (size of the file), `leakage` (the ROC AUC, of a
-    regression the R², that the best single feature reaches alone), `instability` (mean change of a score when the
-    model is fitted again on rows dealt anew and, where `training.params` has a `seed`, with the next one; a
-    regression's in standard deviations of the target). Between the groups of `evaluation.groups`:
+    """A metric of the evaluation, e.g. `roc_auc`, `log_loss`, `brier`, `f1`; for a regression `r2`, `rmse`, `mae`. For
+    multiclass, `roc_auc` compares each class with the rest; it, `f1`, `recall` and `precision` are unweighted means
+    over the classes, so `recall` equals `balanced_accuracy`.
+    With `max` also `latency_ms` (median of scoring one row), `onnx_mb` (size of the file), `leakage` (the ROC AUC, or
+    a regression's R², that the best single feature reaches alone), `instability` (mean change of a score when the
+    model is fitted again on rows divided anew and, if `training.params` has a `seed`, with the next seed; for a
+    regression in standard deviations of the target). Between the groups of `evaluation.groups`:
     `selection_rate_difference`, `tpr_difference`, `fpr_difference` with `max`, `selection_rate_ratio` with `min`."""
     min: float | None = None
     """The metric must be at least this."""
     max: float | None = None
     """The metric must be at most this."""
     against: Literal["baseline", "champion"] | None = None
-    """Compare with the naive baseline or with the live model, on the same holdout rows. While no model is live, what
-    is against the champion is held against the baseline."""
+    """Compare with the naive baseline or with the live model, on the same holdout rows. While no model is live,
+    `champion` compares with the baseline."""
     by: float = 0.0
-    """The challenger must be better by this much; negative: may be worse by it."""
+    """The challenger must be better by this much; a negative number allows it to be worse by as much."""
     confidence: float | None = Field(default=None, ge=0.5, lt=1)
     """How sure the comparison must be, e.g. 0.95: the lower end of the difference's interval at this confidence must
     lie above `by`. A challenger that is no better passes `by: 0` in less than 1 - confidence of all cases (in about
@@ -76,34 +76,34 @@ class Gate(Strict):
 
 
 class Evaluating(Strict):
-    """In which parts of the holdout the model is measured too."""
+    """The parts of the holdout on which the model is also measured."""
 
     slices: list[str] = Field(default=[])
-    """Feature columns: metrics for each of their values; of numbers, between the quartiles."""
+    """Feature columns: metrics are computed for each of their values; for numbers, for each quarter of the values."""
     groups: list[str] = Field(default=[])
-    """Feature columns between whose values a classification of two classes must be fair."""
+    """Feature columns whose values a binary classification must treat fairly."""
     min_rows: int = Field(default=50, ge=10)
-    """Fewer rows than this are no slice and no group; values that fewer have are taken together."""
+    """Fewest rows of a slice or group; values with fewer rows are put together."""
 
 
 class Cost(Strict):
     """What a wrong label costs, in any unit."""
 
     false_positive: float = Field(default=1, gt=0)
-    """Of a negative row that is labelled positive."""
+    """Cost of a negative row that is labelled positive."""
     false_negative: float = Field(default=1, gt=0)
-    """Of a positive row that is labelled negative."""
+    """Cost of a positive row that is labelled negative."""
 
 
 class Aim(Strict):
-    """What the decision threshold is for. Give one."""
+    """What the decision threshold optimises. Give one field."""
 
     cost: Cost | None = None
-    """The threshold at which wrong labels cost least."""
+    """Choose the threshold at which wrong labels cost least."""
     recall: Share | None = None
-    """The highest threshold at which at least this share of the positive rows is found."""
+    """Choose the highest threshold at which at least this share of the positive rows is labelled positive."""
     precision: Share | None = None
-    """The threshold that finds most while at least this share of the positive labels is right."""
+    """Choose the threshold with the highest recall at which at least this share of the positive labels is right."""
 
     @model_validator(mode="after")
     def _one_aim(self) -> "Aim":
@@ -123,16 +123,16 @@ Threshold = Annotated[
 
 class Approval(Strict):
     policy: Literal["person", "auto"] = "person"
-    """`person`: people approve. `auto`: what passed the gates is approved at once, for the stages `local` and `dev`;
-    `prod` refuses to deploy it."""
+    """`person`: people approve. `auto`: a version that passed the gates is approved at once, in the stages `local` and
+    `dev`; a deployment to `prod` is refused."""
     who: list[str] = Field(default=["*"])
-    """Patterns (`*` and `?`) on the ARN of whoever approves; one must fit."""
+    """Patterns (`*` and `?`) for the ARN of the approving principal; one must match."""
     approvers: int = Field(default=1, ge=1, le=5)
-    """How many different principals must approve. A role is one, whatever its sessions are called; people of IAM
-    Identity Center are one each."""
+    """How many different principals must approve. All sessions of a role count as one; each person of IAM Identity
+    Center counts as one."""
     four_eyes: bool = False
-    """Whether whoever started the run, or pushed its data, may not approve what it made. Where that is not known, two
-    must approve."""
+    """Whether the principal who started the run or pushed its data is barred from approving the version. If that
+    principal is not known, two must approve."""
     reason: bool = True
     """Whether an approval must give a reason."""
     max_age_days: int = Field(default=30, ge=1)
@@ -140,6 +140,6 @@ class Approval(Strict):
 
 
 def first_gates(task: Task) -> list[Gate]:
-    """Better than the naive baseline, and no worse than the champion, by the task's first metric."""
+    """Return the default gates: better than the baseline and no worse than the champion, by the task's first metric."""
     first = METRICS[task][0]
     return [Gate(metric=first, against="baseline", by=0.05), Gate(metric=first, against="champion")]

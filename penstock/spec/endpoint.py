@@ -1,4 +1,4 @@
-"""The part of `model.yaml` on the SageMaker endpoint that answers where `serving.target` says so."""
+"""Fields of `model.yaml` for the SageMaker endpoint of `serving.target: endpoint`."""
 
 import re
 from typing import Annotated, Literal
@@ -18,19 +18,19 @@ def _an_instance(name: str) -> str:
 
 
 class Instances(Strict):
-    """How many an endpoint has; each bills by the hour."""
+    """Number of instances of an endpoint; each is billed by the hour."""
 
     min: int = Field(default=1, ge=0, le=100)
-    """It starts with as many, and never has fewer; two or more stand in different availability zones."""
+    """The endpoint starts with as many and never has fewer; two or more run in different availability zones."""
     max: int = Field(default=1, ge=1, le=100)
-    """It never has more; unless more than `min`, nothing scales."""
+    """The endpoint never has more; it scales only if this is more than `min`."""
 
     @model_validator(mode="after")
     def _at_least_one(self) -> "Instances":
         if not self.min:
             raise ValueError(
-                "an endpoint without instances answers nobody until one has started, which takes minutes: say min: 1, "
-                "or target: lambda, which costs nothing while nothing is asked"
+                "an endpoint without instances answers no request until one has started, which takes minutes: write "
+                "min: 1, or target: lambda, which costs nothing while there are no requests"
             )
         if self.max < self.min:
             raise ValueError(f"max is {self.max} and min is {self.min}: raise max")
@@ -38,12 +38,12 @@ class Instances(Strict):
 
 
 class Endpoint(Strict):
-    """A SageMaker real-time endpoint for each version, behind the same route, answers, capture and rollout."""
+    """A SageMaker real-time endpoint for each version; route, answers, capture and rollout stay the same."""
 
     instance_type: Annotated[str, AfterValidator(_an_instance)] = "ml.m5.large"
-    """SageMaker instance type that answers; the laptop cloud has one process, whatever this says."""
+    """SageMaker instance type; the laptop cloud ignores it and runs one process."""
     instances: Instances = Instances()
     invocations_per_instance: int = Field(default=3000, ge=1)
-    """Requests a minute that one instance is to get; instances are added and taken away to keep to it."""
+    """Target for autoscaling: requests a minute to one instance."""
     startup_minutes: int = Field(default=10, ge=1, le=60)
-    """How long the container may take until it answers; then the rollout has failed."""
+    """How long the container may take until it answers; after that the rollout fails."""

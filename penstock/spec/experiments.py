@@ -1,4 +1,4 @@
-"""The part of `model.yaml` on where runs are logged beside the ledger: an MLflow tracking server of the user's own."""
+"""Fields of `model.yaml` for logging runs to the user's own MLflow tracking server, beside the ledger."""
 
 import re
 from urllib.parse import urlsplit
@@ -21,14 +21,14 @@ class Experiments(Strict):
     """MLflow's tracking server: `https://…`, the ARN of SageMaker's managed server or app, or `file:///…` for a folder
     (stage `local` only)."""
     name: str | None = Field(default=None, min_length=1, max_length=250)
-    """The experiment; unless given, the model's name."""
+    """Name of the experiment. Default: the model's name."""
 
     @field_validator("mlflow")
     @classmethod
-    def _known(cls, uri: str) -> str:
+    def _is_tracking_server(cls, uri: str) -> str:
         parts = urlsplit(uri)
         if parts.username or parts.password:
-            raise ValueError("an address with a password in it would be told to everybody: take it out")
+            raise ValueError("everybody who reads the file would see the password in the address: take it out")
         address = parts.scheme in {"http", "https"} and parts.hostname
         folder = parts.scheme == "file" and not parts.netloc and len(parts.path) > 1
         if not (address or folder or _ARN.fullmatch(uri)):
@@ -37,10 +37,10 @@ class Experiments(Strict):
 
     @property
     def managed(self) -> bool:
-        """Whether it is SageMaker's own, named by its ARN."""
+        """Whether the server is managed by SageMaker, which means that it is named by its ARN."""
         return self.mlflow.startswith("arn:")
 
     @property
     def folder(self) -> bool:
-        """Whether it is a folder of the machine that the run is on."""
+        """Whether runs are logged to a folder on the machine that runs register."""
         return self.mlflow.startswith("file:")

@@ -1,4 +1,4 @@
-"""The part of `model.yaml` on explanations of single scores."""
+"""Fields of `model.yaml` for explanations of single scores."""
 
 from pydantic import Field
 
@@ -11,5 +11,5 @@ class Explaining(Strict):
     max_rows: int = Field(default=20, ge=1, le=500)
     """Most rows of one request that are explained."""
     scorings: int = Field(default=4_096, ge=256, le=20_000)
-    """How often the model is asked for one explained row. Up to eight features that is every coalition, and exact; of
-    more, orders of the features are drawn, at least 32 (about 32 scorings a feature)."""
+    """How many rows the model scores to explain one row. Up to eight features these are all coalitions, and the result
+    is exact; with more features, at least 32 orders of the features are drawn (about 32 scorings a feature)."""

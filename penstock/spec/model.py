@@ -1,4 +1,4 @@
-"""ModelSpec: `model.yaml` as typed data. Every field has a default and says what it does.
+"""ModelSpec: `model.yaml` as typed data. Every field but the name has a default and a description.
 
 The folder `training/models/<name>/` is one model in production: `model.yaml` (this), `contract.yaml`
 (`penstock.contract.model`) and `train.py` (`fit`).
@@ -91,19 +91,19 @@ class ModelSpec(Strict):
     """`append`: uploads add to the data. `replace`: the newest upload is all of the data. A window, `{days: 90}` or
     `{uploads: 12}`: uploads add to the data, and what is older leaves it."""
     decision: Threshold = "f1"
-    """The score from which the label is positive: a number, or what is best on the validation rows for F1, for
-    `{cost: {false_positive: 1, false_negative: 5}}`, `{recall: 0.9}` or `{precision: 0.8}`. A regression's score is the
-    amount itself, and has no label; a multiclass label is the most probable class."""
+    """The score from which the label is positive: a number, or the best threshold on the validation rows for F1, for
+    `{cost: {false_positive: 1, false_negative: 5}}`, `{recall: 0.9}` or `{precision: 0.8}`. A regression has
+    no label, its score is the amount; a multiclass label is the most probable class."""
     evaluation: Evaluating = Evaluating()
     split: Split = Split()
     validation: Validating = Validating()
     training: Training = Training()
     tuning: Tuning | None = None
-    """Search for the best params: each trial is a training job, and the best one goes through the gates. Unless given,
-    there is one training job, with `training.params`."""
+    """Search for the best params: each trial is a training job, and the best one goes through the gates. By
+    default there is one training job, with `training.params`."""
     gates: list[Gate] = first_gates("binary")
-    """All must pass. Unless given: `roc_auc` (multiclass: `log_loss`; a regression: `r2`) is 0.05 better than the
-    baseline's, and not worse than the champion's."""
+    """All must pass. Default: `roc_auc` (multiclass: `log_loss`; regression: `r2`) is 0.05 better than the baseline's,
+    and not worse than the champion's."""
     approval: Approval = Approval()
     rollout: Rollout = Rollout()
     serving: Serving = Serving()
@@ -111,18 +111,18 @@ class ModelSpec(Strict):
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     feature_store: FeatureStoring | None = None
-    """Keep the latest features of each entity in a SageMaker feature group; `{}` takes the defaults. Unless given,
-    there is none."""
+    """Keep the latest features of each entity in a SageMaker feature group; `{}` takes the defaults. By
+    default there is none."""
     experiments: Experiments | None = None
-    """Log every judged run to an MLflow tracking server too. Unless given, the ledger alone has them."""
+    """Log every judged run to an MLflow tracking server too. By default runs are recorded in the ledger only."""
 
     @model_validator(mode="before")
     @classmethod
-    def _gates_of_the_task(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "gates" not in given:
-            other = next((task for task in METRICS if task == given.get("task")), None)
-            return given | {"gates": first_gates(other)} if other else given
-        return given
+    def _gates_of_the_task(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and "gates" not in fields:
+            other = next((task for task in METRICS if task == fields.get("task")), None)
+            return fields | {"gates": first_gates(other)} if other else fields
+        return fields
 
     @field_validator("tuning")
     @classmethod
@@ -158,8 +158,8 @@ class ModelSpec(Strict):
     @field_validator("evaluation")
     @classmethod
     def _compares_labels(cls, evaluation: Evaluating, info: ValidationInfo) -> Evaluating:
-        if evaluation.groups and (said := WITHOUT_POSITIVE.get(info.data.get("task", "binary"))):
-            raise ValueError(f"groups are compared by positive labels, which {said} has not: name them as slices")
+        if evaluation.groups and (kind := WITHOUT_POSITIVE.get(info.data.get("task", "binary"))):
+            raise ValueError(f"groups are compared by positive labels, which {kind} has not: name them as slices")
         return evaluation
 
     @field_validator("decision")
@@ -177,7 +177,7 @@ class SpecError(Exception):
 
 
 def read_model(folder: Path) -> ModelSpec:
-    """The spec of a model folder.
+    """Read the specification of a model folder.
 
     Raises:
         SpecError: naming file, line and field.
@@ -193,7 +193,7 @@ def read_model(folder: Path) -> ModelSpec:
 
 
 def model_folders(root: Path) -> list[Path]:
-    """The model folders of a project, by name.
+    """List the model folders of a project, sorted by name.
 
     Raises:
         SpecError: when a folder's name is not the name in its `model.yaml`.
@@ -206,5 +206,5 @@ def model_folders(root: Path) -> list[Path]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of `model.yaml`, for editors."""
+    """Return the JSON Schema of `model.yaml`, for editors."""
     return ModelSpec.model_json_schema()

@@ -1,4 +1,4 @@
-"""The part of `model.yaml` on how a model is trained, served, watched and retrained."""
+"""Fields of `model.yaml` for training, serving, capture, monitoring, retraining and the feature store."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ class Training(Strict):
     max_wait_minutes: int = Field(default=120, ge=1)
     """With spot: how long to wait for capacity and run, together."""
     params: dict[str, JsonValue] = Field(default={})
-    """Handed to `fit` as they are."""
+    """Passed to `fit` unchanged."""
 
     @model_validator(mode="after")
     def _waits_long_enough(self) -> "Training":
@@ -32,17 +32,17 @@ class Training(Strict):
 
 
 FRONT_MB = 1024
-"""Memory of a predict function that stands in front of an endpoint."""
+"""Memory of a predict function that forwards requests to an endpoint."""
 
 
 class Serving(Strict):
     target: Target = "lambda"
-    """What scores requests: the predict function itself, which costs nothing while nothing is asked, or a SageMaker
-    `endpoint` behind it, which bills by the hour."""
+    """What scores requests: the predict function itself, which costs nothing while there are no requests, or a
+    SageMaker `endpoint` behind it, which is billed by the hour."""
     endpoint: Endpoint = Endpoint()
-    """Of `target: endpoint`."""
+    """Settings for `target: endpoint`."""
     memory_mb: int = Field(default=1769, ge=256, le=10240)
-    """Memory of the predict function, of `target: lambda`; 1,769 MB are one vCPU."""
+    """Memory of the predict function with `target: lambda`; 1,769 MB are one vCPU."""
     timeout_seconds: int = Field(default=10, ge=1, le=29)
     """An answer that takes longer is an error."""
     max_rows: int = Field(default=500, ge=1, le=10_000)
@@ -52,83 +52,84 @@ class Serving(Strict):
     throttle_burst: int = Field(default=400, ge=1)
     """Requests for predictions that the API admits at once."""
     auth: Auth = "iam"
-    """How callers show who they are: `iam` (requests signed with AWS credentials), or `{jwt: {issuer, audience}}`.
-    `none` asks nobody, and is for stage `local` only."""
+    """How callers authenticate: `iam` (requests signed with AWS credentials), or `{jwt: {issuer, audience}}`. `none`
+    requires no authentication, and is for stage `local` only."""
     cors: Cors | None = None
-    """Which pages may call from a browser; unless given, none."""
+    """Which pages may call from a browser. Default: none."""
     snap_start: bool | Literal["auto"] = "auto"
-    """Versions start from a snapshot of a process that has the model loaded: `auto` where the region has it, `off`, or
-    `on` wherever it is. AWS bills each snapshot by the hour, and each start."""
+    """Whether versions start from a snapshot of a process that has loaded the model (Lambda SnapStart): `auto` if the
+    region supports it, `off`, or `on` in every region. AWS bills each snapshot by the hour, and each start."""
     domain: Annotated[dict[str, Domain], AfterValidator(known_stages)] = Field(default={})
-    """A name of your own, by stage: `{prod: {name: predict.example.com, certificate: arn:…}}`."""
+    """Custom domain by stage: `{prod: {name: predict.example.com, certificate: arn:…}}`."""
     explain: Explaining | None = None
-    """Answer `?explain=true` with what each field adds to the score; `{}` takes the defaults. Unless given, such a
-    request is refused."""
+    """Answer `?explain=true` with what each field adds to the score; `{}` takes the defaults. By default
+    such a request is refused."""
 
     @model_validator(mode="after")
     def _of_its_target(self) -> "Serving":
         if self.target == "lambda" and "endpoint" in self.model_fields_set:
             raise ValueError(
-                "endpoint is of target endpoint, and target is lambda: say target: endpoint, or take it out"
+                "endpoint is for target endpoint, and target is lambda: write target: endpoint, or take endpoint out"
             )
         if self.target == "endpoint" and "memory_mb" in self.model_fields_set:
-            raise ValueError("memory_mb is of target lambda: take it out, endpoint.instance_type says what answers")
+            raise ValueError("memory_mb is for target lambda: take it out, endpoint.instance_type sets the memory")
         return self
 
     @property
     def function_mb(self) -> int:
-        """Memory of the predict function, which scores or stands in front of what does."""
+        """Memory of the predict function, which scores requests or forwards them to an endpoint."""
         return FRONT_MB if self.target == "endpoint" else self.memory_mb
 
 
 class Capturing(Strict):
     sample: float = Field(default=1.0, gt=0, le=1)
-    """Share of the answers that are captured, drawn by inference id; drift and ground truth know of these only."""
+    """Share of the answers that are captured, drawn by inference id; drift and ground truth use only these."""
     after_answer: bool = True
-    """Whether an answer goes out before its capture, by an internal Lambda extension, or waits for it."""
+    """Whether an answer is sent before it is captured (by an internal Lambda extension) or after."""
 
     @property
     def when(self) -> str:
         """The value of the predict function's setting: `AFTER` or `BEFORE` of `penstock.predict_settings`.
 
-        Training reads specifications, and an import would make each change of those settings a change of its code.
+        Written out instead of imported: training reads specifications, so each change of those settings would change
+        its code digest.
         """
         return "after the answer" if self.after_answer else "before the answer"
 
 
 class Monitoring(Strict):
     schedule_minutes: int = Field(default=60, ge=1)
-    """How often the monitor looks."""
+    """How often the monitor runs."""
     min_rows: int = Field(default=500, ge=30)
-    """Fewer new rows than this are too little data for a verdict; they wait for more."""
+    """Fewest new rows for a verdict; fewer rows wait for the next check."""
     psi_threshold: float = Field(default=0.25, gt=0)
-    """Population stability index from which a column has drifted (0.1 a little, 0.25 much, by common usage)."""
+    """Population stability index from which a column counts as drifted (by convention 0.1 is slight, 0.25 strong)."""
     label_days: int = Field(default=30, ge=1)
-    """How long after an answer its ground truth may come."""
+    """How many days after an answer its ground truth may arrive."""
 
 
 class Retraining(Strict):
     on_drift: bool = True
     """Whether the drift alarm starts a run."""
     cooldown_minutes: int = Field(default=60, ge=0)
-    """After a run that an alarm started, alarms start no other for this long."""
+    """How long after a run that an alarm started no alarm starts another."""
     per_day: int = Field(default=4, ge=1)
-    """At most this many alarm-started runs in 24 hours."""
+    """Most runs in 24 hours that alarms start."""
 
 
 class FeatureStoring(Strict):
-    """What a SageMaker feature group keeps: the latest features of each entity, so that a request may name it only."""
+    """A SageMaker feature group with the latest features of each entity, so that a request may name the entity only."""
 
     entity: str | None = None
-    """The contract's column that names the entity, a string or an integer; unless given, the row key."""
+    """The contract's column that names the entity, a string or an integer. Default: the row key."""
     features: list[str] | None = Field(default=None, min_length=1)
-    """The contract's feature columns that are stored; unless given, all but the entity."""
+    """The contract's feature columns that are stored. Default: all but the entity."""
     online: bool = True
     """Keep each entity's latest features for requests."""
     offline: bool = True
     """Append every change to Parquet files under `features/` in the lake."""
     generation: int = Field(default=1, ge=1)
-    """Raise it for a new group of the same shape, e.g. where going back to an earlier shape finds its group kept."""
+    """Raise it to create a new group with the same columns, e.g. when a group with these columns already exists."""
 
     @model_validator(mode="after")
     def _stores_somewhere(self) -> "FeatureStoring":

@@ -1,7 +1,7 @@
-"""The part of `model.yaml` on tuning: what is searched, by which number, and how a value becomes text and back.
+"""Fields of `model.yaml` for a hyperparameter search, and the conversion of values to text and back.
 
-SageMaker hands every hyperparameter over as text, so whoever asks for a search and whoever is a trial of it read the
-same ranges.
+SageMaker passes every hyperparameter as text. The state machine that starts a search and its trials use the same
+ranges.
 """
 
 import json
@@ -13,10 +13,10 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt,
 
 from penstock.spec.base import Strict
 
-TAKEN = ("model", "run")
-"""Hyperparameters that every training job of Penstock has."""
+RESERVED = ("model", "run")
+"""Hyperparameters of every training job; a tuned param cannot have one of these names."""
 MOST_RANGES, MOST_VALUES, LONGEST = 30, 30, 256
-"""What SageMaker takes: ranges, values of one, and characters of a value or a name."""
+"""SageMaker's limits: ranges, values of one range, characters of a value or a name."""
 
 
 def _plain(value: Any) -> Any:
@@ -29,11 +29,11 @@ Value = Annotated[StrictBool | StrictInt | StrictFloat | str, BeforeValidator(_p
 
 
 class TrialError(Exception):
-    """Hyperparameters that are no trial of these ranges."""
+    """Hyperparameters that do not fit the ranges."""
 
 
 class Range(Strict):
-    """What a param may be. Give `min` and `max`, or `values`."""
+    """The values that a param may have. Give `min` and `max`, or `values`."""
 
     min: float | None = Field(default=None, allow_inf_nan=False)
     """The lowest number."""
@@ -83,7 +83,7 @@ class Range(Strict):
             raise ValueError("a range of integers has whole numbers as min and max")
 
     def value(self, text_value: str) -> Value:
-        """The value that a hyperparameter's text stands for.
+        """Parse the text of a hyperparameter.
 
         Raises:
             TrialError: it is not in the range.
@@ -107,29 +107,29 @@ class Range(Strict):
 
 
 class Tuning(Strict):
-    """A search for the params with which the model does best on the validation rows; each try is a trial."""
+    """A search for the params with the best metric on the validation rows; each training job is a trial."""
 
     metric: str = ""
-    """What a trial is judged by: a metric of the evaluation, measured on the validation rows. Unless given, the task's
-    first: `roc_auc` (multiclass: `log_loss`; a regression: `r2`)."""
+    """Metric of the evaluation that trials are compared by, measured on the validation rows. Default: `roc_auc`
+    (multiclass: `log_loss`; regression: `r2`)."""
     strategy: Literal["bayesian", "random", "grid"] = "bayesian"
-    """`bayesian`: each trial learns from those before it (on the laptop cloud it is `random`). `random`: trials are
-    drawn from the ranges. `grid`: every combination; its ranges are all `values`."""
+    """`bayesian`: each trial uses the results of earlier ones (the laptop cloud runs `random` instead). `random`:
+    trials are drawn from the ranges. `grid`: every combination; its ranges are all `values`."""
     max_jobs: int = Field(default=20, ge=1, le=750)
-    """Most trials; of a grid, most combinations."""
+    """Most trials; for a grid, most combinations."""
     max_parallel_jobs: int = Field(default=2, ge=1, le=100)
-    """Trials at once. The fewer, the more a bayesian search learns. The laptop cloud runs no more than it has cores."""
+    """Trials at once. With fewer, a bayesian search learns more. The laptop cloud runs at most one per core."""
     max_runtime_minutes: int = Field(default=720, ge=2, le=43_200)
     """The search is stopped after this time, and the run fails."""
     seed: int = Field(default=1, ge=0, le=2**31 - 1)
-    """Of the draws; another one draws other trials. A grid has none."""
+    """Seed for drawing trials; a grid ignores it."""
     ranges: dict[str, Range] = Field(min_length=1, max_length=MOST_RANGES)
-    """Param → what it may be. `fit` finds the trial's value in `params`, beside `training.params`."""
+    """Param → its range. `fit` gets the trial's value in `params`, beside `training.params`."""
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> "Tuning":
         for name, searched in self.ranges.items():
-            if name in TAKEN or not 0 < len(name) <= LONGEST:
+            if name in RESERVED or not 0 < len(name) <= LONGEST:
                 raise ValueError(f"a tuned param cannot be called {name[:20]!r}: give it another name in ranges")
             if self.strategy == "grid" and searched.values is None:
                 raise ValueError(f"a grid has values only, and {name} has none: list them, or change strategy")
@@ -139,16 +139,16 @@ class Tuning(Strict):
 
     @property
     def combinations(self) -> int:
-        """How many there are of the values."""
+        """Number of combinations of the values of all ranges."""
         return math.prod(len(searched.values or []) for searched in self.ranges.values())
 
     @property
     def objective(self) -> str:
-        """The name under which a trial's log gives the metric."""
+        """Name of the metric in a trial's log."""
         return f"validation_{self.metric}"
 
-    def chosen(self, hyperparameters: Mapping[str, str]) -> dict[str, Value]:
-        """The params of a trial, out of its hyperparameters.
+    def parse(self, hyperparameters: Mapping[str, str]) -> dict[str, Value]:
+        """Parse the params of a trial from its hyperparameters.
 
         Raises:
             TrialError: one is missing, or not in its range.
@@ -165,5 +165,5 @@ class Tuning(Strict):
 
 
 def text(value: Value) -> str:
-    """A value as a hyperparameter: text as it is, all else as JSON."""
+    """Write a value as a hyperparameter: text as it is, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -71,7 +71,7 @@ def january(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "target"), [(january, "late"), (keyless, "price")])
-def test_what_init_writes(
+def test_a_contract_drafted_by_init_follows_the_standard(
     make: Callable[[Path], None], target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a project and a sample

@@ -19,9 +19,9 @@ from infra.constructs.pipeline.inspection_definition import InspectionParts
 from infra.constructs.pipeline.job_steps import CAPACITY_ATTEMPTS
 from infra.constructs.pipeline.training_definition import TrainingParts
 from infra.constructs.service import rollout_canary, rollout_definition
-from infra.constructs.service.rollout_canary import Watching
+from infra.constructs.service.rollout_canary import WatchPlan
 from infra.constructs.service.rollout_definition import RolloutParts
-from infra.constructs.service.rollout_endpoint import Starting
+from infra.constructs.service.rollout_endpoint import EndpointWaits
 from infra.stages import PROD
 from penstock.aws.emf import UNANSWERED
 from penstock.batch.planner import MOST_PARTS
@@ -31,8 +31,8 @@ from penstock.spec.model import Rollout, Serving, Training, Tuning, Validating
 from tests.infra.conftest import Synthesis, resources
 from training.steps.__main__ import STEPS
 
-WATCHING = Watching.of(Rollout(), PROD, "m")
-UNSEEN = Watching.of(Rollout(strategy="shadow", weights=[10]), PROD, "m")
+WATCHING = WatchPlan.of(Rollout(), PROD, "m")
+UNSEEN = WatchPlan.of(Rollout(strategy="shadow", weights=[10]), PROD, "m")
 LONGEST_MODEL = 30
 PLAN = EndpointPlan(
     stage="prod",
@@ -71,7 +71,7 @@ def training(validation: dict[str, Any] | None = None, tuning: Tuning | None = N
     )
 
 
-def rollout(watching: Watching = WATCHING) -> Definition:
+def rollout(watching: WatchPlan = WATCHING) -> Definition:
     return rollout_definition.definition(
         RolloutParts(
             model="m",
@@ -80,7 +80,7 @@ def rollout(watching: Watching = WATCHING) -> Definition:
             end_rollout="arn:end",
             poll_seconds=1,
             watching=watching,
-            starting=Starting.of(Serving(target="endpoint"), PROD),
+            starting=EndpointWaits.of(Serving(target="endpoint"), PROD),
             snap_start="None",
         )
     )
@@ -141,7 +141,7 @@ def test_every_state_is_reached_and_exists(definition: Definition) -> None:
 
 
 @ALL
-def test_every_task_tries_again_and_is_caught(definition: Definition) -> None:
+def test_every_task_has_a_retrier_and_a_catcher(definition: Definition) -> None:
     tasks = {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
     assert tasks
     for name, state in tasks.items():
@@ -173,7 +173,7 @@ def test_an_execution_ends_only_in_success_or_failure(definition: Definition) ->
 
 
 @ALL
-def test_failure_is_reached_only_over_a_recorded_ending(definition: Definition) -> None:
+def test_failure_is_reached_only_after_the_ending_is_recorded(definition: Definition) -> None:
     before = [name for name, state in definition["States"].items() if state.get("Next") == "Failed"]
     assert before
     assert all(name.startswith("End") for name in before)
@@ -429,7 +429,7 @@ def test_a_plan_decides_whether_there_is_anything_to_score() -> None:
     }
 
 
-def test_success_is_reported_only_after_asking_what_is_live() -> None:
+def test_success_is_reported_only_after_reading_the_live_version() -> None:
     states = rollout()["States"]
 
     def before(name: str) -> set[str]:
@@ -495,7 +495,7 @@ def chosen(name: str, **variables: Any) -> str:
     return str(next(matches, state["Default"]))
 
 
-def test_an_endpoint_is_made_waited_for_and_made_once() -> None:
+def test_an_existing_endpoint_is_not_created_again() -> None:
     assert chosen("Endpoint?", endpoint={"name": ""}) == "Configure"
     assert chosen("Endpoint?", endpoint=ENDPOINT) == "Make model"
     # What is there already is the same: its name is made of its content

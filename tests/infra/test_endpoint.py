@@ -55,7 +55,9 @@ def test_no_rule_is_broken(served: Synthesis) -> None:
         ("sagemaker:DeleteModel", {"ServiceRolloutEndRolloutRole", "RegistryAuthorizeRole"}),
     ],
 )
-def test_each_role_may_do_its_part_on_this_models_endpoints(served: Synthesis, action: str, roles: set[str]) -> None:
+def test_each_role_has_only_its_permissions_on_the_models_endpoints(
+    served: Synthesis, action: str, roles: set[str]
+) -> None:
     template = served.model()
     assert holders(template, action) == roles
     for _, statement in statements(template):

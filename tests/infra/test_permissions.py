@@ -102,7 +102,9 @@ def test_every_object_permission_is_limited_to_the_model(synthesis: Synthesis) -
         ("ServiceCaptureRole", "s3:PutObject", {"captures", "capture-errors"}),
     ],
 )
-def test_folders(prod: Synthesis, role: str, action: str, expected: set[str]) -> None:
+def test_grants_are_limited_to_the_folders_of_each_role(
+    prod: Synthesis, role: str, action: str, expected: set[str]
+) -> None:
     assert folders(prod.model(), role, action) == expected
 
 

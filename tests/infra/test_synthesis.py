@@ -24,7 +24,7 @@ def test_two_syntheses_give_the_same_bytes(runs: dict[tuple[str, bool], Synthesi
     }
 
 
-def test_prod_has_nothing_of_the_laptop(prod: Synthesis) -> None:
+def test_prod_has_no_resource_of_the_laptop(prod: Synthesis) -> None:
     text = "".join(prod.texts().values())
     assert "penstock-local" not in text
     assert "penstock-training:local" not in text

@@ -81,7 +81,9 @@ def parts_changed(before: TrainingCode, after: TrainingCode) -> set[str]:
         ("penstock/evaluation/bootstrap.py", "steps"),
     ],
 )
-def test_what_the_job_runs_changes_one_part_of_the_code(copied: Path, edit: Edit, name: str, part: str) -> None:
+def test_an_edit_of_code_that_the_job_runs_changes_one_part_of_the_digest(
+    copied: Path, edit: Edit, name: str, part: str
+) -> None:
     # Given a model's code
     before = training_code(copied, MODEL)
     # When a file of the job's changes, or comes new
@@ -143,7 +145,7 @@ def test_a_models_own_edit_changes_its_archive_and_not_the_image(copied: Path, e
     assert training_code(copied, NEIGHBOUR) == neighbour
 
 
-def test_the_image_holds_no_model(copied: Path) -> None:
+def test_the_image_contains_no_model_folder(copied: Path) -> None:
     context = image_context(copied)
     names = {path.relative_to(context).as_posix() for path in context.rglob("*") if path.is_file()}
     assert {"training/Dockerfile", "uv.lock", "pyproject.toml", "training/steps/serve/server.py"} <= names
@@ -214,7 +216,7 @@ def test_moving_text_between_two_files_is_other_code(copied: Path, edit: Edit) -
     assert len(before.digest) == 64
 
 
-def test_what_only_train_py_imports_is_training_code_too(copied: Path, edit: Edit) -> None:
+def test_modules_imported_only_by_train_py_are_training_code(copied: Path, edit: Edit) -> None:
     # Given a train.py that uses a module which the job itself does not
     edit(f"{OWN}/train.py", "\nfrom penstock.readers.csv_table import CsvTable  # noqa\n")
     before = training_code(copied, MODEL)

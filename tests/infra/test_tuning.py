@@ -254,7 +254,7 @@ def test_the_machine_may_run_searches_and_describe_trials_only(tuned: Synthesis)
     assert any("rule/StepFunctionsGetEventsForSageMakerTuningJobsRule" in rule for rule in rules)
 
 
-def test_nothing_else_differs_from_the_template_without_tuning(tuned: Synthesis, prod: Synthesis) -> None:
+def test_tuning_changes_nothing_else_in_the_template(tuned: Synthesis, prod: Synthesis) -> None:
     def kinds(template: Json) -> list[str]:
         return sorted(resource["Type"] for resource in template["Resources"].values())
 

@@ -92,7 +92,7 @@ KINDS: list[type[events.Contract]] = [
 SAMPLES = [UPLOAD, execution_ended(MACHINE, "r", "FAILED"), alarm_raised(), package_changed(PACKAGE, 7)]
 
 
-def test_each_kind_matches_its_own_sample_only() -> None:
+def test_each_event_contract_matches_only_its_own_sample() -> None:
     matches = [[kind.matches(sample) for sample in SAMPLES] for kind in KINDS]
     assert matches == [[kind is other for other in KINDS] for kind in KINDS]
 

@@ -65,7 +65,7 @@ def arrows_between_packages(root: Path, name: str) -> Mapping[str, frozenset[str
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_sides_import_the_library_only(side: str) -> None:
+def test_functions_infra_and_training_do_not_import_each_other_or_an_application(side: str) -> None:
     # Given the files of one side
     # When their imports are read
     pairs = [(path, module) for path in sources(side) for module in imports(path)]
@@ -96,22 +96,22 @@ def test_packages_of_the_constructs_import_as_listed() -> None:
 
 
 @pytest.mark.parametrize("arrows", [ARROWS, CONSTRUCT_ARROWS], ids=["library", "constructs"])
-def test_packages_do_not_import_each_other_in_a_circle(arrows: Mapping[str, frozenset[str]]) -> None:
+def test_there_is_no_import_cycle_of_packages(arrows: Mapping[str, frozenset[str]]) -> None:
     order = [package for layer in layers(arrows) for package in layer]
     assert sorted(order) == sorted(arrows)
 
 
-def test_a_circle_of_packages_is_named() -> None:
+def test_an_import_cycle_of_packages_is_named() -> None:
     with pytest.raises(ValueError, match="in a circle: a, b"):
         layers({"a": frozenset("b"), "b": frozenset("a"), "c": frozenset()})
 
 
-def test_the_drawing_leaves_out_what_follows_from_other_arrows() -> None:
+def test_the_drawing_omits_transitive_arrows() -> None:
     arrows = {"a": frozenset(), "b": frozenset("a"), "c": frozenset("ab")}
     assert direct_arrows(arrows) == [("b", "a"), ("c", "b")]
 
 
-def test_folders_are_taken_in_at_a_glance() -> None:
+def test_no_folder_has_too_many_modules() -> None:
     counts: defaultdict[str, int] = defaultdict(int)
     for path in sources("penstock", *SIDES, "tests", "bench", "demo"):
         counts[path.parent.relative_to(PROJECT).as_posix()] += path.name != "__init__.py"

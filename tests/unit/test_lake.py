@@ -48,7 +48,7 @@ def test_a_uri_is_split() -> None:
 
 
 @pytest.mark.parametrize("uri", ["bucket/key", "s3://bucket", "s3://bucket/", "s3:///key", "https://bucket/key", ""])
-def test_another_uri_is_refused(uri: str) -> None:
+def test_a_uri_that_is_not_s3_is_refused(uri: str) -> None:
     with pytest.raises(LakeKeyError, match="is not of the form s3://bucket/key"):
         lake.split_uri(uri)
 

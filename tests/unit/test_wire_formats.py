@@ -126,7 +126,7 @@ class Observed:
     def take(self, story: Story) -> None:
         """All sections, at the story's end."""
         names, world = self.names(story), story.world
-        (items, objects), (later, left) = self._looks
+        (items, objects), (later, later_objects) = self._looks
         machines = {"pipeline": world.pipeline, "rollout": world.rollout, "batch": world.batch}
         inputs = {name: [json.loads(run["input"]) for run in world.executions(arn)] for name, arn in machines.items()}
         measured = client("cloudwatch").list_metrics(Namespace=f"Penstock/{STAGE}/{MODEL}")["Metrics"]
@@ -137,8 +137,8 @@ class Observed:
             "executions": inputs,
             "forgetting": {
                 "records": [item for item in later if item not in items],
-                "objects": sorted(left.keys() - objects.keys()),
-                "gone": sorted(objects.keys() - left.keys()),
+                "objects": sorted(later_objects.keys() - objects.keys()),
+                "gone": sorted(objects.keys() - later_objects.keys()),
             },
             "ledger": items,
             "lake objects": objects,
@@ -212,7 +212,7 @@ def as_text(document: Any) -> str:
 
 
 @pytest.mark.parametrize("section", STORY)
-def test_what_a_models_life_leaves(section: str, observed: dict[str, Any]) -> None:
+def test_records_and_messages_of_a_models_life_equal_the_snapshot(section: str, observed: dict[str, Any]) -> None:
     # Given a model that was trained, rolled out, asked, watched, taken back, and whose rows were forgotten
     document = observed[section]
     # When what it left is held against the snapshot, then nothing differs
@@ -220,7 +220,7 @@ def test_what_a_models_life_leaves(section: str, observed: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("section", STATIC)
-def test_what_needs_no_story(section: str) -> None:
+def test_names_and_numbers_that_other_programs_use_equal_the_snapshot(section: str) -> None:
     # Given names and numbers that other programs know
     document = as_json(STATIC[section]())
     # When they are held against the snapshot, then nothing differs

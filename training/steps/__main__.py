@@ -18,7 +18,7 @@ STEPS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the step that SageMaker names. Exit code 0, or 1 with the reason left in the container."""
+    """Run the step that SageMaker names. Exit code 0, or 1 with the reason written to the failure file."""
     container = Container.here()
     if len(arguments) != 1 or arguments[0] not in STEPS:
         return _fail(container, f"expected one step of {', '.join(STEPS)}, got {' '.join(arguments) or 'none'}")

@@ -85,15 +85,15 @@ class Function(Construct):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """Makes the functions of one model's stack, with what they have in common."""
+class FunctionFactory:
+    """Creates the functions of one model's stack, with their common settings."""
 
     stage: Stage
     root: Path
     failures: sqs.IQueue
     """Dead-letter queue of events that could not be delivered or handled."""
 
-    def function(
+    def create(
         self,
         scope: Construct,
         construct_id: str,
@@ -106,7 +106,7 @@ class Workshop:
         storage_mb: int | None = None,
         group: str | None = None,
     ) -> Function:
-        """Make a function of the model; one that takes events gets the dead-letter queue."""
+        """Create a function of the model; one that takes events gets the dead-letter queue."""
         return Function(
             scope,
             construct_id,

@@ -26,7 +26,7 @@ class TrainingImage(Construct):
             self._repository.grant_pull(grantee)
             acknowledge(grantee, {"IAM5[Resource::*]": "A registry's login token and metrics have no resource."})
 
-    def grant_look(self, grantee: iam.IRole) -> None:
+    def grant_describe(self, grantee: iam.IRole) -> None:
         """Allow reading the manifest, which the model registry does with the role that registers."""
         if self._repository is not None:
             self._repository.grant(grantee, "ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer")

@@ -5,8 +5,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
-from infra.constructs.base.function import Function, Workshop
-from infra.constructs.base.listener import listen
+from infra.constructs.base.event_rules import invoke_on_events
+from infra.constructs.base.function import Function, FunctionFactory
 from infra.constructs.base.model_lake import ModelLake
 from infra.constructs.base.rendered import rendered
 from infra.constructs.base.workflow import Workflow, executions_of, grant_call, workflow_role
@@ -37,10 +37,10 @@ class Batch(Construct):
     """State machine, its functions, and the rules that start batches."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, stage: Stage, workshop: Workshop, lake: ModelLake
+        self, scope: Construct, construct_id: str, *, stage: Stage, factory: FunctionFactory, lake: ModelLake
     ) -> None:
         super().__init__(scope, construct_id)
-        self._stage, self._workshop, self._lake = stage, workshop, lake
+        self._stage, self._factory, self._lake = stage, factory, lake
         plain = {"stage": stage.name, "model": lake.model, "bucket": lake.bucket}
         with_ledger = plain | {"ledger": lake.ledger}
         self.plan_batch = self._step(
@@ -67,7 +67,7 @@ class Batch(Construct):
             "EndBatch", "end_batch", EndBatchSettings(**with_ledger, topic=topic), memory_mb=512, seconds=END_SECONDS
         )
         self.machine: sfn.StateMachine = self._machine()
-        self.start_batch = workshop.function(
+        self.start_batch = factory.create(
             self,
             "StartBatch",
             name="start_batch",
@@ -90,7 +90,7 @@ class Batch(Construct):
         seconds: int,
         storage: bool = False,
     ) -> Function:
-        return self._workshop.function(
+        return self._factory.create(
             self,
             construct_id,
             name=name,
@@ -102,12 +102,12 @@ class Batch(Construct):
         )
 
     def _start_on(self, construct_id: str, pattern: events.Pattern) -> None:
-        listen(
+        invoke_on_events(
             self,
             construct_id,
             pattern=pattern,
             function=self.start_batch.resource,
-            failures=self._workshop.failures,
+            failures=self._factory.failures,
             description=f"penstock-{self._stage.name}-{self._lake.model}: wakes start_batch ({construct_id})",
         )
 

@@ -6,9 +6,9 @@ from constructs import Construct
 
 from infra.acknowledge import acknowledge
 from infra.constructs.base.alarms import alarm, metric
-from infra.constructs.base.function import Function, Workshop
+from infra.constructs.base.event_rules import invoke_on_events, invoke_on_schedule
+from infra.constructs.base.function import Function, FunctionFactory
 from infra.constructs.base.hash_key import HashKey
-from infra.constructs.base.listener import every, listen
 from infra.constructs.base.model_lake import ModelLake
 from infra.stages import Stage
 from penstock import events
@@ -30,13 +30,13 @@ class ModelMonitor(Construct):
         *,
         stage: Stage,
         monitoring: Monitoring,
-        workshop: Workshop,
+        factory: FunctionFactory,
         lake: ModelLake,
         hash_key: HashKey | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.namespace = emf.namespace(stage.name, lake.model)
-        self.monitor: Function = workshop.function(
+        self.monitor: Function = factory.create(
             self,
             "Monitor",
             name="monitor",
@@ -53,8 +53,8 @@ class ModelMonitor(Construct):
             takes_events=True,
         )
         about = f"penstock-{stage.name}-{lake.model}: wakes monitor"
-        function, failures = self.monitor.resource, workshop.failures
-        every(
+        function, failures = self.monitor.resource, factory.failures
+        invoke_on_schedule(
             self,
             "Schedule",
             minutes=monitoring.schedule_minutes,
@@ -62,7 +62,7 @@ class ModelMonitor(Construct):
             failures=failures,
             description=f"{about} (Schedule)",
         )
-        listen(
+        invoke_on_events(
             self,
             "Labelled",
             pattern=events.ObjectCreated.pattern(bucket=lake.bucket, prefix=lake.prefix(LABELS)),
@@ -75,7 +75,7 @@ class ModelMonitor(Construct):
             "Drift",
             metric=metric(self.namespace, DRIFT, period_seconds=stage.alarm_seconds),
             threshold=monitoring.psi_threshold,
-            description=f"{lake.model}: what is asked has drifted from what the live version was trained on",
+            description=f"{lake.model}: the requests have drifted from the data that the live version was trained on",
             topic=lake.topic,
         )
 

@@ -1,4 +1,4 @@
-"""The training pipeline: uploads in, a registered version out, or an ending that says why not.
+"""The training pipeline: from uploads to a registered version, or to an ending with the reason.
 
 start_run decides what becomes a run; the state machine takes it through its steps. What starts it (uploads, the drift
 alarm, the end of the run before) reaches it by events, so that this construct knows neither service nor monitor.
@@ -11,8 +11,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.bundling import EXPERIMENTS
-from infra.constructs.base.function import Function, Workshop
-from infra.constructs.base.listener import listen
+from infra.constructs.base.event_rules import invoke_on_events
+from infra.constructs.base.function import Function, FunctionFactory
 from infra.constructs.base.model_code import ModelCode
 from infra.constructs.base.model_lake import ModelLake
 from infra.constructs.base.training_image import TrainingImage
@@ -51,7 +51,7 @@ class TrainingPipeline(Construct):
         root: Path,
         spec: ModelSpec,
         image: TrainingImage,
-        workshop: Workshop,
+        factory: FunctionFactory,
         lake: ModelLake,
         group_name: str,
         features_made: str,
@@ -65,13 +65,13 @@ class TrainingPipeline(Construct):
             root: the project.
             spec: of the model.
             image: that its jobs run in.
-            workshop: makes functions.
+            factory: makes functions.
             lake: the model's.
             group_name: model package group that versions are registered in.
             features_made: when the feature group was made; empty where there is none.
         """
         super().__init__(scope, construct_id)
-        self._stage, self._spec, self._workshop, self._lake = stage, spec, workshop, lake
+        self._stage, self._spec, self._factory, self._lake = stage, spec, factory, lake
         code, self.code = training_code(root, spec.name), ModelCode(self, "Code", root=root, model=spec.name)
         common = {
             "stage": stage.name,
@@ -82,7 +82,7 @@ class TrainingPipeline(Construct):
         self.image = image
         self.job = SageMakerJob(self, "Job", kind="Training", stage=stage, image=self.image, lake=lake)
         self.inspection = SageMakerJob(self, "Inspection", kind="Processing", stage=stage, image=self.image, lake=lake)
-        self.validate = workshop.function(
+        self.validate = factory.create(
             self,
             "Validate",
             name="validate",
@@ -103,7 +103,7 @@ class TrainingPipeline(Construct):
             timeout_seconds=VALIDATE_SECONDS,
             takes_events=False,
         )
-        self.register = workshop.function(
+        self.register = factory.create(
             self,
             "Register",
             name="register",
@@ -113,7 +113,7 @@ class TrainingPipeline(Construct):
             takes_events=False,
             group=EXPERIMENTS if spec.experiments else None,
         )
-        self.end_run = workshop.function(
+        self.end_run = factory.create(
             self,
             "EndRun",
             name="end_run",
@@ -123,7 +123,7 @@ class TrainingPipeline(Construct):
             takes_events=False,
         )
         self.machine: sfn.StateMachine = self._machine()
-        self.start_run: Function = workshop.function(
+        self.start_run: Function = factory.create(
             self,
             "StartRun",
             name="start_run",
@@ -137,13 +137,13 @@ class TrainingPipeline(Construct):
         self.start_on("RunEnded", events.ExecutionEnded.pattern(state_machine=self.machine.state_machine_arn))
 
     def start_on(self, construct_id: str, pattern: events.Pattern) -> None:
-        """Have start_run look at events of a pattern."""
-        listen(
+        """Invoke start_run on events of a pattern."""
+        invoke_on_events(
             self,
             construct_id,
             pattern=pattern,
             function=self.start_run.resource,
-            failures=self._workshop.failures,
+            failures=self._factory.failures,
             description=f"penstock-{self._stage.name}-{self._spec.name}: wakes start_run ({construct_id})",
         )
 

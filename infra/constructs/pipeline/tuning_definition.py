@@ -50,7 +50,7 @@ def tuning_steps(tuning: Tuning, *, prefix: str, training_job: Mapping[str, Any]
     # SageMaker's own reason only says to look at the trials.
     failed = r'/"HyperParameterTuningJobStatus": *"Failed"/'
     steps[_STATES.refused]["Choices"].append({"Condition": f"{{% $contains($error.Cause, {failed}) %}}", "Next": _WHY})
-    return steps | {_WHY: _why(), _BEST: _best(next_state)}
+    return steps | {_WHY: _failure_reason(), _BEST: _best(next_state)}
 
 
 def seconds(tuning: Tuning) -> int:
@@ -147,7 +147,7 @@ def _best(next_state: str) -> State:
     }
 
 
-def _why() -> State:
+def _failure_reason() -> State:
     """Return the state that takes the first failed trial's reason as the run's."""
     name = r"""$match($error.Cause, /"HyperParameterTuningJobName": *"([^"]+)"/)[0].groups[0]"""
     reason = "[$states.result.TrainingJobSummaries[0].FailureReason, $error.Cause][0]"

@@ -13,8 +13,8 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
-from infra.constructs.base.function import Function, Workshop
-from infra.constructs.base.listener import listen
+from infra.constructs.base.event_rules import invoke_on_events
+from infra.constructs.base.function import Function, FunctionFactory
 from infra.constructs.base.model_lake import ModelLake
 from infra.constructs.base.rendered import rendered
 from infra.constructs.service.prediction_service import PredictionService
@@ -39,7 +39,7 @@ class ModelRegistry(Construct):
         construct_id: str,
         *,
         stage: Stage,
-        workshop: Workshop,
+        factory: FunctionFactory,
         lake: ModelLake,
         service: PredictionService,
         feature_store: str,
@@ -51,7 +51,7 @@ class ModelRegistry(Construct):
             scope: where it belongs.
             construct_id: its id there.
             stage: the stage.
-            workshop: makes functions.
+            factory: makes functions.
             lake: the model's.
             service: what an approval rolls out to.
             feature_store: what a version is bound to (`FeatureGroup.binding`); empty for none.
@@ -73,7 +73,7 @@ class ModelRegistry(Construct):
             model_package_group_description=f"Penstock, stage {stage.name}: versions of {model}",
         )
         rollout = service.rollout.machine.state_machine_arn
-        self.authorize: Function = workshop.function(
+        self.authorize: Function = factory.create(
             self,
             "Authorize",
             name="authorize",
@@ -96,34 +96,34 @@ class ModelRegistry(Construct):
             takes_events=True,
         )
         self.group.model_package_group_policy = self._policy(stack, model)
-        self._listen("Changed", events.PackageStateChange.pattern(group=self.group_name), workshop)
-        self._listen("RolloutEnded", events.ExecutionEnded.pattern(state_machine=rollout), workshop)
+        self._invoke_on("Changed", events.PackageStateChange.pattern(group=self.group_name), factory)
+        self._invoke_on("RolloutEnded", events.ExecutionEnded.pattern(state_machine=rollout), factory)
 
-    def _listen(self, construct_id: str, pattern: events.Pattern, workshop: Workshop) -> None:
-        listen(
+    def _invoke_on(self, construct_id: str, pattern: events.Pattern, factory: FunctionFactory) -> None:
+        invoke_on_events(
             self,
             construct_id,
             pattern=pattern,
             function=self.authorize.resource,
-            failures=workshop.failures,
+            failures=factory.failures,
             description=f"{self.group_name}: wakes authorize ({construct_id})",
         )
 
-    def grant_look(self, grantee: iam.IRole) -> None:
+    def grant_describe(self, grantee: iam.IRole) -> None:
         """Allow describing and listing the group's versions."""
         self._grant(grantee, ["sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"])
 
     def grant_register(self, grantee: iam.IRole) -> None:
         """Allow adding versions that are pending approval, and describing them."""
-        self.grant_look(grantee)
+        self.grant_describe(grantee)
         self._grant(grantee, ["sagemaker:AddTags"])
         self._grant(grantee, ["sagemaker:CreateModelPackage"], _only(_PENDING))
 
-    def grant_take_back(self, grantee: iam.IRole) -> None:
+    def grant_set_pending(self, grantee: iam.IRole) -> None:
         """Allow setting a version back to pending; rejecting the live one requests a rollback and is left to people."""
         self._grant(grantee, ["sagemaker:UpdateModelPackage"], _only(_PENDING))
 
-    def grant_decide(self, grantee: iam.IRole) -> None:
+    def grant_set_status(self, grantee: iam.IRole) -> None:
         """Allow withdrawing an approval, and giving one where the model's approval policy is `auto`."""
         allowed = _only(_PENDING, _APPROVED) if self.approves_itself else _only(_PENDING)
         self._grant(grantee, ["sagemaker:UpdateModelPackage"], allowed)
@@ -139,7 +139,7 @@ class ModelRegistry(Construct):
 
     def _policy(self, stack: Stack, model: str) -> dict[str, Any]:
         """Return a policy that denies approval and rejection to every role tagged by this stack."""
-        spared = {"ArnNotEquals": {"aws:PrincipalArn": self.authorize.role.role_arn}} if self.approves_itself else {}
+        exception = {"ArnNotEquals": {"aws:PrincipalArn": self.authorize.role.role_arn}} if self.approves_itself else {}
         return {
             "Version": "2012-10-17",
             "Statement": [
@@ -154,7 +154,7 @@ class ModelRegistry(Construct):
                             f"aws:PrincipalTag/{MACHINE_TAG}": model,
                             "sagemaker:ModelApprovalStatus": [_APPROVED, _REJECTED],
                         },
-                        **spared,
+                        **exception,
                     },
                 }
             ],

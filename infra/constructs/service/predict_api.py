@@ -111,7 +111,7 @@ class PredictApi(Construct):
 
 
 def _predictions(serving: Serving) -> dict[str, Any]:
-    """As CloudFormation has it: the CDK takes these as they are."""
+    """Return the settings of the prediction route with CloudFormation's names: the CDK passes them on unchanged."""
     return {
         "DetailedMetricsEnabled": True,
         "ThrottlingRateLimit": serving.throttle_rate,

@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
-from infra.constructs.base.function import Workshop
+from infra.constructs.base.function import FunctionFactory
 from infra.constructs.base.hash_key import HashKey
 from infra.constructs.base.model_lake import ModelLake
 from infra.constructs.base.rendered import rendered
@@ -41,7 +41,7 @@ class PredictionService(Construct):
         serving: Serving,
         capturing: Capturing,
         rollout: RolloutSpec,
-        workshop: Workshop,
+        factory: FunctionFactory,
         lake: ModelLake,
         hash_key: HashKey | None,
     ) -> None:
@@ -60,7 +60,7 @@ class PredictionService(Construct):
         )
         self.deployed = {name: getattr(settings, name) for name in DEPLOYED}
         """What a published version keeps of a deployment, beside the code."""
-        self.predict = workshop.function(
+        self.predict = factory.create(
             self,
             "Predict",
             name="predict",
@@ -81,7 +81,7 @@ class PredictionService(Construct):
             stage=stage,
             spec=rollout,
             serving=serving,
-            workshop=workshop,
+            factory=factory,
             lake=lake,
             predict=self.predict.resource,
             snap_start=apply_on(self, stage, serving.snap_start),
@@ -101,20 +101,20 @@ class PredictionService(Construct):
         )
 
     def grant_capture(self, grantee: iam.IRole) -> None:
-        """Send rows to the capture."""
+        """Allow sending rows to the capture stream."""
         grantee.add_to_principal_policy(
             iam.PolicyStatement(actions=["firehose:PutRecordBatch"], resources=[self.capture.attr_arn])
         )
 
-    def grant_ask(self, grantee: iam.IRole) -> None:
-        """Ask what the alias points at, and what that version binds."""
+    def grant_read_live(self, grantee: iam.IRole) -> None:
+        """Allow reading which version the alias points at, and what that version binds."""
         function = self.predict.resource.function_arn
         actions = ["lambda:GetAlias", "lambda:GetFunctionConfiguration"]
         grantee.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=[function, f"{function}:*"]))
         acknowledge_wildcards(grantee, "Versions are numbered as they come.", rendered(grantee, f"{function}:*"))
 
     def grant_invoke_versions(self, grantee: iam.IRole) -> None:
-        """Invoke published versions, whichever."""
+        """Allow invoking every published version."""
         versions = f"{self.predict.resource.function_arn}:*"
         grantee.add_to_principal_policy(iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[versions]))
         acknowledge_wildcards(grantee, "Versions are numbered as they come.", rendered(grantee, versions))

@@ -7,13 +7,13 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
-from infra.constructs.base.function import Workshop
+from infra.constructs.base.function import FunctionFactory
 from infra.constructs.base.model_lake import ModelLake
 from infra.constructs.base.rendered import rendered
 from infra.constructs.base.workflow import Workflow, grant_call, workflow_role
-from infra.constructs.service.rollout_canary import WATCH_SECONDS, Watching
+from infra.constructs.service.rollout_canary import WATCH_SECONDS, WatchPlan
 from infra.constructs.service.rollout_definition import END_SECONDS, SMOKE_TEST_SECONDS, RolloutParts, definition
-from infra.constructs.service.rollout_endpoint import Starting
+from infra.constructs.service.rollout_endpoint import EndpointWaits
 from infra.stages import Stage
 from penstock.settings import EndRolloutSettings, SmokeTestSettings, WatchRolloutSettings
 from penstock.spec.model import Rollout as RolloutSpec
@@ -39,7 +39,7 @@ class Rollout(Construct):
         stage: Stage,
         spec: RolloutSpec,
         serving: Serving,
-        workshop: Workshop,
+        factory: FunctionFactory,
         lake: ModelLake,
         predict: lambda_.Function,
         snap_start: str,
@@ -51,7 +51,7 @@ class Rollout(Construct):
             "bucket": lake.bucket,
             "ledger": lake.ledger,
         }
-        self.smoke_test = workshop.function(
+        self.smoke_test = factory.create(
             self,
             "SmokeTest",
             name="smoke_test",
@@ -60,7 +60,7 @@ class Rollout(Construct):
             timeout_seconds=SMOKE_TEST_SECONDS,
             takes_events=False,
         )
-        self.watch_rollout = workshop.function(
+        self.watch_rollout = factory.create(
             self,
             "WatchRollout",
             name="watch_rollout",
@@ -69,7 +69,7 @@ class Rollout(Construct):
             timeout_seconds=WATCH_SECONDS,
             takes_events=False,
         )
-        self.end_rollout = workshop.function(
+        self.end_rollout = factory.create(
             self,
             "EndRollout",
             name="end_rollout",
@@ -79,14 +79,19 @@ class Rollout(Construct):
             takes_events=False,
         )
         self.machine: sfn.StateMachine = self._machine(
-            stage, Watching.of(spec, stage, lake.model), Starting.of(serving, stage), lake.model, predict, snap_start
+            stage,
+            WatchPlan.of(spec, stage, lake.model),
+            EndpointWaits.of(serving, stage),
+            lake.model,
+            predict,
+            snap_start,
         )
 
     def _machine(
         self,
         stage: Stage,
-        watching: Watching,
-        starting: Starting,
+        watching: WatchPlan,
+        starting: EndpointWaits,
         model: str,
         predict: lambda_.Function,
         snap_start: str,
@@ -111,7 +116,7 @@ class Rollout(Construct):
         grant_call(role, [step.function_arn for step in steps])
         return Workflow(self, "Machine", stage=stage, role=role, definition=definition(parts)).machine
 
-    def _grant_alarms(self, role: iam.Role, watching: Watching) -> None:
+    def _grant_alarms(self, role: iam.Role, watching: WatchPlan) -> None:
         """Allow putting, describing and deleting the alarms of a rollout."""
         alarms = Stack.of(self).format_arn(
             service="cloudwatch",

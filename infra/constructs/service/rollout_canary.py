@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.constructs.base.state_language import State, catch, invoke, retry
-from infra.constructs.service.rollout_steps import LIVE, call, choose, error, point
+from infra.constructs.service.rollout_steps import LIVE, call, choice, error_state, point_alias
 from infra.stages import Stage
 from penstock.aws import emf
 from penstock.spec.model import Rollout
@@ -22,8 +22,8 @@ _CLOUDWATCH = ["CloudWatch.CloudWatchException", "CloudWatch.SdkClientException"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watching:
-    """How long, how often and by which limits the new version is watched."""
+class WatchPlan:
+    """Durations, intervals and limits of watching the new version."""
 
     spec: Rollout
     prefix: str
@@ -38,8 +38,8 @@ class Watching:
     """Period of the alarms' metrics."""
 
     @classmethod
-    def of(cls, spec: Rollout, stage: Stage, model: str) -> "Watching":
-        """Return the watch that a specification asks for, with the stage's durations."""
+    def of(cls, spec: Rollout, stage: Stage, model: str) -> "WatchPlan":
+        """Return the plan of a specification, with the stage's durations."""
         bake = max(1, round(spec.bake_minutes * stage.bake_minute_seconds))
         return cls(
             spec=spec,
@@ -52,17 +52,17 @@ class Watching:
 
     @property
     def most_seconds(self) -> int:
-        """Return the longest duration of the whole watch, looks included."""
+        """Return the longest duration of the whole watch, with the time of the checks themselves."""
         looks = self.bake_seconds // self.look_seconds + 1
         return len(self.spec.steps()) * (self.bake_seconds + looks * 30)
 
 
-def states(watching: Watching, function: str) -> dict[str, State]:
+def states(watching: WatchPlan, function: str) -> dict[str, State]:
     """Return the states from a passed smoke test to the end of the last weight; `function` is watch_rollout's ARN."""
-    return _alarms(watching) | _asking() | _looking(watching, function)
+    return _alarms(watching) | _approval_check() | _observation(watching, function)
 
 
-def _alarms(watching: Watching) -> dict[str, State]:
+def _alarms(watching: WatchPlan) -> dict[str, State]:
     spec, first = watching.spec, "Watch shadow" if watching.spec.shadows else "By an endpoint?"
     errors = {"MetricName": "Errors", "Statistic": "Average", "Threshold": spec.max_error_rate}
     slow = {"MetricName": "Duration", "ExtendedStatistic": "p99", "Threshold": spec.max_latency_ms}
@@ -75,11 +75,11 @@ def _alarms(watching: Watching) -> dict[str, State]:
         "Threshold": spec.max_error_rate,
     }
     return {
-        "Watched?": choose("Ask", **{"Watch errors": "$count($weights) > 0"}),
+        "Watched?": choice("Ask", **{"Watch errors": "$count($weights) > 0"}),
         "Watch errors": _alarm(watching, "errors", raises, errors, "Watch latency"),
         "Watch latency": _alarm(watching, "latency", late, slow, first),
         **({"Watch shadow": _alarm(watching, "shadow", late, slow, "By an endpoint?")} if spec.shadows else {}),
-        "By an endpoint?": choose("Ask", **{"Watch answers": "$endpoint.name != ''"}),
+        "By an endpoint?": choice("Ask", **{"Watch answers": "$endpoint.name != ''"}),
         "Watch answers": _alarm(watching, "answers", silent, unanswered, "Ask"),
     }
 
@@ -93,7 +93,7 @@ def _sentences(spec: Rollout) -> tuple[str, str, str]:
     )
 
 
-def _alarm(watching: Watching, name: str, sentence: str, about: dict[str, Any], next_state: str) -> State:
+def _alarm(watching: WatchPlan, name: str, sentence: str, about: dict[str, Any], next_state: str) -> State:
     """Return the request for an alarm on the new version's metrics; missing data does not breach."""
     dimensions = {"FunctionName": "{% $function %}"} | (_UNSEEN if name == "shadow" else _SHARE)
     arguments = {
@@ -116,12 +116,12 @@ _UNSEEN = {"Resource": "{% $function & ':' & $version %}"}
 """Metric dimensions of a version's requests through the alias, and of requests that name the version."""
 
 
-def _name(watching: Watching, name: str) -> str:
+def _name(watching: WatchPlan, name: str) -> str:
     # By version: an alarm that an aborted rollout left keeps its state, and must not be this one's.
     return f"{{% '{watching.prefix}' & $version & '-{name}' %}}"
 
 
-def _asking() -> dict[str, State]:
+def _approval_check() -> dict[str, State]:
     """Return the states that stop the rollout when the version was rejected meanwhile."""
     return {
         "Ask": {
@@ -134,24 +134,24 @@ def _asking() -> dict[str, State]:
             "Output": {"status": "{% $states.result.ModelApprovalStatus %}"},
             "Next": "Still approved?",
         },
-        "Still approved?": choose("Withdrawn", **{"Baked?": "$states.input.status = 'Approved'"}),
-        "Withdrawn": error("Withdrawn", "'the registry has it as ' & $states.input.status & ' by now'", "Revert"),
+        "Still approved?": choice("Withdrawn", **{"Baked?": "$states.input.status = 'Approved'"}),
+        "Withdrawn": error_state("Withdrawn", "'the registry has it as ' & $states.input.status & ' by now'", "Revert"),
     }
 
 
-def _looking(watching: Watching, function: str) -> dict[str, State]:
+def _observation(watching: WatchPlan, function: str) -> dict[str, State]:
     raises, late, silent = _sentences(watching.spec)
     what = f"(MetricName = 'Errors' ? '{raises}' : MetricName = '{emf.UNANSWERED}' ? '{silent}' : '{late}')"
     ends = f"{{% $millis() + {1000 * watching.bake_seconds} %}}"
     unseen = {"Shadow": f"$at < $count($weights) and $weights[$at] = {SHADOW}"} if watching.spec.shadows else {}
     return {
-        "Baked?": choose("Next", Bake="$millis() < $ends"),
+        "Baked?": choice("Next", Bake="$millis() < $ends"),
         "Next": {"Type": "Pass", "Assign": {"at": "{% $at + 1 %}"}, "Next": "Next weight?"},
-        "Next weight?": choose("Shift", **unseen, Weigh="$at < $count($weights)"),
+        "Next weight?": choice("Shift", **unseen, Weigh="$at < $count($weights)"),
         **{
             name: {"Type": "Pass", "Assign": {"ends": ends, "since": "{% $now() %}"}, "Next": "Bake"} for name in unseen
         },
-        "Weigh": point(
+        "Weigh": point_alias(
             "{% $previous %}",
             weights="{% {$version: $weights[$at] / 100} %}",
             # Of a canary that follows a shadow only what was answered under weights counts.
@@ -175,8 +175,8 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
             caught=catch("Revert"),
             next_state="As before?",
         ),
-        "As before?": choose("Look at alarms", Worse="$states.input.verdict = 'bad'"),
-        "Worse": error("Worse", "$saw", "Revert"),
+        "As before?": choice("Look at alarms", Worse="$states.input.verdict = 'bad'"),
+        "Worse": error_state("Worse", "$saw", "Revert"),
         "Look at alarms": call(
             "cloudwatch:describeAlarms",
             {"AlarmNames": _names(watching), "StateValue": "ALARM"},
@@ -185,19 +185,19 @@ def _looking(watching: Watching, function: str) -> dict[str, State]:
             next_state="Alarmed?",
             errors=_CLOUDWATCH,
         ),
-        "Alarmed?": choose("Ask", Alarmed="$count($states.input.raised) > 0"),
-        "Alarmed": error("Alarmed", "$join($states.input.raised, '; ')", "Revert"),
+        "Alarmed?": choice("Ask", Alarmed="$count($states.input.raised) > 0"),
+        "Alarmed": error_state("Alarmed", "$join($states.input.raised, '; ')", "Revert"),
     }
 
 
-def _names(watching: Watching) -> str:
+def _names(watching: WatchPlan) -> str:
     """Return the names of the alarms that exist; CloudWatch refuses to delete a missing one."""
     put = ["errors", "latency", *(["shadow"] if watching.spec.shadows else [])]
     *names, answers = [f"'{watching.prefix}' & $version & '-{name}'" for name in (*put, "answers")]
     return f"{{% $endpoint.name = '' ? [{', '.join(names)}] : [{', '.join([*names, answers])}] %}}"
 
 
-def quiet(watching: Watching, next_state: str) -> State:
+def delete_alarms(watching: WatchPlan, next_state: str) -> State:
     """Return the state that removes the alarms; a failure is ignored, as they watch a version without traffic."""
     anyway: list[State] = [{"ErrorEquals": ["States.ALL"], "Next": next_state}]
     arguments = {"AlarmNames": _names(watching)}

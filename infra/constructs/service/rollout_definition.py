@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from infra.constructs.base.state_language import CAUSE, Definition, State, catch, invoke
 from infra.constructs.service import rollout_canary, rollout_endpoint
-from infra.constructs.service.rollout_canary import Watching, quiet
-from infra.constructs.service.rollout_endpoint import Starting
-from infra.constructs.service.rollout_steps import LIVE, call, choose, error, point
+from infra.constructs.service.rollout_canary import WatchPlan, delete_alarms
+from infra.constructs.service.rollout_endpoint import EndpointWaits
+from infra.constructs.service.rollout_steps import LIVE, call, choice, error_state, point_alias
 from penstock.settings import PredictSettings
 
 SMOKE_TEST_SECONDS, END_SECONDS = 120, 60
@@ -28,8 +28,8 @@ class RolloutParts:
     end_rollout: str
     """ARNs of the functions."""
     poll_seconds: int
-    watching: Watching
-    starting: Starting
+    watching: WatchPlan
+    starting: EndpointWaits
     snap_start: str
     """`SnapStart.ApplyOn`. Version 1, which CloudFormation publishes without a model, has no snapshot to pay for."""
 
@@ -77,8 +77,8 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             caught=catch("EndFailed"),
             next_state="Only back?",
         ),
-        "Only back?": choose("Interrupted", **{"Endpoint?": "$back = ''"}),
-        "Interrupted": error("Interrupted", "$back", "Revert"),
+        "Only back?": choice("Interrupted", **{"Endpoint?": "$back = ''"}),
+        "Interrupted": error_state("Interrupted", "$back", "Revert"),
         "Configure": call(
             "updateFunctionConfiguration",
             {
@@ -100,13 +100,15 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             caught=catch("EndFailed"),
             next_state="Configured?",
         ),
-        "Configured?": choose(
+        "Configured?": choice(
             "Refused",
             Publish="$states.input.status = 'Successful'",
             Wait="$states.input.status = 'InProgress'",
         ),
         "Wait": {"Type": "Wait", "Seconds": parts.poll_seconds, "Next": "Look"},
-        "Refused": error("NotConfigured", "'Lambda refused the configuration: ' & $states.input.reason", "EndFailed"),
+        "Refused": error_state(
+            "NotConfigured", "'Lambda refused the configuration: ' & $states.input.reason", "EndFailed"
+        ),
         "Publish": call(
             "publishVersion",
             {
@@ -135,13 +137,13 @@ def _publication(parts: RolloutParts) -> dict[str, State]:
             caught=catch("Revert"),
             next_state="Active?",
         ),
-        "Active?": choose(
+        "Active?": choice(
             "Not active",
             SmokeTest="$states.input.state = 'Active'",
             **{"Wait for version": "$states.input.state = 'Pending'"},
         ),
         "Wait for version": {"Type": "Wait", "Seconds": parts.poll_seconds, "Next": "Look at version"},
-        "Not active": error(
+        "Not active": error_state(
             "NotActive",
             "'Lambda version ' & $version & ' does not start: ' & $states.input.reason",
             "Revert",
@@ -166,7 +168,7 @@ def _arrival(parts: RolloutParts) -> dict[str, State]:
     """Return the states that shift all traffic, confirm it with Lambda and SageMaker, or revert."""
     alone = f"$live = $version and $shared = 0 and $states.input.model = {_bound('$environment')}"
     return {
-        "Shift": point("{% $version %}", caught=catch("Revert"), next_state="Confirm"),
+        "Shift": point_alias("{% $version %}", caught=catch("Revert"), next_state="Confirm"),
         "Confirm": call(
             "getAlias",
             {"FunctionName": "{% $function %}", "Name": LIVE},
@@ -184,16 +186,16 @@ def _arrival(parts: RolloutParts) -> dict[str, State]:
             caught=catch("Revert"),
             next_state="Is it live?",
         ),
-        "Is it live?": choose("Lost", **{"By its endpoint?": alone}),
-        "Lost": error(
+        "Is it live?": choice("Lost", **{"By its endpoint?": alone}),
+        "Lost": error_state(
             "NotLive",
             "'the alias is at version ' & $live & ', not ' & $version & ' alone, or that one binds another model'",
             "Revert",
         ),
-        "Quiet live": quiet(parts.watching, "Drains?"),
-        "Revert": point("{% $previous %}", caught=_not_reverted(), next_state="Quiet rolled back", attempts=8),
-        "Quiet rolled back": quiet(parts.watching, "Drains back?"),
-        "Quiet failed": quiet(parts.watching, "EndFailed"),
+        "Quiet live": delete_alarms(parts.watching, "Drains?"),
+        "Revert": point_alias("{% $previous %}", caught=_not_reverted(), next_state="Quiet rolled back", attempts=8),
+        "Quiet rolled back": delete_alarms(parts.watching, "Drains back?"),
+        "Quiet failed": delete_alarms(parts.watching, "EndFailed"),
     }
 
 

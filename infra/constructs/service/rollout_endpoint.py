@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.constructs.base.state_language import State, catch, retry
-from infra.constructs.service.rollout_steps import call, choose, error
+from infra.constructs.service.rollout_steps import call, choice, error_state
 from infra.stages import Stage
 from penstock.release.endpoint_plan import DIMENSION, VARIANT
 from penstock.settings import ServeSettings
@@ -24,7 +24,7 @@ _RESOURCE = f"{{% 'endpoint/' & $endpoint.name & '/variant/{VARIANT}' %}}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Starting:
+class EndpointWaits:
     """Durations of waiting for an endpoint to start and to drain."""
 
     poll_seconds: int
@@ -33,14 +33,14 @@ class Starting:
     """Longest wait until it serves; 0 where the model is served without an endpoint."""
 
     @classmethod
-    def of(cls, serving: Serving, stage: Stage) -> "Starting":
-        """Return the waits that a specification asks for, with the stage's durations."""
+    def of(cls, serving: Serving, stage: Stage) -> "EndpointWaits":
+        """Return the waits of a specification, with the stage's durations."""
         seconds = _PROVISIONING_SECONDS + 60 * serving.endpoint.startup_minutes
         most = seconds if serving.target == "endpoint" else 0
         return cls(poll_seconds=stage.endpoint_poll_seconds, drain_seconds=stage.drain_seconds, most_seconds=most)
 
 
-def states(starting: Starting) -> dict[str, State]:
+def states(starting: EndpointWaits) -> dict[str, State]:
     """Return the states that create, confirm and drain an endpoint.
 
     They lead from `Endpoint?` to `Configure`, from `By its endpoint?` to `Quiet live`, and to the endings.
@@ -65,31 +65,31 @@ def _making() -> dict[str, State]:
     configuration = {"EndpointConfigName": _NAME, "ProductionVariants": [variant]}
     endpoint = {"EndpointName": _NAME, "EndpointConfigName": _NAME}
     return {
-        "Endpoint?": choose("Configure", **{"Make model": "$endpoint.name != ''"}),
+        "Endpoint?": choice("Configure", **{"Make model": "$endpoint.name != ''"}),
         **_make("model", "createModel", model, "Make configuration"),
         **_make("configuration", "createEndpointConfig", configuration, "Make endpoint"),
         **_make("endpoint", "createEndpoint", endpoint, "Look at endpoint"),
     }
 
 
-def _make(what: str, action: str, arguments: dict[str, Any], next_state: str) -> dict[str, State]:
+def _make(resource: str, action: str, arguments: dict[str, Any], next_state: str) -> dict[str, State]:
     """Return the states that create a resource; an existing one of that name is the same, as names follow content."""
-    there = f"Is the {what} there?"
+    exists = f"Is the {resource} there?"
     return {
-        f"Make {what}": call(
+        f"Make {resource}": call(
             f"sagemaker:{action}",
             arguments,
-            caught=catch(there),
+            caught=catch(exists),
             next_state=next_state,
             attempts=2,
             errors=_TROUBLE,
         ),
-        there: choose("EndFailed", **{next_state: "$contains([$error.Cause, ''][0], 'already exist')"}),
+        exists: choice("EndFailed", **{next_state: "$contains([$error.Cause, ''][0], 'already exist')"}),
     }
 
 
-def _waiting(starting: Starting) -> dict[str, State]:
-    going = "$states.input.status in ['Failed', 'OutOfService', 'UpdateRollbackFailed']"
+def _waiting(starting: EndpointWaits) -> dict[str, State]:
+    has_failed = "$states.input.status in ['Failed', 'OutOfService', 'UpdateRollbackFailed']"
     return {
         "Look at endpoint": _describe(
             "describeEndpoint",
@@ -101,20 +101,20 @@ def _waiting(starting: Starting) -> dict[str, State]:
             caught="Is it gone?",
             next_state="Does it serve?",
         ),
-        # One that was on its way out when it was asked for went just then.
-        "Is it gone?": choose("EndFailed", **{"Wait for its end": "$contains([$error.Cause, ''][0], 'not find')"}),
-        "Does it serve?": choose(
+        # An endpoint that was being deleted at the previous call no longer exists now.
+        "Is it gone?": choice("EndFailed", **{"Wait for its end": "$contains([$error.Cause, ''][0], 'not find')"}),
+        "Does it serve?": choice(
             "Wait for endpoint",
             **{
                 "Scales?": "$states.input.status = 'InService'",
                 "Wait for its end": "$states.input.status = 'Deleting'",
-                "Not started": going,
+                "Not started": has_failed,
             },
         ),
         "Wait for endpoint": {"Type": "Wait", "Seconds": starting.poll_seconds, "Next": "Look at endpoint"},
         # One of an earlier rollout is on its way out; then there is room for its name.
         "Wait for its end": {"Type": "Wait", "Seconds": starting.poll_seconds, "Next": "Make endpoint"},
-        "Not started": error(
+        "Not started": error_state(
             "EndpointNotStarted",
             "'the endpoint ' & $endpoint.name & ' did not start: ' & $states.input.reason",
             "EndFailed",
@@ -135,7 +135,7 @@ def _scaling() -> dict[str, State]:
         },
     }
     return {
-        "Scales?": choose("Configure", Scale="$endpoint.most > $endpoint.least"),
+        "Scales?": choice("Configure", Scale="$endpoint.most > $endpoint.least"),
         "Scale": call(
             "applicationautoscaling:registerScalableTarget",
             about | range_,
@@ -154,12 +154,12 @@ def _scaling() -> dict[str, State]:
 
 
 def _confirming() -> dict[str, State]:
-    """Return the states that ask SageMaker which model the endpoint serves."""
+    """Return the states that check in SageMaker which model the endpoint serves."""
     own = [ServeSettings.variable(name) for name in ("version", "model_sha256")]
     bound = " & ' ' & ".join(f"$states.result.PrimaryContainer.Environment.{name}" for name in own)
     expected = " & ' ' & ".join(f"$endpoint.environment.{name}" for name in own)
     return {
-        "By its endpoint?": choose("Quiet live", **{"Confirm endpoint": "$endpoint.name != ''"}),
+        "By its endpoint?": choice("Quiet live", **{"Confirm endpoint": "$endpoint.name != ''"}),
         "Confirm endpoint": _describe(
             "describeEndpoint",
             {"EndpointName": _NAME},
@@ -169,7 +169,7 @@ def _confirming() -> dict[str, State]:
             },
             next_state="Is it in service?",
         ),
-        "Is it in service?": choose(
+        "Is it in service?": choice(
             "Endpoint lost",
             # While instances are added or taken away it is updating, and answers.
             **{"Confirm configuration": "$states.input.status in ['InService', 'Updating']"},
@@ -186,8 +186,8 @@ def _confirming() -> dict[str, State]:
             {"model": f"{{% {bound} %}}"},
             next_state="Is it the model?",
         ),
-        "Is it the model?": choose("Endpoint lost", **{"Quiet live": f"$states.input.model = {expected}"}),
-        "Endpoint lost": error(
+        "Is it the model?": choice("Endpoint lost", **{"Quiet live": f"$states.input.model = {expected}"}),
+        "Endpoint lost": error_state(
             "NotLive",
             "'the endpoint ' & $endpoint.name & ' is out of service by now, or binds another model'",
             "Revert",
@@ -195,11 +195,11 @@ def _confirming() -> dict[str, State]:
     }
 
 
-def _draining(starting: Starting) -> dict[str, State]:
+def _draining(starting: EndpointWaits) -> dict[str, State]:
     return {
-        "Drains?": choose("EndLive", Drain="$drains"),
+        "Drains?": choice("EndLive", Drain="$drains"),
         "Drain": {"Type": "Wait", "Seconds": starting.drain_seconds, "Next": "EndLive"},
-        "Drains back?": choose("EndRolledBack", **{"Drain back": "$drains"}),
+        "Drains back?": choice("EndRolledBack", **{"Drain back": "$drains"}),
         "Drain back": {"Type": "Wait", "Seconds": starting.drain_seconds, "Next": "EndRolledBack"},
     }
 

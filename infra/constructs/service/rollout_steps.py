@@ -35,7 +35,7 @@ def call(
     }
 
 
-def point(
+def point_alias(
     version: str,
     *,
     caught: list[State],
@@ -54,13 +54,13 @@ def point(
     return call("updateAlias", arguments, caught=caught, next_state=next_state, assign=assign, attempts=attempts)
 
 
-def choose(default: str, **conditions: str) -> State:
+def choice(default: str, **conditions: str) -> State:
     """Return a choice of the first state whose JSONata condition holds."""
     choices = [{"Condition": f"{{% {condition} %}}", "Next": name} for name, condition in conditions.items()]
     return {"Type": "Choice", "Choices": choices, "Default": default}
 
 
-def error(name: str, sentence: str, next_state: str) -> State:
+def error_state(name: str, sentence: str, next_state: str) -> State:
     """Return a state that sets an error of the state machine's own, as if a task had raised it."""
     raised = {"Error": name, "Cause": f"{{% {sentence} %}}"}
     return {"Type": "Pass", "Assign": {"error": raised}, "Next": next_state}

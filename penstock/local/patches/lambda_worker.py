@@ -47,9 +47,9 @@ def _reading_until_mark(original: Callable[..., str]) -> Callable[..., str]:
             return original(worker, *arguments, **options)
         lines: list[str] = []
         deadline = time.monotonic() + _LAST_LINE_WAIT
-        while (left := deadline - time.monotonic()) > 0:
+        while (seconds_left := deadline - time.monotonic()) > 0:
             try:
-                line = worker._stderr_queue.get(timeout=left)
+                line = worker._stderr_queue.get(timeout=seconds_left)
             except queue.Empty:
                 break
             if line == _END_OF_LOG:

@@ -71,7 +71,7 @@ def test_a_failure_shows_the_last_lines_of_the_cdk(cloud: LaptopCloud, project: 
         destroy(cloud, project, progress=lambda _: None)
 
 
-def test_what_is_missing_is_named_with_its_mend(cloud: LaptopCloud, tmp_path: Path) -> None:
+def test_a_missing_tool_is_named_with_the_command_that_installs_it(cloud: LaptopCloud, tmp_path: Path) -> None:
     # Given a project without the CDK, when it is deployed, then the error says how to get it
     with pytest.raises(CloudError, match="npm ci"):
         deploy(cloud, tmp_path, progress=lambda _: None)

@@ -138,7 +138,7 @@ def test_a_state_machine_creates_and_deletes_an_endpoint(client: Client, role: s
         ),
     ],
 )
-def test_a_machine_sees_errors_by_the_sdks_names(
+def test_a_state_machine_catches_errors_by_the_sdks_names(
     client: Client, machine_role: str, name: str, state: dict[str, Any], error: str, cause: str
 ) -> None:
     # Given a task that must fail, when its machine has run, then the error has the name that Step Functions gives it
@@ -157,7 +157,7 @@ def test_a_role_for_another_service_scales_nothing(client: Client) -> None:
     assert "not authorized to perform: application-autoscaling:RegisterScalableTarget" in described["cause"]
 
 
-def test_what_cannot_be_scaled_is_refused(client: Client, role: str) -> None:
+def test_an_invalid_scaling_request_is_refused(client: Client, role: str) -> None:
     # Given an endpoint
     endpoint(client, role, "scaled")
     assert settled(client, "scaled")["EndpointStatus"] == "InService"

@@ -122,7 +122,7 @@ def test_a_containers_error_is_a_model_error(client: Client, served: str, status
     assert f'Received {who} error ({status}) from primary with message "not this"' in reply["Error"]["Message"]
 
 
-def test_its_output_is_in_the_logs(client: Client, served: str) -> None:
+def test_the_output_of_a_container_is_in_the_logs(client: Client, served: str) -> None:
     # Given an endpoint, when its log group is read, then its container was started as SageMaker starts it
     group = f"/aws/sagemaker/Endpoints/{served}"
     (stream,) = client("logs").describe_log_streams(logGroupName=group, logStreamNamePrefix="AllTraffic/")["logStreams"]
@@ -130,7 +130,7 @@ def test_its_output_is_in_the_logs(client: Client, served: str) -> None:
     assert response["events"][0]["message"].startswith("arguments serve process")
 
 
-def test_who_may_not_invoke_is_refused(cloud: LaptopCloud, client: Client, served: str) -> None:
+def test_a_caller_without_permission_to_invoke_is_refused(cloud: LaptopCloud, client: Client, served: str) -> None:
     # Given a role for this endpoint and one for another
     def runtime_of(name: str, resource: str) -> Any:
         user = client("iam").create_user(UserName=name)["User"]["UserName"]
@@ -164,7 +164,7 @@ def test_the_environment_variables_lead_to_the_endpoint(
     assert runtime.invoke_endpoint(EndpointName=served, Body=b"x")["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-def test_many_requests_go_at_once_and_the_cloud_answers_meanwhile(client: Client, served: str) -> None:
+def test_requests_run_in_parallel_and_the_cloud_keeps_answering(client: Client, served: str) -> None:
     # Given ten requests that the model takes its time for
     runtime = client(RUNTIME)
 
@@ -182,7 +182,7 @@ def test_many_requests_go_at_once_and_the_cloud_answers_meanwhile(client: Client
         assert all(before < moment for moment in answers)
 
 
-def test_names_are_taken_once_and_what_is_named_must_be_there(client: Client, role: str, served: str) -> None:
+def test_names_must_be_unique_and_referenced_resources_must_exist(client: Client, role: str, served: str) -> None:
     # Given an endpoint with its configuration and model
     sagemaker = client("sagemaker")
     refusals: list[tuple[Any, dict[str, Any], str]] = [
@@ -251,7 +251,7 @@ def test_names_are_taken_once_and_what_is_named_must_be_there(client: Client, ro
         invoke(client, served, InferenceComponentName="one")
 
 
-def test_a_model_that_could_not_run_is_refused_at_once(client: Client, role: str) -> None:
+def test_a_model_that_cannot_be_served_is_refused_at_creation(client: Client, role: str) -> None:
     # Given roles and containers that lack something
     blind = make_role(client, "blind", "sagemaker")
     data = f"s3://{BUCKET}/model.tar.gz"

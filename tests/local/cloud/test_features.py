@@ -95,7 +95,7 @@ def test_a_group_is_described_listed_changed_and_deleted(client: Client, group: 
         ({"OnlineStoreConfig": {"EnableOnlineStore": False}}, "At least one"),
     ],
 )
-def test_what_aws_refuses_is_refused(client: Client, changed: dict[str, Any], words: str) -> None:
+def test_requests_that_aws_refuses_are_refused(client: Client, changed: dict[str, Any], words: str) -> None:
     code, message = refused(
         client("sagemaker").create_feature_group, **(definition(FeatureGroupName="refused") | changed)
     )

@@ -143,7 +143,7 @@ def test_a_failed_job_says_why(client: Client, train: Any) -> None:
     assert "ModelArtifacts" not in untold or not untold["ModelArtifacts"].get("S3ModelArtifacts")
 
 
-def test_what_the_role_may_not_read_fails_the_job(client: Client, train: Any, bucket: str) -> None:
+def test_input_that_the_role_may_not_read_fails_the_job(client: Client, train: Any, bucket: str) -> None:
     # Given a role without any permission
     powerless = make_role(client, "powerless", "sagemaker")
     # When a job must read with it
@@ -210,7 +210,7 @@ def test_a_third_job_waits_for_its_turn(client: Client, train: Any) -> None:
     ended(client, "second")
 
 
-def test_a_name_is_taken_once(client: Client, train: Any) -> None:
+def test_a_job_name_must_be_unique(client: Client, train: Any) -> None:
     # Given a job
     train("once")
     # When another one has its name, then it is refused

@@ -102,17 +102,17 @@ def lacking() -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("patch", PATCHES)
-def test_ministack_still_lacks(lacking: dict[str, bool], patch: str) -> None:
+def test_ministack_still_lacks_a_patched_feature(lacking: dict[str, bool], patch: str) -> None:
     # Given MiniStack as it comes, when it is asked for a patched feature, then it still does not have it
     assert lacking[patch], f"MiniStack has it now: {patch}. Remove the patch and its entry here."
 
 
-def test_every_patch_is_asked_about(lacking: dict[str, bool]) -> None:
+def test_every_patch_has_a_check(lacking: dict[str, bool]) -> None:
     # Given the answers, then they are about the patches listed here and no others
     assert set(lacking) == set(PATCHES)
 
 
-def test_weights_share_out_the_calls() -> None:
+def test_calls_of_an_alias_are_split_by_weight() -> None:
     # Given an alias with a tenth for version 2
     alias = {"FunctionVersion": "1", "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.1}}}
     function: dict[str, Any] = {"aliases": {"live": alias, "plain": {"FunctionVersion": "1"}}}

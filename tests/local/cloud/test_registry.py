@@ -209,7 +209,9 @@ def test_tags_and_policies_of_a_group(client: Client, group: str) -> None:
         ({"ModelPackageGroupName": "x", "Tags": [{"Key": "k"}]}, "'tags.1.member.value'"),
     ],
 )
-def test_what_aws_would_refuse_is_refused(cloud: LaptopCloud, request_members: dict[str, Any], message: str) -> None:
+def test_requests_that_aws_would_refuse_are_refused(
+    cloud: LaptopCloud, request_members: dict[str, Any], message: str
+) -> None:
     # Given a request that is wrong, when it is sent, then the error names the member and the constraint
     error = refusal(cloud, "CreateModelPackageGroup", **request_members)
     assert error["__type"] == "ValidationException"

@@ -99,7 +99,7 @@ def test_no_role_approves(client: Client, cloud: LaptopCloud, template: Json, ve
     assert package["ModelApprovalStatus"] == "PendingManualApproval"
 
 
-def test_a_person_may(client: Client, cloud: LaptopCloud, version: str) -> None:
+def test_a_role_that_the_stack_did_not_create_may_approve(client: Client, cloud: LaptopCloud, version: str) -> None:
     caller = as_role(client, cloud, "person", [EVERYTHING], [])
     caller.update_model_package(ModelPackageArn=version, ModelApprovalStatus="Approved")
     package = client("sagemaker").describe_model_package(ModelPackageName=version)

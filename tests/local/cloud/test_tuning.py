@@ -173,7 +173,9 @@ def test_a_search_that_is_stopped_stops_its_trials(client: Client, role: str) ->
         ),
     ],
 )
-def test_what_sagemaker_refuses_is_refused(client: Client, role: str, change: dict[str, Any], words: str) -> None:
+def test_requests_that_sagemaker_refuses_are_refused(
+    client: Client, role: str, change: dict[str, Any], words: str
+) -> None:
     changed = request(role, "refused", {"score": ["1", "2"]}, {}) | change
     members = {name: value for name, value in changed.items() if value is not None}
     with pytest.raises(ClientError, match=words):

@@ -70,8 +70,8 @@ def more(traffic: Load, moment: float) -> bool:
     return len(traffic.since(moment)) > 20
 
 
-def touched(answer: Answer) -> bool:
-    """Whether version 2 answered, or the request failed."""
+def is_by_new_version(answer: Answer) -> bool:
+    """Return whether version 2 answered, or the request failed."""
     return answer.status != 200 or answer.version == 2
 
 

@@ -108,7 +108,7 @@ def test_a_stopped_batch_resumes_with_the_missing_parts(project: Project, client
     sent = project.json("batch", str(file), "--model", MODEL)
     # Asked of S3 itself: a command takes longer than a part
     batch = batch_id(MODEL, sent["key"], sent["version_id"])
-    work = until(lambda: begun(client, sent["uri"], earlier), 120)
+    work = until(lambda: running_work(client, sent["uri"], earlier), 120)
     machine = exported(client)["BatchArn"]
     execution = f"{machine.replace(':stateMachine:', ':execution:')}:{batch}"
     client("stepfunctions").stop_execution(executionArn=execution, cause="the test said so")
@@ -127,7 +127,7 @@ def test_a_stopped_batch_resumes_with_the_missing_parts(project: Project, client
     assert scores["row"].to_list() == list(range(1, table.height + 1))
 
 
-def begun(client: Client, uri: str, earlier: set[str]) -> str | None:
+def running_work(client: Client, uri: str, earlier: set[str]) -> str | None:
     """Return the name of new work once one of its parts is scored."""
     bucket = uri.removeprefix("s3://").partition("/")[0]
     prefix = f"batch-work/{MODEL}/"

@@ -30,11 +30,11 @@ from tests.local.stage.deployed import (
     alias,
     approve,
     bucket,
+    is_by_new_version,
     more,
     most,
     register,
     requests,
-    touched,
 )
 from tests.local.stage.load import load
 from tests.local.stage.project import ENDPOINT, Project, copy_endpoint
@@ -157,11 +157,11 @@ def test_a_container_that_raises_is_taken_back_and_its_endpoint_is_gone(
     assert "its endpoint gave more than 1% of its requests no answer" in record["reason"]
     assert alias(client, outputs) == before
     # And its share was touched, by answers that may be asked again, and nobody after it
-    hit = sorted((answer for answer in traffic.answers if touched(answer)), key=lambda answer: answer.at)
+    hit = sorted((answer for answer in traffic.answers if is_by_new_version(answer)), key=lambda answer: answer.at)
     meanwhile = [answer for answer in traffic.answers if hit[0].at <= answer.at <= hit[-1].at]
     assert {answer.status for answer in hit} == {503}
     assert len(hit) <= most(len(meanwhile), 0.1)
-    assert [answer for answer in traffic.since(ended) if touched(answer)] == []
+    assert [answer for answer in traffic.since(ended) if is_by_new_version(answer)] == []
     settled(client, 1)
 
 
@@ -183,7 +183,7 @@ def test_a_file_that_was_changed_in_its_archive_does_not_start(
     # Then its endpoint does not come up, which is said, and not one request was touched
     assert code == 1
     assert re.search(r"the endpoint \S+ did not start: \S", " ".join(output.split())), output
-    assert not [answer for answer in traffic.answers if touched(answer)]
+    assert not [answer for answer in traffic.answers if is_by_new_version(answer)]
     assert alias(client, outputs) == before
     settled(client, 1)
 

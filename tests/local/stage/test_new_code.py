@@ -125,7 +125,7 @@ def test_bad_new_code_never_serves_and_takes_nothing_back(project: Project) -> N
     assert "code or settings were deployed that are not live yet" in project.run("models", "show", MODEL).stdout
 
 
-def test_where_the_specification_says_wait_an_operator_starts_it(project: Project) -> None:
+def test_with_on_new_code_wait_an_operator_starts_the_rollout(project: Project) -> None:
     # Given good code, and a specification that has it wait
     path = project.model_folder / "model.yaml"
     path.write_text(path.read_text() + "rollout: {on_new_code: wait}\n")

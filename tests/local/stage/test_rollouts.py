@@ -26,10 +26,10 @@ from tests.local.stage.deployed import (
     alias,
     approve,
     bucket,
+    is_by_new_version,
     more,
     most,
     requests,
-    touched,
 )
 from tests.local.stage.load import load
 from tests.local.stage.project import Project
@@ -163,12 +163,12 @@ def test_a_bad_version_gets_its_share_only_and_is_rolled_back(
         assert re.search(words, record["reason"]), (kind, record["reason"])
         assert alias(client, outputs) == before, kind
         # And no more than its share was touched, and nothing after it
-        hit = sorted((answer for answer in traffic.answers if touched(answer)), key=lambda answer: answer.at)
+        hit = sorted((answer for answer in traffic.answers if is_by_new_version(answer)), key=lambda answer: answer.at)
         assert hit, kind
         # Counted from the first request that it got to the last.
         meanwhile = [answer for answer in traffic.answers if hit[0].at <= answer.at <= hit[-1].at]
         assert len(hit) <= most(len(meanwhile), weight / 100), (kind, len(hit), len(meanwhile))
-        assert [answer for answer in traffic.since(ended) if touched(answer)] == [], kind
+        assert [answer for answer in traffic.since(ended) if is_by_new_version(answer)] == [], kind
         # And what failed, the bad version failed
         failed = [answer for answer in traffic.answers if answer.status != 200]
         assert not failed or kind in {"raises", "wrong shape"}, (kind, failed[0])
@@ -192,7 +192,7 @@ def test_a_version_that_fails_the_golden_examples_gets_no_traffic(
     # Then not one request was touched
     assert code == 1
     assert "golden examples differ" in output
-    assert not [answer for answer in traffic.answers if touched(answer)]
+    assert not [answer for answer in traffic.answers if is_by_new_version(answer)]
     assert alias(client, outputs) == before
 
 
@@ -213,7 +213,7 @@ def test_a_tampered_file_gets_no_traffic(
     # Then it is refused by name, and not one request was touched
     assert code == 1
     assert "was changed since it was registered" in " ".join(output.split())
-    assert not [answer for answer in traffic.answers if touched(answer)]
+    assert not [answer for answer in traffic.answers if is_by_new_version(answer)]
     assert alias(client, outputs) == before
 
 

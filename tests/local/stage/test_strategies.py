@@ -25,8 +25,8 @@ from tests.local.stage.deployed import (
     approve,
     bucket,
     exported,
+    is_by_new_version,
     requests,
-    touched,
 )
 from tests.local.stage.load import Load, load
 from tests.local.stage.project import Project
@@ -125,7 +125,7 @@ def test_a_bad_shadow_affects_no_request(rolling: Rolling) -> None:
         assert re.search(words, record["reason"]), (kind, record["reason"])
         assert record["shadow"]["rows"] >= 30
         # And not one request was touched, for the alias never moved
-        assert not [answer for answer in traffic.answers if touched(answer)], kind
+        assert not [answer for answer in traffic.answers if is_by_new_version(answer)], kind
         assert (rolling.alias(), shares) == (before, [0.0])
 
 

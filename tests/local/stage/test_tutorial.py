@@ -83,7 +83,7 @@ def test_the_tutorial_does_what_it_says(folder: Path) -> None:
         assert is_printed(step.printed, output), f"{step.script}\n{output}\nlacks {step.printed}"
 
 
-def test_a_line_that_is_not_printed_is_noticed() -> None:
+def test_is_printed_finds_only_lines_in_the_output() -> None:
     assert is_printed(["live: version … serves", "b"], "a\nlive:  version 1\nserves all b")
     assert not is_printed(["live: version … serves", "b"], "b live: version 1 serves all")
     assert not is_printed(["x"], "y")

@@ -129,8 +129,8 @@ class Story:
             self.world.monkeypatch.setattr(module, "registration", replace(registration, spec=spec))
         plan = self.call("validate", {"run": run}, f"of run {number}")
         key = f"{self.world.lake.run_output(run)}job/output/model.tar.gz"
-        left = {name: data for name, data in self.model.items() if name != "evaluation.json"}
-        members = artifact_files(challenger, {"roc_auc": 0.9} if number > 1 else None) | left | {"model.onnx": model}
+        files = {name: data for name, data in self.model.items() if name != "evaluation.json"}
+        members = artifact_files(challenger, {"roc_auc": 0.9} if number > 1 else None) | files | {"model.onnx": model}
         self.world.store.write(key, archive_of(members))
         event = {"run": run, "dataset": plan["dataset"], "artifact": self.world.lake.uri(key), "image": "an/image:1"}
         ending = self.call("register", event, f"of run {number}")
@@ -254,7 +254,7 @@ class Story:
         labels = f"flight_id,late\n{key},true\nnobody,false\n".encode()
         self.call("monitor", self.world.upload("truth.csv", labels, "labels"), "takes labels")
 
-    def forgotten(self) -> dict[str, Any]:
+    def forget(self) -> dict[str, Any]:
         """Erase one flight's rows."""
         world, key = self.world, str(self.table["flight_id"][20])
         world.monkeypatch.setattr("secrets.token_hex", lambda _: TOKEN)
@@ -291,5 +291,5 @@ def lived(story: Story, looked: Callable[[Story], None]) -> None:
     story.decide(2, APPROVED, "once more", "takes what was taken back")
     story.rolled_out(2, 10, "rolled back")
     looked(story)
-    story.replies["forgetting"] = story.forgotten()
+    story.replies["forgetting"] = story.forget()
     looked(story)

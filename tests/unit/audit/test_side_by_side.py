@@ -59,7 +59,7 @@ def test_a_version_that_is_not_there(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("values", "best"), [([0.5], []), ([0.5, None], []), ([0.5, 0.5], []), ([0.5, 0.7, 0.7], [1, 2])]
 )
-def test_a_best_value_needs_a_worse_one(values: list[float | None], best: list[int]) -> None:
+def test_a_value_is_marked_best_only_if_another_is_worse(values: list[float | None], best: list[int]) -> None:
     (row,) = side_by_side.metrics([{"r2": value, "name": "text", "flag": True} for value in values])
     assert (row["metric"], row["best"]) == ("r2", best)
 

@@ -42,7 +42,7 @@ def why(ledger: Ledger, version: int | None = None, prediction: Record | None = 
     return chain_of(ledger, Lake("b", "flight-delay"), version, prediction)
 
 
-def test_the_chain_of_the_live_version(ledger: Ledger) -> None:
+def test_why_traces_the_live_version(ledger: Ledger) -> None:
     chain = why(ledger)
     assert (chain["version"], chain["live"], chain["sha256"]) == (1, True, "s1")
     assert chain["rollouts"] == [
@@ -81,7 +81,7 @@ def test_the_endpoint_that_answers_is_the_live_versions(ledger: Ledger) -> None:
     assert why(ledger, 2)["endpoint"] is None
 
 
-def test_the_chain_of_another_version(ledger: Ledger) -> None:
+def test_why_traces_a_version_that_is_not_live(ledger: Ledger) -> None:
     chain = why(ledger, 2)
     assert (chain["version"], chain["live"], chain["approvals"], chain["rollouts"]) == (2, False, [], [])
 
@@ -91,7 +91,7 @@ def test_a_version_that_is_not_there(ledger: Ledger) -> None:
         why(ledger, 3)
 
 
-def test_nothing_is_live(world: World) -> None:
+def test_without_a_live_version_why_is_an_error(world: World) -> None:
     with pytest.raises(NoRecordError, match="live version of flight-delay: approve one first"):
         why(world.ledger)
 
@@ -131,7 +131,7 @@ def test_a_prediction_is_found_from_the_newest_file_back(world: World) -> None:
 
 
 @pytest.mark.parametrize("since", [timedelta(hours=2), timedelta(days=30)])
-def test_a_prediction_that_is_not_there(world: World, since: timedelta) -> None:
+def test_a_missing_prediction_is_an_error_that_names_the_searched_files(world: World, since: timedelta) -> None:
     write_captures(world, NOW - timedelta(hours=3), "a", "r1-0")
     prediction = "r1-0" if since < timedelta(days=1) else "r1"
     words = f"{prediction} is in none of the {int(prediction == 'r1')} capture files of flight-delay since"
@@ -139,7 +139,7 @@ def test_a_prediction_that_is_not_there(world: World, since: timedelta) -> None:
         captures.find(world.store, world.lake, prediction, since=NOW - since, until=NOW)
 
 
-def test_a_search_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_for_a_prediction_stops_at_its_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captures, "MOST_FILES", 1)
     write_captures(world, NOW - timedelta(hours=1), "a", "r1-0")
     write_captures(world, NOW, "b", "r2-0")
@@ -147,7 +147,7 @@ def test_a_search_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> N
         captures.find(world.store, world.lake, "r1-0", since=NOW - timedelta(days=1), until=NOW)
 
 
-def test_the_chain_of_an_answer(ledger: Ledger) -> None:
+def test_why_traces_a_prediction_to_its_uploads(ledger: Ledger) -> None:
     row = {"id": "r1-0", "at": "t6", "version": 1, "score": 0.5, "instance": {}, "file": "s3://b/f"}
     chain = why(ledger, prediction=row)
     assert (chain["version"], chain["prediction"]) == (1, row | {"rollout": "o1"})

@@ -72,7 +72,7 @@ def test_another_error_of_s3_does_not_mean_absence(world: World) -> None:
         Store("no-such-bucket").read("a")
 
 
-def test_documents_and_keys(world: World) -> None:
+def test_json_is_read_and_keys_are_listed(world: World) -> None:
     for name in ("c", "a", "b"):
         world.store.write_json(f"p/{name}.json", {"is": name})
     world.store.write("q/z", b"")
@@ -159,7 +159,7 @@ def test_a_missing_state_machine_is_an_error(world: World) -> None:
         Executions(world.rollout + "-not").start("o1", {})
 
 
-def test_the_alias_tells_what_serves(world: World) -> None:
+def test_the_live_version_is_read_from_the_alias(world: World) -> None:
     # Given the function as CloudFormation makes it
     world.predict()
     service = Service(FUNCTION)
@@ -205,7 +205,7 @@ def test_a_notice_has_one_line_of_at_most_100_characters_as_subject(world: World
     assert notice["text"] == "the text\nof two lines"
 
 
-def test_numbers_reach_cloudwatch(world: World) -> None:
+def test_metrics_are_put_to_cloudwatch(world: World) -> None:
     Metrics("Penstock/dev/m").put({"DriftPSI": 0.25, "WindowRows": 500})
     metrics = client("cloudwatch").list_metrics(Namespace="Penstock/dev/m")["Metrics"]
     assert {(item["MetricName"], len(item["Dimensions"])) for item in metrics} == {("DriftPSI", 0), ("WindowRows", 0)}

@@ -130,7 +130,7 @@ def test_a_broken_response_is_an_error_and_the_next_request_reconnects(
     connection.close()
 
 
-def test_silence_is_a_time_out() -> None:
+def test_no_response_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         connection = Connection(f"127.0.0.1:{silent.getsockname()[1]}", seconds=0.05)
         with pytest.raises(TimeoutError):

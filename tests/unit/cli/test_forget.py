@@ -173,7 +173,7 @@ def test_wrong_arguments_are_a_sentence(command: Command, key: str) -> None:
     code, _, err = command("forget", "--key", key, "--column", "colour", "--reason", "asked", "--yes")
     assert (code, "the contract has no column 'colour'" in err) == (1, True)
     code, _, err = command("forget", "--key", key, "--reason", f"{key} asked", "--yes")
-    assert (code, "say it without the key" in err) == (1, True)
+    assert (code, "write it without the key" in err) == (1, True)
 
 
 def test_a_hashed_column_needs_a_deployed_secret(command: Command) -> None:

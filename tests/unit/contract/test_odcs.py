@@ -107,7 +107,7 @@ ANY = column("x", "number")
         ([KEY, ANY], "exactly one column is the target"),
         ([KEY, TARGET, column("w2", **role("target")), ANY], "exactly one column is the target"),
         ([KEY, TARGET], "no column is a feature"),
-        ([KEY, TARGET, ANY, ANY], "the column 'x' stands there twice"),
+        ([KEY, TARGET, ANY, ANY], "the column 'x' occurs twice"),
         ([KEY, TARGET, column("x", "array")], "column 'x': logicalType: 'array' is not one of"),
         ([KEY, TARGET, {"name": "x"}], "column 'x': logicalType: None is not one of"),
         ([KEY, TARGET, {"logicalType": "string"}], "a column has no name"),
@@ -134,12 +134,12 @@ ANY = column("x", "number")
             ([KEY, TARGET, column("x", "string", **options(pattern=pattern))], "which cannot be checked in a column")
             for pattern in (r"[a-z]+\Z", "(?P<x>a)(?P=x)", "(?#c)a", "(a)?(?(1)b|c)", "(?x) a # x", "a{,3}")
         ],
-        ([KEY, TARGET, column("_row", "number")], "column '_row': the name has a meaning of its own here"),
-        ([KEY, TARGET, column("^a.*$", "number")], "the name has a meaning of its own here"),
+        ([KEY, TARGET, column("_row", "number")], "column '_row': the name is reserved"),
+        ([KEY, TARGET, column("^a.*$", "number")], "the name is reserved"),
         ([KEY, TARGET, column("x", requierd=True)], "requierd: is not a field here"),
         (
             [KEY, TARGET, column("x", customProperties=[{"property": "tolerence", "value": 0.1}])],
-            "'tolerence' says nothing here: is 'tolerance' meant?",
+            "'tolerence' is no known property: is 'tolerance' meant?",
         ),
         ([KEY, TARGET, column("x", "number", **options(minimum=3, maximum=2))], "column 'x'"),
         (
@@ -181,13 +181,13 @@ def test_a_missing_contract_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["v2.0.0", None])
 def test_another_version_of_the_standard_is_refused(model_folder: Write, version: str | None) -> None:
-    with pytest.raises(ContractError, match=r"apiVersion: .* is not the standard's third: write v3\.1\.0"):
+    with pytest.raises(ContractError, match=r"apiVersion: .* is not version 3 of the standard: write v3\.1\.0"):
         read_contract(model_folder("", document(KEY, TARGET, ANY, apiVersion=version)))
 
 
 def test_a_repeated_field_is_refused(model_folder: Write) -> None:
     folder = model_folder("", document(KEY, TARGET, ANY) + "version: 2.0.0\n")
-    with pytest.raises(ContractError, match=r"contract\.yaml:\d+: version: stands there twice"):
+    with pytest.raises(ContractError, match=r"contract\.yaml:\d+: version: occurs twice"):
         read_contract(folder)
 
 

@@ -134,7 +134,7 @@ COUNT = "SELECT COUNT(*) FROM rows WHERE x > 3"
         ({"metric": "duplicateValues", "mustBeLessThan": 4}, "'duplicateValues' as it stands"),
         ({"type": "sql", "query": "SELECT AVG(x) FROM rows", "mustBe": 0}, "write SELECT COUNT"),
         ({"type": "sql", "query": COUNT, "mustBeLessThan": 9}, "write SELECT COUNT"),
-        ({"type": "sql", "mustBe": 0}, "the query None cannot be held against rows"),
+        ({"type": "sql", "mustBe": 0}, "the query None cannot be checked on rows"),
     ],
 )
 def test_a_rule_that_would_not_be_checked_is_refused(model_folder: Write, rule: dict[str, Any], words: str) -> None:
@@ -148,7 +148,7 @@ def test_a_rule_that_would_not_be_checked_is_refused(model_folder: Write, rule: 
         ({"metric": "rowCount", "mustBe": 5, "unit": "percent"}, "'rowCount' as it stands"),
         ({"metric": "duplicateValues", "arguments": {"properties": ["nil"]}, "mustBe": 0}, "no column 'nil'"),
         ({"metric": "nullValues", "mustBe": 0}, "'nullValues' as it stands cannot be checked here; the rules of all"),
-        ({"type": "sql", "query": "SELECT COUNT(*) FROM other WHERE x > 3", "mustBe": 0}, "asks 'other', the rows"),
+        ({"type": "sql", "query": "SELECT COUNT(*) FROM other WHERE x > 3", "mustBe": 0}, "reads 'other', the table"),
     ],
 )
 def test_a_rule_of_all_rows_that_would_not_be_checked_is_refused(
@@ -187,8 +187,8 @@ def test_a_condition_over_several_columns_names_the_rows_that_break_it() -> None
 @pytest.mark.parametrize(
     ("condition", "words"),
     [
-        ("x >", "cannot be asked of a row"),
-        ("nil > 3", "cannot be asked of a row: .*nil"),
+        ("x >", "cannot be evaluated for a row"),
+        ("nil > 3", "cannot be evaluated for a row: .*nil"),
         ("x + 1", "neither true nor false"),
     ],
 )

@@ -413,7 +413,7 @@ def test_a_waiting_upload_must_be_processed_first(stage: Stage) -> None:
 
 
 def test_a_reason_that_contains_the_key_is_refused(stage: Stage) -> None:
-    with pytest.raises(ForgettingError, match="say it without the key"):
+    with pytest.raises(ForgettingError, match="write it without the key"):
         stage.eraser().erase(stage.subject(), by=BY, reason=f"{stage.key} asked", now=NOW)
 
 
@@ -466,7 +466,11 @@ def test_a_value_is_found_in_any_notation(value: str, kind: Any, cells: list[Any
 
 @pytest.mark.parametrize(
     ("values", "column", "words"),
-    [(["x"], "colour", "no column 'colour'"), ([" "], None, "an empty key names nobody"), ([], None, "names nobody")],
+    [
+        (["x"], "colour", "no column 'colour'"),
+        ([" "], None, "an empty key identifies nobody"),
+        ([], None, "identifies nobody"),
+    ],
 )
 def test_values_that_identify_nobody_are_refused(
     contract: Contract, values: list[str], column: str | None, words: str

@@ -70,7 +70,7 @@ def test_a_module_beside_a_handler_exists_only_because_it_is_a_lambda() -> None:
 
 
 @pytest.mark.parametrize("path", [path for path in handlers() if path not in ROUTERS])
-def test_a_handler_parses_makes_one_call_and_replies(path: str) -> None:
+def test_a_handler_module_has_one_function_no_class_and_few_statements(path: str) -> None:
     # Given the definitions of a handler's module
     nodes = list(definitions(FUNCTIONS / path))
     helpers = [node for node in nodes if node.name != "handler"]

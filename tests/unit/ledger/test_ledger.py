@@ -183,7 +183,7 @@ def test_a_run_that_was_given_up_settles_nothing_and_makes_no_dataset(ledger: Le
     assert ledger.uploads()[0]["state"] == "taken"
 
 
-def test_one_occasion_opens_one_run(ledger: Ledger) -> None:
+def test_a_repeated_trigger_opens_one_run(ledger: Ledger) -> None:
     assert ledger.open_run(Run("run1", "operator", "x", (), AT, occasion="request 1"))
     ledger.end_run("run1", "skipped", "x", AT)
     assert not ledger.open_run(Run("run2", "operator", "x", (), AT, occasion="request 1"))
@@ -229,7 +229,7 @@ def test_a_transaction_that_conflicts_with_another_is_retried(ledger: Ledger, mo
     assert len(requests) == 3
 
 
-def test_captured_rows_do_not_ask_for_a_run(ledger: Ledger) -> None:
+def test_captured_rows_start_no_run_by_themselves(ledger: Ledger) -> None:
     assert upload("a.csv").asks_for_run
     assert not Upload("labelled/flight-delay/d.parquet", "v", "e", 1, AT).asks_for_run
 

@@ -77,7 +77,7 @@ def test_packages_of_the_laptop_cloud_import_as_listed() -> None:
 
 
 @pytest.mark.parametrize("folder", ["penstock/local", "penstock/cli"])
-def test_no_modules_import_each_other_in_a_circle(folder: str) -> None:
+def test_there_is_no_import_cycle_of_modules(folder: str) -> None:
     # Given the modules of a folder and what they import of each other
     paths = modules(folder)
     arrows = {name: frozenset(imports(path)) & paths.keys() - {name} for name, path in paths.items()}

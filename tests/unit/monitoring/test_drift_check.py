@@ -36,7 +36,7 @@ def test_without_requests_there_is_no_data(world: World, function: ModuleType, b
     assert world.ledger.drifts(10) == []
 
 
-def test_a_small_window_is_left_to_grow(
+def test_a_window_with_too_few_rows_waits_for_more(
     world: World, function: ModuleType, baseline: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
     # Given fewer rows than a verdict needs

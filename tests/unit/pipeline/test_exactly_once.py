@@ -268,7 +268,7 @@ def counts_once(functions: dict[str, ModuleType], schedule: Schedule) -> None:
 @pytest.mark.parametrize("fault", ["before", "after", "meanwhile", "abort", "overtaken"])
 @pytest.mark.parametrize("pick", [0, 1])
 @pytest.mark.parametrize(("mode", "job"), [("append", False), ("replace", False), ("append", True)])
-def test_at_each_call_in_turn(
+def test_a_fault_at_any_call_changes_no_result(
     functions: dict[str, ModuleType], fault: Fault, mode: Mode, pick: int, *, job: bool
 ) -> None:
     # Given three uploads, a folder among them

@@ -37,7 +37,7 @@ def sent(body: str, kind: str, **headers: str) -> dict[str, Any]:
     return request(body=body, headers={"Content-Type": kind, **headers})
 
 
-def got(path: str, method: str = "GET", **context: Any) -> dict[str, Any]:
+def api_event(path: str, method: str = "GET", **context: Any) -> dict[str, Any]:
     http = {"method": method, "path": path}
     return {"headers": {}, "requestContext": {"requestId": "r-1", "http": http, **context}}
 
@@ -90,9 +90,9 @@ def test_headers_have_request_id_version_and_inference_id(function: ModuleType) 
         (sent(CSV, "text/csv", accept="text/html"), 406, "there are application/json, text/csv"),
         (sent("city\nJFK,1\n", "text/csv"), 400, "row 0 has 2 cells"),
         (sent("\ud800", "text/csv"), 400, "not UTF-8"),
-        (got("/predict"), 405, "/predict takes POST, not GET"),
-        (got("/ping", "POST"), 405, "/ping takes GET"),
-        (got("/admin"), 404, "there is nothing at /admin: ask /predict"),
+        (api_event("/predict"), 405, "/predict takes POST, not GET"),
+        (api_event("/ping", "POST"), 405, "/ping takes GET"),
+        (api_event("/admin"), 404, "there is nothing at /admin: ask /predict"),
     ],
 )
 def test_the_problem_of_a_refused_request_names_what_is_accepted(
@@ -128,14 +128,14 @@ def test_a_score_that_is_no_number_is_not_answered(world: World) -> None:
 
 
 def test_ping_says_what_serves_and_captures_nothing(world: World, function: ModuleType, tiny_onnx: bytes) -> None:
-    reply = function.handler(got("/ping"), None)
+    reply = function.handler(api_event("/ping"), None)
     assert json.loads(reply["body"]) == {"model": "flight-delay", "version": 3, "sha256": sha256(tiny_onnx)}
     assert captured_rows(world) == []
 
 
 @pytest.mark.parametrize("path", ["/ping", "/openapi.json"])
 def test_without_a_live_version_document_and_ping_are_a_503(world: World, path: str) -> None:
-    status, detail = problem(world.load("predict").handler(got(path), None))
+    status, detail = problem(world.load("predict").handler(api_event(path), None))
     assert (status, "penstock approve flight-delay" in detail) == (503, True)
 
 
@@ -145,7 +145,7 @@ def test_the_document_has_the_authorizer_and_a_golden_example(world: World, func
     # When the document is asked for through each authorizer
     documents = {}
     for auth in ("iam", "jwt"):
-        reply = function.handler(got("/openapi.json", authorizer={auth: {}}), None)
+        reply = function.handler(api_event("/openapi.json", authorizer={auth: {}}), None)
         documents[auth] = json.loads(reply["body"])
     # Then it says so, and shows a row that the model takes
     assert [documents[auth]["security"] for auth in documents] == [[{"iam": []}], [{"jwt": []}]]
@@ -157,7 +157,7 @@ def test_the_document_has_the_authorizer_and_a_golden_example(world: World, func
     assert function.handler(request(body=json.dumps(example["value"])), None)["statusCode"] == 200
     # And one that is forgotten is gone from it
     world.store.write("models/m/golden.json", b"[]")
-    assert "JFK" not in function.handler(got("/openapi.json"), None)["body"]
+    assert "JFK" not in function.handler(api_event("/openapi.json"), None)["body"]
 
 
 def explaining(world: World, data: bytes) -> ModuleType:
@@ -230,7 +230,7 @@ def test_a_request_that_cannot_be_explained_is_a_problem_and_not_captured(
 
 @pytest.mark.parametrize("entry", ["", explains()])
 def test_the_document_has_the_explain_parameter_where_the_version_explains(world: World, entry: str) -> None:
-    document = json.loads(explaining(world, build(explains=entry)).handler(got("/openapi.json"), None)["body"])
+    document = json.loads(explaining(world, build(explains=entry)).handler(api_event("/openapi.json"), None)["body"])
     offered = document["paths"]["/predict"]["post"].get("parameters", [])
     assert [item["name"] for item in offered] == (["explain"] if entry else [])
     assert ("explanation" in document["components"]["schemas"]["Prediction"]["properties"]) == bool(entry)

@@ -132,7 +132,7 @@ def test_a_count_is_completed_after_a_process_died(office: Office) -> None:
         ({"trigger": "upload", "pusher": ALICE}, "started the run, and approval.four_eyes"),
     ],
 )
-def test_four_eyes(office: Office, run: dict[str, Any], words: str) -> None:
+def test_four_eyes_bars_the_initiators_of_the_run(office: Office, run: dict[str, Any], words: str) -> None:
     # Given a run that an operator started, with data that somebody pushed
     set_policy(office, four_eyes=True)
     record_run(office, **run)

@@ -115,7 +115,7 @@ def run_schedule(seed: int, spec: ModelSpec) -> Iterator[Schedule]:
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
-def test_no_unsafe_end(spec: ModelSpec, block: int) -> None:
+def test_every_interleaving_of_approvals_ends_safely(spec: ModelSpec, block: int) -> None:
     """Check after every step of every schedule.
 
     - At most one rollout is open, it holds the lock, and no other runs.

@@ -56,7 +56,7 @@ def dies(office: Office, part: str, after: str) -> Authorization:
         ("executions", "start"),
     ],
 )
-def test_an_approval_in_a_process_that_died(office: Office, part: str, after: str) -> None:
+def test_an_approval_is_completed_after_its_process_died(office: Office, part: str, after: str) -> None:
     # Given the process dies somewhere in an approval
     arn = office.version(1)
     with pytest.raises(DiedError):
@@ -76,7 +76,7 @@ def test_an_approval_in_a_process_that_died(office: Office, part: str, after: st
     ("part", "after"),
     [("ledger", "put_approval"), ("notifier", "send"), ("registry", "set_status"), ("ledger", "decide")],
 )
-def test_a_refusal_in_a_process_that_died(office: Office, part: str, after: str) -> None:
+def test_a_refusal_is_completed_after_its_process_died(office: Office, part: str, after: str) -> None:
     arn = office.version(1, description="")
     with pytest.raises(DiedError):
         dies(office, part, after).handle_change(arn, NOW)
@@ -92,7 +92,9 @@ def test_a_refusal_in_a_process_that_died(office: Office, part: str, after: str)
     ("part", "after"),
     [("ledger", "put_approval"), ("notifier", "send"), ("registry", "set_status"), ("ledger", "decide")],
 )
-def test_a_refusal_of_a_waiting_version_in_a_process_that_died(office: Office, part: str, after: str) -> None:
+def test_a_refusal_of_a_waiting_version_is_completed_after_its_process_died(
+    office: Office, part: str, after: str
+) -> None:
     # Given version 2 waits behind a rollout, and is overtaken by version 3
     office.handle(office.version(1))
     office.handle(office.version(2))
@@ -118,7 +120,7 @@ def test_a_refusal_of_a_waiting_version_in_a_process_that_died(office: Office, p
 
 
 @pytest.mark.parametrize("after", ["version", "decide", "holder"])
-def test_a_rejection_in_a_process_that_died(office: Office, after: str) -> None:
+def test_a_rejection_is_completed_after_its_process_died(office: Office, after: str) -> None:
     office.handle(office.version(1))
     arn = office.version(2)
     office.handle(arn)
@@ -143,7 +145,7 @@ def test_a_rejection_in_a_process_that_died(office: Office, after: str) -> None:
     ],
 )
 @pytest.mark.parametrize("lambda_has", [None, 1], ids=["the old", "the new"])
-def test_the_settling_of_a_rollout_in_a_process_that_died(
+def test_a_rollout_is_closed_despite_a_process_that_died(
     office: Office, part: str, after: str, lambda_has: int | None
 ) -> None:
     # Given a rollout whose execution was stopped

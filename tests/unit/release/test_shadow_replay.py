@@ -61,7 +61,7 @@ def answering(rows: int) -> Reply:
     return reply_of(*[0.25] * rows)
 
 
-def test_each_captured_request_of_the_live_version_is_asked_once(world: World) -> None:
+def test_each_captured_request_of_the_live_version_is_replayed_once(world: World) -> None:
     # Given what the live version answered, and rows that do not count: another version's, and older ones
     version = Version(answering)
     mine = [row("a-0"), row("a-1"), row("b-0")]
@@ -80,14 +80,14 @@ def test_each_captured_request_of_the_live_version_is_asked_once(world: World) -
     assert len(world.keys("captures/")) == 2
 
 
-def test_a_look_asks_rows_up_to_its_limit(world: World) -> None:
+def test_one_check_replays_rows_up_to_its_limit(world: World) -> None:
     version = Version(answering)
     write_captures(world, "1", [row(f"r{number}-0") for number in range(50)])
     assert len(replay_of(world, version, most=7).look(SINCE, MOMENT)) == 7
     assert len(version.asked) == 7
 
 
-def test_a_look_reads_the_newest_files_and_the_next_one_the_others(world: World) -> None:
+def test_a_check_reads_the_newest_files_and_the_next_check_the_others(world: World) -> None:
     # Given more files than one look reads
     version = Version(answering)
     for number in range(MAX_FILES + 2):
@@ -99,7 +99,7 @@ def test_a_look_reads_the_newest_files_and_the_next_one_the_others(world: World)
     assert sorted(event["requestContext"]["requestId"] for event in version.asked[-2:]) == ["r00", "r01"]
 
 
-def test_where_lambda_takes_nothing_the_next_look_asks_again(world: World) -> None:
+def test_a_request_that_lambda_throttles_is_replayed_by_the_next_check(world: World) -> None:
     # Given captures, and Lambda has no room
     write_captures(world, "1", [row("a-0")])
     assert replay_of(world, Version(lambda _: None)).look(SINCE, MOMENT) == []
@@ -107,7 +107,7 @@ def test_where_lambda_takes_nothing_the_next_look_asks_again(world: World) -> No
     assert len(replay_of(world, Version(answering)).look(SINCE, MOMENT)) == 1
 
 
-def test_without_captures_nothing_is_asked_or_written(world: World) -> None:
+def test_without_captures_nothing_is_replayed_or_written(world: World) -> None:
     assert replay_of(world, Version(answering)).look(SINCE, MOMENT) == []
     assert world.keys("shadow/") == []
 
@@ -175,7 +175,7 @@ def test_a_look_without_captures_is_not_judged_and_is_noted(shadowing: World) ->
     assert record["shadow"] == {"said": words, "rows": 0, "unanswered": 0}
 
 
-def test_a_superseded_shadow_asks_nothing(shadowing: World) -> None:
+def test_a_superseded_shadow_replays_no_request(shadowing: World) -> None:
     shadowing.ledger.supersede_rollout("o2", 3)
     write_captures(shadowing, "1", [row("a-0")])
     assert look(shadowing) == {"verdict": "bad", "reason": "superseded by version 3"}

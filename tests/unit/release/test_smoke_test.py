@@ -93,7 +93,7 @@ def test_the_last_digits_of_a_large_amount_may_differ(
         (answer([0.125]), {}, "golden examples"),
     ],
 )
-def test_another_answer_fails(
+def test_a_different_score_fails_the_smoke_test(
     function: ModuleType, stub: Stubber, reply: Any, about: dict[str, Any], words: str
 ) -> None:
     answering(stub, reply, **about)

@@ -310,7 +310,7 @@ def test_the_same_documents_give_the_same_page() -> None:
     assert render(report()) == render(replace(report()))
 
 
-def test_a_document_of_any_shape_is_shown() -> None:
+def test_json_of_any_shape_is_displayed() -> None:
     deep: Any = {"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}
     assert "…" in rendered(deep)
     assert unescape(rendered([{"x": 1.5, "y": {"low": 2.25}}, {"z": None}])).count("<td") == 4

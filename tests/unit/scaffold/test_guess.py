@@ -136,7 +136,7 @@ def test_column_is_ignored_because_of_its_name(name: str, values: list[str], wor
     assert column.personal == ("person" in words)
 
 
-def test_only_the_first_time_is_the_event_time() -> None:
+def test_only_the_first_timestamp_column_is_the_event_time() -> None:
     table = sample(day=cycle("2024-01-31"), at=cycle("2024-01-31T10:00:00Z"), end=cycle("2024-02-01T10:00:00Z"))
     roles = {item.column.name: item.column.role for item in make_draft(table).guesses}
     assert (roles["day"], roles["at"], roles["end"]) == ("ignore", "event_time", "ignore")

@@ -67,7 +67,7 @@ def test_of_a_linear_score_each_value_is_weight_times_distance_from_the_mean(pla
 
 
 @pytest.mark.parametrize("pairs", [1, 3])
-def test_an_order_and_its_reverse_share_what_two_features_do_together(pairs: int) -> None:
+def test_an_order_and_its_reverse_share_the_interaction_of_two_features(pairs: int) -> None:
     # Given a score of products of two features
     row, background = random_rows(2, 8, 4)
     form = np.random.default_rng(3).normal(size=(8, 8))
@@ -107,7 +107,7 @@ def test_base_and_contributions_sum_up_to_the_score(seed: int, plan: Plan) -> No
 
 @many
 @given(seeds, plans, st.integers(0, 4))
-def test_a_feature_that_changes_nothing_adds_nothing(seed: int, plan: Plan, idle: int) -> None:
+def test_a_feature_without_effect_has_contribution_zero(seed: int, plan: Plan, idle: int) -> None:
     row, background = random_rows(seed, 5, 3)
     result = explain(plan, lambda rows: interacting_score(np.delete(rows, idle, axis=1)), row, background)
     assert result.contributions[idle] == pytest.approx(0, abs=1e-12)
@@ -115,7 +115,7 @@ def test_a_feature_that_changes_nothing_adds_nothing(seed: int, plan: Plan, idle
 
 @many
 @given(seeds)
-def test_features_that_do_the_same_add_the_same(seed: int) -> None:
+def test_equivalent_features_have_equal_contributions(seed: int) -> None:
     # Given two features with equal values, which a score cannot tell apart
     row, background = random_rows(seed, 5, 3)
     row[1], background[:, 1] = row[0], background[:, 0]

@@ -82,13 +82,13 @@ def test_a_shadow_is_refused_where_captures_do_not_hold_a_feature(model_folder: 
     # Given a feature that is personal, dropped from captures or hashed, and a rollout as a shadow
     age = column("age", "number", classification="personal", **privacy)
     folder = model_folder("name: small\nrollout:\n  strategy: shadow\n", document(KEY, X, age, TARGET))
-    # When the files are held against each other, then the column is named, and both mends
+    # When the files are compared, then the error names the column and both ways to mend it
     with pytest.raises(SpecError) as caught:
         agreed(folder)
     message = str(caught.value)
     assert message.startswith(f"{folder / 'model.yaml'}:3: rollout.strategy: a shadow answers captured requests")
     assert all(words in message for words in ("do not hold 'age' as it", "make the strategy canary, or the column no"))
-    # And any other rollout is none of its business, nor is a personal column that is no feature
+    # And other strategies are accepted, and so is a personal column that is no feature
     agreed(model_folder("name: small\nrollout: {strategy: canary}\n", document(KEY, X, age, TARGET)))
     key = KEY | {"classification": "personal"}
     agreed(model_folder("name: small\nrollout: {strategy: shadow}\n", document(key, X, TARGET)))
@@ -121,10 +121,11 @@ def test_files_that_fit_together(model_folder: Write, model: str, columns: tuple
     agreed(model_folder(f"name: small\n{model}\n", document(KEY, X, *columns)))
 
 
-def test_a_condition_that_cannot_be_asked_is_refused_before_anything_is_deployed(model_folder: Write) -> None:
+def test_a_rule_that_is_invalid_sql_is_refused_before_a_deployment(model_folder: Write) -> None:
     rule = {"type": "sql", "query": "SELECT COUNT(*) FROM rows WHERE distnace > 3", "mustBe": 0}
     folder = model_folder("name: small\n", document(KEY, column("x", "number", quality=[rule]), TARGET))
-    with pytest.raises(ContractError, match=r"contract\.yaml: quality: the condition 'distnace > 3' cannot be asked"):
+    fault = r"contract\.yaml: quality: the condition 'distnace > 3' cannot be evaluated"
+    with pytest.raises(ContractError, match=fault):
         agreed(folder)
 
 
@@ -134,10 +135,10 @@ def test_an_evaluation_is_cut_by_features(model_folder: Write) -> None:
         "name: a-model\nevaluation:\n  slices: [distance, late]\n  groups:\n    - sex\n",
         (FLIGHT_DELAY / "contract.yaml").read_text(),
     )
-    # When the files are held against each other
+    # When the files are compared
     with pytest.raises(SpecError) as caught:
         agreed(folder)
-    # Then both are named, with what there is
+    # Then the error names both, and the features that exist
     first, second = str(caught.value).splitlines()
     assert first.startswith(f"{folder / 'model.yaml'}:3: evaluation.slices.1: 'late' is no feature in contract.yaml")
     assert second.startswith(f"{folder / 'model.yaml'}:5: evaluation.groups.0: 'sex' is no feature in contract.yaml")

@@ -125,19 +125,19 @@ WRITTEN = {
             "name: a\nserving:\n  endpoint: {startup_minutes: 5}\n",
             2,
             "serving",
-            "endpoint is of target endpoint, and target is lambda: say target: endpoint, or take it out",
+            "endpoint is for target endpoint, and target is lambda: write target: endpoint, or take endpoint out",
         ),
         (
             "name: a\nserving:\n  target: endpoint\n  memory_mb: 1769\n",
             2,
             "serving",
-            "memory_mb is of target lambda: take it out",
+            "memory_mb is for target lambda: take it out",
         ),
         (
             "name: a\nserving:\n  target: endpoint\n  endpoint: {instances: {min: 0}}\n",
             4,
             "serving.endpoint.instances",
-            "target: lambda, which costs nothing while nothing is asked",
+            "target: lambda, which costs nothing while there are no requests",
         ),
         (
             "name: a\nserving:\n  target: endpoint\n  endpoint: {instances: {min: 3, max: 2}}\n",
@@ -160,7 +160,7 @@ WRITTEN = {
             "greater than or equal to 256",
         ),
         ("name: a\nserving:\n  max_rows: many\n", 3, "serving.max_rows", "valid integer"),
-        ("name: a\nserving:\n  auth: basic\n", 3, "serving.auth", "'basic' is no way to show who one is: say iam"),
+        ("name: a\nserving:\n  auth: basic\n", 3, "serving.auth", "'basic' is no authentication: write iam"),
         (
             "name: a\nserving:\n  auth: {jwt: {issuer: 'http://id', audience: [a]}}\n",
             3,
@@ -306,7 +306,7 @@ def test_a_file_that_is_no_mapping(tmp_path: Path, content: bytes, words: str) -
     assert "\n" not in str(caught.value)
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_model_yaml_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no such file"):
         read_model(tmp_path)
 
@@ -318,7 +318,7 @@ def test_a_folder_that_is_named_otherwise(tmp_path: Path) -> None:
         path.mkdir(parents=True)
         (path / "model.yaml").write_text("name: one\n")
     # When the project's models are listed
-    # Then the copy is named, with both names
+    # Then the error names the copy and both model names
     with pytest.raises(SpecError, match="'one' must be the folder's name, 'two'"):
         model_folders(tmp_path)
 
@@ -330,7 +330,7 @@ def test_the_projects_own_models_are_read() -> None:
 def test_every_field_of_the_schema_is_described() -> None:
     # Given the JSON Schema that editors complete from
     document = schema()
-    # When its sections are looked through
+    # When the descriptions of all fields are collected
     sections = [document, *document["$defs"].values()]
     bare = [
         f"{section['title']}.{name}"
@@ -338,7 +338,7 @@ def test_every_field_of_the_schema_is_described() -> None:
         for name, about in section.get("properties", {}).items()
         if "description" not in about and "$ref" not in about and name not in {"description", "gates", "params"}
     ]
-    # Then none is without its sentence
+    # Then no field lacks one
     assert bare == []
 
 

@@ -72,9 +72,9 @@ def test_values_are_converted_to_text_and_back() -> None:
     # Given every kind of value
     tuning = Tuning(ranges={name: Range(**about) for name, about in RANGES.items()})
     for kind in RANGES["kind"]["values"]:
-        # When it comes back as a hyperparameter of SageMaker, beside those of every job
+        # When it is parsed from SageMaker's hyperparameters, which include those of every job
         hyperparameters = {"learning_rate": "0.01", "leaves": "31", "kind": text(kind), "model": "m", "run": "r"}
-        values = tuning.chosen(hyperparameters)
+        values = tuning.parse(hyperparameters)
         # Then value and type are the same
         assert values == {"learning_rate": 0.01, "leaves": 31, "kind": kind}
         assert [type(value) for value in values.values()] == [float, int, type(kind)]
@@ -94,9 +94,9 @@ def test_a_hyperparameter_outside_its_range_is_refused(hyperparameters: dict[str
     tuning = Tuning(ranges={name: Range(**about) for name, about in RANGES.items()})
     good = {"learning_rate": "0.01", "leaves": "31", "kind": "gbdt"}
     with pytest.raises(TrialError, match=words):
-        tuning.chosen(good | hyperparameters)
+        tuning.parse(good | hyperparameters)
     with pytest.raises(TrialError, match=r"no hyperparameter .leaves., which model\.yaml tunes"):
-        tuning.chosen({"learning_rate": "0.01", "kind": "gbdt"})
+        tuning.parse({"learning_rate": "0.01", "kind": "gbdt"})
 
 
 def test_the_example_of_the_guide_is_valid() -> None:

@@ -29,25 +29,27 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Container:
     return Container(tmp_path / "ml")
 
 
-def test_it_is_unpacked_with_its_subfolders(folder: Path, container: Container) -> None:
+def test_the_model_folder_is_unpacked_with_its_subfolders(folder: Path, container: Container) -> None:
     target = unpack_model(container, "churn", packed(folder))
     assert target.is_relative_to(container.root)
     assert (target / "words" / "stop.txt").read_text() == "the\n"
 
 
-def test_its_modules_can_be_imported_by_their_name_in_the_project(folder: Path, container: Container) -> None:
+def test_modules_of_the_model_folder_can_be_imported_by_their_name_in_the_project(
+    folder: Path, container: Container
+) -> None:
     unpack_model(container, "churn", packed(folder))
     assert import_module("training.models.churn.helper").ANSWER == 42
     del sys.modules["training.models.churn.helper"]
 
 
-def test_what_an_earlier_job_left_is_gone(folder: Path, container: Container) -> None:
+def test_files_of_an_earlier_job_are_removed(folder: Path, container: Container) -> None:
     target = unpack_model(container, "churn", packed(folder))
     (target / "old.py").write_text("")
     assert not (unpack_model(container, "churn", packed(folder)) / "old.py").exists()
 
 
-def test_a_run_without_it_fails_with_a_sentence(container: Container) -> None:
+def test_a_run_without_code_zip_fails_with_a_sentence(container: Container) -> None:
     (container.root / "input" / "data" / "run").mkdir(parents=True)
     with pytest.raises(StepError, match=r"the run's input has no code\.zip: deploy the project again"):
         container.run_file("code.zip")

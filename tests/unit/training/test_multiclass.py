@@ -119,14 +119,14 @@ def table(rows: int = ROWS) -> pl.DataFrame:
     random = np.random.default_rng(4)
     delay = random.normal(10, 20, rows)
     origin = random.choice(["EWR", "JFK", "LGA"], rows)
-    felt = delay + 10 * (origin == "EWR") + random.normal(0, 8, rows)
+    signal = delay + 10 * (origin == "EWR") + random.normal(0, 8, rows)
     return pl.DataFrame(
         {
             "id": [f"r{index}" for index in range(rows)],
             "delay": delay,
             "origin": origin,
             "noise": random.random(rows),
-            "when": np.select([felt < 0, felt < 20], ["early", "on time"], "late"),
+            "when": np.select([signal < 0, signal < 20], ["early", "on time"], "late"),
         }
     )
 
@@ -157,14 +157,14 @@ def test_multiclass_job_trains_scores_measures_and_passes_the_gates(
     project(FIT)
     container = job(tmp_path / "ml", champion=live)
     assert ran(monkeypatch, container) == 0, failure(container)
-    # Then the file answers with a probability for each class, sorted
+    # Then the file returns a probability for each class, in sorted order
     folder = tmp_path / "project" / MODELS / NAME
     model = Model((container.root / "model" / "model.onnx").read_bytes())
     sides = read_sides(container.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
     truth, scores = np.array(sides["holdout"].truth()), model.score(sides["holdout"].columns())
     assert (model.signature.classes, model.signature.threshold) == (("early", "late", "on time"), None)
     assert (scores.shape, model.signature.task) == ((len(truth), 3), "multiclass")
-    # And golden examples and baseline are of the whole answer
+    # And golden examples and baseline contain all probabilities
     examples, baseline = document(container, "golden"), document(container, "baseline")
     answers = [model.prediction(row) for row in model.score_rows([item["instance"] for item in examples]).tolist()]
     assert [{name: item[name] for name in ("score", "label", "scores")} for item in examples] == answers
@@ -234,7 +234,7 @@ def test_champion_with_other_classes_is_not_compared(
     # When the rows have a fourth
     second = job(tmp_path / "second", four_classes(), (first.root / "model" / "model.onnx").read_bytes())
     assert ran(monkeypatch, second) == 0, failure(second)
-    # Then the champion answers another question
+    # Then the champion is not compared, as it has other classes
     evaluation = document(second, "evaluation")
     assert (evaluation["champion"], evaluation["champion_version"]) == (None, None)
     assert "the champion answers another question" in capsys.readouterr().out
@@ -250,8 +250,8 @@ def test_class_without_validation_rows_is_accepted(
     sides = read_sides(whole.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
     lone = sides["validation"].table.filter(pl.col("when") == "late")["delay"].to_list()
     container = job(tmp_path / "ml", rows.filter(~pl.col("delay").cast(pl.Float32).is_in(lone)))
-    left = read_sides(container.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
-    assert set(left["validation"].truth()) == {"early", "on time"}
+    sides = read_sides(container.channel("dataset"), ["p1", "p2"], read_contract(folder), read_model(folder).split)
+    assert set(sides["validation"].truth()) == {"early", "on time"}
     assert ran(monkeypatch, container) == 0, failure(container)
     assert document(container, "evaluation")["per_class"][1]["recall"] > 0.5
 
@@ -269,8 +269,8 @@ def test_class_on_one_side_only_fails_the_job(
     # Given rows of which one class is on one side only
     project(LINEAR)
     split = read_model(tmp_path / "project" / MODELS / NAME).split
-    dealt = pl.Series([side(key, split) for key in table()["id"]])
-    container = job(tmp_path / "ml", four_classes().filter((pl.col("when") != "very late") | (dealt == only_side)))
+    sides = pl.Series([side(key, split) for key in table()["id"]])
+    container = job(tmp_path / "ml", four_classes().filter((pl.col("when") != "very late") | (sides == only_side)))
     # Then the job says so, before it fits anything
     assert ran(monkeypatch, container) == 1
     assert failure(container).startswith(words)
@@ -402,8 +402,8 @@ def test_classifiers_are_exported_exactly(estimator: Any, classes: tuple[Any, ..
         ("text", OneHotEncoder(handle_unknown="ignore", sparse_output=False), tiny.TEXT),
         ("numbers", "passthrough", tiny.NUMBERS),
     ]
-    felt = rows["amount"].to_numpy() + 3 * (rows["city"].to_numpy() == "JFK")
-    truth = np.array(classes)[np.digitize(felt, [4, 7])]
+    signal = rows["amount"].to_numpy() + 3 * (rows["city"].to_numpy() == "JFK")
+    truth = np.array(classes)[np.digitize(signal, [4, 7])]
     fitted = Pipeline([("columns", ColumnTransformer(steps)), ("last", estimator)]).fit(rows, truth)
     # When it is exported
     about = msgspec.structs.replace(tiny.signature(), classes=classes, threshold=None)
@@ -417,7 +417,7 @@ def test_classifiers_are_exported_exactly(estimator: Any, classes: tuple[Any, ..
 
 
 def test_leaking_feature_is_the_strongest() -> None:
-    # Given a text that tells the class outright, and noise
+    # Given a text that determines the class, and noise
     random = np.random.default_rng(1)
     truth = random.choice(["a", "b", "c"], 2_000)
     rows = pl.DataFrame(
@@ -435,7 +435,7 @@ def test_leaking_feature_is_the_strongest() -> None:
     leaking = Contract(name="a", version="", columns=(noise, answer, target), tolerance=0.0, digest="")
     sides = Rows(rows.head(1_500), leaking), Rows(rows.tail(500), leaking)
     kind = Multiclass(("a", "b", "c"))
-    # Then that one is named; and without it, nothing tells much
+    # Then that feature is named; without it, no feature is strong
     name, number = strongest(kind, *sides)
     assert (name, number > 0.99) == ("answer", True)
     less = Contract(name="a", version="", columns=(noise, target), tolerance=0.0, digest="")

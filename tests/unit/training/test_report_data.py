@@ -86,7 +86,7 @@ def test_equal_scores_are_one_bin() -> None:
 
 
 def test_residuals_of_all_models_share_bins_that_count_every_row() -> None:
-    # Given a regression's challenger, and a champion that is further off
+    # Given a regression's challenger, and a champion with larger errors
     task = Regression(1.0)
     sides = rows(good=SCORES[:1_000])
     scored = {"challenger": (SCORES[:1_000] * 0.9, None), "champion": (SCORES[:1_000] * 3, None)}
@@ -190,7 +190,7 @@ def test_multiclass_importance_is_the_increase_of_the_log_loss() -> None:
     good = np.where(permuted < size / 2, "a", np.where(permuted < size, "b", "c"))
     instance: Any = OfThree()
     result: Any = report_data.importance(Multiclass(("a", "b", "c")), instance, rows(good=good))
-    # Then the loss rises when the sizes are dealt out anew
+    # Then the loss rises when the sizes are shuffled
     assert result["metric"] == "log_loss"
     assert result["columns"][0]["column"] == "size"
     assert result["columns"][0]["drop"] > 0.1
@@ -211,7 +211,7 @@ def test_champion_has_curves_and_its_baseline_is_compared_with_the_training_rows
     baseline = drift.baseline(fields, moved.columns(), np.zeros(1_000))
     baseline |= {"gone": baseline["kind"], "kind": baseline["kind"] | {"edges": [1.0]}}
     champion = (4, np.full(600, 0.5), 0.25)
-    # When the document is made
+    # When the document is collected
     result = collected(champion=champion, champion_baseline=baseline)
     # Then the champion has its curves, and of the columns that can be compared one has drifted
     assert result["models"]["champion"]["threshold"] == 0.25

@@ -86,7 +86,7 @@ def test_side_by_hash_depends_on_the_key_alone(tmp_path: Path, contract: Contrac
     assert set(before) <= set(after)
 
 
-def test_tables_that_fit_receives(tmp_path: Path) -> None:
+def test_fit_receives_the_documented_tables(tmp_path: Path) -> None:
     """The tables are those that the README documents under "Your own model"."""
     # Given a part with every kind of column, and values that are missing
     columns = (

@@ -86,7 +86,7 @@ def server(tiny_onnx: bytes) -> Iterator[Server]:
 def test_json_response_is_that_of_the_predict_function(server: Server) -> None:
     # Given two rows, and the id that SageMaker gives the request
     answer = server.rows(GOOD, SMALLEST, x_amzn_sagemaker_inference_id="mine")
-    # Then each has an id of it, the file's own score, and the label of the threshold
+    # Then each has an id derived from the request's, the file's score, and the label by the threshold
     own = server.model.score_rows([GOOD, SMALLEST]).tolist()
     expected = [{"id": f"mine-{i}", "score": score, "label": score >= 0.5} for i, score in enumerate(own)]
     assert answer == {"model": "tiny", "version": 3, "predictions": expected}
@@ -96,7 +96,7 @@ def test_json_response_is_that_of_the_predict_function(server: Server) -> None:
     "question", [{"query": "explain=true"}, {"x_amzn_sagemaker_custom_attributes": "explain=true"}]
 )
 def test_explanations_are_those_of_the_predict_function(question: dict[str, str]) -> None:
-    # Given a file that explains, asked by the query, or by what SageMaker hands on instead
+    # Given a file with explanations, requested by the query or by SageMaker's custom attributes
     server = Server(tiny.build(explains=tiny.explains()))
     answer = server.rows(GOOD, SMALLEST, **question)
     plain = server.rows(GOOD, SMALLEST)
@@ -144,7 +144,7 @@ def test_multiclass_scores_are_named_by_class() -> None:
     [prediction] = server.rows(GOOD)["predictions"]
     server.captures.stop()
     assert list(prediction["scores"]) == list(tiny.SIZES)
-    # And captured without the names
+    # And the captured line has no class names
     assert server.firehose.lines[0]["scores"] == pytest.approx(list(prediction["scores"].values()), abs=1e-6)
 
 
@@ -208,7 +208,7 @@ def test_capture_is_the_row_with_its_prediction(server: Server) -> None:
     # Given a row with its key, and a value that is personal
     answer = server.rows(GOOD | {"row_id": "r1"}, x_amzn_sagemaker_inference_id="mine")["predictions"][0]
     server.captures.stop()
-    # Then the line has what the predict function's has, the personal value left out
+    # Then the line equals the predict function's, without the personal value
     [line] = server.firehose.lines
     assert line.pop("at").endswith("+00:00")
     instance = {name: value for name, value in GOOD.items() if name != "note"} | {"row_id": "r1", "at": None}
@@ -232,12 +232,12 @@ def test_many_captures_go_in_many_calls_and_few_in_one(tiny_onnx: bytes) -> None
 
 
 def test_full_queue_drops_and_counts_captures(tiny_onnx: bytes) -> None:
-    # Given room for one line, and a thread that does not come to take it
+    # Given a queue for one line, and a delivery thread that has not started
     server = Server(tiny_onnx, most_bytes=1, start=False)
     # When three requests are answered
     for _ in range(3):
         assert len(server.rows(SMALLEST)["predictions"]) == 1
-    # Then the first is captured once the thread comes, and the others are counted
+    # Then the first is captured when the thread starts, and the others are counted as dropped
     server.captures.start()
     server.captures.stop()
     assert len(server.firehose.lines) == 1
@@ -277,7 +277,7 @@ def test_undelivered_captures_are_counted_and_delivery_continues(tiny_onnx: byte
 def test_captures_waiting_for_firehose_at_the_end_are_counted(
     tiny_onnx: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a Firehose that does not answer, one line on its way there and two that wait
+    # Given a Firehose that does not answer, one line that is being sent and two that wait
     monkeypatch.setattr(serve_captures, "GRACE_SECONDS", 0.05)
     server, called, over = Server(tiny_onnx), threading.Event(), threading.Event()
 
@@ -290,7 +290,7 @@ def test_captures_waiting_for_firehose_at_the_end_are_counted(
     server.rows(SMALLEST)
     assert called.wait(30)
     server.rows(SMALLEST, SMALLEST)
-    # When the worker ends, then it waits no longer than it may, and all three are counted
+    # When the worker ends, then it waits no longer than its limit, and all three are counted
     server.captures.stop()
     assert [sum(values[name] for values in server.metrics) for name in ("Rows", "CapturesDropped")] == [3, 3]
     over.set()
@@ -386,7 +386,7 @@ def test_process_answers_on_its_port_and_ends_on_sigterm(
     status, answer = served.get("/invocations", json.dumps({"instances": [GOOD]}).encode())
     assert (status, len(answer["predictions"])) == (200, 1)
     assert served.get("/invocations", b"{")[0] == 400
-    # And SIGTERM ends it, its captures delivered and its last counts told
+    # And SIGTERM ends it, after it delivered its captures and reported its last counts
     served.process.send_signal(signal.SIGTERM)
     code, log = served.ended()
     assert code == 0, log
@@ -406,7 +406,7 @@ def test_client_that_connects_during_shutdown_is_refused_at_once(
     with socket.create_connection(("127.0.0.1", served.port)) as busy:
         busy.sendall(b"GET /ping HTTP/1.1\r\n")
         time.sleep(0.2)
-        # When it is told to end, then it listens no more
+        # When it gets SIGTERM, then it accepts no new connection
         served.process.send_signal(signal.SIGTERM)
         until(lambda: not listens(served.port), 5)
         # And that request is answered first
@@ -448,14 +448,14 @@ def test_worker_that_cannot_load_its_model_ends_the_container(tmp_path: Path) ->
 
 
 def test_occupied_port_fails_with_a_reason(tiny_onnx: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a port where somebody listens
+    # Given a port that is in use
     Container(tmp_path).model("model.onnx").write_bytes(tiny_onnx)
     settings = {"STAGE": "dev", "MODEL": "tiny", "HOST": "127.0.0.1"}
     for name, value in settings.items():
         monkeypatch.setenv(f"PENSTOCK_{name}", value)
     with socket.create_server(("127.0.0.1", 0)) as other_socket:
         monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", str(other_socket.getsockname()[1]))
-        # When the container starts, then it says so
+        # When the container starts, then it fails with that reason
         with pytest.raises(StepError, match=r"cannot listen at 127\.0\.0\.1:\d+: Address already in use"):
             serve.run(Container(tmp_path))
 

@@ -122,13 +122,13 @@ def test_malformed_request_is_a_400_and_closes(noise: bytes) -> None:
     [(status, headers, body)] = client.send(noise)
     assert (status, headers["connection"], client.wire.closed) == (400, "close", True)
     assert json.loads(body)["detail"].startswith("not HTTP/1.1: ")
-    # And nothing that comes behind it is answered
+    # And nothing after it is answered
     assert len(client.send(POST)) == 1
     assert client.requests == []
 
 
 def test_two_content_lengths_are_refused() -> None:
-    # Given what smuggles a second request past a proxy
+    # Given requests that would smuggle a second request past a proxy
     both = POST.replace(b"Host: h", b"Transfer-Encoding: chunked")
     client = Client()
     assert [status for status, _, _ in client.send(both)] == [400]
@@ -136,7 +136,7 @@ def test_two_content_lengths_are_refused() -> None:
 
 
 def test_upgrade_is_ignored() -> None:
-    # Given the offer that Java's client makes with each request
+    # Given the `Upgrade` header that Java's client sends with each request
     offer = POST.replace(
         b"Host: h", b"Host: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A"
     )
@@ -169,15 +169,15 @@ def test_expect_100_continue_is_answered() -> None:
 
 
 def test_100_continue_comes_once_and_after_earlier_replies() -> None:
-    # Given a request, and behind it one that asks before sending and offers another protocol
+    # Given a request, followed by one with `Expect: 100-continue` and `Upgrade` headers
     asks = POST.replace(b"Host: h", b"Expect: 100-continue\r\nConnection: Upgrade\r\nUpgrade: h2c")
     client = Client()
-    # Then each client that counts answers finds its own
+    # Then the interim response comes after the first reply, before the second
     assert [status for status, _, _ in client.send(POST + asks)] == [200, 100, 200]
 
 
 def test_trailer_is_no_header() -> None:
-    # Given a body in chunks, and behind it what would be another content type
+    # Given a body in chunks, with a trailer that names another content type
     client = Client()
     client.send(CHUNKED.replace(b"Host: h", b"Content-Type: text/csv")[:-2] + b"Content-Type: text/html\r\n\r\n")
     assert client.requests == [("POST", "/x", {"content-type": "text/csv"}, b"abcdef")]
@@ -193,10 +193,10 @@ def test_trailer_is_no_header() -> None:
     ],
 )
 def test_endless_headers_are_refused_before_they_fill_the_memory(begins: bytes) -> None:
-    # Given an address, a header, a chunk's extension and a trailer that go on and on
+    # Given an address, a header, a chunk extension and a trailer that never end
     client = Client()
     [(status, headers, body)] = client.send(begins, *[b"a" * 1000] * 70)
-    # Then that is told, and the connection closed
+    # Then the reply says so, and the connection is closed
     assert (status, headers["connection"], client.wire.closed) == (431, "close", True)
     assert json.loads(body)["detail"] == "more than 65,536 bytes that are no body"
     assert client.requests == []
@@ -287,7 +287,7 @@ def test_shutdown_closes_idle_connections_at_once_and_others_after_their_reply()
     # When the worker ends
     asyncio.run(idle.group.end(0.0))
     assert (idle.wire.closed, busy.wire.closed) == (True, False)
-    # Then what is under way is answered first
+    # Then the request in progress is answered first
     assert busy.send(POST[-1:])[0][1]["connection"] == "close"
     assert busy.wire.closed
     # And a connection that is lost is not waited for

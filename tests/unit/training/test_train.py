@@ -150,8 +150,8 @@ def test_evaluation_is_scikit_learns_on_the_scores_of_the_file(trained: Trained,
 
 def test_no_holdout_row_was_trained_on(table: pl.DataFrame, trained: Trained, spec: ModelSpec) -> None:
     rows = trained.json("report.json")["rows"]
-    dealt = [side(key, spec.split) for key in table["flight_id"]]
-    assert rows == {name: dealt.count(name) for name in ("train", "validation", "holdout")}
+    sides = [side(key, spec.split) for key in table["flight_id"]]
+    assert rows == {name: sides.count(name) for name in ("train", "validation", "holdout")}
     assert sum(rows.values()) == ROWS
 
 
@@ -237,7 +237,7 @@ def test_the_champion_is_compared_on_the_same_rows(
     project(FIT)
     container = prepared(tmp_path / "ml", table, champion=trained.onnx)
     assert ran(monkeypatch, container) == 0
-    # Then the champion's numbers are what it scored itself on these rows, and the graph takes only what it uses
+    # Then the champion's metrics come from its own scores of these rows, and the graph has only the inputs that it uses
     evaluation = json.loads((container.root / "model" / "evaluation.json").read_text())
     assert evaluation["champion_version"] == 4
     assert evaluation["champion"] == trained.json("evaluation.json")["challenger"]
@@ -333,7 +333,7 @@ def test_row_of_the_later_part_replaces_the_earlier_one(tmp_path: Path, spec: Mo
     second.write_parquet(tmp_path / "p2.parquet")
     # When the sides are read
     sides = read_sides(tmp_path, ["p1", "p2"], contract, spec.split)
-    # Then each row is there once, as the later part has it
+    # Then each key occurs once, with the values of the later part
     assert sum(rows.table.height for rows in sides.values()) == 200
     assert {value for rows in sides.values() for value in rows.columns()["distance"]} == {7.0}
 
@@ -388,7 +388,7 @@ def test_a_regression_is_trained_scored_and_measured(
     container = prepared(tmp_path / "ml", amounts)
     # When it is trained
     assert ran(monkeypatch, container) == 0
-    # Then the file answers with amounts, and the evaluation is of them
+    # Then the file's scores are amounts, and the evaluation measures them
     evaluation = json.loads((container.root / "model" / "evaluation.json").read_text())
     model = Model((container.root / "model" / "model.onnx").read_bytes())
     folder = tmp_path / "project" / MODELS / "flight-delay"
@@ -419,7 +419,7 @@ def test_regression_champion_is_compared_by_its_amounts(
     # When the same model is trained again, and once a classification is live
     for name, champion in (("same", data), ("other", trained.onnx)):
         assert ran(monkeypatch, prepared(tmp_path / name, table, champion=champion)) == 0
-    # Then the same is as good, and the other was not compared
+    # Then the same model is as good, and the classification was not compared
     same, other = (json.loads((tmp_path / name / "model/evaluation.json").read_text()) for name in ("same", "other"))
     assert same["champion"] == same["challenger"]
     assert (other["champion"], other["champion_version"]) == (None, None)
@@ -528,7 +528,7 @@ def test_value_equal_to_a_tree_threshold_takes_the_same_branch() -> None:
 
 
 def test_columns_may_have_any_name() -> None:
-    # Given columns whose names are no identifiers, some alike once they are made ones
+    # Given column names that are no identifiers, some of which become equal when they are converted
     names = ["mean radius", "mean_radius", "mean_radius1", "2nd (cm)", "Größe", "a+b"]
     random = np.random.default_rng(2)
     rows = pl.DataFrame({name: random.uniform(0, 9, 100).astype(np.float32) for name in names})
@@ -545,7 +545,7 @@ def test_columns_may_have_any_name() -> None:
         fields=export.fields(features),
     )
     model = Model(export.sealed(export.to_onnx(fitted, features, "regression"), about))
-    # Then each goes in under its own name
+    # Then each input has the column's own name
     scores = model.score({name: rows[name].to_list() for name in names})
     assert scores == pytest.approx(np.asarray(truth), rel=1e-4)
     assert model.decode(json.dumps({"instances": [dict.fromkeys(names, 1.5)]}).encode()) == [
@@ -572,7 +572,7 @@ gates:
 def test_job_measures_everything_that_the_gates_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project, table: pl.DataFrame, trained: Trained
 ) -> None:
-    # Given a model whose score hangs on its seed, gates of every kind, and a champion
+    # Given a model whose score depends on its seed, gates of every kind, and a champion
     project(FIT.replace("LogisticRegression(max_iter=2000)", "SGDClassifier('log_loss', random_state=params['seed'])")
             .replace("import LogisticRegression", "import SGDClassifier"))  # fmt: skip
     folder = tmp_path / "project" / MODELS / "flight-delay"
@@ -596,7 +596,7 @@ def test_job_measures_everything_that_the_gates_need(
     assert evaluation["beside"]["onnx_mb"] == len(data) / 1e6
     assert 0 < evaluation["beside"]["latency_ms"] < 1000
     assert 0 < evaluation["beside"]["instability"] < 1
-    # And the departure delay tells most of an arrival delay
+    # And the departure delay is the strongest single feature
     assert evaluation["leaking"] == "dep_delay"
     assert 0.7 < evaluation["beside"]["leakage"] < 1
     # And the gates have a verdict with a number on each
@@ -609,12 +609,12 @@ def test_job_measures_everything_that_the_gates_need(
         evaluation=evaluation,
     )
     assert [verdict.number is not None for verdict in decision.verdicts] == [True] * 7
-    # And a missed row being dear, fewer are missed than with the F1's threshold
+    # And as a missed row is expensive, fewer are missed than with the threshold for F1
     assert evaluation["threshold"] == Model(data).signature.threshold
 
 
 def test_file_explains_its_own_scores(trained: Trained, holdout: Any) -> None:
-    # Given the flights' model, whose spec asks for explanations, and what the job said of them
+    # Given the flights' model, whose spec asks for explanations, and the job's log about them
     assert "explain a row: " in trained.log
     model = Model(trained.onnx)
     rows = holdout.instances(20)
@@ -624,12 +624,12 @@ def test_file_explains_its_own_scores(trained: Trained, holdout: Any) -> None:
     explanations = [
         item["explanation"] for item in add_explanations(model, instances, predictions, {"explain": "true"})
     ]
-    # Then each sums up, and the departure delay mostly weighs most, as it should
+    # Then each sums up to the score, and the departure delay usually contributes most, as expected
     for item, prediction in zip(explanations, predictions, strict=True):
         assert item["base"] + sum(item["contributions"].values()) == pytest.approx(prediction["score"], abs=1e-9)
     most = [max(item["contributions"], key=lambda name: abs(item["contributions"][name])) for item in explanations]
     assert most.count("dep_delay") > len(most) / 2
-    # And no row of the dataset stands in the file
+    # And the file contains no row of the dataset
     usual = msgspec.json.decode(model.explains, type=Background)
     numbers = sorted(set(usual.columns["distance"]), key=float)  # type: ignore[arg-type]
     assert (usual.rows, len(numbers)) == (16, 16)
@@ -654,7 +654,7 @@ def test_unreachable_aim_fails_the_job_with_the_best_value(
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
 def test_leaking_feature_is_the_strongest(task: Any) -> None:
-    # Given three features, of which a text tells the target outright, and another has a value for each row
+    # Given three features, of which a text determines the target, and another has a value for each row
     random = np.random.default_rng(1)
     truth = random.random(2_000) < 0.5
     rows = pl.DataFrame(
@@ -674,7 +674,7 @@ def test_leaking_feature_is_the_strongest(task: Any) -> None:
     contract = Contract(name="a", version="", columns=columns, tolerance=0.0, digest="")
     train, holdout = Rows(rows.head(1_500), contract), Rows(rows.tail(500), contract)
     kind = tasks.task_of(ModelSpec(name="a", task=task), train)
-    # Then that one is named; and without it, nothing tells much
+    # Then that feature is named; without it, no feature is strong
     name, number = strongest(kind, train, holdout)
     assert (name, number > 0.99) == ("answer", True)
     less = Contract(name="a", version="", columns=(columns[0], *columns[2:]), tolerance=0.0, digest="")

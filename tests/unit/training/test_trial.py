@@ -87,7 +87,7 @@ def test_trial_fits_with_its_params_and_logs_scikit_learns_metric(
     # Given a trial's hyperparameters, all of them text
     code, container, log = run(metric, GIVEN)
     assert code == 0, log
-    # Then fit had them with their types, beside the params that are set
+    # Then `fit` received them with their types, beside the fixed params
     params = {"trees": 20, "leaves": 7, "kind": True, "rate": 0.25}
     reported = re.search(r"^params (.*)$", log, re.MULTILINE)
     assert reported is not None
@@ -95,7 +95,7 @@ def test_trial_fits_with_its_params_and_logs_scikit_learns_metric(
     report = json.loads(container.model("report.json").read_text())
     assert report["params"] == params
     assert report["tuned"] == {name: params[name] for name in ("leaves", "kind", "rate")}
-    # And the number is scikit-learn's, of the file's own scores of the validation rows
+    # And the metric equals scikit-learn's, for the file's scores of the validation rows
     sides = read_sides(container.channel("dataset"), ["p1", "p2"], contract, spec.split)
     model = Model(container.model("model.onnx").read_bytes())
     expected = {}
@@ -106,7 +106,7 @@ def test_trial_fits_with_its_params_and_logs_scikit_learns_metric(
     assert report["validation"][f"validation_{metric}"] == pytest.approx(expected["validation"], abs=1e-12)
     (logged,) = re.findall(rf"^metric validation_{metric}=(\S+)$", log, re.MULTILINE)
     assert float(logged) == pytest.approx(expected["validation"], rel=1e-9)
-    # And not of the holdout's, which the gates decide on
+    # And not for the holdout, which the gates use
     evaluation: dict[str, Any] = json.loads(container.model("evaluation.json").read_text())
     assert evaluation["challenger"][metric] == pytest.approx(expected["holdout"], abs=1e-12)
     assert expected["holdout"] != pytest.approx(expected["validation"], rel=1e-6)

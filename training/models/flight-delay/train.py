@@ -23,7 +23,7 @@ NUMBERS = [
 
 
 def fit(train: pl.DataFrame, validation: pl.DataFrame, params: dict[str, Any]) -> Pipeline:
-    """A fitted pipeline from raw columns to the probability of arriving late."""
+    """Return a fitted pipeline from raw columns to the probability of arriving late."""
     del validation  # the number of trees is set; the validation rows choose the decision threshold
     columns = ColumnTransformer(
         [

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class StepError(Exception):
-    """A step that cannot go on; the message becomes the job's FailureReason."""
+    """The step failed; the message becomes the job's FailureReason."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from training.steps.task.tasks import Kind, task_of
 
 
 def run(container: Container) -> None:
-    """Train as the run's request says and leave the model folder.
+    """Train as the run's request says and write the model folder.
 
     Writes `model.onnx`, `evaluation.json`, `baseline.json`, `golden.json`, `report.json` and `report-data.json`.
 
@@ -110,7 +110,7 @@ def _write(
 def _exported(
     fitted: Any, spec: ModelSpec, contract: Contract, validation: Rows, task: Kind, explains: str = ""
 ) -> tuple[bytes, Model]:
-    """The sealed file and the model loaded from it, its threshold chosen on the validation rows."""
+    """Return the sealed file and the model loaded from it, with the threshold chosen on the validation rows."""
     graph = export.to_onnx(fitted, contract.features, task.name)
     carried = [contract.key] + ([contract.event_time] if contract.event_time else [])
     signature = Signature(

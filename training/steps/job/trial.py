@@ -25,7 +25,7 @@ def with_params(spec: ModelSpec, container: Container) -> tuple[ModelSpec, Chose
     if spec.tuning is None:
         return spec, {}
     try:
-        chosen = spec.tuning.chosen(container.hyperparameters)
+        chosen = spec.tuning.parse(container.hyperparameters)
     except TrialError as error:
         raise StepError(str(error)) from None
     training = spec.training.model_copy(update={"params": {**spec.training.params, **chosen}})

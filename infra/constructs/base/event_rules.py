@@ -10,7 +10,7 @@ from constructs import Construct
 from penstock.events import Pattern
 
 
-def listen(
+def invoke_on_events(
     scope: Construct,
     construct_id: str,
     *,
@@ -34,7 +34,7 @@ def listen(
     )
 
 
-def every(
+def invoke_on_schedule(
     scope: Construct,
     construct_id: str,
     *,
