@@ -27,7 +27,7 @@ from penstock.api.explain import Background, add_explanations
 from penstock.contract.model import Column, Contract
 from penstock.scoring.model import Model
 from penstock.scoring.signature import Signature
-from penstock.spec.explain import Explaining
+from penstock.spec.operations import Explaining
 from training.steps.data.rows import Rows
 from training.steps.export import onnx_export as export
 from training.steps.measure import background

@@ -7,7 +7,16 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 from penstock.spec.api import Auth, Cors, Domain, known_stages
 from penstock.spec.base import Strict
 from penstock.spec.endpoint import Endpoint, Target
-from penstock.spec.explain import Explaining
+
+
+class Explaining(Strict):
+    """What each field adds to a score, for requests that ask `?explain=true`; from the next trained version on."""
+
+    max_rows: int = Field(default=20, ge=1, le=500)
+    """Most rows of one request that are explained."""
+    scorings: int = Field(default=4_096, ge=256, le=20_000)
+    """How many rows the model scores to explain one row. Up to eight features these are all coalitions, and the result
+    is exact; with more features, at least 32 orders of the features are drawn (about 32 scorings a feature)."""
 
 
 class Training(Strict):

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from penstock.contract.model import Column, Contract
 from penstock.scoring.signature import Class, Signature, Value
-from penstock.spec.explain import Explaining
+from penstock.spec.operations import Explaining
 from training.steps.data.rows import Rows
 from training.steps.export import onnx_export as export
 from training.steps.measure import background

@@ -15,8 +15,8 @@ from penstock.cli.target import Target, UsageError
 from penstock.contract.model import Contract
 from penstock.contract.odcs import read_contract
 from penstock.readers.open_table import read_table
-from penstock.spec.explain import Explaining
 from penstock.spec.model import MODELS, read_model
+from penstock.spec.operations import Explaining
 
 NEXT_CLASSES = 2
 """Number of further classes to show after the label."""

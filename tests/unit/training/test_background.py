@@ -11,7 +11,7 @@ import pytest
 from penstock.api.explain import Background
 from penstock.contract.model import Column, Contract
 from penstock.scoring.model import Model
-from penstock.spec.explain import Explaining
+from penstock.spec.operations import Explaining
 from tests.support import tiny
 from tests.unit.predict.test_api import overflowing
 from training.steps.data.container import StepError

@@ -17,7 +17,7 @@ from penstock.api.explain import Background, Explainer
 from penstock.contract.model import Column
 from penstock.scoring.model import Model
 from penstock.scoring.signature import Value
-from penstock.spec.explain import Explaining
+from penstock.spec.operations import Explaining
 from training.steps.data.container import StepError
 from training.steps.data.rows import Rows
 from training.steps.measure.golden_examples import neutral
