@@ -69,19 +69,18 @@ def load_msgspec() -> tuple[Read, Many]:
     import csv  # noqa: PLC0415
 
     msgspec: Any = importlib.import_module("msgspec")
-    kinds = dict(zip(TYPES, (int, float, bool), strict=True))
-    row = dict[str, float]
+    rows: dict[str, Any] = {"integer": dict[str, int], "number": dict[str, float], "boolean": dict[str, bool]}
 
     def parse(body: bytes, kind: Any) -> Any:
         return msgspec.convert(list(csv.DictReader(io.StringIO(body.decode(), newline=""))), list[kind], strict=False)
 
     def read(kind: str, cell: str) -> Any:
         try:
-            return parse(quoted(cell), dict[str, kinds[kind]])[0]["a"]  # type: ignore[misc, index]
+            return parse(quoted(cell), rows[kind])[0]["a"]
         except msgspec.ValidationError:
             return None
 
-    return read, lambda body: parse(body, row)
+    return read, lambda body: parse(body, rows["number"])
 
 
 def load_polars() -> tuple[Read, Many]:
