@@ -24,10 +24,11 @@ from typing import Any
 
 from infra.bundling import ABOVE_LIBRARY, FOLDER, LIBRARY, SPECIFICATION, BundleError, write_archive
 from infra.source_tree import ForbiddenImportError, files_below, imported_names, is_below, reachable
-from penstock.spec.model import MODELS
+from penstock.spec.model import MODELS, read_model
 
 STEPS = Path("training", "steps")
 DOCKERFILE = "training/Dockerfile"
+CONTRACT = "contract.yaml"
 GROUP = "training"
 """Dependency group of the packages that the training job uses."""
 _BUILD_FILES = ("pyproject.toml", "uv.lock", DOCKERFILE)
@@ -49,7 +50,7 @@ class TrainingCode:
     packages: str
     """Names and locked versions of the packages."""
     specification: str
-    """`model.yaml` and `contract.yaml`."""
+    """`contract.yaml`, and the fields of `model.yaml` that decide what a run trains and how it is judged."""
     dockerfile: str
 
     @property
@@ -72,18 +73,20 @@ def training_code(root: Path, model: str) -> TrainingCode:
 
     Raises:
         BundleError: an import that the training image cannot serve.
+        SpecError: `model.yaml` cannot be read.
     """
     folder = root / MODELS / model
     own = {path: path.read_bytes() for path in files_below(folder)}
     sources = [path for path, data in own.items() if path.suffix == ".py" and _parses(data)]
     _refuse_missing(root, own, sources)
     steps = _reachable(root, _entry_points(root, "train"), sources)
+    contract = (folder / CONTRACT).read_bytes()
     outside = {name: data for name, data in steps.items() if root / name not in own}
     return TrainingCode(
         model=_digest({_name(root, path): data for path, data in own.items() if path.name not in SPECIFICATION}),
         steps=_digest(outside),
         packages=_digest_texts(*locked_packages(root, GROUP)),
-        specification=_digest({name: (folder / name).read_bytes() for name in SPECIFICATION}),
+        specification=_digest_texts(read_model(folder).training_fields(), _digest({CONTRACT: contract})),
         dockerfile=_digest({DOCKERFILE: (root / DOCKERFILE).read_bytes()}),
     )
 

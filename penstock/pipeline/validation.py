@@ -231,11 +231,10 @@ class Validation:
 
     def _inputs(self, dataset: Dataset) -> Inputs:
         """Return the digest of each input that decides what a run produces."""
-        parameters = self.spec.model_dump_json(exclude={"description"})
         return {
             "data": dataset.data,
             "code": self.sources or self.code,
-            "parameters": sha256(parameters.encode()),
+            "parameters": sha256(self.spec.training_fields().encode()),
             "image": self.base or sha256(self.image.encode()),
             "contract": dataset.contract,
         }

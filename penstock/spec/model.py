@@ -78,6 +78,14 @@ WITHOUT_POSITIVE: dict[Task, str] = {"multiclass": "a multiclass model", "regres
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
+OPERATION: Any = {
+    **dict.fromkeys(("description", "validation", "approval", "rollout", "capture", "monitoring", "retraining"), True),
+    "training": {"volume_gb", "max_runtime_minutes", "spot", "max_wait_minutes"},
+    "serving": set(Serving.model_fields) - {"explain"},
+}
+"""Fields that no run's result depends on; `serving.explain` is part of the model's file."""
+
+
 class ModelSpec(Strict):
     """One model: what it predicts, how it is trained, when it may go live, how it is served and watched."""
 
@@ -115,6 +123,13 @@ class ModelSpec(Strict):
     default there is none."""
     experiments: Experiments | None = None
     """Log every judged run to an MLflow tracking server too. By default runs are recorded in the ledger only."""
+
+    def training_fields(self) -> str:
+        """Return the fields that decide what a run trains and how it is judged, as JSON.
+
+        The others say how a version is approved, rolled out, served and watched: their change trains nothing.
+        """
+        return self.model_dump_json(exclude=OPERATION)
 
     @model_validator(mode="before")
     @classmethod

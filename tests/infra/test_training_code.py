@@ -69,7 +69,6 @@ def parts_changed(before: TrainingCode, after: TrainingCode) -> set[str]:
         (f"{OWN}/train.py", "model"),
         (f"{OWN}/helper.py", "model"),
         (f"{OWN}/notes.md", "model"),
-        (f"{OWN}/model.yaml", "specification"),
         (f"{OWN}/contract.yaml", "specification"),
         ("training/Dockerfile", "dockerfile"),
         ("training/steps/__main__.py", "steps"),
@@ -90,6 +89,32 @@ def test_an_edit_of_code_that_the_job_runs_changes_one_part_of_the_digest(
     edit(name, "\n# changed\n")
     # Then the digest does too, and that part says where
     assert parts_changed(before, training_code(copied, MODEL)) == {part}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("# a comment", set()),
+        ("description: late flights", set()),
+        ("approval: {approvers: 2}", set()),
+        ("capture: {sample: 0.5}", set()),
+        ("dataset: replace", {"specification"}),
+        ("tuning: {metric: log_loss, max_jobs: 2, ranges: {leaves: {values: [7, 31]}}}", {"specification"}),
+    ],
+)
+def test_only_fields_that_decide_a_run_change_the_digest(copied: Path, text: str, parts: set[str]) -> None:
+    # Given a model's code
+    before = training_code(copied, MODEL)
+    # When a field of its specification is added
+    name = text.partition(":")[0]
+    path = copied / OWN / "model.yaml"
+    original = path.read_text(encoding="utf-8")
+    kept = "".join(line for line in original.splitlines(keepends=True) if not line.startswith(f"{name}:"))
+    path.write_text(f"{kept}\n{text}\n", encoding="utf-8")
+    after = training_code(copied, MODEL)
+    path.write_text(original, encoding="utf-8")
+    # Then the model trains again only if the field decides what a run gives
+    assert parts_changed(before, after) == parts
 
 
 UNRELATED = [

@@ -41,7 +41,7 @@ def batch(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Score a file of any size with the live version: upload it, follow the batch, fetch the scores with their ids."""
+    """Score a file with the live version: upload it, follow the batch, fetch the scores with their ids."""
     if not file.is_file():
         raise UsageError(f"{file} is not a file")
     if not is_readable(file.name):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.local.host.cloud import LaptopCloud
+from tests.local.stage.command_server import run_command
 from tests.support.specs import replace_serving
 
 ROOT = Path(__file__).parents[3]
@@ -54,11 +55,14 @@ class Project:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the command in the project's folder, as a user does."""
-        command = [str(Path(sys.executable).with_name("penstock")), *arguments]
         environment = os.environ | {"PENSTOCK_PORT": str(self.port), "COLUMNS": "200"}
-        completed = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, check=False
-        )
+        if arguments[0] in {"up", "down"}:
+            command = [str(Path(sys.executable).with_name("penstock")), *arguments]
+            completed = subprocess.run(
+                command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1200, check=False
+            )
+        else:
+            completed = run_command(self.root, environment, ["penstock", *arguments])
         if check and completed.returncode != 0:
             raise AssertionError(
                 f"penstock {' '.join(arguments)}: exit {completed.returncode}\n{completed.stdout}\n{completed.stderr}"
