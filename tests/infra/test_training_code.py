@@ -99,7 +99,7 @@ def test_an_edit_of_code_that_the_job_runs_changes_one_part_of_the_digest(
         ("approval: {approvers: 2}", set()),
         ("capture: {sample: 0.5}", set()),
         ("dataset: replace", {"specification"}),
-        ("tuning: {metric: log_loss, max_jobs: 2, ranges: {leaves: {values: [7, 31]}}}", {"specification"}),
+        ("decision: {recall: 0.9}", {"specification"}),
     ],
 )
 def test_only_fields_that_decide_a_run_change_the_digest(copied: Path, text: str, parts: set[str]) -> None:
@@ -109,10 +109,12 @@ def test_only_fields_that_decide_a_run_change_the_digest(copied: Path, text: str
     name = text.partition(":")[0]
     path = copied / OWN / "model.yaml"
     original = path.read_text(encoding="utf-8")
-    kept = "".join(line for line in original.splitlines(keepends=True) if not line.startswith(f"{name}:"))
-    path.write_text(f"{kept}\n{text}\n", encoding="utf-8")
-    after = training_code(copied, MODEL)
-    path.write_text(original, encoding="utf-8")
+    others = "".join(line for line in original.splitlines(keepends=True) if not line.startswith(f"{name}:"))
+    path.write_text(f"{others}\n{text}\n", encoding="utf-8")
+    try:
+        after = training_code(copied, MODEL)
+    finally:
+        path.write_text(original, encoding="utf-8")
     # Then the model trains again only if the field decides what a run gives
     assert parts_changed(before, after) == parts
 

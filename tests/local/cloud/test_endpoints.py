@@ -335,7 +335,7 @@ def test_a_process_that_dies_is_started_again(client: Client, served: str) -> No
     # Given an endpoint in service
     before = invoke(client, served)["pid"]
     # When its process ends in the middle of an answer
-    with pytest.raises(ClientError, match=r"ModelError.*ended its answer early"):
+    with pytest.raises(ClientError, match=r"ModelError.*ended its response early"):
         invoke(client, served, {"exit": 1})
     # Then another one answers soon
     assert until(lambda: invoke(client, served)["pid"]) != before
