@@ -620,6 +620,10 @@ def test_a_cloud_killed_in_mid_training_leaves_nothing_in_progress(
     (run,) = until(lambda: project.json("runs", "--model", "slow"), 60)
     until(lambda: any(s["name"] == "Train" for s in project.json("run", run["id"], "--model", "slow")["states"]), 60)
     until(lambda: cloud.status().jobs, 60)
+    # And saved, which the cloud does every few seconds
+    state = cloud.home / "state"
+    saved = [state / "dynamodb.json", state / "stepfunctions.json"]
+    until(lambda: all(run["id"] in path.read_text(encoding="utf-8") for path in saved), 60)
     pid = cloud.status().pid
     assert pid is not None
 
