@@ -44,7 +44,7 @@ up down: setup
 WORKERS ?= 3
 IN_PARALLEL = -n $(WORKERS) --no-loadscope-reorder --durations=20
 
-test: lint  ## Everything that must hold: some 40 minutes on two cores
+test: lint  ## Everything that must hold: half an hour on two cores
 	@$(MAKE) --no-print-directory -j2 --output-sync=line types all-tests
 
 check: lint types  ## Before a commit: lint, types, and the unit tests of what differs from main; at most 2 minutes
