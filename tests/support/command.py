@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from penstock.aws.model_registry import Registry
+from penstock.aws.model_registry import Package, Registry
 from penstock.ledger.ledger import Run, Upload
 from tests.support.world import BUCKET, MODEL, World
 
@@ -32,6 +32,20 @@ Stack = Callable[[str, dict[str, str]], None]
 """Deploys a stack with its outputs."""
 
 
+def register_package(world: World, run: str = "run1") -> Package:
+    """Register a model package of a run in the world's registry."""
+    return Registry(world.group).register(
+        run=run,
+        since=datetime(2020, 1, 1, tzinfo=UTC),
+        description="d",
+        image="i",
+        artifact="s3://b/a",
+        metrics="s3://b/m",
+        baseline="s3://b/d",
+        properties={"run": run},
+    )
+
+
 def register_version(world: World, version: int = 1) -> str:
     """Record a finished run that registered a version; return the ARN of its model package."""
     ledger = world.ledger
@@ -42,16 +56,7 @@ def register_version(world: World, version: int = 1) -> str:
     ledger.note_step(run, "gates", "t", verdicts=[{"passed": True, "sentence": "roc_auc 0.9 ≥ 0.8"}])
     part = {"sha256": "p" * 64, "rows": 10, "size": 5, "uploads": [f"s3://{BUCKET}/{upload.key}?versionId=v1"]}
     ledger.put_dataset("d" * 64, rows=10, parts=[part], contract="c" * 64)
-    package = Registry(world.group).register(
-        run=run,
-        since=datetime(2020, 1, 1, tzinfo=UTC),
-        description="d",
-        image="i",
-        artifact="s3://b/a",
-        metrics="s3://b/m",
-        baseline="s3://b/d",
-        properties={"run": run},
-    )
+    package = register_package(world, run)
     ledger.put_version(
         package.version, arn=package.arn, run=run, dataset="d" * 64, sha256="s" * 64, code="c" * 64,
         registered="2026-01-01T00:00:00.000+00:00", metrics={"roc_auc": 0.9},

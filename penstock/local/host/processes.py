@@ -89,7 +89,7 @@ def port_is_free(port: int) -> bool:
 
 
 def port_owner(port: int) -> str:
-    """Describe the process that listens on the port ("process 123, python …"); "" where it cannot be found out."""
+    """Describe the process that listens on the port ("process 123, python …"); empty if unknown."""
     try:
         result = subprocess.run(
             ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-t"],

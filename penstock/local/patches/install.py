@@ -39,7 +39,7 @@ _IN_ORDER = (
     s3,
     iam,
 )
-"""Some patches wrap the same function; this is the order of wrapping, inside first."""
+"""Order of the patches: of two that wrap the same function, the earlier one is the inner one."""
 
 
 def install() -> None:

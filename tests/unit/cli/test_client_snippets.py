@@ -76,7 +76,7 @@ def run(command: list[str], **variables: str) -> str:
 
 
 def clients(target: Target, url: str) -> list[list[str]]:
-    """Both clients, with another address."""
+    """Return both clients with another address in them."""
     program, line = python_client(target, INSTANCE), curl_command(target, INSTANCE)
     assert program.count(URL) == line.count(URL) == 1
     return [[sys.executable, "-c", program.replace(URL, url)], ["bash", "-c", line.replace(URL, url) + " -s"]]

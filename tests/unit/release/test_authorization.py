@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Package, Re
 from penstock.aws.s3_store import sha256
 from penstock.settings import PredictSettings
 from penstock.spec.model import Approval, ModelSpec
+from tests.support.command import register_package
 from tests.support.office import ALICE, FILE, MACHINE, FakeRegistry, FakeService, Office
 from tests.support.world import BUCKET, FUNCTION, NOW, STREAM, World, client, execution_ended, package_changed
 
@@ -161,16 +162,7 @@ def test_the_handler_reads_both_kinds_of_event(world: World) -> None:
     # Given the function as it is deployed, and a version in moto's registry, which does not say who changed it
     world.predict()
     function = world.load("authorize")
-    package = Registry(world.group).register(
-        run="run1",
-        since=datetime(2020, 1, 1, tzinfo=UTC),
-        description="d",
-        image="i",
-        artifact="s3://b/a",
-        metrics="s3://b/m",
-        baseline="s3://b/d",
-        properties={"run": "run1"},
-    )
+    package = register_package(world)
     world.ledger.put_version(1, arn=package.arn, run="run1", sha256=sha256(FILE))
     world.store.write(world.lake.model_file(sha256(FILE), "model.onnx"), FILE)
     Registry(world.group).set_status(package.arn, APPROVED, "good")

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from penstock.aws.model_registry import APPROVED, PENDING, REJECTED, Registry
 from penstock.aws.s3_store import sha256
 from penstock.release.live_service import Service, Serving
 from penstock.spec.model import ModelSpec
+from tests.support.command import register_package
 from tests.support.office import FILE, FakeRegistry, FakeService, Office
 from tests.support.world import FUNCTION, NOW, World
 
@@ -24,19 +25,9 @@ def office(world: World, spec: ModelSpec) -> Office:
 
 
 def open_rollout(world: World, status: str = APPROVED) -> str:
-    """An open open_rollout of a version that the registry has under this status; the version's ARN."""
-    registry = Registry(world.group)
-    package = registry.register(
-        run="run1",
-        since=datetime(2020, 1, 1, tzinfo=UTC),
-        description="d",
-        image="i",
-        artifact="s3://b/a",
-        metrics="s3://b/m",
-        baseline="s3://b/d",
-        properties={"run": "run1"},
-    )
-    registry.set_status(package.arn, status, "the test said so")
+    """Open a rollout of a version with this status in the registry; return the ARN of its model package."""
+    package = register_package(world)
+    Registry(world.group).set_status(package.arn, status, "the test said so")
     assert world.ledger.open_rollout("o1", 3, "t", arn=package.arn, sha256="s3")
     return package.arn
 
